@@ -1,0 +1,42 @@
+"""The algorithms, one file per primitive, the simplest version first.
+
+In reading order: `steps` has the four verbs, `blocks` and `ranks` the nouns,
+then `barrier`, `bcast`, `scatter`, `gather`, `allgather`, `reduce`, `allreduce`,
+`reduce_scatter`, `alltoall`, `scan`, `exscan`. Nothing here knows about MPI.
+
+An algorithm is called with the rank and the number of ranks, then with the
+buffers and the root that `registry.ARGUMENTS` lists for its primitive.
+"""
+
+from . import (
+    allgather,
+    allreduce,
+    alltoall,
+    barrier,
+    bcast,
+    exscan,
+    gather,
+    reduce,
+    reduce_scatter,
+    scan,
+    scatter,
+)
+from .registry import PRIMITIVES, REGISTRY, Algorithm, algorithm
+
+__all__ = [
+    "PRIMITIVES",
+    "REGISTRY",
+    "Algorithm",
+    "algorithm",
+    "allgather",
+    "allreduce",
+    "alltoall",
+    "barrier",
+    "bcast",
+    "exscan",
+    "gather",
+    "reduce",
+    "reduce_scatter",
+    "scan",
+    "scatter",
+]

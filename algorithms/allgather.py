@@ -1,0 +1,87 @@
+"""Allgather: every rank collects every rank's block."""
+
+from . import bcast, gather
+from .ranks import distances, fold, neighbours
+from .registry import algorithm
+from .steps import copy, recv, send
+
+
+@algorithm("allgather")
+def naive(rank, p, sendbuf, recvbuf):
+    """Everyone tells everyone: p-1 direct messages a rank.
+
+    Each rank starts with its right neighbour and goes on round the ring, so
+    that no two ranks send to the same one at once.
+
+    Cost: (p-1)*(alpha + n/p*beta)
+    Restrictions: none
+    Reference: folklore
+    """
+    yield copy(sendbuf, recvbuf[rank])
+    sends = [send(sendbuf, (rank + k) % p) for k in range(1, p)]
+    recvs = [recv(recvbuf[(rank - k) % p], (rank - k) % p) for k in range(1, p)]
+    yield sends + recvs
+
+
+@algorithm("allgather")
+def ring(rank, p, sendbuf, recvbuf):
+    """Ring: pass on to the right the block that came last from the left.
+
+    All blocks travel round the ring at once; after p-1 rounds each has passed
+    every rank. Only neighbours talk, and all links are busy all the time.
+
+    Cost: (p-1)*(alpha + n/p*beta)
+    Restrictions: none
+    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
+        Performance Computing Applications 19(1), 2005
+    """
+    left, right = neighbours(rank, p)
+    yield copy(sendbuf, recvbuf[rank])
+    for k in range(p - 1):
+        yield send(recvbuf[(rank - k) % p], right), recv(recvbuf[(rank - k - 1) % p], left)
+
+
+@algorithm("allgather")
+def recursive_doubling(rank, p, sendbuf, recvbuf):
+    """Recursive doubling: swap all the blocks so far with a partner ever farther.
+
+    Before round k each rank has the blocks of its aligned group of 2**k ranks;
+    it swaps them for those of the neighbouring group. If p is not a power of
+    two, 2**floor(lg p) ranks play: the first even ranks hand their block to the
+    odd rank after them and get all the others from it in the end, which costs
+    the whole vector once more.
+
+    Cost: (floor(lg(p)) + 2*fold(p))*alpha + ((p-1)*n/p + fold(p)*TODO)*beta
+    Restrictions: none
+    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
+        Performance Computing Applications 19(1), 2005
+    """
+    team = fold(p)
+    player, mate = team.player(rank), team.mate(rank)
+    yield copy(sendbuf, recvbuf[rank])
+    if player is None:
+        yield send(sendbuf, mate)
+        yield recv(recvbuf.range(rank + 1, p - 1), mate)
+        return
+    if mate is not None:
+        yield recv(recvbuf[mate], mate)
+    for distance in distances(team.size):
+        partner = player ^ distance
+        mine, theirs = team.span(player, distance), team.span(partner, distance)
+        peer = team.rank(partner)
+        yield send(recvbuf[mine], peer), recv(recvbuf[theirs], peer)
+    if mate is not None:
+        yield send(recvbuf.range(mate + 1, p - 1), mate)
+
+
+@algorithm("allgather")
+def tree(rank, p, sendbuf, recvbuf):
+    """Binomial trees: gather at rank 0, then broadcast everything.
+
+    Cost: 2*ceil(lg(p))*alpha + ((p-1)/p + ceil(lg(p)))*n*beta
+    Restrictions: none
+    Reference: folklore
+    """
+    counts = tuple(recvbuf.size(i) for i in range(p))
+    yield from gather.tree(rank, p, sendbuf, recvbuf if rank == 0 else None, 0, counts)
+    yield from bcast.tree(rank, p, recvbuf[0:p], 0)

@@ -1,0 +1,107 @@
+"""All-to-all: every rank has a different block for every other rank."""
+
+from . import gather, scatter
+from .blocks import partition
+from .memory import scratch
+from .ranks import distances, neighbours
+from .registry import algorithm
+from .steps import copy, recv, send
+
+
+@algorithm("alltoall")
+def naive(rank, p, sendbuf, recvbuf):
+    """Direct exchange: every block goes straight to its destination.
+
+    Each rank starts with its right neighbour and goes on round the ring, so
+    that no two ranks send to the same one at once. No byte moves twice.
+
+    Cost: (p-1)*(alpha + n/p*beta)
+    Restrictions: none
+    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
+        Performance Computing Applications 19(1), 2005
+    """
+    yield copy(sendbuf[rank], recvbuf[rank])
+    sends = [send(sendbuf[(rank + k) % p], (rank + k) % p) for k in range(1, p)]
+    recvs = [recv(recvbuf[(rank - k) % p], (rank - k) % p) for k in range(1, p)]
+    yield sends + recvs
+
+
+@algorithm("alltoall")
+def ring(rank, p, sendbuf, recvbuf, counts):
+    """Store and forward round the ring: keep one block, pass the rest on.
+
+    In the first round every rank sends the right neighbour all its blocks for
+    others, in the order in which their owners come round the ring. In each
+    round the first block of what arrives is for oneself, and what remains goes
+    on to the right. Only neighbours talk, but a block travels as many hops as
+    its destination is away.
+
+    Cost: (p-1)*(alpha + n/2*beta)
+    Restrictions: none
+    Reference: Grama, Gupta, Karypis, Kumar, Introduction to Parallel Computing, 2003
+    """
+    left, right = neighbours(rank, p)
+    yield copy(sendbuf[rank], recvbuf[rank])
+    outgoing = sendbuf.range(rank + 1, p - 1)
+    for k in range(1, p):
+        origin = (rank - k) % p
+        beyond = counts[origin].take(range(rank + 1, rank + p - k), mode="wrap").sum()
+        passing = scratch(recvbuf.buf, int(beyond))
+        yield send(outgoing, right), recv([recvbuf[origin], passing], left)
+        outgoing = passing
+
+
+@algorithm("alltoall")
+def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
+    """Bruck's all-to-all: a block travels its distance in powers of two.
+
+    A block for the rank d hops to the right makes one jump of 2**k for every bit
+    k that is set in d. In round k each rank sends the rank 2**k to its right all
+    the blocks it holds whose distance has bit k, in one message. A block that
+    has made its last jump lands in place, others in scratch space. Few rounds,
+    but a byte moves as often as its distance has bits.
+
+    Cost: ceil(lg(p))*(alpha + n/2*beta)
+    Restrictions: none
+    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
+        Parallel and Distributed Systems 8(11), 1997
+    """
+    held = [sendbuf[(rank + d) % p] for d in range(p)]
+    yield copy(held[0], recvbuf[rank])
+    for jump in distances(p):
+        moving = [d for d in range(p) if d & jump]
+        departing = [held[d] for d in moving]
+        for d in moving:
+            origin = (rank - d % (2 * jump)) % p
+            arrived = d < 2 * jump
+            size = counts[origin][(origin + d) % p]
+            held[d] = recvbuf[origin] if arrived else scratch(recvbuf.buf, int(size))
+        arriving = [held[d] for d in moving]
+        yield send(departing, (rank + jump) % p), recv(arriving, (rank - jump) % p)
+
+
+@algorithm("alltoall")
+def tree(rank, p, sendbuf, recvbuf, counts):
+    """Binomial trees: gather everything at rank 0, sort it, scatter it.
+
+    Rank 0 holds all p*p blocks for a moment. Few rounds, much data: for blocks
+    of a few bytes on a slow network.
+
+    Cost: 2*ceil(lg(p))*alpha + 2*(p-1)*n*beta
+    Restrictions: none
+    Reference: folklore
+    """
+    leaving, coming = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
+    mine = scratch(recvbuf.buf, leaving[rank])
+    landed = scratch(recvbuf.buf, coming[rank])
+    by_source = by_dest = None
+    if rank == 0:
+        by_source = partition(scratch(mine, sum(leaving)), leaving)
+        by_dest = partition(scratch(mine, sum(coming)), coming)
+    yield copy(sendbuf[0:p], mine)
+    yield from gather.tree(rank, p, mine, by_source, 0, leaving)
+    if rank == 0:
+        row = [partition(by_source[source], counts[source]) for source in range(p)]
+        yield copy([row[source][dest] for dest in range(p) for source in range(p)], by_dest.buf)
+    yield from scatter.tree(rank, p, by_dest, landed, 0, coming)
+    yield copy(landed, recvbuf[0:p])

@@ -1,0 +1,90 @@
+"""Broadcast: the root's vector goes to every rank."""
+
+from . import allgather, scatter
+from .blocks import even_counts, partition, split
+from .pipeline import default_segments
+from .ranks import binomial_tree
+from .registry import algorithm
+from .steps import recv, send
+
+
+@algorithm("bcast")
+def naive(rank, p, buf, root):
+    """Linear broadcast: the root sends the vector to one rank after another.
+
+    p-1 messages leave the root's port one by one while everybody else waits.
+
+    Cost: (p-1)*(alpha + n*beta)
+    Restrictions: none
+    Reference: folklore
+    """
+    if rank == root:
+        yield [send(buf, dest) for dest in range(p) if dest != root]
+    else:
+        yield recv(buf, root)
+
+
+@algorithm("bcast")
+def ring(rank, p, buf, root, *, segments=None):
+    """Pipelined chain: segments run round the ring, one behind the other.
+
+    The vector is cut into segments. Each rank receives a segment from the left
+    while it passes the one before it on to the right; the rank to the left of
+    the root is the end of the chain. After p-1 rounds the first segment has
+    reached everyone, and one more arrives in each further round.
+
+    `segments` is their number. Many hide the length of the chain, few save
+    messages; by default sqrt((p-2) * n / 8 KiB), the optimum where starting a
+    message costs as much as 8 KiB of it.
+
+    Cost: (p > 1)*(p - 2 + segments)*(alpha + n/segments*beta)
+    Restrictions: none
+    Reference: Pjesivac-Grbovic et al., Cluster Computing 10(2), 2007
+    """
+    segments = default_segments(p - 1, buf.nbytes) if segments is None else segments
+    segment = split(buf, segments)
+    hops = (rank - root) % p
+    left, right = (rank - 1) % p, (rank + 1) % p
+    for k in range(segments + 1):
+        arrives = [recv(segment[k], left)] if hops > 0 and k < segments else []
+        leaves = [send(segment[k - 1], right)] if hops < p - 1 and k > 0 else []
+        yield arrives + leaves
+
+
+@algorithm("bcast")
+def recursive_doubling(rank, p, buf, root):
+    """Van de Geijn's broadcast: scatter the vector, then allgather its blocks.
+
+    The root cuts the vector into p blocks and scatters them by recursive
+    halving; then all ranks exchange what they have by recursive doubling. Twice
+    as many rounds as a binomial tree, but everybody helps to send, so nobody
+    sends much more than the vector itself twice.
+
+    Cost: TODO
+    Restrictions: none
+    Reference: Barnett et al., Scalable High Performance Computing Conference 1994
+    """
+    counts = even_counts(buf.size, p)
+    block = partition(buf, counts)
+    mine = block[rank]
+    source = block if rank == root else None
+    yield from scatter.recursive_doubling(rank, p, source, mine, root, counts)
+    yield from allgather.recursive_doubling(rank, p, mine, block)
+
+
+@algorithm("bcast")
+def tree(rank, p, buf, root):
+    """Binomial tree: everyone who has the vector sends it to someone who has not.
+
+    The number of ranks that have the vector doubles each round. A rank serves
+    its largest subtree first, since that one has the longest way to go.
+
+    Cost: ceil(lg(p))*(alpha + n*beta)
+    Restrictions: none
+    Reference: folklore
+    """
+    place = binomial_tree(rank, p, root)
+    if place.parent is not None:
+        yield recv(buf, place.parent)
+    for child in place.children:
+        yield send(buf, child.root)

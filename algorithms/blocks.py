@@ -1,0 +1,112 @@
+"""A vector seen as p blocks, one per rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
+
+import numpy as np
+
+from .memory import scratch
+
+
+class Blocks(Sequence):
+    """The blocks of a vector: `blocks[i]`, a view, belongs to rank i.
+
+    Parameters
+    ----------
+    buf : numpy.ndarray
+        The whole vector, one-dimensional.
+    starts, stops : sequence of int
+        Block i is `buf[starts[i]:stops[i]]`. Blocks may have any order and
+        gaps between them.
+    adjacent : bool
+        Whether each block begins where the one before it ends.
+    origin : int
+        What `starts` and `stops` call the first element of `buf`.
+
+    Views are made on demand, so p ranks with p blocks each stay affordable.
+    """
+
+    __slots__ = ("adjacent", "buf", "origin", "starts", "stops")
+
+    def __init__(
+        self,
+        buf: np.ndarray,
+        starts: Sequence[int],
+        stops: Sequence[int],
+        adjacent: bool = False,
+        origin: int = 0,
+    ):
+        self.buf = buf
+        self.starts = starts
+        self.stops = stops
+        self.adjacent = adjacent
+        self.origin = origin
+
+    def __len__(self) -> int:
+        return len(self.stops)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            first, last, _ = index.indices(len(self))
+            return self.range(first, max(last - first, 0))
+        return self._join(index, 1)
+
+    def size(self, index: int) -> int:
+        """Number of elements in block `index`."""
+        return self.stops[index] - self.starts[index]
+
+    def range(self, first: int, count: int) -> list[np.ndarray]:
+        """`count` blocks from `first` on, wrapping round after the last.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            What one message carries: neighbouring blocks joined into one view.
+        """
+        p = len(self)
+        first %= p
+        if not self.adjacent:
+            return [self[i % p] for i in range(first, first + count)]
+        wrapped = first + count - p
+        if wrapped <= 0:
+            return [self._join(first, count)]
+        return [self._join(first, p - first), self._join(0, wrapped)]
+
+    def _join(self, first: int, count: int) -> np.ndarray:
+        if count == 0:
+            return self.buf[:0]
+        start, stop = self.starts[first], self.stops[first + count - 1]
+        return self.buf[start - self.origin : stop - self.origin]
+
+
+def partition(buf: np.ndarray, counts: Sequence[int]) -> Blocks:
+    """Cut `buf` into neighbouring blocks of `counts[i]` elements."""
+    return Blocks(buf, *_bounds(tuple(counts)), adjacent=True)
+
+
+def split(buf: np.ndarray, p: int) -> Blocks:
+    """Cut `buf` into p blocks whose lengths differ by at most one element."""
+    return Blocks(buf, *_bounds(even_counts(buf.size, p)), adjacent=True)
+
+
+def stage(like: np.ndarray, counts: Sequence[int], first: int, last: int) -> Blocks:
+    """Scratch for the blocks of ranks `first` .. `last - 1`, indexed by rank."""
+    starts, stops = _bounds(tuple(counts))
+    total = stops[last - 1] - starts[first]
+    return Blocks(scratch(like, total), starts, stops, adjacent=True, origin=starts[first])
+
+
+@lru_cache(maxsize=64)
+def even_counts(n: int, p: int) -> tuple[int, ...]:
+    """Lengths of p blocks of `n` elements; the first n % p are one longer."""
+    return tuple(n // p + (i < n % p) for i in range(p))
+
+
+@lru_cache(maxsize=64)
+def _bounds(counts: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where each block starts and stops."""
+    bounds = tuple(accumulate(counts, initial=0))
+    return bounds[:-1], bounds[1:]

@@ -1,0 +1,128 @@
+"""Exscan: rank r gets the sum of the vectors of ranks 0 .. r-1; rank 0 gets nothing."""
+
+from .blocks import split
+from .memory import scratch
+from .pipeline import default_segments
+from .ranks import binomial_tree, distances
+from .registry import algorithm
+from .steps import copy, recv, reduce, send
+
+
+@algorithm("exscan")
+def naive(rank, p, sendbuf, recvbuf):
+    """Linear exscan: every rank sends its vector to all the ranks above it.
+
+    Rank r adds up r vectors itself, in rank order, when they have all come;
+    they take r vectors of scratch space.
+
+    Cost: (p-1)*(alpha + n*beta) + (p > 2)*(p-2)*n*gamma
+    Restrictions: none
+    Reference: folklore
+    """
+    below = yield from sum_of_lower_ranks(rank, p, sendbuf)
+    if below is not None:
+        yield copy(below, recvbuf)
+
+
+@algorithm("exscan")
+def ring(rank, p, sendbuf, recvbuf, *, segments=None):
+    """Pipelined chain: the running sum goes from rank to rank, in segments.
+
+    Rank r keeps the segment that comes from rank r-1, and passes it on to rank
+    r+1 with its own share added, while the next one comes in.
+
+    `segments` is the number of segments; see `bcast.ring`.
+
+    Cost: TODO
+    Restrictions: none
+    Reference: folklore
+    """
+    segments = default_segments(p - 1, sendbuf.nbytes) if segments is None else segments
+    mine, result = split(sendbuf, segments), split(recvbuf, segments)
+    below, total = split(scratch(sendbuf), segments), split(scratch(sendbuf), segments)
+    outgoing = mine if rank == 0 else total
+    last = rank == p - 1
+    for k in range(segments + 1):
+        steps = [send(outgoing[k - 1], rank + 1)] if k > 0 and not last else []
+        if rank > 0 and k < segments:
+            steps.append(recv(below[k], rank - 1))
+            if not last:
+                steps.append(reduce(below[k], mine[k], out=total[k]))
+            steps.append(copy(below[k], result[k]))
+        yield steps
+
+
+@algorithm("exscan")
+def recursive_doubling(rank, p, sendbuf, recvbuf):
+    """Hillis-Steele, shifted: pass the vectors one rank up, then scan them.
+
+    After the first round rank r holds the vector of rank r-1; an inclusive scan
+    over ranks 1 .. p-1 makes that the sum over ranks 0 .. r-1.
+
+    Cost: ((p > 1) + (p > 2)*ceil(lg(p-1)))*(alpha + n*beta) + (p > 2)*ceil(lg(p-1))*n*gamma
+    Restrictions: none
+    Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
+    """
+    arriving = scratch(sendbuf)
+    steps = [send(sendbuf, rank + 1)] if rank + 1 < p else []
+    if rank > 0:
+        steps += [recv(arriving, rank - 1), copy(arriving, recvbuf)]
+    yield steps
+    for distance in distances(p - 1) if rank > 0 else []:
+        steps = [send(recvbuf, rank + distance)] if rank + distance < p else []
+        if rank > distance:
+            steps += [recv(arriving, rank - distance), reduce(arriving, recvbuf)]
+        yield steps
+
+
+@algorithm("exscan")
+def tree(rank, p, sendbuf, recvbuf):
+    """Blelloch scan: sums go up a binomial tree, prefixes come down.
+
+    Up: each rank adds its children's sums to its own share and tells its parent,
+    and remembers what lay before each child. Down: each rank learns the sum over
+    all ranks before its subtree, and sends every child that sum with what lay
+    before the child inside the subtree. Nobody waits for sums that reach up to
+    rank p-1, since nothing comes after them.
+
+    Cost: TODO
+    Restrictions: none
+    Reference: Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990
+    """
+    below = yield from sweep(rank, p, sendbuf)
+    if below is not None:
+        yield copy(below, recvbuf)
+
+
+def sum_of_lower_ranks(rank, p, sendbuf):
+    """Exchange vectors directly; return the sum over all lower ranks, None at rank 0."""
+    lower = [scratch(sendbuf) for _ in range(rank)]
+    sends = [send(sendbuf, dest) for dest in range(rank + 1, p)]
+    recvs = [recv(operand, source) for source, operand in enumerate(lower)]
+    adds = [reduce(lower[0], operand, out=lower[0]) for operand in lower[1:]]
+    yield sends + recvs + adds
+    return lower[0] if lower else None
+
+
+def sweep(rank, p, sendbuf):
+    """Sweep a binomial tree up and down; return the same as `sum_of_lower_ranks`."""
+    parent, children, mine = binomial_tree(rank, p)
+    total, before = sendbuf, {}
+    for child in reversed(children):
+        before[child.root] = total
+        if child.last < p:
+            arriving = scratch(sendbuf)
+            yield recv(arriving, child.root), reduce(total, arriving)
+            total = arriving
+    if parent is None:
+        for child in children:
+            yield send(before[child.root], child.root)
+        return None
+    below, prefix = scratch(sendbuf), scratch(sendbuf)
+    if mine.last < p:
+        yield send(total, parent)
+    yield recv(below, parent)
+    for child in children:
+        yield reduce(below, before[child.root], out=prefix)
+        yield send(prefix, child.root)
+    return below

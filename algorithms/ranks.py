@@ -1,0 +1,127 @@
+"""Who talks to whom: rings, trees and hypercubes over the ranks 0 .. p-1."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+def neighbours(rank: int, p: int) -> tuple[int, int]:
+    """The ranks to the left and to the right on a ring of p ranks."""
+    return (rank - 1) % p, (rank + 1) % p
+
+
+def floor_lg(p: int) -> int:
+    """The largest k with 2**k <= p."""
+    return p.bit_length() - 1
+
+
+def ceil_lg(p: int) -> int:
+    """The smallest k with 2**k >= p."""
+    return (p - 1).bit_length()
+
+
+def distances(p: int) -> list[int]:
+    """1, 2, 4, ... below p: the ceil(lg p) strides of a doubling algorithm."""
+    return [1 << k for k in range(ceil_lg(p))]
+
+
+class Branch(NamedTuple):
+    """A subtree: its root, and the ranks `first` .. `last - 1` that it holds."""
+
+    root: int
+    first: int
+    last: int
+
+
+class Tree(NamedTuple):
+    """What one rank sees of a tree: its parent, its children, its own subtree."""
+
+    parent: int | None
+    children: list[Branch]
+    mine: Branch
+
+
+def binomial_tree(rank: int, p: int, root: int = 0) -> Tree:
+    """The place of `rank` in a binomial tree over p ranks, rooted anywhere.
+
+    The ranks are halved again and again: a group of m ranks splits into its
+    first 2**k (the largest power of two below m) and the rest. The half without
+    the group's root is led by its first rank, which becomes a child of that
+    root. Every subtree is therefore a run of neighbouring ranks, so blocks stay
+    in place and operands stay in rank order whatever the root. With root 0 this
+    is the textbook tree: a parent is its child with the lowest set bit cleared.
+
+    Returns
+    -------
+    Tree
+        `children` come with the largest subtree first: the order in which a
+        broadcast serves them; a reduction hears them in reverse.
+    """
+    parent, children, mine = None, [], Branch(root, 0, p)
+    leader, first, last = root, 0, p
+    while last - first > 1:
+        middle = first + (1 << (ceil_lg(last - first) - 1))
+        near, far = (first, middle), (middle, last)
+        if leader >= middle:
+            near, far = far, near
+        if far[0] <= rank < far[1]:
+            parent, children, mine = leader, [], Branch(far[0], *far)
+            leader, (first, last) = far[0], far
+        else:
+            if rank == leader:
+                children.append(Branch(far[0], *far))
+            first, last = near
+    return Tree(parent, children, mine)
+
+
+class Fold(NamedTuple):
+    """p ranks folded onto the largest power of two, `size`, that fits.
+
+    The first 2 * `extra` ranks pair up, an even one with the odd one after it.
+    One of the two plays for both: the odd one, unless the other is `keep`.
+    Each player stands for neighbouring ranks, and players are in rank order.
+    """
+
+    size: int
+    extra: int
+    keep: int | None = None
+
+    def rank(self, player: int) -> int:
+        """The rank that plays as number `player`."""
+        if player >= self.extra:
+            return player + self.extra
+        return 2 * player + (2 * player != self.keep)
+
+    def player(self, rank: int) -> int | None:
+        """The number under which `rank` plays, None if it sits out."""
+        player = rank // 2 if rank < 2 * self.extra else rank - self.extra
+        return player if self.rank(player) == rank else None
+
+    def mate(self, rank: int) -> int | None:
+        """The other rank of the pair, None for a rank without one."""
+        return rank ^ 1 if rank < 2 * self.extra else None
+
+    def span(self, player: int, group: int = 1) -> slice:
+        """The ranks that an aligned group of players stands for.
+
+        `group` is a power of two; the group is the one that `player` is in.
+        """
+        first = player - player % group
+        return slice(self._first(first), self._first(first + group))
+
+    def _first(self, player: int) -> int:
+        return player + min(player, self.extra)
+
+
+def fold(p: int, keep: int | None = None) -> Fold:
+    """Fold p ranks onto a power of two, so that rank `keep` is a player."""
+    size = 1 << floor_lg(p)
+    return Fold(size, p - size, keep)
+
+
+def bit_reversed(size: int) -> list[int]:
+    """0 .. size-1 (a power of two) sorted by their bits read backwards."""
+    order = [0]
+    while len(order) < size:
+        order = [2 * i for i in order] + [2 * i + 1 for i in order]
+    return order

@@ -1,0 +1,114 @@
+"""Reduce-scatter: every rank gets its block of the sum of all vectors."""
+
+from . import reduce as reduction
+from . import scatter
+from .blocks import partition
+from .memory import scratch
+from .ranks import bit_reversed, distances, fold, neighbours
+from .registry import algorithm
+from .steps import copy, elements, in_rank_order, recv, reduce, send
+
+
+@algorithm("reduce_scatter")
+def naive(rank, p, sendbuf, recvbuf):
+    """Direct exchange: everyone sends everyone their block; each adds its own.
+
+    p-1 direct messages a rank, starting with the right neighbour. The shares
+    are added in rank order when all have come, so they take p-1 blocks of
+    scratch space.
+
+    Cost: (p-1)*(alpha + n/p*beta + n/p*gamma)
+    Restrictions: none
+    Reference: folklore
+    """
+    share = [sendbuf[rank] if r == rank else scratch(recvbuf) for r in range(p)]
+    sends = [send(sendbuf[(rank + k) % p], (rank + k) % p) for k in range(1, p)]
+    recvs = [recv(share[(rank - k) % p], (rank - k) % p) for k in range(1, p)]
+    adds = [reduce(recvbuf, operand, out=recvbuf) for operand in share[1:]]
+    yield [*sends, *recvs, copy(share[0], recvbuf), *adds]
+
+
+@algorithm("reduce_scatter", commutative=True)
+def ring(rank, p, sendbuf, recvbuf):
+    """Bucket algorithm: partial sums travel round the ring and end where they belong.
+
+    The partial sum of block b starts at rank b+1 and moves right; each rank adds
+    its own share. After p-1 rounds it is complete and has reached rank b.
+
+    Cost: (p-1)*(alpha + n/p*beta + n/p*gamma)
+    Restrictions: commutative op; block b is added up in the cyclic order b+1,
+        ..., p-1, 0, ..., b, not in rank order
+    Reference: Barnett et al., Scalable High Performance Computing Conference 1994
+    """
+    left, right = neighbours(rank, p)
+    longest = max(sendbuf.size(i) for i in range(p))
+    space = scratch(recvbuf, longest), scratch(recvbuf, longest)
+    held = sendbuf[left]
+    for k in range(2, p + 1):
+        mine = sendbuf[(rank - k) % p]
+        partial = space[k % 2][: mine.size]
+        yield send(held, right), recv(partial, left), reduce(partial, mine, out=partial)
+        held = partial
+    yield copy(held, recvbuf)
+
+
+@algorithm("reduce_scatter")
+def recursive_doubling(rank, p, sendbuf, recvbuf):
+    """Butterfly: partners at distance 1, 2, 4, ... split the work in halves.
+
+    In round k a rank sends its partner at distance 2**k the half of its partial
+    sums that lies on the partner's side, and adds what it gets to the other
+    half. Groups that meet are neighbours, so rank order is kept. A rank keeps
+    the blocks of the ranks that agree with it in the last k+1 bits; laid out in
+    bit-reversed order, these are always one half of what it had.
+
+    If p is not a power of two, 2**floor(lg p) ranks play: the first even ranks
+    hand their whole vector to the odd rank after them, which plays for both.
+
+    Cost: TODO
+    Restrictions: none
+    Reference: Traff, EuroPVM/MPI 2005
+    """
+    team = fold(p)
+    player, mate = team.player(rank), team.mate(rank)
+    pieces = [sendbuf[team.span(q)] for q in bit_reversed(team.size)]
+    laid_out = [view for piece in pieces for view in piece]
+    if player is None:
+        yield send(laid_out, mate)
+        yield recv(recvbuf, mate)
+        return
+    length = [elements(piece) for piece in pieces]
+    work = partition(scratch(recvbuf, sum(length)), length)
+    arriving = scratch(work.buf)
+    yield copy(laid_out, work.buf)
+    if mate is not None:
+        yield recv(arriving, mate), reduce(arriving, work.buf)
+    first, last = 0, team.size
+    for distance in distances(team.size):
+        middle = (first + last) // 2
+        lower, upper = slice(first, middle), slice(middle, last)
+        keep, give = (upper, lower) if player & distance else (lower, upper)
+        [mine] = work[keep]
+        share, partner = arriving[: mine.size], team.rank(player ^ distance)
+        add = in_rank_order(rank, mine, partner, share)
+        yield send(work[give], partner), recv(share, partner), add
+        first, last = keep.start, keep.stop
+    done = work[first]
+    yield copy(done[done.size - recvbuf.size :], recvbuf)
+    if mate is not None:
+        yield send(done[: done.size - recvbuf.size], mate)
+
+
+@algorithm("reduce_scatter")
+def tree(rank, p, sendbuf, recvbuf):
+    """Binomial trees: reduce to rank 0, then scatter.
+
+    Cost: 2*ceil(lg(p))*alpha + (ceil(lg(p)) + (p-1)/p)*n*beta + ceil(lg(p))*n*gamma
+    Restrictions: none
+    Reference: folklore
+    """
+    counts = tuple(sendbuf.size(i) for i in range(p))
+    total = scratch(sendbuf.buf) if rank == 0 else None
+    yield from reduction.tree(rank, p, sendbuf.buf, total, 0)
+    block = partition(total, counts) if rank == 0 else None
+    yield from scatter.tree(rank, p, block, recvbuf, 0, counts)

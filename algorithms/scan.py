@@ -1,0 +1,93 @@
+"""Scan: rank r gets the sum (or another reduction) of the vectors of ranks 0 .. r."""
+
+from . import exscan
+from .blocks import split
+from .memory import scratch
+from .pipeline import default_segments
+from .ranks import distances
+from .registry import algorithm
+from .steps import copy, recv, reduce, send
+
+
+@algorithm("scan")
+def naive(rank, p, sendbuf, recvbuf):
+    """Linear scan: every rank sends its vector to all the ranks above it.
+
+    Rank r adds up r+1 vectors itself, in rank order, when they have all come;
+    they take r vectors of scratch space.
+
+    Cost: (p-1)*(alpha + n*beta + n*gamma)
+    Restrictions: none
+    Reference: folklore
+    """
+    below = yield from exscan.sum_of_lower_ranks(rank, p, sendbuf)
+    if below is None:
+        yield copy(sendbuf, recvbuf)
+    else:
+        yield reduce(below, sendbuf, out=recvbuf)
+
+
+@algorithm("scan")
+def ring(rank, p, sendbuf, recvbuf, *, segments=None):
+    """Pipelined chain: the running sum goes from rank to rank, in segments.
+
+    Rank r adds its share to the segment that comes from rank r-1, keeps the
+    result, and passes it on to rank r+1 while the next segment comes in.
+
+    `segments` is the number of segments; see `bcast.ring`.
+
+    Cost: (p > 1)*(p - 2 + segments)*(alpha + n/segments*beta + n/segments*gamma)
+    Restrictions: none
+    Reference: folklore
+    """
+    segments = default_segments(p - 1, sendbuf.nbytes) if segments is None else segments
+    mine, total = split(sendbuf, segments), split(recvbuf, segments)
+    arriving = split(scratch(sendbuf), segments)
+    if rank == 0:
+        yield copy(sendbuf, recvbuf)
+    for k in range(segments + 1):
+        steps = [send(total[k - 1], rank + 1)] if rank < p - 1 and k > 0 else []
+        if rank > 0 and k < segments:
+            steps.append(recv(arriving[k], rank - 1))
+            steps.append(reduce(arriving[k], mine[k], out=total[k]))
+        yield steps
+
+
+@algorithm("scan")
+def recursive_doubling(rank, p, sendbuf, recvbuf):
+    """Hillis-Steele scan: add what comes from 1, 2, 4, ... ranks below.
+
+    After round k each rank holds the sum over the 2**(k+1) ranks up to itself,
+    or over all from rank 0 on. In each round a rank sends its sum upwards and
+    adds the one that comes from below on the left of its own.
+
+    Cost: ceil(lg(p))*(alpha + n*beta + n*gamma)
+    Restrictions: none
+    Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
+    """
+    arriving = scratch(sendbuf)
+    yield copy(sendbuf, recvbuf)
+    for distance in distances(p):
+        steps = [send(recvbuf, rank + distance)] if rank + distance < p else []
+        if rank >= distance:
+            steps += [recv(arriving, rank - distance), reduce(arriving, recvbuf)]
+        yield steps
+
+
+@algorithm("scan")
+def tree(rank, p, sendbuf, recvbuf):
+    """Blelloch scan: sums go up a binomial tree, prefixes come down.
+
+    The sweeps of `exscan.tree` give each rank the sum over all ranks below it;
+    it adds its own share. About twice the rounds of `recursive_doubling`, but
+    the whole machine applies the operator no more than 3p times, not p lg p.
+
+    Cost: TODO
+    Restrictions: none
+    Reference: Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990
+    """
+    below = yield from exscan.sweep(rank, p, sendbuf)
+    if below is None:
+        yield copy(sendbuf, recvbuf)
+    else:
+        yield reduce(below, sendbuf, out=recvbuf)

@@ -1,0 +1,104 @@
+"""The four verbs in which every algorithm is written.
+
+A step is one thing that a rank does; an algorithm is a generator that yields
+steps, several together when they belong to one round::
+
+    yield send(mine, right), recv(arriving, left), reduce(arriving, mine)
+
+The messages of a round start together and are in flight together. When they
+have arrived, the round's `reduce` and `copy` steps run in the order written;
+then the generator resumes. A step says what happens, never how: an engine
+decides whether it runs over MPI, in the simulator, or is only counted.
+
+`buf` is a one-dimensional numpy view, or a list of views, which then travel as
+one message. Messages between two ranks arrive in the order they were sent.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import numpy as np
+
+Buffer = Union[np.ndarray, "list[np.ndarray]"]
+
+# An empty message: it carries no data, only the fact that it was sent.
+NOTHING = np.empty(0, np.uint8)
+
+
+# The classes are verbs, so they are spelled like verbs.
+class send:
+    """The contents of `buf` go to rank `dest`."""
+
+    __slots__ = ("buf", "dest")
+
+    def __init__(self, buf: Buffer, dest: int):
+        self.buf = buf
+        self.dest = dest
+
+    def __repr__(self) -> str:
+        return f"send of {elements(self.buf)} elements to {self.dest}"
+
+
+class recv:
+    """The next message from rank `source` lands in `buf`."""
+
+    __slots__ = ("buf", "source")
+
+    def __init__(self, buf: Buffer, source: int):
+        self.buf = buf
+        self.source = source
+
+    def __repr__(self) -> str:
+        return f"recv of {elements(self.buf)} elements from {self.source}"
+
+
+class reduce:
+    """`out` = `inbuf` op `inoutbuf`; without `out`, the result is in `inoutbuf`.
+
+    The engine knows the operator. It need not commute, so `inbuf` belongs to
+    the lower ranks and `inoutbuf` to the higher ones. `out` may be one of the
+    two operands.
+    """
+
+    __slots__ = ("inbuf", "inoutbuf", "out")
+
+    def __init__(self, inbuf: np.ndarray, inoutbuf: np.ndarray, out: np.ndarray | None = None):
+        self.inbuf = inbuf
+        self.inoutbuf = inoutbuf
+        self.out = inoutbuf if out is None else out
+
+    def __repr__(self) -> str:
+        return f"reduce of {elements(self.inbuf)} elements"
+
+
+class copy:
+    """A local copy; nothing happens when both are the same memory."""
+
+    __slots__ = ("dst", "src")
+
+    def __init__(self, src: Buffer, dst: Buffer):
+        self.src = src
+        self.dst = dst
+
+    def __repr__(self) -> str:
+        return f"copy of {elements(self.src)} elements"
+
+
+Step = Union[send, recv, reduce, copy]
+
+
+def in_rank_order(
+    rank: int, mine: np.ndarray, partner: int, theirs: np.ndarray, out: np.ndarray | None = None
+) -> reduce:
+    """Combine `mine` and `theirs`, the lower rank's on the left.
+
+    The result is in `out`, or in `mine` without one.
+    """
+    out = mine if out is None else out
+    return reduce(theirs, mine, out) if partner < rank else reduce(mine, theirs, out)
+
+
+def elements(buf: Buffer) -> int:
+    """Number of elements in a view or a list of views."""
+    return sum(view.size for view in buf) if isinstance(buf, list) else buf.size

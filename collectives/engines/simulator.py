@@ -1,0 +1,359 @@
+"""The simulator: all ranks in one process, under a clock, without MPI.
+
+The clock is Hockney's: a message of m bytes takes alpha + m * beta, and
+reducing m bytes takes m * gamma. A rank has one port out and one port in, which
+work at the same time (one-ported, full duplex): a round's messages pass each
+port one after the other. Local copies are free.
+
+eager       a message leaves at once; it waits at the receiver if need be
+rendezvous  a message leaves when the receiver has posted the matching recv
+
+A schedule that ends under rendezvous ends under any MPI. Matching follows MPI's
+own bookkeeping: per pair of ranks a queue of messages that nobody expected yet
+and a queue of recvs that nobody served yet; one of the two is always empty.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from collectives.algorithms.steps import copy
+from collectives.engines.driver import Message, Process, Round, locate
+from collectives.errors import Deadlock, ScheduleError
+from collectives.operators import SUM, Operator
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Hockney's parameters.
+
+    Attributes
+    ----------
+    alpha : float
+        Seconds to start a message.
+    beta : float
+        Seconds a byte on the wire.
+    gamma : float
+        Seconds a byte reduced.
+    """
+
+    alpha: float = 1e-6
+    beta: float = 1e-9
+    gamma: float = 1e-10
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a simulated run did.
+
+    Attributes
+    ----------
+    finished : numpy.ndarray
+        Seconds at which each rank ended, shape (p,).
+    messages, bytes_sent, reductions, bytes_reduced : numpy.ndarray
+        What each rank sent and reduced, shape (p,).
+    """
+
+    finished: np.ndarray
+    messages: np.ndarray
+    bytes_sent: np.ndarray
+    reductions: np.ndarray
+    bytes_reduced: np.ndarray
+
+    @property
+    def time(self) -> float:
+        """Seconds until the last rank ended."""
+        return float(self.finished.max())
+
+
+class Simulator:
+    """Run one algorithm on p simulated ranks.
+
+    Parameters
+    ----------
+    title : str
+        Full name of the algorithm, for messages.
+    p : int
+        Number of ranks.
+    program : callable
+        `program(rank)` returns the algorithm's generator for that rank.
+    operator : Operator
+        What `reduce` does.
+    clock : Clock
+    rendezvous : bool
+        Sends wait for their recv.
+    phantom : bool
+        Cost only: the buffers are phantoms and no data is touched.
+
+    Raises
+    ------
+    Deadlock
+        From `run`: ranks wait for each other or for a rank that has finished.
+    ScheduleError
+        From `run`: a step breaks a rule, lengths of a send and its recv differ,
+        or a message was left over.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        p: int,
+        program: Callable[[int], Iterator],
+        operator: Operator = SUM,
+        clock: Clock | None = None,
+        rendezvous: bool = False,
+        phantom: bool = False,
+    ):
+        self.title = title
+        self.p = p
+        self.clock = clock or Clock()
+        self.kernel = operator.kernel
+        self.rendezvous = rendezvous
+        self.phantom = phantom
+        self.ranks = [_Rank(Process(title, r, p, program(r), phantom)) for r in range(p)]
+        self.ready: list[tuple[float, int]] = [(0.0, r) for r in range(p)]
+        self.unexpected: dict[int, deque[_Sent]] = defaultdict(deque)
+        self.expected: dict[int, deque[_Posted]] = defaultdict(deque)
+
+    def run(self) -> Run:
+        """Run to the end."""
+        while self.ready:
+            now, number = heapq.heappop(self.ready)
+            rank = self.ranks[number]
+            rank.now = now
+            round_ = rank.process.advance()
+            if round_ is None:
+                rank.finished = True
+            else:
+                self._start(rank, round_)
+        self._check_finished()
+        self._check_nothing_left()
+        columns = zip(*[rank.tally() for rank in self.ranks], strict=True)
+        return Run(*[np.array(column) for column in columns])
+
+    def _start(self, rank: _Rank, round_: Round) -> None:
+        """Post the messages of a round; those that find their match move."""
+        rank.round = round_
+        rank.ends = rank.now
+        rank.waits = len(round_.recvs) + (len(round_.sends) if self.rendezvous else 0)
+        rank.posting = True
+        if round_.sends:
+            self._post_sends(rank, round_.sends)
+        if round_.recvs:
+            self._post_recvs(rank, round_.recvs)
+        rank.posting = False
+        if not rank.waits:
+            self._end(rank)
+
+    def _post_sends(self, rank: _Rank, messages: list[Message]) -> None:
+        base = rank.process.rank * self.p
+        line = rank.process.line()
+        for message in messages:
+            rank.messages += 1
+            rank.bytes_sent += message.nbytes
+            sent = _Sent(rank, message, line)
+            if not self.rendezvous:
+                self._leave(sent)
+            channel = base + message.peer
+            if channel in self.expected:
+                self._match(sent, _take(self.expected, channel))
+            else:
+                self.unexpected[channel].append(sent)
+
+    def _post_recvs(self, rank: _Rank, messages: list[Message]) -> None:
+        me = rank.process.rank
+        for message in messages:
+            channel = message.peer * self.p + me
+            posted = _Posted(rank, message)
+            if channel in self.unexpected:
+                self._match(_take(self.unexpected, channel), posted)
+            else:
+                self.expected[channel].append(posted)
+
+    def _leave(self, sent: _Sent) -> None:
+        """Eager: the message passes the port out; then its memory may change."""
+        rank = sent.rank
+        sent.start = max(rank.now, rank.port_out)
+        rank.port_out = rank.ends = sent.start + self._cost(sent.message)
+        if not self.phantom:
+            sent.views = tuple([view.copy() for view in sent.views])
+
+    def _match(self, sent: _Sent, posted: _Posted) -> None:
+        """A message meets its recv."""
+        source, target = sent.rank, posted.rank
+        if sent.message.nbytes != posted.message.nbytes:
+            self._fail_lengths(sent, posted)
+        if not self.phantom:
+            transfer(sent.views, posted.message.views)
+        if self.rendezvous:
+            start = max(source.now, target.now, source.port_out, target.port_in)
+            source.port_out = target.port_in = end = start + self._cost(sent.message)
+            source.ends = max(source.ends, end)
+            target.ends = max(target.ends, end)
+            source.waits -= 1
+            if not source.waits and not source.posting:
+                self._end(source)
+        else:
+            target.arrivals.append((sent.start, self._cost(sent.message)))
+        target.waits -= 1
+        if not target.waits and not target.posting:
+            self._end(target)
+
+    def _end(self, rank: _Rank) -> None:
+        """All messages of the round have moved: run its local steps."""
+        if rank.arrivals:
+            rank.arrivals.sort()
+            for start, cost in rank.arrivals:
+                rank.port_in = max(start, rank.port_in) + cost
+            rank.arrivals.clear()
+            rank.ends = max(rank.ends, rank.port_in)
+        for step in rank.round.local:
+            if type(step) is copy:
+                if not self.phantom:
+                    transfer(_views(step.src), _views(step.dst))
+                continue
+            if not self.phantom:
+                self.kernel(step.inbuf, step.inoutbuf, step.out)
+            rank.reductions += 1
+            rank.bytes_reduced += step.out.nbytes
+            rank.ends += self.clock.gamma * step.out.nbytes
+        heapq.heappush(self.ready, (rank.ends, rank.process.rank))
+
+    def _cost(self, message: Message) -> float:
+        return self.clock.alpha + self.clock.beta * message.nbytes
+
+    def _fail_lengths(self, sent: _Sent, posted: _Posted) -> None:
+        target = posted.rank.process
+        raise ScheduleError(
+            f"{self.title}: rank {target.rank} of {self.p}: needs {posted.message.nbytes} bytes "
+            f"from rank {posted.message.peer} ({locate(posted.line)}), "
+            f"got {sent.message.nbytes} ({locate(sent.line)})"
+        )
+
+    def _check_finished(self) -> None:
+        stuck = [rank for rank in self.ranks if not rank.finished]
+        if stuck:
+            raise Deadlock(*self._explain(stuck))
+
+    def _explain(self, stuck: list[_Rank]) -> tuple[str, list[tuple[int, str, str]]]:
+        """Follow who waits for whom until a rank comes up again or has finished."""
+        waits: dict[int, tuple[int, str]] = {}
+        for queue in self.expected.values():
+            for posted in queue:
+                peer = posted.message.peer
+                waits[posted.rank.process.rank] = peer, f"recv from {peer}"
+        for queue in self.unexpected.values():
+            for sent in queue if self.rendezvous else ():
+                peer = sent.message.peer
+                waits.setdefault(sent.rank.process.rank, (peer, f"send to {peer}"))
+        path = [stuck[0].process.rank]
+        while (peer := waits[path[-1]][0]) in waits and peer not in path:
+            path.append(peer)
+        cycle = path[path.index(peer) :] if peer in path else path
+        chain = [(r, waits[r][1], self.ranks[r].process.where()) for r in cycle]
+        links = [f"rank {r} waits in {step} ({where})" for r, step, where in chain]
+        links.append(f"rank {peer} again" if peer in cycle else f"rank {peer} has finished")
+        others = len(stuck) - len(cycle)
+        behind = f"; {others} more ranks wait behind them" if others else ""
+        return f"{self.title}: deadlock: {', '.join(links)}{behind}", chain
+
+    def _check_nothing_left(self) -> None:
+        for queue in self.unexpected.values():
+            sent = queue[0]
+            raise ScheduleError(
+                f"{self.title}: every message needs a recv, got none for {sent.message.nbytes} "
+                f"bytes from rank {sent.rank.process.rank} to rank {sent.message.peer} "
+                f"({locate(sent.line)})"
+            )
+
+
+class _Rank:
+    """The state of one simulated rank."""
+
+    __slots__ = (
+        "arrivals",
+        "bytes_reduced",
+        "bytes_sent",
+        "ends",
+        "finished",
+        "messages",
+        "now",
+        "port_in",
+        "port_out",
+        "posting",
+        "process",
+        "reductions",
+        "round",
+        "waits",
+    )
+
+    def __init__(self, process: Process):
+        self.process = process
+        self.finished = self.posting = False
+        self.now = self.ends = self.port_in = self.port_out = 0.0
+        self.arrivals: list[tuple[float, float]] = []
+        self.waits = 0  # messages of the round that have not moved yet
+        self.messages = self.bytes_sent = self.reductions = self.bytes_reduced = 0
+        self.round = Round([], [], [])
+
+    def tally(self) -> tuple[float, int, int, int, int]:
+        return (self.now, self.messages, self.bytes_sent, self.reductions, self.bytes_reduced)
+
+
+class _Sent:
+    """A message on its way."""
+
+    __slots__ = ("line", "message", "rank", "start", "views")
+
+    def __init__(self, rank: _Rank, message: Message, line: tuple[str, int]):
+        self.rank = rank
+        self.message = message
+        self.line = line
+        self.views = message.views
+        self.start = 0.0
+
+
+class _Posted:
+    """A recv that waits."""
+
+    __slots__ = ("message", "rank")
+
+    def __init__(self, rank: _Rank, message: Message):
+        self.rank = rank
+        self.message = message
+
+    @property
+    def line(self) -> tuple[str, int]:
+        return self.rank.process.line()
+
+
+def _take(queues: dict[int, deque], channel: int):
+    """The oldest entry of a queue; an empty queue is forgotten."""
+    queue = queues[channel]
+    entry = queue.popleft()
+    if not queue:
+        del queues[channel]
+    return entry
+
+
+def _views(buf) -> tuple[np.ndarray, ...]:
+    return tuple(buf) if isinstance(buf, list) else (buf,)
+
+
+def transfer(src: tuple[np.ndarray, ...], dst: tuple[np.ndarray, ...]) -> None:
+    """Lay the elements of `src`, end to end, into the views of `dst`."""
+    if len(src) == len(dst) == 1:
+        if dst[0].size:  # an empty view may be read-only
+            dst[0][...] = src[0]
+        return
+    packed = np.concatenate(src)
+    position = 0
+    for view in dst:
+        if view.size:
+            view[...] = packed[position : position + view.size]
+            position += view.size

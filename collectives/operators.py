@@ -1,0 +1,60 @@
+"""Reduction operators, independent of MPI.
+
+An operator maps two vectors to one, element by element. It must be associative
+and need not commute: the left operand belongs to the lower ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+# out = left op right, elementwise; `out` may be either operand.
+Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A named reduction.
+
+    Attributes
+    ----------
+    name : str
+    kernel : callable
+        `kernel(left, right, out)`; a binary numpy ufunc will do.
+    commutative : bool
+    """
+
+    name: str
+    kernel: Kernel
+    commutative: bool = True
+
+
+def _logical(ufunc: np.ufunc) -> Kernel:
+    return lambda left, right, out: ufunc(left, right, out=out, casting="unsafe")
+
+
+def _matrix_product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+    out["m"] = left["m"] @ right["m"]
+
+
+SUM = Operator("sum", np.add)
+PROD = Operator("prod", np.multiply)
+MAX = Operator("max", np.maximum)
+MIN = Operator("min", np.minimum)
+LAND = Operator("land", _logical(np.logical_and))
+LOR = Operator("lor", _logical(np.logical_or))
+LXOR = Operator("lxor", _logical(np.logical_xor))
+BAND = Operator("band", np.bitwise_and)
+BOR = Operator("bor", np.bitwise_or)
+BXOR = Operator("bxor", np.bitwise_xor)
+
+# Two by two integer matrices: the smallest operator that does not commute.
+MATRIX = np.dtype([("m", np.int64, (2, 2))])
+MATPROD = Operator("matprod", _matrix_product, commutative=False)
+
+OPERATORS: dict[str, Operator] = {
+    op.name: op for op in (SUM, PROD, MAX, MIN, LAND, LOR, LXOR, BAND, BOR, BXOR, MATPROD)
+}

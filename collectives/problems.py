@@ -1,0 +1,238 @@
+"""One instance of a primitive: every rank's buffers, and the answer.
+
+Tests, `verify`, the simulator and the bench all take their data from here. No
+two ranks and no two elements hold the same number, outputs start out filled
+with a sentinel, and sums of floats are exact in any order, so that a wrong
+block, order or count cannot go unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from collectives.algorithms.blocks import even_counts, partition
+from collectives.algorithms.memory import phantom
+from collectives.algorithms.registry import REDUCTIONS, ROOTED, Algorithm
+from collectives.operators import SUM, Operator
+
+BLOCKWISE = frozenset({"scatter", "gather", "allgather", "reduce_scatter", "alltoall"})
+CAN_BE_IN_PLACE = frozenset(
+    {"scatter", "gather", "allgather", "reduce", "allreduce", "scan", "exscan"}
+)
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """One rank's flat buffers; None where the rank has no such buffer.
+
+    In bcast, whose one buffer is both, it is `recv`.
+    """
+
+    send: np.ndarray | None
+    recv: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One instance of a primitive.
+
+    Parameters
+    ----------
+    primitive : str
+    p : int
+        Number of ranks.
+    n : int
+        Elements of the whole vector; in a blockwise primitive the sum over all
+        blocks of one rank.
+    root : int
+        Ignored by primitives without a root.
+    dtype : numpy.dtype
+    operator : Operator
+        Ignored by primitives that do not reduce.
+    counts : sequence of int, or 2-d array for alltoall, optional
+        Block lengths; as even as `n` allows by default. They replace `n`.
+    in_place : bool
+        The input lies in the output buffer, as under MPI.IN_PLACE.
+    """
+
+    primitive: str
+    p: int
+    n: int = 0
+    root: int = 0
+    dtype: np.dtype = np.dtype(np.int64)  # noqa: RUF009 - immutable
+    operator: Operator = SUM
+    counts: Sequence[int] | np.ndarray | None = None
+    in_place: bool = False
+
+    def __str__(self) -> str:
+        root = f", root {self.root}" if self.primitive in ROOTED else ""
+        operator = f", {self.operator.name}" if self.primitive in REDUCTIONS else ""
+        in_place = ", in place" if self.in_place else ""
+        return f"p = {self.p}, n = {self.size} {self.dtype}{root}{operator}{in_place}"
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Elements in each rank's block (scatter, gather, allgather, reduce_scatter)."""
+        return even_counts(self.n, self.p) if self.counts is None else tuple(self.counts)
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """Elements that go from each rank to each other in alltoall, shape (p, p)."""
+        if self.counts is None:
+            row = np.array(even_counts(self.n, self.p), np.int64)
+            return np.broadcast_to(row, (self.p, self.p))
+        return np.asarray(self.counts, np.int64)
+
+    @property
+    def size(self) -> int:
+        """Elements of the whole vector."""
+        if self.counts is None:
+            return 0 if self.primitive == "barrier" else self.n
+        return int(np.sum(self.counts)) // (self.p if self.primitive == "alltoall" else 1)
+
+    def send_size(self, rank: int) -> int | None:
+        """Elements of the input on `rank`; None if it has none."""
+        match self.primitive:
+            case "barrier":
+                return None
+            case "bcast" | "scatter":
+                return self.size if rank == self.root else None
+            case "gather" | "allgather":
+                return self.lengths[rank]
+            case "alltoall":
+                return int(self.matrix[rank].sum())
+        return self.size
+
+    def recv_size(self, rank: int) -> int | None:
+        """Elements of the output on `rank`; None if it has none."""
+        match self.primitive:
+            case "barrier":
+                return None
+            case "gather" | "reduce":
+                return self.size if rank == self.root else None
+            case "scatter" | "reduce_scatter":
+                return self.lengths[rank]
+            case "alltoall":
+                return int(self.matrix[:, rank].sum())
+        return self.size
+
+    def input(self, rank: int) -> np.ndarray | None:
+        """What `rank` contributes; no two elements of all ranks are equal."""
+        size = self.send_size(rank)
+        return None if size is None else numbers(rank, size, self.dtype)
+
+    @cached_property
+    def _prefixes(self) -> list[np.ndarray]:
+        """The reduction over ranks 0 .. r, for every r."""
+        sums = [numbers(0, self.size, self.dtype)]
+        for rank in range(1, self.p):
+            total = np.empty_like(sums[-1])
+            self.operator.kernel(sums[-1], numbers(rank, self.size, self.dtype), total)
+            sums.append(total)
+        return sums
+
+    def expected(self, rank: int) -> np.ndarray | None:
+        """The right output on `rank`; None where there is none or it is undefined."""
+        ranks = range(self.p)
+        match self.primitive:
+            case "barrier":
+                return None
+            case "bcast":
+                return numbers(self.root, self.size, self.dtype)
+            case "scatter":
+                return partition(numbers(self.root, self.size, self.dtype), self.lengths)[rank]
+            case "gather" | "reduce" if rank != self.root:
+                return None
+            case "gather" | "allgather":
+                return np.concatenate([numbers(r, self.lengths[r], self.dtype) for r in ranks])
+            case "alltoall":
+                rows = [numbers(r, int(self.matrix[r].sum()), self.dtype) for r in ranks]
+                return np.concatenate([partition(rows[r], self.matrix[r])[rank] for r in ranks])
+            case "reduce_scatter":
+                return partition(self._prefixes[-1], self.lengths)[rank]
+            case "scan":
+                return self._prefixes[rank]
+            case "exscan":
+                return self._prefixes[rank - 1] if rank > 0 else None
+        return self._prefixes[-1]
+
+    def buffers(self, rank: int) -> Buffers:
+        """Fresh buffers: the input filled in, the output full of the sentinel."""
+        data, size = self.input(rank), self.recv_size(rank)
+        recv = None if size is None else sentinel(size, self.dtype)
+        if self.primitive == "bcast":
+            return Buffers(None, recv if data is None else data.copy())
+        if not self.in_place or data is None or (recv is None and self.primitive != "scatter"):
+            return Buffers(data, recv)
+        if self.primitive == "scatter":
+            data = data.copy()
+            return Buffers(data, partition(data, self.lengths)[rank])
+        part = recv
+        if self.primitive in ("gather", "allgather"):
+            part = partition(recv, self.lengths)[rank]
+        part[...] = data
+        return Buffers(part, recv)
+
+    def phantoms(self, rank: int) -> Buffers:
+        """Buffers of the same sizes that take no memory, for cost-only runs."""
+        sizes = [self.send_size(rank), self.recv_size(rank)]
+        if self.primitive == "bcast":
+            sizes[0] = None
+        return Buffers(*[None if size is None else phantom(size, self.dtype) for size in sizes])
+
+    def arguments(self, algorithm: Algorithm, rank: int, buffers: Buffers) -> list:
+        """What `algorithm` is called with on `rank`, after rank and p."""
+        send, recv = buffers.send, buffers.recv
+        match self.primitive:
+            case "barrier":
+                return []
+            case "bcast":
+                return [recv, self.root]
+            case "scatter":
+                send = None if send is None else partition(send, self.lengths)
+            case "gather":
+                recv = None if recv is None else partition(recv, self.lengths)
+            case "allgather":
+                recv = partition(recv, self.lengths)
+            case "reduce_scatter":
+                send = partition(send, self.lengths)
+            case "alltoall":
+                send = partition(send, self.matrix[rank].tolist())
+                recv = partition(recv, self.matrix[:, rank].tolist())
+        arguments = [send, recv]
+        if self.primitive in ROOTED:
+            arguments.append(self.root)
+        if algorithm.needs_counts:
+            arguments.append(self.matrix if self.primitive == "alltoall" else self.lengths)
+        return arguments
+
+
+@lru_cache(maxsize=4096)
+def numbers(rank: int, size: int, dtype: np.dtype) -> np.ndarray:
+    """`size` different numbers that no other rank has, read-only.
+
+    Small enough that their sums are exact in float64 for 10 000 ranks; in small
+    integer types they wrap round, and logical ones alternate.
+    """
+    seeds = np.arange(size, dtype=np.int64) + rank * 100_003 + 1
+    if dtype.fields is not None:  # matrices that do not commute
+        values = np.zeros(size, dtype)
+        entries = np.stack([seeds % 5 + 1, seeds % 3, seeds % 7, seeds % 11 + 1], axis=-1)
+        values["m"] = entries.reshape(size, 2, 2)
+    elif dtype.kind == "c":
+        values = (seeds - 1j * (seeds % 1009)).astype(dtype)
+    elif dtype.kind == "b":
+        values = (seeds // 3 + rank) % 2 == 0
+    else:
+        values = seeds.astype(dtype)
+    values.flags.writeable = False
+    return values
+
+
+def sentinel(size: int, dtype: np.dtype) -> np.ndarray:
+    """A buffer full of a value that no result contains."""
+    return np.frombuffer(bytearray(b"\xa5" * (size * dtype.itemsize)), dtype)

@@ -1,0 +1,124 @@
+"""Simulate and count any algorithm, for any number of ranks, without MPI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from collectives.catalogue import check_parameters, check_restrictions, find
+from collectives.engines.simulator import Clock, Run
+from collectives.operators import SUM, Operator
+from collectives.problems import Problem
+from collectives.verify import simulator
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What an algorithm did, counted from the rounds that ran.
+
+    Attributes
+    ----------
+    rounds : int
+        Messages, one after the other, on the longest path: the factor of alpha.
+    messages : int
+        Messages sent by all ranks together.
+    bytes_sent_max : int
+        Bytes sent by the busiest rank.
+    bytes_sent : int
+        Bytes sent by all ranks together.
+    reductions_max : int
+        Times that the busiest rank applied the operator.
+    reductions : int
+        Times that all ranks together applied the operator.
+    bytes_reduced_max : int
+        Bytes of results that the busiest rank's operator made.
+    """
+
+    rounds: int
+    messages: int
+    bytes_sent_max: int
+    bytes_sent: int
+    reductions_max: int
+    reductions: int
+    bytes_reduced_max: int
+
+
+def simulate(
+    primitive: str,
+    algorithm: str | None = None,
+    *,
+    p: int,
+    n: int = 0,
+    dtype: Any = np.uint8,
+    root: int = 0,
+    counts: Any = None,
+    operator: Operator = SUM,
+    clock: Clock | None = None,
+    rendezvous: bool = False,
+    **parameters: Any,
+) -> Run:
+    """Run an algorithm on phantom buffers, under the clock of the simulator.
+
+    No data is touched, so a gigabyte costs no more than a byte.
+
+    Parameters
+    ----------
+    primitive, algorithm : str
+        As in `collectives.find`.
+    p : int
+        Number of ranks.
+    n : int
+        Elements of the whole vector (of all blocks of a rank together); with
+        the default dtype, bytes.
+    dtype : numpy dtype
+    root : int
+    counts : sequence of int, or 2-d array for alltoall, optional
+        Uneven block lengths, instead of `n`.
+    operator : Operator
+        Only its name and whether it commutes matter here.
+    clock : Clock, optional
+    rendezvous : bool
+        Sends wait for their recv.
+    **parameters
+        Of the algorithm.
+
+    Returns
+    -------
+    Run
+
+    Examples
+    --------
+    >>> simulate("bcast", "tree", p=1000, n=8, clock=Clock(alpha=1, beta=0)).time
+    10.0
+    """
+    chosen, given = find(primitive, algorithm)
+    given.update(parameters)
+    check_parameters(chosen, given)
+    check_restrictions(chosen, p, operator.commutative)
+    problem = Problem(primitive, p, n, root, np.dtype(dtype), operator, counts)
+    buffers = [problem.phantoms(rank) for rank in range(p)]
+    return simulator(chosen, problem, buffers, rendezvous, True, clock, given).run()
+
+
+def count(primitive: str, algorithm: str | None = None, **options: Any) -> Counts:
+    """Count the rounds, messages, bytes and operator uses of an algorithm.
+
+    Takes what `simulate` takes, except the clock.
+
+    Examples
+    --------
+    >>> count("allreduce", "ring", p=4, n=1000).rounds
+    6
+    """
+    run = simulate(primitive, algorithm, clock=Clock(alpha=1, beta=0, gamma=0), **options)
+    return Counts(
+        rounds=round(run.time),
+        messages=int(run.messages.sum()),
+        bytes_sent_max=int(run.bytes_sent.max()),
+        bytes_sent=int(run.bytes_sent.sum()),
+        reductions_max=int(run.reductions.max()),
+        reductions=int(run.reductions.sum()),
+        bytes_reduced_max=int(run.bytes_reduced.max()),
+    )
