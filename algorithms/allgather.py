@@ -27,8 +27,9 @@ def naive(rank, p, sendbuf, recvbuf):
 def ring(rank, p, sendbuf, recvbuf):
     """Ring: pass on to the right the block that came last from the left.
 
-    All blocks travel round the ring at once; after p-1 rounds each has passed
-    every rank. Only neighbours talk, and all links are busy all the time.
+    In round k rank r sends block r-k and receives block r-k-1, so that all blocks
+    travel round the ring at once; after p-1 rounds each has passed every rank.
+    Only neighbours talk, and all links are busy all the time.
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
@@ -49,9 +50,10 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     it swaps them for those of the neighbouring group. If p is not a power of
     two, 2**floor(lg p) ranks play: the first even ranks hand their block to the
     odd rank after them and get all the others from it in the end, which costs
-    the whole vector once more.
+    the whole vector once more. Groups of players then stand for up to twice as
+    many ranks, so that the factor of beta is an upper bound.
 
-    Cost: (floor(lg(p)) + 2*fold(p))*alpha + ((p-1)*n/p + fold(p)*TODO)*beta
+    Cost: (floor(lg(p)) + 2*fold(p))*alpha + (1 + 2*fold(p))*(p-1)*n/p*beta
     Restrictions: none
     Reference: Thakur, Rabenseifner, Gropp, International Journal of High
         Performance Computing Applications 19(1), 2005
@@ -77,6 +79,9 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
 @algorithm("allgather")
 def tree(rank, p, sendbuf, recvbuf):
     """Binomial trees: gather at rank 0, then broadcast everything.
+
+    After ceil(lg p) rounds rank 0 owns all blocks, after as many more everyone
+    does. The way down carries the whole vector in every round: for short blocks.
 
     Cost: 2*ceil(lg(p))*alpha + ((p-1)/p + ceil(lg(p)))*n*beta
     Restrictions: none

@@ -59,7 +59,9 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     k that is set in d. In round k each rank sends the rank 2**k to its right all
     the blocks it holds whose distance has bit k, in one message. A block that
     has made its last jump lands in place, others in scratch space. Few rounds,
-    but a byte moves as often as its distance has bits.
+    but a byte moves as often as its distance has bits set. Half of the blocks
+    move in each round, or fewer if p is not a power of two: the factor of beta
+    is then an upper bound.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
     Restrictions: none

@@ -39,7 +39,7 @@ def ring(rank, p, buf, root, *, segments=None):
 
     Cost: (p > 1)*(p - 2 + segments)*(alpha + n/segments*beta)
     Restrictions: none
-    Reference: Pjesivac-Grbovic et al., Cluster Computing 10(2), 2007
+    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
     """
     segments = default_segments(p - 1, buf.nbytes) if segments is None else segments
     segment = split(buf, segments)
@@ -57,10 +57,12 @@ def recursive_doubling(rank, p, buf, root):
 
     The root cuts the vector into p blocks and scatters them by recursive
     halving; then all ranks exchange what they have by recursive doubling. Twice
-    as many rounds as a binomial tree, but everybody helps to send, so nobody
-    sends much more than the vector itself twice.
+    as many rounds as a binomial tree, but everybody helps to send: the vector
+    passes each port about twice, not once a round. If p is not a power of two,
+    the two halves fold the ranks as they do alone; the factor of beta is then an
+    upper bound.
 
-    Cost: TODO
+    Cost: (2*floor(lg(p)) + 3*fold(p))*alpha + (2 + 2*fold(p))*(p-1)*n/p*beta
     Restrictions: none
     Reference: Barnett et al., Scalable High Performance Computing Conference 1994
     """
@@ -76,8 +78,9 @@ def recursive_doubling(rank, p, buf, root):
 def tree(rank, p, buf, root):
     """Binomial tree: everyone who has the vector sends it to someone who has not.
 
-    The number of ranks that have the vector doubles each round. A rank serves
-    its largest subtree first, since that one has the longest way to go.
+    The number of ranks that have the vector doubles each round, but for the last
+    round if p is not a power of two. A rank serves its largest subtree first,
+    since that one has the longest way to go.
 
     Cost: ceil(lg(p))*(alpha + n*beta)
     Restrictions: none

@@ -15,7 +15,7 @@ def naive(rank, p, sendbuf, recvbuf):
     Rank r adds up r vectors itself, in rank order, when they have all come;
     they take r vectors of scratch space.
 
-    Cost: (p-1)*(alpha + n*beta) + (p > 2)*(p-2)*n*gamma
+    Cost: (p-1)*(alpha + n*beta) + max(p-2, 0)*n*gamma
     Restrictions: none
     Reference: folklore
     """
@@ -33,7 +33,8 @@ def ring(rank, p, sendbuf, recvbuf, *, segments=None):
 
     `segments` is the number of segments; see `bcast.ring`.
 
-    Cost: TODO
+    Cost: (p > 1)*(p - 2 + segments)*(alpha + n/segments*beta)
+        + (p > 2)*(p - 3 + segments)*n/segments*gamma
     Restrictions: none
     Reference: folklore
     """
@@ -59,7 +60,8 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     After the first round rank r holds the vector of rank r-1; an inclusive scan
     over ranks 1 .. p-1 makes that the sum over ranks 0 .. r-1.
 
-    Cost: ((p > 1) + (p > 2)*ceil(lg(p-1)))*(alpha + n*beta) + (p > 2)*ceil(lg(p-1))*n*gamma
+    Cost: ((p > 1) + ceil(lg(max(p-1, 1))))*(alpha + n*beta)
+        + ceil(lg(max(p-1, 1)))*n*gamma
     Restrictions: none
     Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
     """
@@ -83,9 +85,10 @@ def tree(rank, p, sendbuf, recvbuf):
     and remembers what lay before each child. Down: each rank learns the sum over
     all ranks before its subtree, and sends every child that sum with what lay
     before the child inside the subtree. Nobody waits for sums that reach up to
-    rank p-1, since nothing comes after them.
+    rank p-1, since nothing comes after them. If p is not a power of two, the
+    factor of gamma is an upper bound.
 
-    Cost: TODO
+    Cost: max(2*ceil(lg(p)) - 1, 0)*(alpha + n*beta) + max(2*ceil(lg(p)) - 2, 0)*n*gamma
     Restrictions: none
     Reference: Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990
     """

@@ -59,7 +59,9 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
     In round k, a rank whose number differs from the root's in bit k, and in no
     lower bit, sends the 2**k blocks it has collected to its partner across
     dimension k, and is done. If p is not a power of two, 2**floor(lg p) ranks
-    play, some of them for a neighbour too, whose block they take first.
+    play, some of them for a neighbour too, whose block they take first. The
+    halves are then uneven, and a root in the smaller one puts up to twice as many
+    bytes on the critical path; the cost is that of root 0.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
@@ -91,6 +93,10 @@ def tree(rank, p, sendbuf, recvbuf, root, counts):
 
     A rank waits for its children, the smallest subtree first, and sends their
     blocks and its own, which are neighbours, to its parent.
+
+    If p is not a power of two, the first child of some
+    roots leads the larger half, and up to twice as many bytes lie on the critical
+    path; the cost is that of root 0.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none

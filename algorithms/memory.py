@@ -1,8 +1,9 @@
 """Scratch space, and the phantom buffers that make a cost-only run free.
 
 A phantom is a view of one element that pretends to be many: it has a size and
-a dtype, it can be sliced, and a gigabyte of it takes a few bytes. An algorithm cannot tell the difference as long as all its temporary
-space comes from `scratch`.
+a dtype, it can be sliced, and a gigabyte of it takes a few bytes. An algorithm
+cannot tell the difference as long as all its temporary space comes from
+`scratch`.
 """
 
 from __future__ import annotations

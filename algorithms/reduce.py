@@ -39,13 +39,15 @@ def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
     end at the root: 0, 1, ... from below and p-1, p-2, ... from above. Each rank
     adds its own share to the segment that comes from outside and passes on the
     one before it. Two chains instead of one keep the operands in rank order for
-    every root; with root 0 or p-1 one of them is empty.
+    every root. The cost is that of root 0 or p-1, where one of them is empty. A
+    root between waits for shorter chains, but takes and adds two segments at a
+    time: up to twice as long for many segments.
 
     `segments` is the number of segments; see `bcast.ring`.
 
     Cost: (p > 1)*(p - 2 + segments)*(alpha + n/segments*beta + n/segments*gamma)
     Restrictions: none
-    Reference: Pjesivac-Grbovic et al., Cluster Computing 10(2), 2007
+    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
     """
     segments = default_segments(p - 1, sendbuf.nbytes) if segments is None else segments
     mine = split(sendbuf, segments)
@@ -76,13 +78,17 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root):
 
     A reduce-scatter by recursive doubling leaves each rank with the sum of one
     p-th of the vector; a gather by recursive doubling brings the parts to the
-    root. Twice the rounds of a binomial tree, but the work is shared by all and
-    nobody sends much more than the vector.
+    root. Twice the rounds of a binomial tree, but the work is shared by all, and
+    the vector passes each port about twice, not once a round. If p is not a
+    power of two, a rank that plays for two adds a whole vector first; the
+    factors of beta and gamma are then upper bounds for root 0 (other roots: a few
+    per cent more).
 
-    Cost: TODO
+    Cost: (2*floor(lg(p)) + 3*fold(p))*alpha + (p-1)*n/p*beta
+        + (p-1 + fold(p)*(p + ceil(lg(p))))*n/p*(beta + gamma)
     Restrictions: none
-    Reference: Rabenseifner, Message Passing Interface Developer's and User's
-        Conference 1997 (with recursive halving)
+    Reference: Rabenseifner, International Conference on Computational Science 2004
+        (with recursive halving)
     """
     counts = even_counts(sendbuf.size, p)
     block = scratch(sendbuf, counts[rank])

@@ -63,11 +63,14 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     bit-reversed order, these are always one half of what it had.
 
     If p is not a power of two, 2**floor(lg p) ranks play: the first even ranks
-    hand their whole vector to the odd rank after them, which plays for both.
+    hand their whole vector to the odd rank after them, which plays for both and
+    sends back their block. The halves are then uneven, and the factors of beta
+    and gamma upper bounds.
 
-    Cost: TODO
+    Cost: (floor(lg(p)) + 2*fold(p))*alpha
+        + (p-1 + fold(p)*(p + ceil(lg(p))))*n/p*(beta + gamma)
     Restrictions: none
-    Reference: Traff, EuroPVM/MPI 2005
+    Reference: Träff, EuroPVM/MPI 2005
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -102,6 +105,9 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
 @algorithm("reduce_scatter")
 def tree(rank, p, sendbuf, recvbuf):
     """Binomial trees: reduce to rank 0, then scatter.
+
+    After ceil(lg p) rounds rank 0 owns the whole sum; as many more hand out its
+    blocks. The way up carries the whole vector in every round: for short blocks.
 
     Cost: 2*ceil(lg(p))*alpha + (ceil(lg(p)) + (p-1)/p)*n*beta + ceil(lg(p))*n*gamma
     Restrictions: none

@@ -80,9 +80,10 @@ def tree(rank, p, sendbuf, recvbuf):
 
     The sweeps of `exscan.tree` give each rank the sum over all ranks below it;
     it adds its own share. About twice the rounds of `recursive_doubling`, but
-    the whole machine applies the operator no more than 3p times, not p lg p.
+    the whole machine applies the operator no more than 3p times, not p lg p. If
+    p is not a power of two, the factor of gamma is an upper bound.
 
-    Cost: TODO
+    Cost: max(2*ceil(lg(p)) - 1, 0)*(alpha + n*beta + n*gamma)
     Restrictions: none
     Reference: Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990
     """

@@ -63,7 +63,8 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
     halves. If p is not a power of two, 2**floor(lg p) ranks play, some of them
     for a neighbour too, whose block they pass on at the end. Differs from `tree`
     in who talks to whom: partners differ in one bit of their number, whatever
-    the root.
+    the root. With such a p the halves are uneven, and a root in the smaller one
+    puts up to twice as many bytes on the critical path; the cost is that of root 0.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
@@ -96,6 +97,10 @@ def tree(rank, p, sendbuf, recvbuf, root, counts):
     The root sends half of all blocks to the root of its largest subtree, a
     quarter to the next, and so on; each child does the same with what it got.
     The blocks of a subtree are neighbours, whatever the root.
+
+    If p is not a power of two, the first child of some
+    roots leads the larger half, and up to twice as many bytes lie on the critical
+    path; the cost is that of root 0.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none

@@ -16,11 +16,9 @@ one message. Messages between two ranks arrive in the order they were sent.
 
 from __future__ import annotations
 
-from typing import Union
-
 import numpy as np
 
-Buffer = Union[np.ndarray, "list[np.ndarray]"]
+Buffer = np.ndarray | list[np.ndarray]
 
 # An empty message: it carries no data, only the fact that it was sent.
 NOTHING = np.empty(0, np.uint8)
@@ -85,7 +83,7 @@ class copy:
         return f"copy of {elements(self.src)} elements"
 
 
-Step = Union[send, recv, reduce, copy]
+Step = send | recv | reduce | copy
 
 
 def in_rank_order(
