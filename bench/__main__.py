@@ -1,0 +1,33 @@
+"""Start the benchmark, and end all ranks if one of them fails."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+
+from mpi4py import MPI
+
+from .run import main
+
+
+def start(comm: MPI.Comm) -> int:
+    """Run to the end; an exception on any rank ends the whole job."""
+    try:
+        status = main(comm, sys.argv[1:])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        comm.Barrier()  # so that no rank's exit ends the job before all is printed
+        return status
+    except BaseException:
+        # If several ranks fail alike, one traceback is enough: the first ends the job.
+        time.sleep(min(0.2 * comm.rank, 2))
+        text = f"collectives.bench: rank {comm.rank} of {comm.size} failed\n"
+        sys.stderr.write(text + traceback.format_exc())
+        sys.stderr.flush()
+        comm.Abort(1)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(start(MPI.COMM_WORLD))

@@ -1,0 +1,106 @@
+"""What is run: cells of primitive, algorithm and size, and their data.
+
+A size is what one rank contributes, as in the OSU benchmarks: the vector in
+bcast, reduce, allreduce, scan and exscan, one block in scatter, gather,
+allgather, reduce_scatter and alltoall. So all blocks are even, and every size
+gives every rank something to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collectives.catalogue import algorithms_for, find
+from collectives.errors import UnknownAlgorithm
+from collectives.operators import SUM
+from collectives.problems import BLOCKWISE, Problem
+
+BUILTIN = "mpi"
+DTYPE = np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table.
+
+    Attributes
+    ----------
+    primitive : str
+    algorithm : str
+        As in `collectives.find`, or `mpi` for the built-in.
+    size : int
+        Bytes that one rank contributes; 0 for a barrier.
+    """
+
+    primitive: str
+    algorithm: str
+    size: int
+
+    def __str__(self) -> str:
+        size = "" if self.primitive == "barrier" else f" {readable(self.size)}"
+        return f"{self.primitive}.{self.algorithm}{size}"
+
+    @property
+    def group(self) -> tuple[str, int]:
+        """What cells must share to be compared: data, buffers and a column of a table."""
+        return self.primitive, self.size
+
+    def problem(self, p: int) -> Problem:
+        """The data for p ranks."""
+        elements = self.size // DTYPE.itemsize
+        blocks = p if self.primitive in BLOCKWISE else 1
+        return Problem(self.primitive, p, elements * blocks, dtype=DTYPE, operator=SUM)
+
+
+def cells(
+    primitives: Iterable[str], algorithms: Sequence[str], sizes: Sequence[int]
+) -> list[Cell]:
+    """All that is to be run, cells of one group side by side, the built-in first.
+
+    Parameters
+    ----------
+    primitives : iterable of str
+    algorithms : sequence of str
+        Those that a primitive does not have are left out; none means all.
+    sizes : sequence of int
+    """
+    return [
+        Cell(primitive, algorithm, size)
+        for primitive in primitives
+        for size in (sizes if primitive != "barrier" else [0])
+        for algorithm in [BUILTIN, *_chosen(primitive, algorithms)]
+    ]
+
+
+def has(primitive: str, spec: str) -> bool:
+    """Whether the primitive has this algorithm."""
+    try:
+        find(primitive, spec)
+    except UnknownAlgorithm:
+        return False
+    return True
+
+
+def _chosen(primitive: str, algorithms: Sequence[str]) -> list[str]:
+    wanted = algorithms or algorithms_for(primitive)
+    return [spec for spec in wanted if spec != BUILTIN and has(primitive, spec)]
+
+
+def groups(some: Sequence[Cell]) -> list[list[int]]:
+    """The indices of the cells, those of one group together."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for index, cell in enumerate(some):
+        found.setdefault(cell.group, []).append(index)
+    return list(found.values())
+
+
+def readable(size: float) -> str:
+    """Bytes as people write them: 8 B, 1.5 KiB, 1 MiB."""
+    units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{round(size, 2 if size < 10 else 1):g} {units[0]}"

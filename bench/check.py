@@ -1,0 +1,92 @@
+"""Whether an answer is right, outside of what is timed.
+
+Every result is held against the answer that numpy computes, the built-in's too:
+so if the two differ, it is clear which of them is wrong. The inputs make sums
+of floats exact in any order, and the outputs are full of a sentinel before the
+call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.problems import Buffers, Problem, sentinel
+
+LATE = 0.005  # seconds by which a rank is late at a barrier
+LATECOMERS = 8
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is wrong with an answer.
+
+    Attributes
+    ----------
+    message : str
+    rank, index : int or None
+        Where the first wrong element is.
+    """
+
+    message: str
+    rank: int | None = None
+    index: int | None = None
+
+    def __str__(self) -> str:
+        rank = [] if self.rank is None else [f"rank {self.rank}"]
+        index = [] if self.index is None else [f"index {self.index}"]
+        place = ", ".join(rank + index)
+        return f"{place}: {self.message}" if place else self.message
+
+
+def first_wrong(problem: Problem, rank: int, buffers: Buffers) -> Wrong | None:
+    """The first element on this rank that is not what it must be."""
+    wanted = problem.expected(rank)
+    if wanted is None or np.array_equal(buffers.recv, wanted):
+        return None
+    index = int(np.flatnonzero(buffers.recv != wanted)[0])
+    return Wrong(f"must be {wanted[index]}, got {buffers.recv[index]}", rank, index)
+
+
+def refill(problem: Problem, rank: int, buffers: Buffers) -> None:
+    """Put the sentinel back, and the input where it shares the output's buffer."""
+    if buffers.recv is None:
+        return
+    if problem.primitive == "bcast" and rank == problem.root:
+        buffers.recv[...] = problem.input(rank)
+    else:
+        buffers.recv[...] = sentinel(buffers.recv.size, problem.dtype)
+
+
+def leaks(comm: MPI.Comm, barrier: Callable[[], object]) -> Wrong | None:
+    """Whether this rank leaves a barrier before a late one has entered it.
+
+    Compares clocks, which ranks on different hosts do not share; there, a
+    barrier goes unchecked.
+    """
+    for late in range(min(comm.size, LATECOMERS)):
+        comm.Barrier()
+        if comm.rank == late:
+            time.sleep(LATE)
+        entered = time.monotonic()
+        barrier()
+        left = time.monotonic()
+        if left < comm.allreduce(entered, MPI.MAX):
+            return Wrong(f"left before rank {late} had entered", comm.rank)
+    return None
+
+
+def merge(comm: MPI.Comm, mine: Mapping[int, Wrong]) -> dict[int, Wrong]:
+    """By cell, what the lowest rank that found something wrong has found."""
+    merged: dict[int, Wrong] = {}
+    for found in comm.allgather(dict(mine)):
+        merged = {**found, **merged}
+    return merged
+
+
+def one_host(hosts: Sequence[str]) -> bool:
+    return len(set(hosts)) == 1

@@ -1,0 +1,194 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from collectives.algorithms import PRIMITIVES
+from collectives.catalogue import find, load
+from collectives.errors import ArgumentError, UnknownAlgorithm
+
+from .cells import BUILTIN, DTYPE, has
+
+SIZES = "8,1K,32K,1M"
+BUDGET = 45.0
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+DESCRIPTION = """\
+Time every algorithm of every primitive and the MPI's built-in (mpi), side by
+side, and check every answer. Start it with mpirun."""
+
+EPILOG = """\
+examples:
+  mpirun -n 4 python -m collectives.bench
+  mpirun -n 4 python -m collectives.bench allreduce bcast --sizes 8,64K,4M
+  mpirun -n 4 python -m collectives.bench allreduce --algorithm ring --json run.json
+  mpirun -n 4 python -m collectives.bench --load mine.py --algorithm mine
+
+exit status: 0 all answers right, 1 a wrong one or an error, 2 wrong usage"""
+
+
+class Usage(Exception):
+    """The command line is wrong."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for."""
+
+    primitives: list[str]
+    algorithms: list[str]
+    sizes: list[int]
+    budget: float
+    seed: int
+    json: str | None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Usage(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options there are."""
+    new = _Parser(
+        prog="python -m collectives.bench",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    add = new.add_argument
+    add("primitives", nargs="*", metavar="PRIMITIVE", help=f"{', '.join(PRIMITIVES)}; default all")
+    add(
+        "--algorithm",
+        "-a",
+        action="append",
+        default=[],
+        metavar="LIST",
+        help="names, or name:key=value; default all. The built-in always runs",
+    )
+    add(
+        "--sizes",
+        default=SIZES,
+        metavar="LIST",
+        help="bytes that one rank contributes, a vector or a block, in multiples of "
+        f"{DTYPE.itemsize}; K, M and G are powers of 1024; default {SIZES}",
+    )
+    add(
+        "--budget",
+        type=float,
+        default=BUDGET,
+        metavar="SECONDS",
+        help=f"for the whole run; default {BUDGET:g}",
+    )
+    add("--seed", type=int, default=0, help="of the order in which cells run; default 0")
+    add("--json", metavar="FILE", help="also write everything, each repetition too, to FILE")
+    add(
+        "--load",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Python file whose @algorithm decorators add to the catalogue; may be repeated",
+    )
+    add("--help", "-h", action="store_true", help="show this and exit")
+    return new
+
+
+def parse(arguments: Sequence[str]) -> Options | None:
+    """Read the command line; None if it asks for help.
+
+    Raises
+    ------
+    Usage
+        Says what is wrong with it.
+    """
+    given = parser().parse_args(arguments)
+    if given.help:
+        return None
+    if not 0 < given.budget < float("inf"):
+        raise Usage(f"--budget must be a positive number of seconds, got {given.budget:g}")
+    _load(given.load)
+    primitives = _primitives(given.primitives)
+    algorithms = [name for names in given.algorithm for name in split_names(names)]
+    _check_algorithms(primitives, algorithms)
+    sizes = [parse_size(size) for size in given.sizes.split(",")]
+    _check_target(given.json)
+    return Options(
+        primitives,
+        list(dict.fromkeys(algorithms)),
+        sorted(set(sizes)),
+        given.budget,
+        given.seed,
+        given.json,
+    )
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as 8, 1K or 32KiB."""
+    match = re.fullmatch(r"(\d+) *([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise Usage(f"a size reads 8, 1K, 32K or 1M, got {text!r}")
+    size = int(match[1]) * UNITS[match[2].upper()]
+    if size % DTYPE.itemsize:
+        raise Usage(f"a size must be a multiple of {DTYPE.itemsize} bytes ({DTYPE}), got {text}")
+    return size
+
+
+def split_names(text: str) -> list[str]:
+    """Split at the commas that do not go on with a parameter, key=value."""
+    return [name for name in re.split(r",(?![^,:]*=)", text) if name]
+
+
+def _load(paths: Sequence[str]) -> None:
+    for path in paths:
+        if not os.path.isfile(path):
+            raise Usage(f"--load needs a Python file with algorithms, got {path}")
+        load(path)
+
+
+def _primitives(names: Sequence[str]) -> list[str]:
+    for name in names:
+        if name not in PRIMITIVES:
+            raise Usage(f"a primitive is needed, got {name!r}; choose from {', '.join(PRIMITIVES)}")
+    return list(dict.fromkeys(names)) or list(PRIMITIVES)
+
+
+def _check_algorithms(primitives: Sequence[str], algorithms: Sequence[str]) -> None:
+    """Every algorithm must exist for one of the primitives at least."""
+    for spec in algorithms:
+        if spec == BUILTIN:
+            continue
+        owners = [primitive for primitive in primitives if has_or_usage(primitive, spec)]
+        if not owners:
+            try:
+                find(primitives[0], spec)
+            except UnknownAlgorithm as error:
+                message = str(error)
+                if len(primitives) > 1:
+                    message = f"no primitive has an algorithm {spec.partition(':')[0]!r}"
+                raise Usage(message) from None
+
+
+def has_or_usage(primitive: str, spec: str) -> bool:
+    """Whether the primitive has this algorithm; its parameters must be right."""
+    try:
+        return has(primitive, spec)
+    except ArgumentError as error:
+        raise Usage(str(error)) from None
+
+
+def _check_target(path: str | None) -> None:
+    if path is None:
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder) or os.path.isdir(path):
+        raise Usage(f"--json needs a file in a folder that exists, got {path}")
+    if not os.access(folder, os.W_OK):
+        raise Usage(f"--json needs a folder that can be written to, got {folder}")

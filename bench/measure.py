@@ -1,0 +1,71 @@
+"""Take the times."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from mpi4py import MPI
+
+from .schedule import Schedule
+
+Call = Callable[[], object]
+
+
+def measure(
+    comm: MPI.Comm,
+    calls: Mapping[int, Call],
+    schedule: Schedule,
+    tick: Callable[[int], None] = lambda cell: None,
+) -> None:
+    """Run rounds until the schedule has enough.
+
+    Rank 0 decides what a round holds and keeps the times. The time of a
+    repetition is that of the slowest rank: from when it entered the call to
+    when it left it, all having met at a barrier before.
+
+    Parameters
+    ----------
+    comm : MPI.Comm
+    calls : mapping
+        From a cell's index to what is timed.
+    schedule : Schedule
+        On every rank; only that of rank 0 is asked.
+    tick : callable
+        Called before each call with its cell's index, untimed.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        while order := comm.bcast(schedule.next_round() if comm.rank == 0 else None):
+            local, costs = _round(comm, calls, order, tick)
+            slowest = np.empty_like(local)
+            comm.Allreduce(local, slowest, MPI.MAX)
+            if comm.rank == 0:
+                schedule.record(order, slowest, costs)
+    finally:
+        gc.enable()
+
+
+def _round(
+    comm: MPI.Comm,
+    calls: Mapping[int, Call],
+    order: Sequence[int],
+    tick: Callable[[int], None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds that each call took on this rank, and seconds that it took in all."""
+    clock, barrier = time.perf_counter, comm.Barrier
+    times, costs = np.empty(len(order)), np.empty(len(order))
+    for i, cell in enumerate(order):
+        call = calls[cell]
+        begin = clock()
+        tick(cell)
+        barrier()
+        start = clock()
+        call()
+        end = clock()
+        times[i] = end - start
+        costs[i] = end - begin
+    return times, costs

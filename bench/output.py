@@ -1,0 +1,93 @@
+"""The JSON file: one document with every repetition."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from .cells import DTYPE
+from .results import Result
+from .schedule import MINIMUM
+from .system import System
+
+SCHEMA = 1
+
+
+def document(
+    run: dict[str, Any], system: System, results: Sequence[Result], status: int
+) -> dict[str, Any]:
+    """All there is to know about a run, in types that JSON has."""
+    states = [result.status for result in results]
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "collectives.bench", "version": system.collectives},
+        "run": {**run, "sync": "barrier", "time": "maximum over ranks"},
+        "system": {**asdict(system), "oversubscribed": system.oversubscribed},
+        "results": [row(result, len(system.hosts)) for result in results],
+        "summary": {
+            "cells": len(results),
+            "wrong": states.count("wrong"),
+            "not_applicable": states.count("n/a"),
+            "too_few": sum(result.too_few for result in results),
+            "minimum_reps": MINIMUM,
+            "exit": status,
+        },
+    }
+
+
+def row(result: Result, ranks: int) -> dict[str, Any]:
+    """One cell: what was measured, then what came of it."""
+    cell, summary, wrong = result.cell, result.summary, result.wrong
+    counts = result.outlook.counts
+    return {
+        "primitive": cell.primitive,
+        "algorithm": cell.algorithm,
+        "ranks": ranks,
+        "size_bytes": cell.size,
+        "count": cell.size // DTYPE.itemsize,
+        "dtype": str(DTYPE),
+        "reps": summary.reps if summary else 0,
+        "min_us": _value(summary, "minimum"),
+        "median_us": _value(summary, "median"),
+        "median_low_us": _value(summary, "low"),
+        "median_high_us": _value(summary, "high"),
+        "p95_us": _value(summary, "p95"),
+        "max_us": _value(summary, "maximum"),
+        "mark": result.mark,
+        "rounds": counts and counts.rounds,
+        "messages": counts and counts.messages,
+        "bytes_sent_max": counts and counts.bytes_sent_max,
+        "bytes_sent": counts and counts.bytes_sent,
+        "reductions_max": counts and counts.reductions_max,
+        "status": result.status,
+        "reason": result.outlook.not_applicable,
+        "wrong": wrong and asdict(wrong),
+        "samples_us": [round(sample, 3) for sample in result.samples.tolist()],
+    }
+
+
+def _value(summary: object, name: str) -> float | None:
+    value = getattr(summary, name, None)
+    return None if value is None or abs(value) == float("inf") else round(value, 3)
+
+
+def write(path: str, content: dict[str, Any]) -> None:
+    """Write the document, or leave the file as it was."""
+    text = json.dumps(content, indent=1, allow_nan=False)
+    folder = os.path.dirname(os.path.abspath(path))
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=folder, suffix=".part", delete=False
+    ) as part:
+        part.write(text + "\n")
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part.name, 0o666 & ~mask)
+        os.replace(part.name, path)
+    except OSError:
+        os.unlink(part.name)
+        raise

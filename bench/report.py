@@ -1,0 +1,151 @@
+"""The tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .cells import readable
+from .results import Result
+from .schedule import MINIMUM
+from .system import System
+from .terminal import width_of
+
+PLAIN = 10_000  # columns where nobody looks: wide enough for any table
+
+LEGEND = """\
+min, median   microseconds until the slowest rank is done, over the repetitions
+*  ~          fastest; not to be told from the fastest (95 % intervals of the medians overlap)
+size          what one rank contributes: the vector, or one block in scatter, gather,
+              allgather, reduce_scatter and alltoall; float64, sum, root 0
+rounds        messages, one after the other, on the longest path
+messages      sent by all ranks together
+sent          bytes that the busiest rank sends (the three counts: at the largest size)"""
+
+CROWDED = """\
+Warning: {ranks} ranks share {cores} cores, so a rank often waits for its turn on a core, which
+takes far longer than a message. The medians show that wait more than the algorithm. Trust
+the minimum more, and use at most {cores} ranks, or more cores, to compare algorithms."""
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or plain and never cut off."""
+    width = width_of(1)
+    if width is None:
+        return Console(file=sys.stdout, width=PLAIN, force_terminal=False, highlight=False)
+    return Console(file=sys.stdout, width=width, force_terminal=True, highlight=False)
+
+
+def header(system: System) -> str:
+    """Where the numbers come from."""
+    ranks, hosts = len(system.hosts), len(set(system.hosts))
+    load = "" if system.load is None else f", load {system.load:g}"
+    lines = [
+        f"collectives.bench {system.collectives}: {ranks} rank{'s' * (ranks > 1)} on {hosts} "
+        f"host{'s' * (hosts > 1)}, {system.cores} core{'s' * (system.cores > 1)}{load}",
+        f"{system.mpi}, mpi4py {system.mpi4py}, numpy {system.numpy}, Python {system.python}",
+    ]
+    if system.oversubscribed:
+        lines += ["", CROWDED.format(ranks=system.sharing, cores=system.cores)]
+    return "\n".join(lines)
+
+
+def show(results: Sequence[Result], system: System, elapsed: float, out: Console) -> None:
+    """Print everything."""
+    say = lambda text: out.print(Text(text), soft_wrap=True)  # noqa: E731
+    say(f"{header(system)}\n\n{LEGEND}")
+    for primitive in dict.fromkeys(result.cell.primitive for result in results):
+        mine = [result for result in results if result.cell.primitive == primitive]
+        for table in tables(primitive, mine, out):
+            out.print()
+            out.print(table)
+        for line in notes(mine):
+            say(line)
+    out.print()
+    say("\n".join(footer(results, elapsed)))
+
+
+def tables(primitive: str, results: Sequence[Result], out: Console) -> list[Table]:
+    """One table if it fits, else several with some of the sizes each."""
+    sizes = list(dict.fromkeys(result.cell.size for result in results))
+    for many in range(len(sizes), 0, -1):
+        parts = [sizes[i : i + many] for i in range(0, len(sizes), many)]
+        drawn = [_table(primitive, results, part) for part in parts]
+        if all(out.measure(table).maximum <= out.width for table in drawn):
+            break
+    return drawn
+
+
+def _table(primitive: str, results: Sequence[Result], sizes: Sequence[int]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(primitive, no_wrap=True)
+    for size in sizes:
+        title = "" if primitive == "barrier" else readable(size)
+        table.add_column(f"{title}\nmin", justify="right", no_wrap=True)
+        table.add_column("\nmedian", justify="right", no_wrap=True)
+    for title in ("rounds", "messages", "sent"):
+        table.add_column(f"\n{title}", justify="right", no_wrap=True)
+    cells = {(result.cell.algorithm, result.cell.size): result for result in results}
+    for algorithm in dict.fromkeys(result.cell.algorithm for result in results):
+        row = [cells[algorithm, size] for size in sizes]
+        table.add_row(algorithm, *[text for one in row for text in times(one)], *counts(row[-1]))
+    return table
+
+
+def times(result: Result) -> tuple[Text, Text]:
+    """The two entries of a cell: minimum, and median with its mark."""
+    if result.summary is None:
+        style, text = {"wrong": ("bold red", "WRONG"), "n/a": ("dim", "n/a")}.get(
+            result.status, ("dim", "-")
+        )
+        return Text(""), Text(text, style)
+    style = "bold green" if result.mark == "*" else ""
+    median = Text(f"{result.mark}{microseconds(result.summary.median)}", style)
+    return Text(microseconds(result.summary.minimum)), median
+
+
+def counts(result: Result) -> list[str]:
+    """Rounds, messages and bytes of the busiest rank."""
+    found = result.outlook.counts
+    if found is None:
+        return ["-", "-", "-"]
+    return [str(found.rounds), str(found.messages), readable(found.bytes_sent_max)]
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """What is wrong, and why something did not run: each reason once."""
+    lines = [f"WRONG {one.cell}: {one.wrong}" for one in results if one.wrong]
+    reasons = {
+        f"{one.cell.primitive}.{one.cell.algorithm}": one.outlook.not_applicable
+        for one in results
+        if one.status == "n/a"
+    }
+    return lines + [f"n/a {name}: {reason}" for name, reason in reasons.items()]
+
+
+def footer(results: Sequence[Result], elapsed: float) -> list[str]:
+    """What the run comes to."""
+    status = [result.status for result in results]
+    reps = [result.summary.reps for result in results if result.summary]
+    span = f"{min(reps)} to {max(reps)} repetitions each, " if reps else ""
+    lines = [
+        f"{len(results)} cells: {status.count('ok')} right, {status.count('wrong')} wrong, "
+        f"{status.count('n/a')} n/a; {span}{elapsed:.1f} s"
+    ]
+    few = [result for result in results if result.too_few]
+    if few:
+        lines.append(
+            f"The budget was too small: {len(few)} cells have fewer than {MINIMUM} repetitions, "
+            "too few to tell which is fastest; raise --budget or give fewer --sizes"
+        )
+    return lines
+
+
+def microseconds(value: float) -> str:
+    """Three digits that mean something."""
+    decimals = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{decimals}f}"

@@ -1,0 +1,130 @@
+"""A run from beginning to end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+
+from mpi4py import MPI
+
+from collectives.problems import Buffers, Problem, numbers
+
+from . import cli, output, report
+from .calls import call
+from .cells import Cell, cells, groups
+from .check import Wrong, first_wrong, leaks, merge, one_host, refill
+from .measure import measure
+from .preflight import outlooks
+from .results import results
+from .schedule import Schedule
+from .system import System, system
+from .watch import Watch
+
+Calls = dict[int, Callable[[], object]]
+
+
+def main(comm: MPI.Comm, arguments: Sequence[str]) -> int:
+    """Run the benchmark; collective. Returns the exit status, the same on all ranks."""
+    try:
+        options, complaint = cli.parse(arguments), ""
+    except cli.Usage as error:
+        options, complaint = None, str(error)
+    complaints = [text for text in comm.allgather(complaint) if text]
+    if complaints:
+        if comm.rank == 0:
+            print(f"{cli.parser().format_usage()}error: {complaints[0]}", file=sys.stderr)
+        return 2
+    if options is None:
+        if comm.rank == 0:
+            cli.parser().print_help()
+        return 0
+    return bench(comm, options, arguments)
+
+
+def bench(comm: MPI.Comm, options: cli.Options, arguments: Sequence[str]) -> int:
+    """Simulate, check, measure, check again, report."""
+    start, date = time.perf_counter(), datetime.now(timezone.utc)
+    todo = cells(options.primitives, options.algorithms, options.sizes)
+    where = system(comm)
+    with Watch(comm.rank, options.budget, start, _give_up(comm)) as watch:
+        watch("simulating")
+        ahead = outlooks(comm, todo)
+        data = _data(comm, todo)
+        calls: Calls = {
+            i: call(comm, cell, data[cell.group][1])
+            for i, cell in enumerate(todo)
+            if ahead[i].runs
+        }
+        begun = time.perf_counter()
+        wrong = check(comm, todo, calls, data, where, watch)
+        reserve = time.perf_counter() - begun
+        timed = {i: one for i, one in calls.items() if i not in wrong}
+        together = [[i for i in group if i in timed] for group in groups(todo)]
+        schedule = Schedule(together, start + options.budget - reserve, options.seed)
+        measure(comm, timed, schedule, lambda i: watch(f"measuring {todo[i]}"))
+        wrong = check(comm, todo, timed, data, where, watch) | wrong
+    if comm.rank != 0:
+        return comm.bcast(None)
+    found = results(todo, ahead, schedule.samples, wrong)
+    status = 1 if any(result.wrong for result in found) else 0
+    report.show(found, where, time.perf_counter() - start, report.console())
+    if options.json:
+        told = {
+            "argv": list(arguments),
+            "seed": options.seed,
+            "budget_s": options.budget,
+            "start": date.isoformat(),
+            "end": datetime.now(timezone.utc).isoformat(),
+        }
+        output.write(options.json, output.document(told, where, found, status))
+    return comm.bcast(status)
+
+
+def _data(
+    comm: MPI.Comm, todo: Sequence[Cell]
+) -> dict[tuple[str, int], tuple[Problem, Buffers]]:
+    """Buffers that all cells of a group share: same memory, same chances."""
+    made = {}
+    for cell in todo:
+        if cell.group not in made:
+            problem = cell.problem(comm.size)
+            made[cell.group] = problem, problem.buffers(comm.rank)
+            numbers.cache_clear()
+    return made
+
+
+def check(
+    comm: MPI.Comm,
+    todo: Sequence[Cell],
+    calls: Calls,
+    data: dict[tuple[str, int], tuple[Problem, Buffers]],
+    where: System,
+    watch: Callable[[str], None],
+) -> dict[int, Wrong]:
+    """Make every call once and look at the answers of all ranks."""
+    mine: dict[int, Wrong] = {}
+    for i, one in calls.items():
+        cell = todo[i]
+        watch(f"checking {cell}")
+        if cell.primitive == "barrier":
+            found = leaks(comm, one) if one_host(where.hosts) else None
+        else:
+            buffers = data[cell.group][1]
+            problem = cell.problem(comm.size)
+            refill(problem, comm.rank, buffers)
+            one()
+            found = first_wrong(problem, comm.rank, buffers)
+        if found:
+            mine[i] = found
+    numbers.cache_clear()
+    return merge(comm, mine)
+
+
+def _give_up(comm: MPI.Comm) -> Callable[[str], None]:
+    def give_up(what: str) -> None:
+        print(f"collectives.bench: {what} does not end; giving up", file=sys.stderr, flush=True)
+        comm.Abort(1)
+
+    return give_up

@@ -1,0 +1,109 @@
+"""Where the numbers come from: versions, hosts, cores, load."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import mpi4py
+import numpy as np
+from mpi4py import MPI
+
+# Nothing else of the environment is written anywhere: it may hold secrets.
+SHOWN = ("MPIR_CVAR_", "OMPI_MCA_", "PRTE_MCA_", "UCX_", "FI_", "OMP_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class System:
+    """What a reader must know to judge the numbers.
+
+    Attributes
+    ----------
+    mpi, mpi_library : str
+        Name and version, and all that the library says of itself.
+    hosts : list of str
+        Of each rank.
+    cores : int
+        That the ranks on rank 0's host may use together.
+    sharing : int
+        Ranks on that host.
+    load : float or None
+        Processes that ran there in the minute before, as an average.
+    timer_ns : float
+        What reading the clock costs.
+    environment : dict
+        Variables that steer the MPI.
+    """
+
+    collectives: str
+    mpi: str
+    mpi_library: str
+    mpi4py: str
+    numpy: str
+    python: str
+    platform: str
+    hosts: list[str]
+    cores: int
+    sharing: int
+    load: float | None
+    timer_ns: float
+    environment: dict[str, str]
+
+    @property
+    def oversubscribed(self) -> bool:
+        return self.sharing > self.cores
+
+
+def system(comm: MPI.Comm) -> System:
+    """Ask all ranks; the same on all."""
+    sharing, cores = _cores(comm)
+    name, numbers = MPI.get_vendor()
+    mine = System(
+        collectives=_version(),
+        mpi=f"{name} {'.'.join(map(str, numbers))}",
+        mpi_library=MPI.Get_library_version().strip("\0\n "),
+        mpi4py=mpi4py.__version__,
+        numpy=np.__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        hosts=comm.allgather(socket.gethostname()),
+        cores=cores,
+        sharing=sharing,
+        load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        timer_ns=_timer(),
+        environment={k: v for k, v in sorted(os.environ.items()) if k.startswith(SHOWN)},
+    )
+    return comm.bcast(mine)
+
+
+def _cores(comm: MPI.Comm) -> tuple[int, int]:
+    """How many ranks share this host, and the cores that they may use together."""
+    local = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    usable: set[int] = set().union(*local.allgather(_affinity()))
+    ranks = local.size
+    local.Free()
+    return ranks, len(usable)
+
+
+def _affinity() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def _timer(reads: int = 1000) -> float:
+    start = time.perf_counter_ns()
+    for _ in range(reads):
+        time.perf_counter()
+    return (time.perf_counter_ns() - start) / reads
+
+
+def _version() -> str:
+    try:
+        return version("mpi-collectives")
+    except PackageNotFoundError:  # a checkout on PYTHONPATH
+        return "(not installed)"
