@@ -69,21 +69,20 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
-    arriving = scratch(recvbuf)
-    yield copy(sendbuf, recvbuf)
     if player is None:
-        yield send(recvbuf, mate)
+        yield send(sendbuf, mate)
         yield recv(recvbuf, mate)
         return
+    partial, arriving = sendbuf, scratch(recvbuf)
     if mate is not None:
-        yield recv(arriving, mate), reduce(arriving, recvbuf)
+        yield recv(arriving, mate), reduce(arriving, partial, out=recvbuf)
+        partial = recvbuf
     for distance in distances(team.size):
         partner = team.rank(player ^ distance)
-        yield (
-            send(recvbuf, partner),
-            recv(arriving, partner),
-            in_rank_order(rank, recvbuf, partner, arriving),
-        )
+        add = in_rank_order(rank, partial, partner, arriving, out=recvbuf)
+        yield send(partial, partner), recv(arriving, partner), add
+        partial = recvbuf
+    yield copy(partial, recvbuf)
     if mate is not None:
         yield send(recvbuf, mate)
 

@@ -1,7 +1,90 @@
-"""Collective communication you can read."""
+"""Collective communication that you can read: learn, compare and choose.
 
+Over MPI, the functions are named after the primitives and take mpi4py's
+arguments and the name of an algorithm::
+
+    collectives.allreduce(comm, sendbuf, recvbuf, op=MPI.SUM, algorithm="ring")
+
+Without MPI, for any number of ranks::
+
+    collectives.algorithms_for("allreduce")
+    collectives.count("allreduce", "ring", p=1024, n=2**30)
+    collectives.simulate("allreduce", "ring", p=1024, n=2**30).time
+
+Importing this package initialises nothing: what a name needs is imported when
+the name is first used, and MPI only by what runs over MPI.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 # In a checkout, algorithms/ and bench/ lie beside this folder, not inside it.
 if not (Path(__file__).parent / "algorithms").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
+
+_HOME = {
+    "api": "barrier bcast scatter scatterv gather gatherv allgather allgatherv reduce "
+    "allreduce reduce_scatter reduce_scatter_block alltoall alltoallv scan exscan",
+    "catalogue": "DEFAULTS algorithms_for find load",
+    "simulation": "Counts count simulate",
+    "engines.simulator": "Clock Run",
+    "operators": "OPERATORS Operator",
+    "problems": "Problem",
+    "algorithms.registry": "PRIMITIVES Algorithm algorithm",
+    "errors": "ArgumentError BufferMismatch CollectiveError Deadlock RestrictionError "
+    "ScheduleError UnknownAlgorithm WrongResult",
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = sorted(_MODULE)  # noqa: PLE0605
+
+if TYPE_CHECKING:
+    from collectives.algorithms.registry import PRIMITIVES, Algorithm, algorithm
+    from collectives.api import (
+        allgather,
+        allgatherv,
+        allreduce,
+        alltoall,
+        alltoallv,
+        barrier,
+        bcast,
+        exscan,
+        gather,
+        gatherv,
+        reduce,
+        reduce_scatter,
+        reduce_scatter_block,
+        scan,
+        scatter,
+        scatterv,
+    )
+    from collectives.catalogue import DEFAULTS, algorithms_for, find, load
+    from collectives.engines.simulator import Clock, Run
+    from collectives.errors import (
+        ArgumentError,
+        BufferMismatch,
+        CollectiveError,
+        Deadlock,
+        RestrictionError,
+        ScheduleError,
+        UnknownAlgorithm,
+        WrongResult,
+    )
+    from collectives.operators import OPERATORS, Operator
+    from collectives.problems import Problem
+    from collectives.simulation import Counts, count, simulate
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

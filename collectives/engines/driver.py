@@ -124,7 +124,7 @@ class Process:
         return Message(self._views(step, buf), int(peer))
 
     def _views(self, step, buf) -> tuple[np.ndarray, ...]:
-        views = tuple(buf) if type(buf) is list else (buf,)
+        views = views_of(buf)
         for view in views:
             if not isinstance(view, np.ndarray) or view.ndim != 1:
                 self.fail(
@@ -191,6 +191,11 @@ class Process:
                 "a message must not land where another of its round is read or lands",
                 "overlapping buffers",
             )
+
+
+def views_of(buf: np.ndarray | list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The views of a buffer, whether it is one or a list of them."""
+    return tuple(buf) if type(buf) is list else (buf,)
 
 
 def first_overlap(written: list[np.ndarray], read: list[np.ndarray]) -> bool:

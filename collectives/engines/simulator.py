@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from collectives.algorithms.steps import copy
-from collectives.engines.driver import Message, Process, Round, locate
+from collectives.engines.driver import Message, Process, Round, locate, views_of
 from collectives.errors import Deadlock, ScheduleError
 from collectives.operators import SUM, Operator
 
@@ -215,7 +215,7 @@ class Simulator:
         for step in rank.round.local:
             if type(step) is copy:
                 if not self.phantom:
-                    transfer(_views(step.src), _views(step.dst))
+                    transfer(views_of(step.src), views_of(step.dst))
                 continue
             if not self.phantom:
                 self.kernel(step.inbuf, step.inoutbuf, step.out)
@@ -339,10 +339,6 @@ def _take(queues: dict[int, deque], channel: int):
     if not queue:
         del queues[channel]
     return entry
-
-
-def _views(buf) -> tuple[np.ndarray, ...]:
-    return tuple(buf) if isinstance(buf, list) else (buf,)
 
 
 def transfer(src: tuple[np.ndarray, ...], dst: tuple[np.ndarray, ...]) -> None:

@@ -1,0 +1,511 @@
+"""The collectives, over any mpi4py intracommunicator.
+
+Arguments are named and spelled as in mpi4py. Every function takes `algorithm`,
+the name of one of `collectives.algorithms_for(primitive)`, with parameters as
+keywords or in the name: ``algorithm="ring:segments=8"``. Without one it takes
+the default, `collectives.DEFAULTS[primitive]`.
+
+A buffer is a numpy array or another object with memory, or a list ``[data,
+count, datatype]`` with or without its last two; in the v-variants ``[data,
+counts, displacements, datatype]``. MPI.IN_PLACE is taken where MPI allows it.
+A call repeated with the same buffers replays its plan.
+
+All functions raise
+
+ArgumentError
+    The root, the operator, the communicator or a parameter is wrong.
+BufferMismatch
+    A buffer has the wrong length, dtype or layout, is read-only, or overlaps.
+RestrictionError
+    The algorithm cannot do this; the message names some that can.
+UnknownAlgorithm
+    There is no such algorithm; the message names those there are.
+
+before anything is sent, and then no buffer has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.arguments import check_root
+from collectives.buffers import read
+from collectives.catalogue import find
+from collectives.channel import Channel, channel_of
+from collectives.errors import BufferMismatch
+
+
+def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any) -> None:
+    """Leave when every rank has come.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel_of(comm).call("barrier", algorithm, (), parameters=parameters)
+
+
+def bcast(
+    comm: MPI.Intracomm, buf: Any, root: int = 0, algorithm: str | None = None, **parameters: Any
+) -> None:
+    """The root's buffer goes to all ranks.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    buf : buffer
+        n elements; read at the root, written elsewhere.
+    root : int
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel_of(comm).call("bcast", algorithm, (buf,), root, parameters=parameters)
+
+
+def scatter(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    root: int = 0,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """The root hands every rank a block of equal length.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        p blocks; significant at the root.
+    recvbuf : buffer
+        One block; at the root MPI.IN_PLACE leaves the root's block where it is.
+    root : int
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel = channel_of(comm)
+    buffers = sendbuf if channel.rank == root else None, recvbuf, None
+    channel.call("scatter", algorithm, buffers, root, parameters=parameters)
+
+
+def scatterv(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    root: int = 0,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """The root hands every rank a block; the blocks may differ in length.
+
+    Only the root knows the counts; it broadcasts them first.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        ``[data, counts, displacements, datatype]``; significant at the root.
+    recvbuf : buffer
+        As many elements as the root's count for this rank, or, at the root,
+        MPI.IN_PLACE.
+    root : int
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel = channel_of(comm)
+    counts = _counts_from_root(channel, "scatter", algorithm, root, "sendbuf", sendbuf)
+    sendbuf = sendbuf if channel.rank == root else None
+    buffers = sendbuf, recvbuf, counts
+    channel.call("scatter", algorithm, buffers, root, parameters=parameters)
+
+
+def gather(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    root: int = 0,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """The root collects a block of equal length from every rank.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        One block; at the root MPI.IN_PLACE says that it is in recvbuf already.
+    recvbuf : buffer
+        p blocks; significant at the root.
+    root : int
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel = channel_of(comm)
+    buffers = sendbuf, recvbuf if channel.rank == root else None, None
+    channel.call("gather", algorithm, buffers, root, parameters=parameters)
+
+
+def gatherv(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    root: int = 0,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """The root collects a block from every rank; the blocks may differ in length.
+
+    Only the root knows the counts; it broadcasts them first.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        As many elements as the root's count for this rank, or, at the root,
+        MPI.IN_PLACE.
+    recvbuf : buffer
+        ``[data, counts, displacements, datatype]``; significant at the root.
+    root : int
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel = channel_of(comm)
+    counts = _counts_from_root(channel, "gather", algorithm, root, "recvbuf", recvbuf)
+    recvbuf = recvbuf if channel.rank == root else None
+    buffers = sendbuf, recvbuf, counts
+    channel.call("gather", algorithm, buffers, root, parameters=parameters)
+
+
+def allgather(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """Every rank collects a block of equal length from every rank.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        One block, or MPI.IN_PLACE if it is in recvbuf already.
+    recvbuf : buffer
+        p blocks.
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    buffers = sendbuf, recvbuf, False
+    channel_of(comm).call("allgather", algorithm, buffers, parameters=parameters)
+
+
+def allgatherv(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """Every rank collects a block from every rank; the blocks may differ in length.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        As many elements as this rank's count, or MPI.IN_PLACE.
+    recvbuf : buffer
+        ``[data, counts, displacements, datatype]``, the counts equal on all ranks.
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    buffers = sendbuf, recvbuf, True
+    channel_of(comm).call("allgather", algorithm, buffers, parameters=parameters)
+
+
+def reduce(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    op: MPI.Op = MPI.SUM,
+    root: int = 0,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """The root gets the reduction of all vectors, in rank order.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        n elements, or, at the root, MPI.IN_PLACE.
+    recvbuf : buffer
+        n elements; significant at the root.
+    op : MPI.Op
+    root : int
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel = channel_of(comm)
+    buffers = sendbuf, recvbuf if channel.rank == root else None
+    channel.call("reduce", algorithm, buffers, root, op, parameters)
+
+
+def allreduce(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    op: MPI.Op = MPI.SUM,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """Every rank gets the reduction of all vectors.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        n elements, or MPI.IN_PLACE.
+    recvbuf : buffer
+        n elements.
+    op : MPI.Op
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+
+    Examples
+    --------
+    ::
+
+        total = np.empty_like(gradient)
+        collectives.allreduce(MPI.COMM_WORLD, gradient, total, algorithm="ring")
+    """
+    channel_of(comm).call("allreduce", algorithm, (sendbuf, recvbuf), None, op, parameters)
+
+
+def reduce_scatter(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    recvcounts: Sequence[int] | None = None,
+    op: MPI.Op = MPI.SUM,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """Every rank gets its block of the reduction of all vectors.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        The blocks of all ranks, one after the other; with MPI.IN_PLACE they are
+        in recvbuf, and the result is at its beginning.
+    recvbuf : buffer
+        This rank's block.
+    recvcounts : sequence of int, optional
+        Elements in each rank's block; without it the ranks tell each other the
+        length of their recvbuf first.
+    op : MPI.Op
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel = channel_of(comm)
+    title = f"reduce_scatter.{find('reduce_scatter', algorithm)[0].name}"
+    if recvcounts is None:
+        length = np.array([read(title, "recvbuf", recvbuf).view.size], np.int64)
+        counts = tuple(_exchange(channel, length)[:, 0].tolist())
+    else:
+        counts = tuple(np.asarray(recvcounts).tolist())
+        if len(counts) != channel.p or any(count < 0 for count in counts):
+            raise BufferMismatch(f"{title}: recvcounts needs {channel.p} counts, got {counts}")
+    buffers = sendbuf, recvbuf, counts
+    channel.call("reduce_scatter", algorithm, buffers, None, op, parameters)
+
+
+def reduce_scatter_block(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    op: MPI.Op = MPI.SUM,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """`reduce_scatter` with blocks of equal length.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        p blocks, or MPI.IN_PLACE.
+    recvbuf : buffer
+        One block; with MPI.IN_PLACE p blocks.
+    op : MPI.Op
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    buffers = sendbuf, recvbuf, None
+    channel_of(comm).call("reduce_scatter", algorithm, buffers, None, op, parameters)
+
+
+def alltoall(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """Every rank sends every rank a different block of equal length.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        p blocks, or MPI.IN_PLACE if they are in recvbuf.
+    recvbuf : buffer
+        p blocks.
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    buffers = sendbuf, recvbuf, None
+    channel_of(comm).call("alltoall", algorithm, buffers, parameters=parameters)
+
+
+def alltoallv(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """Every rank sends every rank a different block; the blocks may differ in length.
+
+    Algorithms that forward blocks need the lengths of all of them; the ranks
+    tell each other first.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        ``[data, counts, displacements, datatype]``, or MPI.IN_PLACE.
+    recvbuf : buffer
+        The same; the counts say what comes from each rank.
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel = channel_of(comm)
+    chosen, _ = find("alltoall", algorithm)
+    matrix: tuple = ()
+    if chosen.needs_counts:
+        buf, name = (recvbuf, "recvbuf") if sendbuf is MPI.IN_PLACE else (sendbuf, "sendbuf")
+        counts = read(str(chosen), name, buf, channel.p).counts
+        if counts is None:
+            raise BufferMismatch(f"{chosen}: {name} needs one count per rank, got none")
+        matrix = tuple(map(tuple, _exchange(channel, np.array(counts, np.int64)).tolist()))
+    channel.call("alltoall", algorithm, (sendbuf, recvbuf, matrix), parameters=parameters)
+
+
+def scan(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    op: MPI.Op = MPI.SUM,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """Rank r gets the reduction over ranks 0 .. r.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        n elements, or MPI.IN_PLACE.
+    recvbuf : buffer
+        n elements.
+    op : MPI.Op
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel_of(comm).call("scan", algorithm, (sendbuf, recvbuf), None, op, parameters)
+
+
+def exscan(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    op: MPI.Op = MPI.SUM,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """Rank r gets the reduction over ranks 0 .. r-1; rank 0's recvbuf stays as it is.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        n elements, or MPI.IN_PLACE.
+    recvbuf : buffer
+        n elements.
+    op : MPI.Op
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    channel_of(comm).call("exscan", algorithm, (sendbuf, recvbuf), None, op, parameters)
+
+
+def _counts_from_root(
+    channel: Channel, primitive: str, spec: str | None, root: int, name: str, buf: Any
+) -> tuple[int, ...]:
+    """Block lengths that only the root knows, broadcast to all ranks.
+
+    If the root cannot read its buffer, it broadcasts that instead, so that all
+    ranks raise.
+    """
+    title = str(find(primitive, spec)[0])
+    root = check_root(title, root, channel.p)
+    message = np.zeros(1 + channel.p, np.int64)
+    problem: BufferMismatch | None = None
+    if channel.rank == root:
+        try:
+            vector = read(title, name, buf, channel.p)
+            if vector.counts is None and vector.view.size % channel.p:
+                raise BufferMismatch(
+                    f"{title}: {name} needs one count per rank, or a multiple of {channel.p} "
+                    f"elements, got {vector.view.size} elements"
+                )
+            message[0] = 1
+            message[1:] = vector.counts or [vector.view.size // channel.p] * channel.p
+        except BufferMismatch as error:
+            problem = error
+    channel.call("bcast", "tree", (message,), root)
+    if not message[0]:
+        raise problem or BufferMismatch(
+            f"{title}: {name} needs a buffer with counts at the root, rank {root}, got another"
+        )
+    return tuple(message[1:].tolist())
+
+
+def _exchange(channel: Channel, mine: np.ndarray) -> np.ndarray:
+    """Everybody's numbers, one row per rank."""
+    everyone = np.empty((channel.p, mine.size), np.int64)
+    channel.call("allgather", "recursive_doubling", (mine, everyone, False))
+    return everyone

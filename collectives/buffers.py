@@ -1,0 +1,186 @@
+"""Read buffers as mpi4py spells them, and say clearly what is wrong with one.
+
+A buffer is a numpy array or another object with memory; or a list ``[data,
+count, displacement, datatype]`` of which all but the data may be left out; or,
+with one block per rank, ``[data, counts, displacements, datatype]`` or ``[data,
+(counts, displacements), datatype]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from mpi4py.util import dtlib
+
+from collectives.algorithms.blocks import Blocks, partition
+from collectives.errors import BufferMismatch
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A buffer that has been read.
+
+    Attributes
+    ----------
+    view : numpy.ndarray
+        Its elements, one-dimensional. Made from the address, so it does not
+        keep the user's memory alive.
+    datatype : MPI.Datatype
+        The MPI type of an element.
+    counts, displs : list of int or None
+        Block lengths and where the blocks start, if given.
+    """
+
+    view: np.ndarray
+    datatype: MPI.Datatype
+    counts: list[int] | None = None
+    displs: list[int] | None = None
+
+    @property
+    def writable(self) -> bool:
+        return self.view.flags.writeable or not self.view.size
+
+    def blocks(self, counts: Sequence[int]) -> Blocks:
+        """The vector as blocks of `counts` elements, at its displacements."""
+        if self.displs is None:
+            return partition(self.view, counts)
+        stops = [d + c for d, c in zip(self.displs, counts, strict=True)]
+        return Blocks(self.view, self.displs, stops)
+
+
+def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
+    """Read one buffer.
+
+    Parameters
+    ----------
+    title, name : str
+        Of the collective and the argument, for messages.
+    buf : buffer
+        Anything described at the top of this file.
+    p : int, optional
+        Number of blocks, if the buffer may give one count per rank.
+
+    Raises
+    ------
+    BufferMismatch
+        The object has no memory, is not contiguous, has a dtype that MPI cannot
+        carry, or is too short for its counts.
+    """
+
+    def fail(needed: str, got: Any, todo: str = "") -> BufferMismatch:
+        return BufferMismatch(f"{title}: {name} needs {needed}, got {got}{todo and '; ' + todo}")
+
+    data, layout, datatype = _spell_out(buf, fail)
+    array = _memory(data, fail)
+    if datatype is None:
+        dtype, datatype = array.dtype, datatype_of(array.dtype)
+    else:
+        dtype = _element(datatype, fail)
+    address, nbytes = MPI.Get_address(array), array.nbytes
+    if nbytes % dtype.itemsize:
+        raise fail(f"a whole number of {dtype.itemsize}-byte elements", f"{nbytes} bytes")
+    memory = MPI.buffer.fromaddress(address, nbytes, not array.flags.writeable)
+    view = np.frombuffer(memory, dtype) if nbytes else np.empty(0, dtype)
+    counts, displs = _layout(layout, p, fail)
+    if p is None:
+        start = displs[0] if displs else 0
+        stop = start + counts[0] if counts else view.size
+        _check_range([start], [stop - start], view.size, fail)
+        return Vector(view[start:stop], datatype)
+    if counts is not None:
+        starts = displs if displs is not None else list(accumulate(counts[:-1], initial=0))
+        _check_range(starts, counts, view.size, fail)
+    return Vector(view, datatype, counts, displs)
+
+
+def datatype_of(dtype: np.dtype) -> MPI.Datatype:
+    """The MPI type of a numpy dtype; plain bytes where MPI has no such type."""
+    try:
+        return MPI.Datatype.fromcode(dtype.char)
+    except (ValueError, KeyError):
+        return MPI.BYTE.Create_contiguous(dtype.itemsize)
+
+
+def _spell_out(buf, fail) -> tuple[Any, list, MPI.Datatype | None]:
+    """Split a buffer into its data, what says where it lies, and its datatype."""
+    if buf is MPI.BOTTOM or buf is None or isinstance(buf, MPI.InPlaceType):
+        raise fail("a buffer", repr(buf))
+    if not isinstance(buf, (list, tuple)):
+        return buf, [], None
+    data, *layout = buf or [None]
+    datatype = None
+    if layout and isinstance(layout[-1], (MPI.Datatype, str)):
+        datatype = layout.pop()
+        if isinstance(datatype, str):
+            datatype = MPI.Datatype.fromcode(datatype)
+    if len(layout) == 1 and isinstance(layout[0], tuple):
+        layout = list(layout[0])
+    if data is None and layout == [0]:
+        data = np.empty(0, np.uint8)
+    if len(layout) > 2 or isinstance(data, (list, tuple, int, float, str, type(None))):
+        raise fail("[data, counts, displacements, datatype]", repr(buf)[:80])
+    return data, layout, datatype
+
+
+def _memory(data, fail) -> np.ndarray:
+    """The memory of an object as an array."""
+    if not isinstance(data, np.ndarray):
+        try:
+            data = np.asarray(memoryview(data))
+        except (TypeError, ValueError, BufferError) as error:
+            raise fail("an object with memory, such as a numpy array", type(data)) from error
+    if not (data.flags.c_contiguous or data.flags.f_contiguous):
+        todo = "pass a contiguous copy"
+        raise fail("contiguous memory", f"an array with strides {data.strides}", todo)
+    if data.dtype.hasobject or not data.dtype.isnative or data.dtype.itemsize == 0:
+        raise fail("numbers in native byte order", f"dtype {data.dtype!r}")
+    return data
+
+
+def _element(datatype: MPI.Datatype, fail) -> np.dtype:
+    """The numpy dtype of one element; opaque bytes for a derived datatype."""
+    if datatype == MPI.DATATYPE_NULL:
+        raise fail("a datatype", "MPI.DATATYPE_NULL")
+    if datatype.is_predefined:
+        return dtlib.to_numpy_dtype(datatype)
+    lower, extent = datatype.Get_extent()
+    if lower != 0 or datatype.Get_size() != extent or datatype.Get_true_extent() != (0, extent):
+        raise fail(
+            "a datatype without gaps",
+            f"one of {datatype.Get_size()} bytes in an extent of {extent}",
+        )
+    return np.dtype((np.void, extent))
+
+
+def _layout(layout: list, p: int | None, fail) -> tuple[list[int] | None, list[int] | None]:
+    """Counts and displacements as lists of p integers (of one without p)."""
+    columns: list[list[int] | None] = []
+    for column in layout:
+        if column is None:
+            columns.append(None)
+            continue
+        values = np.asarray(column)
+        if values.dtype.kind not in "iu" and values.size:
+            raise fail("integers as counts and displacements", repr(column)[:80])
+        if values.ndim == 0 and p is not None:
+            raise fail(f"one count per rank ({p})", repr(column)[:80])
+        columns.append(np.atleast_1d(values).tolist())  # exact Python integers
+        if len(columns[-1]) != (p or 1):
+            raise fail(f"{p or 1} counts and displacements", f"{len(columns[-1])}")
+    counts, displs = (columns + [None, None])[:2]
+    return counts, displs
+
+
+def _check_range(starts: list[int], counts: list[int], size: int, fail) -> None:
+    for block, (start, count) in enumerate(zip(starts, counts, strict=True)):
+        if start < 0 or count < 0 or (count and start + count > size):
+            raise fail(
+                f"{start + count} elements for block {block} "
+                f"({count} from displacement {start} on)",
+                f"{size}",
+            )

@@ -1,0 +1,202 @@
+"""A channel: a communicator's private duplicate and the plans made for it.
+
+The duplicate keeps our messages apart from the user's. It is made at the first
+collective on a communicator, which all its ranks call, and freed with it.
+
+A plan is found again by everything it depends on: the primitive, the algorithm,
+and of each buffer the address, length, dtype and layout. So a plan can not be
+stale: memory that another array has taken over is the same memory, and a plan
+holds none of it alive. Operators and datatypes that the user made have handles
+that may come back with another meaning, so calls with them are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives import arguments
+from collectives.arguments import Arguments, Reader, check_root
+from collectives.catalogue import check_parameters, check_restrictions, find
+from collectives.engines.blocking import Call, compile_plan, run
+from collectives.engines.driver import Process
+from collectives.engines.plan import Plan, record
+from collectives.errors import ArgumentError
+from collectives.mpi_operators import operator_of
+from collectives.operators import SUM
+
+_Array = np.ndarray
+_address = MPI.Get_address
+
+MAX_PLANS = 128
+MAX_BYTES = 64 * 2**20
+
+
+class _NotKept(Exception):
+    """A call whose plan must not be kept."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plan that is ready to run, and the scratch memory that it keeps."""
+
+    plan: Plan
+    calls: list[Call]
+    nbytes: int
+
+
+class Channel:
+    """What the library knows about one communicator."""
+
+    def __init__(self, comm: MPI.Intracomm):
+        self.comm = comm.Dup()
+        self.rank = comm.Get_rank()
+        self.p = comm.Get_size()
+        self.entries: dict[tuple, Entry] = {}
+        self.nbytes = 0
+
+    def call(
+        self,
+        primitive: str,
+        algorithm: str | None,
+        buffers: Sequence[Any],
+        root: int | None = None,
+        op: MPI.Op | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> None:
+        """Carry out one collective; replay its plan if there is one.
+
+        `buffers` is what the primitive's function in `arguments` takes.
+        """
+        key: tuple | None
+        try:
+            facts = [
+                (_address(x), x.size, x.dtype, x.flags.num) if type(x) is _Array else _fact(x)
+                for x in buffers
+            ]
+            key = (primitive, algorithm, root, _PREDEFINED[id(op)], *facts)
+            if parameters:
+                key += tuple(sorted(parameters.items()))
+            entry = self.entries.get(key)
+        except (_NotKept, KeyError, TypeError, BufferError):
+            key = entry = None
+        if entry is None:
+            entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {})
+            if key is not None:
+                self._keep(key, entry)
+        run(entry.calls)
+
+    def _prepare(
+        self,
+        primitive: str,
+        spec: str | None,
+        buffers: Sequence[Any],
+        root: int | None,
+        op: MPI.Op | None,
+        parameters: dict[str, Any],
+    ) -> Entry:
+        """Check everything, then record and compile the plan."""
+        algorithm, given = find(primitive, spec)
+        check_parameters(algorithm, parameters)
+        given.update(parameters)
+        title = str(algorithm)
+        if root is not None:
+            root = check_root(title, root, self.p)
+        reader = Reader(title, self.rank, self.p, root)
+        read = arguments.READERS[primitive](reader, *buffers)
+        operator = SUM
+        if op is not None:
+            assert read.like is not None
+            operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
+        check_restrictions(algorithm, self.p, operator.commutative)
+        values = list(read.values)
+        if root is not None:
+            values.append(root)
+        if algorithm.needs_counts:
+            values.append(read.counts)
+        generator = algorithm.generator(self.rank, self.p, *values, **given)
+        process = Process(title, self.rank, self.p, _after(read, generator))
+        plan = record(process)
+        calls = compile_plan(plan, self.comm, operator)
+        return Entry(plan, calls, plan.scratch_bytes)
+
+    def _keep(self, key: tuple, entry: Entry) -> None:
+        """Keep a plan; the oldest ones make room."""
+        if entry.nbytes > MAX_BYTES:
+            return
+        self.entries[key] = entry
+        self.nbytes += entry.nbytes
+        while len(self.entries) > MAX_PLANS or self.nbytes > MAX_BYTES:
+            oldest = self.entries.pop(next(iter(self.entries)))
+            self.nbytes -= oldest.nbytes
+
+
+def _after(read: Arguments, generator: Iterator) -> Iterator:
+    """The algorithm, after the copies that its arguments need."""
+    if read.prelude:
+        yield read.prelude
+    yield from generator
+
+
+def _fact(buf: Any) -> Any:
+    """What a plan depends on in one argument: of data where it is, not what it is.
+
+    `Channel.call` has the first two lines again, for speed.
+    """
+    if type(buf) is _Array:
+        return _address(buf), buf.size, buf.dtype, buf.flags.num
+    if isinstance(buf, (list, tuple)) and buf and isinstance(buf[0], np.ndarray):
+        return _fact(buf[0]), *map(_content, buf[1:])
+    return _content(buf)
+
+
+def _content(value: Any) -> Any:
+    """Counts, displacements, datatypes and the like: what they say."""
+    if value is None or isinstance(value, (int, str)):  # MPI.IN_PLACE is an int
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_content, value))
+    if isinstance(value, np.ndarray):
+        return _content(value.tolist())
+    if isinstance(value, MPI.Datatype) and value.is_predefined:
+        return value.handle
+    raise _NotKept
+
+
+def channel_of(comm: MPI.Intracomm) -> Channel:
+    """The channel of a communicator, made when it is asked for the first time.
+
+    Raises
+    ------
+    ArgumentError
+        `comm` is not an intracommunicator.
+    """
+    channel = _CHANNELS.get(getattr(comm, "handle", None))
+    if channel is None:
+        if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+            raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
+        channel = _CHANNELS[comm.handle] = Channel(comm)
+        comm.Set_attr(_KEYVAL, comm.handle)
+    return channel
+
+
+def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
+    """MPI calls this when the communicator is freed; its handle may come again."""
+    channel = _CHANNELS.pop(handle)
+    channel.entries.clear()
+    channel.comm.Free()
+
+
+# By handle, which is quicker to look up than MPI's own attribute.
+_CHANNELS: dict[int | None, Channel] = {}
+_KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)
+
+# mpi4py keeps these objects, so that their identity stands for them.
+_PREDEFINED = {id(None): "none"} | {
+    id(getattr(MPI, name)): name
+    for name in "SUM PROD MAX MIN LAND LOR LXOR BAND BOR BXOR MAXLOC MINLOC".split()
+}
