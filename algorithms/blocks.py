@@ -49,10 +49,10 @@ class Blocks(Sequence):
         return len(self.stops)
 
     def __getitem__(self, index):
-        if isinstance(index, slice):
+        if type(index) is slice:
             first, last, _ = index.indices(len(self))
             return self.range(first, max(last - first, 0))
-        return self._join(index, 1)
+        return self.buf[self.starts[index] - self.origin : self.stops[index] - self.origin]
 
     def size(self, index: int) -> int:
         """Number of elements in block `index`."""

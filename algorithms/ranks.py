@@ -57,7 +57,9 @@ def binomial_tree(rank: int, p: int, root: int = 0) -> Tree:
         `children` come with the largest subtree first: the order in which a
         broadcast serves them; a reduction hears them in reverse.
     """
-    parent, children, mine = None, [], Branch(root, 0, p)
+    parent: int | None = None
+    children: list[Branch] = []
+    mine = Branch(root, 0, p)
     leader, first, last = root, 0, p
     while last - first > 1:
         middle = first + (1 << (ceil_lg(last - first) - 1))

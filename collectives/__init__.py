@@ -39,43 +39,17 @@ _HOME = {
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 
-__all__ = sorted(_MODULE)  # noqa: PLE0605
+__all__ = sorted(_MODULE)
 
-if TYPE_CHECKING:
-    from collectives.algorithms.registry import PRIMITIVES, Algorithm, algorithm
-    from collectives.api import (
-        allgather,
-        allgatherv,
-        allreduce,
-        alltoall,
-        alltoallv,
-        barrier,
-        bcast,
-        exscan,
-        gather,
-        gatherv,
-        reduce,
-        reduce_scatter,
-        reduce_scatter_block,
-        scan,
-        scatter,
-        scatterv,
-    )
-    from collectives.catalogue import DEFAULTS, algorithms_for, find, load
-    from collectives.engines.simulator import Clock, Run
-    from collectives.errors import (
-        ArgumentError,
-        BufferMismatch,
-        CollectiveError,
-        Deadlock,
-        RestrictionError,
-        ScheduleError,
-        UnknownAlgorithm,
-        WrongResult,
-    )
-    from collectives.operators import OPERATORS, Operator
-    from collectives.problems import Problem
-    from collectives.simulation import Counts, count, simulate
+if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
+    from collectives.algorithms.registry import *  # noqa: F403
+    from collectives.api import *  # noqa: F403
+    from collectives.catalogue import *  # noqa: F403
+    from collectives.engines.simulator import *  # noqa: F403
+    from collectives.errors import *  # noqa: F403
+    from collectives.operators import *  # noqa: F403
+    from collectives.problems import *  # noqa: F403
+    from collectives.simulation import *  # noqa: F403
 
 
 def __getattr__(name: str) -> Any:

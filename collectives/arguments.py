@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ class Reader:
     def targets(self, name: str, blocks: Blocks) -> None:
         """Blocks that are written must not overlap each other."""
         spans = sorted((a, b) for a, b in zip(blocks.starts, blocks.stops, strict=True) if a < b)
-        if any(stop > start for (_, stop), (start, _) in zip(spans, spans[1:], strict=False)):
+        if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
             raise self.mismatch(name, "blocks that do not overlap", f"{spans}")
 
 
@@ -194,10 +195,10 @@ def reduce_scatter(
     if _in_place(sendbuf):
         counts = counts or call.even("recvbuf", result)
         call.length("recvbuf", result, sum(counts), "the whole vector, in place")
-        whole = np.empty_like(result.view)
+        twin = np.empty_like(result.view)
         mine = result.view[: counts[call.rank]]
-        prelude = [copy(result.view, whole)]
-        return Arguments([partition(whole, counts), mine], result, counts, prelude)
+        prelude = [copy(result.view, twin)]
+        return Arguments([partition(twin, counts), mine], result, counts, prelude)
     whole = call.input("sendbuf", sendbuf)
     call.separate(whole, result)
     counts = counts or (result.view.size,) * call.p
@@ -218,9 +219,9 @@ def alltoall(
     call.targets("recvbuf", incoming)
     prelude = []
     if _in_place(sendbuf):
-        double = np.empty_like(result.view)
-        prelude.append(copy(result.view, double))
-        mine = Vector(double, result.datatype, result.counts, result.displs)
+        twin = np.empty_like(result.view)
+        prelude.append(copy(result.view, twin))
+        mine = Vector(twin, result.datatype, result.counts, result.displs)
     else:
         mine = call.input("sendbuf", sendbuf, vary)
         call.separate(mine, result)

@@ -84,8 +84,7 @@ def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
     address, nbytes = MPI.Get_address(array), array.nbytes
     if nbytes % dtype.itemsize:
         raise fail(f"a whole number of {dtype.itemsize}-byte elements", f"{nbytes} bytes")
-    memory = MPI.buffer.fromaddress(address, nbytes, not array.flags.writeable)
-    view = np.frombuffer(memory, dtype) if nbytes else np.empty(0, dtype)
+    view = array_at(address, nbytes, dtype, not array.flags.writeable)
     counts, displs = _layout(layout, p, fail)
     if p is None:
         start = displs[0] if displs else 0
@@ -96,6 +95,14 @@ def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
         starts = displs if displs is not None else list(accumulate(counts[:-1], initial=0))
         _check_range(starts, counts, view.size, fail)
     return Vector(view, datatype, counts, displs)
+
+
+def array_at(address: int, nbytes: int, dtype: np.dtype, readonly: bool = False) -> np.ndarray:
+    """An array over memory that somebody else keeps alive."""
+    if not nbytes:
+        return np.empty(0, dtype)
+    memory: Any = MPI.buffer.fromaddress(address, nbytes, readonly)
+    return np.frombuffer(memory, dtype)
 
 
 def datatype_of(dtype: np.dtype) -> MPI.Datatype:
@@ -169,9 +176,10 @@ def _layout(layout: list, p: int | None, fail) -> tuple[list[int] | None, list[i
             raise fail("integers as counts and displacements", repr(column)[:80])
         if values.ndim == 0 and p is not None:
             raise fail(f"one count per rank ({p})", repr(column)[:80])
-        columns.append(np.atleast_1d(values).tolist())  # exact Python integers
-        if len(columns[-1]) != (p or 1):
-            raise fail(f"{p or 1} counts and displacements", f"{len(columns[-1])}")
+        numbers: list[int] = np.atleast_1d(values).tolist()  # exact Python integers
+        if len(numbers) != (p or 1):
+            raise fail(f"{p or 1} counts and displacements", f"{len(numbers)}")
+        columns.append(numbers)
     counts, displs = (columns + [None, None])[:2]
     return counts, displs
 

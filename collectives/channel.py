@@ -26,7 +26,7 @@ from collectives.engines.blocking import Call, compile_plan, run
 from collectives.engines.driver import Process
 from collectives.engines.plan import Plan, record
 from collectives.errors import ArgumentError
-from collectives.mpi_operators import operator_of
+from collectives.mpi_operators import PREDEFINED, operator_of
 from collectives.operators import SUM
 
 _Array = np.ndarray
@@ -196,7 +196,4 @@ _CHANNELS: dict[int | None, Channel] = {}
 _KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)
 
 # mpi4py keeps these objects, so that their identity stands for them.
-_PREDEFINED = {id(None): "none"} | {
-    id(getattr(MPI, name)): name
-    for name in "SUM PROD MAX MIN LAND LOR LXOR BAND BOR BXOR MAXLOC MINLOC".split()
-}
+_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {id(None): "no operator"}

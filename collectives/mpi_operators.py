@@ -13,6 +13,21 @@ from collectives import operators
 from collectives.errors import ArgumentError
 from collectives.operators import Operator
 
+PREDEFINED: dict[str, MPI.Op] = {
+    "SUM": MPI.SUM,
+    "PROD": MPI.PROD,
+    "MAX": MPI.MAX,
+    "MIN": MPI.MIN,
+    "LAND": MPI.LAND,
+    "LOR": MPI.LOR,
+    "LXOR": MPI.LXOR,
+    "BAND": MPI.BAND,
+    "BOR": MPI.BOR,
+    "BXOR": MPI.BXOR,
+    "MAXLOC": MPI.MAXLOC,
+    "MINLOC": MPI.MINLOC,
+}
+
 # Operator, and the kinds of dtype (integers, floats, complex, bool) for which
 # numpy and MPI agree. numpy would also "add" booleans and "compare" complex
 # numbers; MPI does not define that, so it is left to MPI to refuse.
@@ -59,9 +74,7 @@ class _Local:
         if not out.size:
             return
         result = out if _same(right, out) else right.copy()
-        self.op.Reduce_local(
-            [left, left.size, self.datatype], [result, result.size, self.datatype]
-        )
+        self.op.Reduce_local([left, left.size, self.datatype], [result, result.size, self.datatype])
         if result is not out:
             out[...] = result
 
@@ -83,7 +96,5 @@ def _try(title: str, op: MPI.Op, dtype: np.dtype, datatype: MPI.Datatype) -> Non
 
 
 def _name(op: MPI.Op) -> str:
-    for name in ("SUM PROD MAX MIN LAND LOR LXOR BAND BOR BXOR MAXLOC MINLOC").split():
-        if op == getattr(MPI, name):
-            return f"MPI.{name}"
-    return "a user's operator"
+    known = (f"MPI.{name}" for name, predefined in PREDEFINED.items() if op == predefined)
+    return next(known, "a user's operator")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -171,6 +172,7 @@ class Problem:
         if self.primitive == "scatter":
             data = data.copy()
             return Buffers(data, partition(data, self.lengths)[rank])
+        assert recv is not None
         part = recv
         if self.primitive in ("gather", "allgather"):
             part = partition(recv, self.lengths)[rank]
@@ -186,7 +188,8 @@ class Problem:
 
     def arguments(self, algorithm: Algorithm, rank: int, buffers: Buffers) -> list:
         """What `algorithm` is called with on `rank`, after rank and p."""
-        send, recv = buffers.send, buffers.recv
+        send: Any = buffers.send
+        recv: Any = buffers.recv
         match self.primitive:
             case "barrier":
                 return []
@@ -203,7 +206,7 @@ class Problem:
             case "alltoall":
                 send = partition(send, self.matrix[rank].tolist())
                 recv = partition(recv, self.matrix[:, rank].tolist())
-        arguments = [send, recv]
+        arguments: list[Any] = [send, recv]
         if self.primitive in ROOTED:
             arguments.append(self.root)
         if algorithm.needs_counts:

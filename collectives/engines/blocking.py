@@ -15,6 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.steps import copy
+from collectives.buffers import array_at
 from collectives.engines.driver import Message, Round, views_of
 from collectives.engines.plan import Plan
 from collectives.operators import Operator
@@ -32,7 +33,7 @@ def compile_plan(plan: Plan, comm: MPI.Intracomm, operator: Operator) -> list[Ca
     for round_ in plan.rounds:
         calls += _messages(round_, comm)
         for step in round_.local:
-            if type(step) is copy:
+            if isinstance(step, copy):
                 calls += _copies(list(views_of(step.src)), list(views_of(step.dst)))
             else:
                 calls.append(_reduction(operator, step))
@@ -80,7 +81,7 @@ def _pack(message: Message, before: list[Call]) -> tuple:
     views = merge(message.views)
     if len(views) <= 1:
         return _spec(views)
-    packed = np.empty(message.elements, views[0].dtype)
+    packed = np.empty(sum(v.size for v in views), views[0].dtype)
     before.append((np.concatenate, (views, 0, packed)))
     return _spec([packed])
 
@@ -89,7 +90,7 @@ def _unpack(message: Message, after: list[Call]) -> tuple:
     views = merge(message.views)
     if len(views) <= 1:
         return _spec(views)
-    packed = np.empty(message.elements, views[0].dtype)
+    packed = np.empty(sum(v.size for v in views), views[0].dtype)
     after += _copies([packed], views)
     return _spec([packed])
 
@@ -137,9 +138,5 @@ def merge(views: tuple[np.ndarray, ...]) -> list[np.ndarray]:
             spans.append([address, view.nbytes])
     if len(spans) == len(filled):
         return filled
-    return [_at(address, nbytes, filled) for address, nbytes in spans]
-
-
-def _at(address: int, nbytes: int, joined: list[np.ndarray]) -> np.ndarray:
-    """A view of memory that belongs to the views it joins; the plan keeps those."""
-    return np.frombuffer(MPI.buffer.fromaddress(address, nbytes), joined[0].dtype)
+    # The memory belongs to the views that are joined; the plan keeps those.
+    return [array_at(address, nbytes, filled[0].dtype) for address, nbytes in spans]

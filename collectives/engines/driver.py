@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +21,12 @@ from collectives.errors import ScheduleError
 class Message:
     """One message of a round: the views it carries and the rank at the other end."""
 
-    __slots__ = ("elements", "nbytes", "peer", "views")
+    __slots__ = ("nbytes", "peer", "views")
 
     def __init__(self, views: tuple[np.ndarray, ...], peer: int):
         self.views = views
         self.peer = peer
-        self.nbytes = sum([view.nbytes for view in views])
-        self.elements = sum([view.size for view in views])
+        self.nbytes = views[0].nbytes if len(views) == 1 else sum([v.nbytes for v in views])
 
 
 class Round:
@@ -79,7 +79,9 @@ class Process:
             return None
         if type(steps) is not tuple and type(steps) is not list:
             steps = (steps,)
-        sends, recvs, local = [], [], []
+        sends: list[Message] = []
+        recvs: list[Message] = []
+        local: list[reduce | copy] = []
         for step in steps:
             kind = type(step)
             if kind is send:
@@ -104,7 +106,7 @@ class Process:
 
     def line(self) -> tuple[str, int]:
         """The same, unformatted: cheap enough to keep for every round."""
-        generator = self.generator
+        generator: Any = self.generator
         while (inner := generator.gi_yieldfrom) is not None and hasattr(inner, "gi_frame"):
             generator = inner
         frame = generator.gi_frame
@@ -117,42 +119,47 @@ class Process:
         )
 
     def _message(self, step: send | recv, buf, peer: int) -> Message:
-        if not isinstance(peer, (int, np.integer)) or not 0 <= peer < self.p:
+        if type(peer) is not int:
+            if not isinstance(peer, np.integer):
+                self.fail(f"a peer must be a rank from 0 to {self.p - 1}", repr(peer))
+            peer = int(peer)
+        if not 0 <= peer < self.p:
             self.fail(f"a peer must be a rank from 0 to {self.p - 1}", repr(peer))
         if peer == self.rank:
             self.fail("a message needs another rank as its peer; use copy", repr(step))
-        return Message(self._views(step, buf), int(peer))
+        return Message(self._views(step, buf), peer)
 
     def _views(self, step, buf) -> tuple[np.ndarray, ...]:
-        views = views_of(buf)
+        views = (buf,) if type(buf) is not list else tuple(buf)
         for view in views:
-            if not isinstance(view, np.ndarray) or view.ndim != 1:
+            if self.phantom:
+                if type(view) is Phantom:
+                    continue
+                if not isinstance(view, np.ndarray) or view.size:
+                    self.fail("temporary space must come from scratch()", _describe(view))
+            elif not isinstance(view, np.ndarray) or view.ndim != 1:
                 self.fail(
                     f"{type(step).__name__} needs a one-dimensional numpy view or a list of them",
                     _describe(view),
                 )
-            if self.phantom:
-                if view.size and type(view) is not Phantom:
-                    self.fail("temporary space must come from scratch()", _describe(view))
             elif not view.flags.c_contiguous:
                 self.fail(f"{type(step).__name__} needs contiguous views", _describe(view))
         return views
 
     def _reduce(self, step: reduce) -> reduce:
-        operands = (step.inbuf, step.inoutbuf, step.out)
-        for operand in operands:
-            self._views(step, operand)
-        if len({(x.size, x.dtype) for x in operands}) > 1:
+        operands = one, other, out = step.inbuf, step.inoutbuf, step.out
+        self._views(step, list(operands))
+        if not one.size == other.size == out.size or not one.dtype == other.dtype == out.dtype:
             self.fail(
                 "reduce needs operands of one length and dtype",
                 " and ".join(_describe(x) for x in operands),
             )
         if not self.phantom:
             self._check_writable((step.out,), "reduce")
-            if np.may_share_memory(step.inbuf, step.inoutbuf):
+            if np.may_share_memory(one, other):
                 self.fail("the operands of reduce must not overlap", repr(step))
-            for operand in operands[:2]:
-                if np.may_share_memory(operand, step.out) and not same_memory(operand, step.out):
+            for operand in (one, other):
+                if np.may_share_memory(operand, out) and not same_memory(operand, out):
                     self.fail("the result of reduce must not overlap half an operand", repr(step))
         return step
 
@@ -195,7 +202,7 @@ class Process:
 
 def views_of(buf: np.ndarray | list[np.ndarray]) -> tuple[np.ndarray, ...]:
     """The views of a buffer, whether it is one or a list of them."""
-    return tuple(buf) if type(buf) is list else (buf,)
+    return tuple(buf) if isinstance(buf, list) else (buf,)
 
 
 def first_overlap(written: list[np.ndarray], read: list[np.ndarray]) -> bool:

@@ -15,6 +15,7 @@ and a queue of recvs that nobody served yet; one of the two is always empty.
 
 from __future__ import annotations
 
+import gc
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -111,7 +112,8 @@ class Simulator:
     ):
         self.title = title
         self.p = p
-        self.clock = clock or Clock()
+        clock = clock or Clock()
+        self.alpha, self.beta, self.gamma = clock.alpha, clock.beta, clock.gamma
         self.kernel = operator.kernel
         self.rendezvous = rendezvous
         self.phantom = phantom
@@ -122,19 +124,27 @@ class Simulator:
 
     def run(self) -> Run:
         """Run to the end."""
-        while self.ready:
-            now, number = heapq.heappop(self.ready)
-            rank = self.ranks[number]
-            rank.now = now
-            round_ = rank.process.advance()
-            if round_ is None:
-                rank.finished = True
-            else:
-                self._start(rank, round_)
+        collecting = gc.isenabled()
+        gc.disable()  # millions of small objects, none of them in a cycle
+        try:
+            while self.ready:
+                self._advance(*heapq.heappop(self.ready))
+        finally:
+            if collecting:
+                gc.enable()
         self._check_finished()
         self._check_nothing_left()
         columns = zip(*[rank.tally() for rank in self.ranks], strict=True)
         return Run(*[np.array(column) for column in columns])
+
+    def _advance(self, now: float, number: int) -> None:
+        rank = self.ranks[number]
+        rank.now = now
+        round_ = rank.process.advance()
+        if round_ is None:
+            rank.finished = True
+        else:
+            self._start(rank, round_)
 
     def _start(self, rank: _Rank, round_: Round) -> None:
         """Post the messages of a round; those that find their match move."""
@@ -152,17 +162,17 @@ class Simulator:
 
     def _post_sends(self, rank: _Rank, messages: list[Message]) -> None:
         base = rank.process.rank * self.p
-        line = rank.process.line()
         for message in messages:
             rank.messages += 1
             rank.bytes_sent += message.nbytes
-            sent = _Sent(rank, message, line)
+            sent = _Sent(rank, message)
             if not self.rendezvous:
                 self._leave(sent)
             channel = base + message.peer
             if channel in self.expected:
                 self._match(sent, _take(self.expected, channel))
             else:
+                sent.line = rank.process.line()  # the rank may go on before this is matched
                 self.unexpected[channel].append(sent)
 
     def _post_recvs(self, rank: _Rank, messages: list[Message]) -> None:
@@ -213,7 +223,7 @@ class Simulator:
             rank.arrivals.clear()
             rank.ends = max(rank.ends, rank.port_in)
         for step in rank.round.local:
-            if type(step) is copy:
+            if isinstance(step, copy):
                 if not self.phantom:
                     transfer(views_of(step.src), views_of(step.dst))
                 continue
@@ -221,18 +231,18 @@ class Simulator:
                 self.kernel(step.inbuf, step.inoutbuf, step.out)
             rank.reductions += 1
             rank.bytes_reduced += step.out.nbytes
-            rank.ends += self.clock.gamma * step.out.nbytes
+            rank.ends += self.gamma * step.out.nbytes
         heapq.heappush(self.ready, (rank.ends, rank.process.rank))
 
     def _cost(self, message: Message) -> float:
-        return self.clock.alpha + self.clock.beta * message.nbytes
+        return self.alpha + self.beta * message.nbytes
 
     def _fail_lengths(self, sent: _Sent, posted: _Posted) -> None:
         target = posted.rank.process
         raise ScheduleError(
             f"{self.title}: rank {target.rank} of {self.p}: needs {posted.message.nbytes} bytes "
             f"from rank {posted.message.peer} ({locate(posted.line)}), "
-            f"got {sent.message.nbytes} ({locate(sent.line)})"
+            f"got {sent.message.nbytes} ({locate(sent.line or sent.rank.process.line())})"
         )
 
     def _check_finished(self) -> None:
@@ -243,8 +253,8 @@ class Simulator:
     def _explain(self, stuck: list[_Rank]) -> tuple[str, list[tuple[int, str, str]]]:
         """Follow who waits for whom until a rank comes up again or has finished."""
         waits: dict[int, tuple[int, str]] = {}
-        for queue in self.expected.values():
-            for posted in queue:
+        for posted_ones in self.expected.values():
+            for posted in posted_ones:
                 peer = posted.message.peer
                 waits[posted.rank.process.rank] = peer, f"recv from {peer}"
         for queue in self.unexpected.values():
@@ -265,6 +275,7 @@ class Simulator:
     def _check_nothing_left(self) -> None:
         for queue in self.unexpected.values():
             sent = queue[0]
+            assert sent.line is not None
             raise ScheduleError(
                 f"{self.title}: every message needs a recv, got none for {sent.message.nbytes} "
                 f"bytes from rank {sent.rank.process.rank} to rank {sent.message.peer} "
@@ -310,10 +321,10 @@ class _Sent:
 
     __slots__ = ("line", "message", "rank", "start", "views")
 
-    def __init__(self, rank: _Rank, message: Message, line: tuple[str, int]):
+    def __init__(self, rank: _Rank, message: Message):
         self.rank = rank
         self.message = message
-        self.line = line
+        self.line: tuple[str, int] | None = None
         self.views = message.views
         self.start = 0.0
 

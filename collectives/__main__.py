@@ -1,0 +1,160 @@
+"""`python -m collectives`: list, count and check algorithms. Needs no MPI."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
+from collectives.algorithms.registry import REDUCTIONS, ROOTED
+from collectives.catalogue import algorithms_for, check_restrictions, find, load
+from collectives.errors import CollectiveError, RestrictionError
+from collectives.operators import MATPROD, MATRIX
+from collectives.problems import Problem
+from collectives.simulation import count
+from collectives.units import format_bytes, parse_bytes
+from collectives.verify import verify
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    # Nothing is cut off when the output goes to a file.
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    try:
+        for path in arguments.load:
+            load(path)
+        return arguments.command(console, arguments)
+    except (CollectiveError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m collectives", allow_abbrev=False, description=__doc__
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    primitives: dict[str, Any] = {"nargs": "*", "metavar": "primitive", "help": "all without one"}
+
+    listing = commands.add_parser("list", help="what there is, what it costs and who invented it")
+    listing.add_argument("primitives", **primitives)
+    listing.set_defaults(command=_list)
+
+    counting = commands.add_parser("count", help="rounds, messages, bytes and operator uses")
+    counting.add_argument("primitives", **primitives)
+    counting.add_argument("-p", type=int, default=8, help="number of ranks (%(default)s)")
+    counting.add_argument(
+        "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
+    )
+    counting.set_defaults(command=_count)
+
+    checking = commands.add_parser("check", help="run algorithms in the simulator, for many p")
+    checking.add_argument(
+        "names", nargs="*", metavar="primitive.algorithm", help="all that --load adds without one"
+    )
+    checking.add_argument("-p", type=int, default=17, help="up to so many ranks (%(default)s)")
+    checking.set_defaults(command=_check)
+
+    for command in (listing, counting, checking):
+        command.add_argument(
+            "--load", action="append", default=[], metavar="FILE", help="a file with algorithms"
+        )
+    return parser
+
+
+def _list(console: Console, arguments: argparse.Namespace) -> int:
+    for primitive in arguments.primitives or PRIMITIVES:
+        table = _table(primitive, "algorithm", "cost", "restrictions", "reference")
+        for name in algorithms_for(primitive):
+            algorithm = REGISTRY[primitive][name]
+            restrictions = algorithm.restrictions.partition(";")[0]
+            table.add_row(*map(escape, (name, algorithm.cost, restrictions, algorithm.reference)))
+        console.print(table)
+    return 0
+
+
+def _count(console: Console, arguments: argparse.Namespace) -> int:
+    columns = "rounds", "messages", "bytes of the busiest rank", "of all", "operator uses", "of all"
+    for primitive in arguments.primitives or PRIMITIVES:
+        title = f"{primitive}, p = {arguments.p}, n = {format_bytes(arguments.n)}"
+        table = _table(title, "algorithm", *columns)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name in algorithms_for(primitive):
+            table.add_row(name, *_counts(primitive, name, arguments))
+        console.print(table)
+    return 0
+
+
+def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[str]:
+    try:
+        counts = count(primitive, name, p=arguments.p, n=arguments.n)
+    except RestrictionError as error:
+        return [f"n/a: {error}"]
+    sent = [format_bytes(nbytes) for nbytes in (counts.bytes_sent_max, counts.bytes_sent)]
+    reductions = [str(counts.reductions_max), str(counts.reductions)]
+    return [str(counts.rounds), str(counts.messages), *sent, *reductions]
+
+
+def _check(console: Console, arguments: argparse.Namespace) -> int:
+    wrong = 0
+    for algorithm in _chosen(arguments):
+        runs = 0
+        try:
+            for problem in _problems(algorithm, arguments.p):
+                for rendezvous in (False, True):
+                    verify(algorithm, problem, rendezvous=rendezvous)
+                    runs += 1
+        except CollectiveError as error:
+            wrong += 1
+            console.print(escape(f"WRONG {error}"))
+        else:
+            console.print(f"{algorithm}: {runs} runs, p up to {arguments.p}, all right")
+    return 1 if wrong else 0
+
+
+def _chosen(arguments: argparse.Namespace) -> Iterator[Algorithm]:
+    """The algorithms named, or those of the loaded files, or all."""
+    for name in arguments.names:
+        primitive, _, spec = name.partition(".")
+        yield find(primitive, spec or None)[0]
+    if arguments.names:
+        return
+    for table in REGISTRY.values():
+        for algorithm in table.values():
+            loaded = algorithm.generator.__module__.startswith("collectives_user_")
+            if loaded or not arguments.load:
+                yield algorithm
+
+
+def _problems(algorithm: Algorithm, most: int) -> Iterator[Problem]:
+    """Every number of ranks, every root, lengths around p, and both kinds of operator."""
+    for p in range(1, most + 1):
+        try:
+            check_restrictions(algorithm, p)
+        except RestrictionError:
+            continue
+        for n in sorted({0, 1, p - 1, p, p + 1, 100}):
+            for root in range(p) if algorithm.primitive in ROOTED else [0]:
+                yield Problem(algorithm.primitive, p, n, root)
+            if algorithm.primitive in REDUCTIONS and not algorithm.commutative:
+                yield Problem(algorithm.primitive, p, n, p - 1, np.dtype(MATRIX), MATPROD)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Bytes as people write them: 8, 32K, 1M, 2 GiB."""
+
+from __future__ import annotations
+
+import re
+
+_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def parse_bytes(text: str) -> int:
+    """`32K` is 32 * 1024; `K`, `KB` and `KiB` are the same.
+
+    Raises
+    ------
+    ValueError
+        It is no such number.
+    """
+    match = re.fullmatch(r"(\d+)\s*([KMGT]?)I?B?", text.strip().upper())
+    if not match:
+        raise ValueError(f"a size such as 8, 32K or 1M is needed, got {text!r}")
+    return int(match[1]) << (10 * _POWER[match[2]])
+
+
+def format_bytes(nbytes: float) -> str:
+    """The same the other way round, with at most three digits: `1.5 MiB`."""
+    units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    while nbytes >= 1024 and len(units) > 1:
+        nbytes /= 1024
+        units.pop(0)
+    return f"{nbytes:.3g} {units[0]}"
