@@ -34,7 +34,7 @@ _HOME = {
     "operators": "OPERATORS Operator",
     "problems": "Problem",
     "algorithms.registry": "PRIMITIVES Algorithm algorithm",
-    "errors": "ArgumentError BufferMismatch CollectiveError Deadlock RestrictionError "
+    "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock RestrictionError "
     "ScheduleError UnknownAlgorithm WrongResult",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -7,12 +7,13 @@
       RestrictionError (ValueError)    the algorithm cannot do this: operator, p
       UnknownAlgorithm (LookupError)   no such name; lists the names there are
       BufferMismatch   (ValueError)    length, dtype, memory layout, overlap
+      CallMismatch     (ValueError)    ranks call different things (COLLECTIVES_CHECK=1)
       ScheduleError    (RuntimeError)  the algorithm is wrong: it broke a rule
         Deadlock                       its ranks wait for each other
       WrongResult      (RuntimeError)  the algorithm ran and its answer is wrong
 
 A message reads ``<primitive>.<algorithm>: <what is needed>, got <value>; <what
-to do>``. The first four are raised before anything is sent: no buffer has
+to do>``. The first five are raised before anything is sent: no buffer has
 changed.
 """
 
@@ -37,6 +38,10 @@ class UnknownAlgorithm(CollectiveError, LookupError):
 
 class BufferMismatch(CollectiveError, ValueError):
     """A buffer has the wrong length, dtype or memory layout."""
+
+
+class CallMismatch(CollectiveError, ValueError):
+    """The ranks of a communicator called different things."""
 
 
 class ScheduleError(CollectiveError, RuntimeError):
