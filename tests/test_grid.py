@@ -13,7 +13,7 @@ from collectives.algorithms.registry import REDUCTIONS, ROOTED
 from collectives.catalogue import check_restrictions
 from collectives.errors import RestrictionError
 from collectives.operators import MATPROD, MATRIX, SUM
-from collectives.problems import BLOCKWISE, CAN_BE_IN_PLACE, Problem
+from collectives.problems import BLOCKWISE, CAN_BE_IN_PLACE, Buffers, Problem
 from collectives.verify import simulator, verify
 
 ALGORITHMS = [algorithm for names in REGISTRY.values() for algorithm in names.values()]
@@ -126,9 +126,12 @@ def test_same_bits_on_all_ranks(algorithm, dtype):
     for p in (*SMALL, *LARGE[:3]):
         random = np.random.default_rng(p)
         problem = Problem("allreduce", p, 37, 0, np.dtype(dtype))
-        buffers = [problem.buffers(rank) for rank in range(p)]
-        for mine in buffers:
-            mine.send.flags.writeable = True
-            mine.send[:] = random.standard_normal(37) * 10.0 ** random.integers(-6, 6, 37)
+        buffers = [
+            Buffers(
+                (random.standard_normal(37) * 10.0 ** random.integers(-6, 6, 37)).astype(dtype),
+                problem.buffers(rank).recv,
+            )
+            for rank in range(p)
+        ]
         simulator(algorithm, problem, buffers).run()
         assert len({mine.recv.tobytes() for mine in buffers}) == 1
