@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -26,7 +27,7 @@ def start(comm: MPI.Comm) -> int:
         sys.stderr.write(text + traceback.format_exc())
         sys.stderr.flush()
         comm.Abort(1)
-        raise
+        os._exit(1)  # Abort may return before the job ends
 
 
 if __name__ == "__main__":

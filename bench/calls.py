@@ -18,7 +18,7 @@ from .builtin import builtin
 from .cells import BUILTIN, Cell
 
 
-def call(comm: MPI.Comm, cell: Cell, buffers: Buffers) -> Callable[[], object]:
+def call(comm: MPI.Comm, buffers: Buffers, cell: Cell) -> Callable[[], object]:
     """What the row of the cell's algorithm times."""
     if cell.algorithm == BUILTIN:
         return builtin(comm, cell.primitive, buffers)

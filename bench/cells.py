@@ -40,8 +40,17 @@ class Cell:
     size: int
 
     def __str__(self) -> str:
-        size = "" if self.primitive == "barrier" else f" {readable(self.size)}"
-        return f"{self.primitive}.{self.algorithm}{size}"
+        return f"{self.name} {self.readable_size}".rstrip()
+
+    @property
+    def name(self) -> str:
+        """Primitive and algorithm."""
+        return f"{self.primitive}.{self.algorithm}"
+
+    @property
+    def readable_size(self) -> str:
+        """The size as people write it; empty where there is none."""
+        return "" if self.primitive == "barrier" else readable(self.size)
 
     @property
     def group(self) -> tuple[str, int]:
@@ -55,9 +64,7 @@ class Cell:
         return Problem(self.primitive, p, elements * blocks, dtype=DTYPE, operator=SUM)
 
 
-def cells(
-    primitives: Iterable[str], algorithms: Sequence[str], sizes: Sequence[int]
-) -> list[Cell]:
+def cells(primitives: Iterable[str], algorithms: Sequence[str], sizes: Sequence[int]) -> list[Cell]:
     """All that is to be run, cells of one group side by side, the built-in first.
 
     Parameters

@@ -68,6 +68,7 @@ def leaks(comm: MPI.Comm, barrier: Callable[[], object]) -> Wrong | None:
     Compares clocks, which ranks on different hosts do not share; there, a
     barrier goes unchecked.
     """
+    found = None
     for late in range(min(comm.size, LATECOMERS)):
         comm.Barrier()
         if comm.rank == late:
@@ -76,8 +77,8 @@ def leaks(comm: MPI.Comm, barrier: Callable[[], object]) -> Wrong | None:
         barrier()
         left = time.monotonic()
         if left < comm.allreduce(entered, MPI.MAX):
-            return Wrong(f"left before rank {late} had entered", comm.rank)
-    return None
+            found = found or Wrong(f"left before rank {late} had entered", comm.rank)
+    return found
 
 
 def merge(comm: MPI.Comm, mine: Mapping[int, Wrong]) -> dict[int, Wrong]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mpi4py import MPI
@@ -77,10 +78,8 @@ def outlook(cell: Cell, p: int) -> Outlook:
 
 
 def _verify(algorithm, problem, parameters) -> None:
-    try:
+    with suppress(WrongResult):  # it ends, so it may run over MPI, where it is checked again
         verify(algorithm, problem, rendezvous=True, parameters=parameters)
-    except WrongResult:
-        pass  # it ends, so it may run over MPI, where its answer is checked again
 
 
 def _reason(error: Exception, cell: Cell) -> str:

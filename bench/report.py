@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +14,7 @@ from .cells import readable
 from .results import Result
 from .schedule import MINIMUM
 from .system import System
-from .terminal import width_of
+from .terminal import terminal, width
 
 PLAIN = 10_000  # columns where nobody looks: wide enough for any table
 
@@ -34,10 +35,11 @@ the minimum more, and use at most {cores} ranks, or more cores, to compare algor
 
 def console() -> Console:
     """Standard output: as wide as the terminal, or plain and never cut off."""
-    width = width_of(1)
-    if width is None:
-        return Console(file=sys.stdout, width=PLAIN, force_terminal=False, highlight=False)
-    return Console(file=sys.stdout, width=width, force_terminal=True, highlight=False)
+    screen = terminal(1)
+    columns = width(screen) if screen else PLAIN
+    return Console(
+        file=sys.stdout, width=columns, force_terminal=screen is not None, highlight=False
+    )
 
 
 def header(system: System) -> str:
@@ -55,8 +57,17 @@ def header(system: System) -> str:
 
 
 def show(results: Sequence[Result], system: System, elapsed: float, out: Console) -> None:
-    """Print everything."""
-    say = lambda text: out.print(Text(text), soft_wrap=True)  # noqa: E731
+    """Print everything, in one piece."""
+    with out.capture() as captured:
+        _print(results, system, elapsed, out)
+    out.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    out.file.flush()
+
+
+def _print(results: Sequence[Result], system: System, elapsed: float, out: Console) -> None:
+    def say(text: str) -> None:
+        out.print(Text(text), soft_wrap=True)
+
     say(f"{header(system)}\n\n{LEGEND}")
     for primitive in dict.fromkeys(result.cell.primitive for result in results):
         mine = [result for result in results if result.cell.primitive == primitive]
@@ -75,20 +86,25 @@ def tables(primitive: str, results: Sequence[Result], out: Console) -> list[Tabl
     for many in range(len(sizes), 0, -1):
         parts = [sizes[i : i + many] for i in range(0, len(sizes), many)]
         drawn = [_table(primitive, results, part) for part in parts]
-        if all(out.measure(table).maximum <= out.width for table in drawn):
+        if all(_width(table, out) <= out.width for table in drawn):
             break
     return drawn
+
+
+def _width(table: Table, out: Console) -> int:
+    """Columns that the table wants, whatever there are."""
+    return Measurement.get(out, out.options.update(max_width=PLAIN), table).maximum
 
 
 def _table(primitive: str, results: Sequence[Result], sizes: Sequence[int]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column(primitive, no_wrap=True)
     for size in sizes:
-        title = "" if primitive == "barrier" else readable(size)
-        table.add_column(f"{title}\nmin", justify="right", no_wrap=True)
-        table.add_column("\nmedian", justify="right", no_wrap=True)
+        title, below = (f"{readable(size)}\n", "\n") if primitive != "barrier" else ("", "")
+        table.add_column(f"{title}min", justify="right", no_wrap=True)
+        table.add_column(f"{below}median", justify="right", no_wrap=True)
     for title in ("rounds", "messages", "sent"):
-        table.add_column(f"\n{title}", justify="right", no_wrap=True)
+        table.add_column(f"{below}{title}", justify="right", no_wrap=True)
     cells = {(result.cell.algorithm, result.cell.size): result for result in results}
     for algorithm in dict.fromkeys(result.cell.algorithm for result in results):
         row = [cells[algorithm, size] for size in sizes]
@@ -117,32 +133,41 @@ def counts(result: Result) -> list[str]:
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """What is wrong, and why something did not run: each reason once."""
-    lines = [f"WRONG {one.cell}: {one.wrong}" for one in results if one.wrong]
-    reasons = {
-        f"{one.cell.primitive}.{one.cell.algorithm}": one.outlook.not_applicable
-        for one in results
-        if one.status == "n/a"
-    }
-    return lines + [f"n/a {name}: {reason}" for name, reason in reasons.items()]
+    """What is wrong, and why something did not run; each reason once, with its sizes."""
+    sizes: dict[tuple[str, str, str], list[str]] = {}
+    for one in results:
+        reason = str(one.wrong) if one.wrong else one.outlook.not_applicable
+        if reason:
+            verdict = "WRONG" if one.wrong else "n/a"
+            sizes.setdefault((verdict, one.cell.name, reason), []).append(one.cell.readable_size)
+    return [
+        f"{verdict} {' '.join([name, ', '.join(some)]).rstrip()}: {reason}"
+        for (verdict, name, reason), some in sizes.items()
+    ]
 
 
 def footer(results: Sequence[Result], elapsed: float) -> list[str]:
     """What the run comes to."""
     status = [result.status for result in results]
     reps = [result.summary.reps for result in results if result.summary]
-    span = f"{min(reps)} to {max(reps)} repetitions each, " if reps else ""
+    span = f"repetitions of each: {_span(reps)}; " if reps else ""
     lines = [
         f"{len(results)} cells: {status.count('ok')} right, {status.count('wrong')} wrong, "
         f"{status.count('n/a')} n/a; {span}{elapsed:.1f} s"
     ]
-    few = [result for result in results if result.too_few]
+    few = [result.summary.reps if result.summary else 0 for result in results if result.too_few]
     if few:
         lines.append(
-            f"The budget was too small: {len(few)} cells have fewer than {MINIMUM} repetitions, "
-            "too few to tell which is fastest; raise --budget or give fewer --sizes"
+            f"The budget was too small: {len(few)} cells have fewer than {MINIMUM} repetitions "
+            f"({_span(few)}),\ntoo few to tell which is fastest; raise --budget or give fewer "
+            "--sizes or primitives"
         )
     return lines
+
+
+def _span(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low} to {high}" if low < high else f"{low}"
 
 
 def microseconds(value: float) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 from mpi4py import MPI
 
-from collectives.problems import Buffers, Problem, numbers
+from collectives.problems import Buffers, numbers
 
 from . import cli, output, report
 from .calls import call
@@ -23,6 +23,7 @@ from .system import System, system
 from .watch import Watch
 
 Calls = dict[int, Callable[[], object]]
+Data = dict[tuple[str, int], tuple[MPI.Comm, Buffers]]
 
 
 def main(comm: MPI.Comm, arguments: Sequence[str]) -> int:
@@ -53,9 +54,7 @@ def bench(comm: MPI.Comm, options: cli.Options, arguments: Sequence[str]) -> int
         ahead = outlooks(comm, todo)
         data = _data(comm, todo)
         calls: Calls = {
-            i: call(comm, cell, data[cell.group][1])
-            for i, cell in enumerate(todo)
-            if ahead[i].runs
+            i: call(*data[cell.group], cell) for i, cell in enumerate(todo) if ahead[i].runs
         }
         begun = time.perf_counter()
         wrong = check(comm, todo, calls, data, where, watch)
@@ -63,11 +62,11 @@ def bench(comm: MPI.Comm, options: cli.Options, arguments: Sequence[str]) -> int
         timed = {i: one for i, one in calls.items() if i not in wrong}
         together = [[i for i in group if i in timed] for group in groups(todo)]
         schedule = Schedule(together, start + options.budget - reserve, options.seed)
-        measure(comm, timed, schedule, lambda i: watch(f"measuring {todo[i]}"))
+        measure(comm, timed, schedule, lambda i: watch(f"timing {todo[i]}"))
         wrong = check(comm, todo, timed, data, where, watch) | wrong
     if comm.rank != 0:
         return comm.bcast(None)
-    found = results(todo, ahead, schedule.samples, wrong)
+    found = results(todo, ahead, schedule.taken(), wrong)
     status = 1 if any(result.wrong for result in found) else 0
     report.show(found, where, time.perf_counter() - start, report.console())
     if options.json:
@@ -82,15 +81,16 @@ def bench(comm: MPI.Comm, options: cli.Options, arguments: Sequence[str]) -> int
     return comm.bcast(status)
 
 
-def _data(
-    comm: MPI.Comm, todo: Sequence[Cell]
-) -> dict[tuple[str, int], tuple[Problem, Buffers]]:
-    """Buffers that all cells of a group share: same memory, same chances."""
-    made = {}
+def _data(comm: MPI.Comm, todo: Sequence[Cell]) -> Data:
+    """A communicator and buffers for each group, which all its cells share.
+
+    Same memory, same chances. And the library keeps a limited number of plans
+    for a communicator: a group's fit, so that every repetition replays one.
+    """
+    made: Data = {}
     for cell in todo:
         if cell.group not in made:
-            problem = cell.problem(comm.size)
-            made[cell.group] = problem, problem.buffers(comm.rank)
+            made[cell.group] = comm.Dup(), cell.problem(comm.size).buffers(comm.rank)
             numbers.cache_clear()
     return made
 
@@ -99,7 +99,7 @@ def check(
     comm: MPI.Comm,
     todo: Sequence[Cell],
     calls: Calls,
-    data: dict[tuple[str, int], tuple[Problem, Buffers]],
+    data: Data,
     where: System,
     watch: Callable[[str], None],
 ) -> dict[int, Wrong]:

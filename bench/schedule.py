@@ -16,7 +16,7 @@ import numpy as np
 from .statistics import summarise
 
 MINIMUM = 6  # the fewest that bound a median with 95 % confidence
-MAXIMUM = 1000
+MAXIMUM = 300
 PRECISION = 0.05
 
 
@@ -47,6 +47,7 @@ class Schedule:
         self.clock = clock
         self.random = random.Random(seed)
         self.samples: dict[int, list[float]] = {i: [] for group in groups for i in group}
+        self.warm_up: dict[int, list[float]] = {}
         self.cost: dict[int, float] = dict.fromkeys(self.samples, 0.0)
         self.rounds = 0
         self.finished: set[int] = set()
@@ -61,7 +62,7 @@ class Schedule:
         for group in pending:
             self.random.shuffle(group)
             left -= sum(self.cost[i] for i in group)
-            if left < 0 and self.rounds > 1:
+            if left < 0 and self.rounds:
                 break
             chosen += group
         return chosen
@@ -69,14 +70,18 @@ class Schedule:
     def record(self, order: Sequence[int], times: np.ndarray, costs: np.ndarray) -> None:
         """Keep the times of a round and what it cost to take them, in seconds.
 
-        The first round warms up: of it, only the costs are kept.
+        The first round, which always runs, warms up.
         """
         self.rounds += 1
         for i, seconds, cost in zip(order, times, costs):
+            kept = self.samples[i] if self.rounds > 1 else self.warm_up.setdefault(i, [])
+            kept.append(float(seconds) * 1e6)
             self.cost[i] = cost if self.rounds == 1 else (self.cost[i] + cost) / 2
-            if self.rounds > 1:
-                self.samples[i].append(float(seconds) * 1e6)
         self.finished |= {i for i in order if self._enough(self.samples[i])}
+
+    def taken(self) -> dict[int, list[float]]:
+        """Microseconds of all repetitions; where time allowed none, of the warm-up."""
+        return {i: samples or self.warm_up.get(i, []) for i, samples in self.samples.items()}
 
     @staticmethod
     def _enough(samples: list[float]) -> bool:

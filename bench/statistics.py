@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def summarise(samples: np.ndarray) -> Summary:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def outside_interval(n: int) -> int:
     """Which smallest and largest of n ordered samples bound the median.
 
@@ -79,9 +79,10 @@ def marks(summaries: Mapping[str, Summary]) -> dict[str, str]:
     -------
     dict
         `*` for the one whose interval lies below all others. Where there is none,
-        `~` for the one with the lowest median and for those that it overlaps.
+        `~` for the one with the lowest median and for those that it overlaps. None
+        at all if there is nothing to compare or too little to tell.
     """
-    if len(summaries) < 2:
+    if len(summaries) < 2 or any(math.isinf(one.high) for one in summaries.values()):
         return {}
     best = min(summaries, key=lambda name: summaries[name].median)
     rivals = [

@@ -9,36 +9,43 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TextIO
 
 LAUNCHERS = ("mpirun", "mpiexec", "prterun", "orterun")
 UNDER_A_LAUNCHER = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 
 
-def width_of(stream: int) -> int | None:
-    """Columns of the terminal that file descriptor 1 or 2 ends up on; None if on none."""
+def terminal(stream: int) -> TextIO | None:
+    """The terminal that file descriptor 1 or 2 ends up on, open for writing.
+
+    What is written to it does not pass through mpirun, which may hold back
+    lines that are not complete.
+    """
     try:
-        path = _launchers_stream(stream)
-        if path is None:
-            return os.get_terminal_size(stream).columns if os.isatty(stream) else None
-        return _columns(path)
-    except (OSError, ValueError):
+        path = _destination(stream)
+        if not path.startswith("/dev/"):
+            return None
+        found = open(path, "w", encoding="utf-8")
+    except OSError:
         return None
+    if found.isatty():
+        return found
+    found.close()
+    return None
 
 
-def _columns(path: str) -> int | None:
-    if not path.startswith("/dev/"):
-        return None
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
-    try:
-        return os.get_terminal_size(descriptor).columns if os.isatty(descriptor) else None
-    finally:
-        os.close(descriptor)
+def width(terminal: TextIO) -> int:
+    """Columns of a terminal."""
+    return os.get_terminal_size(terminal.fileno()).columns or 80
 
 
-def _launchers_stream(stream: int) -> str | None:
-    """What mpirun's stream leads to; "" if it is out of sight, None without mpirun."""
+def _destination(stream: int) -> str:
+    """The file that the stream of mpirun leads to, or without mpirun that of this rank.
+
+    Empty if mpirun is out of sight, on another host.
+    """
     if not any(name in os.environ for name in UNDER_A_LAUNCHER):
-        return None
+        return os.ttyname(stream) if os.isatty(stream) else ""
     pid = os.getppid()
     while pid > 1:
         name, parent = _process(pid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .terminal import width_of
+from .terminal import terminal, width
 
 STALLED = 60.0  # seconds in one call
 REFRESH = 0.25
@@ -38,9 +37,8 @@ class Watch:
         self.since = self.drawn = time.perf_counter()
         self.ended = threading.Event()
         self.bar: Progress | None = None
-        width = width_of(2) if self.active else None
-        if width is not None:
-            self.bar = _bar(Console(file=sys.stderr, force_terminal=True, width=width))
+        if self.active and (screen := terminal(2)):
+            self.bar = _bar(Console(file=screen, width=width(screen)))
             self.task = self.bar.add_task("", total=budget, what="")
 
     def __enter__(self) -> Watch:
@@ -74,7 +72,7 @@ class Watch:
 def _bar(console: Console) -> Progress:
     # Without auto_refresh no thread draws into what is being timed.
     return Progress(
-        BarColumn(),
+        BarColumn(bar_width=30),
         TimeElapsedColumn(),
         TextColumn("{task.fields[what]}"),
         console=console,

@@ -1,0 +1,129 @@
+"""What the library costs: the same allreduce, in the library and by hand.
+
+    mpirun -n 2 python -m collectives.bench.overhead
+
+Recursive doubling three times over: through the library, as a loop that
+somebody wrote with mpi4py and numpy, and the built-in for comparison. They take
+turns, so that the same disturbs them all, and the minimum of each is
+compared: what is left when nothing disturbs.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from mpi4py import MPI
+from rich.table import Table
+from rich.text import Text
+
+import collectives
+from collectives.errors import WrongResult
+
+from .cells import readable
+from .report import console, header, microseconds
+from .system import system
+
+NAMES = ("library", "by hand", "built-in")
+SIZES = [8, 64, 512, 4096, 2**15, 2**18, 2**20]
+TARGETS = {8: 1.5, 2**20: 1.05}
+REPETITIONS = 20_000
+BATCH = 20
+SECONDS = 2.0
+
+LEGEND = """\
+Recursive doubling, float64, sum: minimum of the repetitions, in microseconds until the
+slowest rank is done."""
+
+
+def by_hand(comm: MPI.Comm, sendbuf: np.ndarray, recvbuf: np.ndarray, arriving: np.ndarray) -> None:
+    """Recursive doubling for a power-of-two number of ranks, as one writes it."""
+    np.copyto(recvbuf, sendbuf)
+    rank, distance = comm.rank, 1
+    while distance < comm.size:
+        partner = rank ^ distance
+        comm.Sendrecv(recvbuf, partner, 0, arriving, partner, 0)
+        np.add(recvbuf, arriving, out=recvbuf)
+        distance *= 2
+
+
+def ways(comm: MPI.Comm, size: int) -> list[Callable[[], object]]:
+    """The calls to compare, each checked once."""
+    elements = size // 8
+    sendbuf = np.arange(elements, dtype=np.float64) + comm.rank
+    recvbuf, arriving = np.empty(elements), np.empty(elements)
+    calls: list[Callable[[], object]] = [
+        partial(collectives.allreduce, comm, sendbuf, recvbuf, algorithm="recursive_doubling"),
+        partial(by_hand, comm, sendbuf, recvbuf, arriving),
+        partial(comm.Allreduce, sendbuf, recvbuf),
+    ]
+    wanted = comm.size * np.arange(elements) + comm.size * (comm.size - 1) / 2
+    for name, call in zip(NAMES, calls):
+        recvbuf[...] = -1
+        call()
+        if not np.array_equal(recvbuf, wanted):
+            raise WrongResult(f"allreduce {name}: wrong result on rank {comm.rank}")
+    return calls
+
+
+def compare(comm: MPI.Comm, calls: Sequence[Callable[[], object]], seconds: float) -> np.ndarray:
+    """Microseconds of every repetition of each call on the slowest rank, shape (reps, calls)."""
+    clock, barrier = time.perf_counter, comm.Barrier
+    rows: list[list[float]] = []
+    shuffle = random.Random(0)  # the same on all ranks; each call follows each
+    begin = clock()
+    gc.collect()
+    gc.disable()
+    while comm.bcast(clock() - begin < seconds and len(rows) < REPETITIONS):
+        for _ in range(BATCH):
+            row = [0.0] * len(calls)
+            for which in shuffle.sample(range(len(calls)), len(calls)):
+                barrier()
+                start = clock()
+                calls[which]()
+                row[which] = clock() - start
+            rows.append(row)
+    gc.enable()
+    local = np.array(rows) * 1e6
+    slowest = np.empty_like(local)
+    comm.Allreduce(local, slowest, MPI.MAX)
+    return slowest
+
+
+def main(comm: MPI.Comm, seconds: float) -> None:
+    """Measure all sizes; rank 0 prints."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("allreduce", *NAMES, "library / by hand", "target", "library / built-in", "reps"):
+        table.add_column(title, justify="right")
+    for size in SIZES:
+        times = compare(comm, ways(comm, size), seconds)
+        library, by_hand, builtin = times.min(axis=0)
+        target = f"{TARGETS[size]:g}" if size in TARGETS else ""
+        table.add_row(
+            readable(size),
+            *[microseconds(value) for value in (library, by_hand, builtin)],
+            f"{library / by_hand:.2f}",
+            target,
+            f"{library / builtin:.2f}",
+            str(len(times)),
+        )
+    where = system(comm)
+    if comm.rank == 0:
+        out = console()
+        out.print(Text(f"{header(where)}\n\n{LEGEND}\n"), soft_wrap=True)
+        out.print(table)
+
+
+if __name__ == "__main__":
+    world = MPI.COMM_WORLD
+    if world.size & (world.size - 1):
+        if world.rank == 0:
+            print("the loop by hand needs a power-of-two number of ranks", file=sys.stderr)
+        world.Barrier()
+        sys.exit(2)
+    main(world, float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)
