@@ -7,12 +7,14 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .cells import DTYPE
 from .results import Result
 from .schedule import MINIMUM
-from .system import System
+
+if TYPE_CHECKING:
+    from .system import System
 
 SCHEMA = 1
 

@@ -11,8 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-
-from mpi4py import MPI
+from typing import TYPE_CHECKING
 
 from collectives.catalogue import check_restrictions, find
 from collectives.errors import CollectiveError, RestrictionError, WrongResult
@@ -20,6 +19,9 @@ from collectives.simulation import Counts, count, simulate
 from collectives.verify import verify
 
 from .cells import BUILTIN, Cell
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 # Up to this size the simulator moves real data, so that it sees overlaps too.
 WITH_DATA = 4096

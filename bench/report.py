@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -13,8 +14,10 @@ from rich.text import Text
 from .cells import readable
 from .results import Result
 from .schedule import MINIMUM
-from .system import System
 from .terminal import terminal, width
+
+if TYPE_CHECKING:
+    from .system import System
 
 PLAIN = 10_000  # columns where nobody looks: wide enough for any table
 

@@ -16,6 +16,7 @@ import numpy as np
 from .statistics import summarise
 
 MINIMUM = 6  # the fewest that bound a median with 95 % confidence
+ENOUGH = 20  # repetitions after which a precise median may end a cell
 MAXIMUM = 300
 PRECISION = 0.05
 
@@ -85,6 +86,6 @@ class Schedule:
 
     @staticmethod
     def _enough(samples: list[float]) -> bool:
-        if len(samples) < MINIMUM:
+        if len(samples) < ENOUGH:
             return False
         return len(samples) >= MAXIMUM or summarise(np.array(samples)).spread <= PRECISION

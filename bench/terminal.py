@@ -25,7 +25,7 @@ def terminal(stream: int) -> TextIO | None:
         path = _destination(stream)
         if not path.startswith("/dev/"):
             return None
-        found = open(path, "w", encoding="utf-8")
+        found = open(path, "w", encoding="utf-8")  # noqa: SIM115 - the caller writes to it
     except OSError:
         return None
     if found.isatty():

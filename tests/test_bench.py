@@ -1,0 +1,242 @@
+"""The benchmark as its users meet it: under mpirun, with right and wrong algorithms."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+HERE = Path(__file__).parent
+FOUR = ("naive", "ring", "recursive_doubling", "tree")
+
+# Open MPI refuses to run as root and on too few cores unless it is told to.
+ALLOW = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+}
+
+FAULTY = '''
+from collectives.algorithms import allreduce
+from collectives.algorithms.registry import algorithm
+from collectives.algorithms.steps import copy, recv, send
+
+
+@algorithm("allreduce")
+def mine(rank, p, sendbuf, recvbuf):
+    """Leaves one element of rank 2 as it was."""
+    yield from allreduce.ring(rank, p, sendbuf, recvbuf)
+    if rank == 2:
+        yield copy(sendbuf[17:18], recvbuf[17:18])
+
+
+@algorithm("allreduce")
+def stuck(rank, p, sendbuf, recvbuf):
+    """Everybody waits for the rank to the right."""
+    yield copy(sendbuf, recvbuf)
+    yield recv(recvbuf, (rank + 1) % p)
+    yield send(recvbuf, (rank - 1) % p)
+
+
+@algorithm("allreduce")
+def bug(rank, p, sendbuf, recvbuf):
+    """Fails by itself."""
+    yield copy(sendbuf, recvbuf)
+    raise IndexError("no such block")
+
+
+@algorithm("allreduce", power_of_two=True)
+def picky(rank, p, sendbuf, recvbuf):
+    """Has a restriction."""
+    yield from allreduce.ring(rank, p, sendbuf, recvbuf)
+
+
+@algorithm("barrier")
+def open_door(rank, p):
+    """Holds nobody back."""
+    yield []
+'''
+
+FAILS_ON_RANK_1 = """
+from mpi4py import MPI
+
+if MPI.COMM_WORLD.rank == 1:
+    raise LookupError("only here")
+"""
+
+
+def launcher():
+    """The mpirun that belongs to this Python, else the one on PATH."""
+    beside = Path(sys.executable).with_name("mpirun")
+    return str(beside) if beside.exists() else shutil.which("mpirun")
+
+
+def bench(ranks, *arguments, module="collectives.bench", limit=60):
+    """Run the benchmark under mpirun; all its processes are gone afterwards."""
+    if launcher() is None:
+        pytest.skip("needs mpirun")
+    path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        [launcher(), "-n", str(ranks), sys.executable, "-m", module, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **ALLOW, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        pytest.fail(f"not done after {limit} s\n{out}\n{err}")
+    return SimpleNamespace(status=process.returncode, out=out, err=err)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A run with nothing wrong, and its JSON file."""
+    path = tmp_path_factory.mktemp("bench") / "run.json"
+    run = bench(4, "allreduce", "barrier", "--sizes", "8,1K", "--budget", "4", "--json", path)
+    run.json = path.read_text() if path.exists() else ""
+    return run
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """A run with all kinds of faulty algorithms, on three ranks."""
+    path = tmp_path_factory.mktemp("bench") / "faulty.py"
+    path.write_text(FAULTY)
+    arguments = ["--load", path, "--sizes", "8,1K", "--budget", "3", "allreduce", "barrier"]
+    return bench(3, *arguments)
+
+
+def rows(out, primitive):
+    """The table of a primitive: the words of each row by algorithm."""
+    lines = out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"{primitive} "))
+    body = []
+    for line in lines[start + 1 :]:
+        if not line:
+            break
+        body.append(line.split())
+    return {words[0]: words[1:] for words in body}
+
+
+def test_every_algorithm_and_the_builtin_have_a_row(good):
+    assert good.status == 0, good.err
+    for primitive, times in (("allreduce", 4), ("barrier", 2)):
+        table = rows(good.out, primitive)
+        assert set(table) >= {"mpi", *FOUR}
+        for words in table.values():
+            assert all(float(word.lstrip("*~")) > 0 for word in words[:times])
+        assert table["mpi"][times:] == ["-", "-", "-"]
+    assert rows(good.out, "allreduce")["ring"][4:] == ["6", "24", "1.5", "KiB"]
+    assert "0 wrong" in good.out.splitlines()[-1]
+
+
+def test_output_is_plain_where_nobody_looks(good):
+    assert "\x1b" not in good.out + good.err
+    assert "…" not in good.out
+    assert not good.err
+
+
+def test_json_holds_every_cell_and_repetition(good):
+    document = json.loads(good.json)
+    assert document["schema"] == 1
+    assert document["run"]["seed"] == 0
+    assert document["system"]["hosts"] and document["system"]["cores"] >= 1
+    found = {(row["primitive"], row["algorithm"], row["size_bytes"]) for row in document["results"]}
+    wanted = {("allreduce", name, size) for name in ("mpi", *FOUR) for size in (8, 1024)}
+    wanted |= {("barrier", name, 0) for name in ("mpi", *FOUR)}
+    assert found >= wanted
+    for row in document["results"]:
+        assert row["status"] == "ok" and row["wrong"] is None
+        assert row["reps"] == len(row["samples_us"]) > 0
+        assert row["min_us"] <= row["median_us"] <= row["max_us"]
+    assert document["summary"]["exit"] == 0
+
+
+def test_wrong_result_is_named_with_rank_and_index(bad):
+    assert bad.status == 1
+    assert "WRONG allreduce.mine 1 KiB: rank 2, index 17: must be 300063.0, got 200024.0" in bad.out
+    mine = rows(bad.out, "allreduce")["mine"]
+    assert mine[2] == "WRONG" and float(mine[0]) > 0  # one element is no index 17
+
+
+def test_deadlock_is_reported_instead_of_run(bad):
+    line = next(x for x in bad.out.splitlines() if x.startswith("WRONG allreduce.stuck"))
+    assert "8 B, 1 KiB: deadlock: rank 0 waits in recv from 1" in line
+    assert "faulty.py:19" in line
+
+
+def test_failing_algorithm_is_reported_with_its_line(bad):
+    assert "WRONG allreduce.bug 8 B, 1 KiB: IndexError: no such block" in bad.out
+
+
+def test_barrier_that_holds_nobody_back_is_wrong(bad):
+    assert "WRONG barrier.open_door: rank 0: left before rank 1 had entered" in bad.out
+
+
+def test_restriction_is_given_as_the_reason(bad):
+    assert rows(bad.out, "allreduce")["picky"][:2] == ["n/a", "n/a"]
+    assert "n/a allreduce.picky 8 B, 1 KiB: needs a power-of-two number of ranks, got 3" in bad.out
+
+
+def test_the_rest_is_timed_all_the_same(bad):
+    table = rows(bad.out, "allreduce")
+    for name in ("mpi", *FOUR):
+        assert float(table[name][0]) > 0
+    assert "wrong" in bad.out.splitlines()[-1]
+
+
+def test_exception_on_one_rank_ends_all(tmp_path):
+    path = tmp_path / "fails.py"
+    path.write_text(FAILS_ON_RANK_1)
+    run = bench(3, "barrier", "--load", path, limit=30)
+    assert run.status != 0
+    assert "rank 1 of 3 failed" in run.err
+    assert run.err.count("LookupError: only here") == 1
+    assert not run.out.strip()
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["alreduce"], "a primitive is needed, got 'alreduce'"),
+        (["--algorithm", "rign"], "no primitive has an algorithm 'rign'"),
+    ],
+)
+def test_wrong_usage_is_told_once(arguments, complaint):
+    run = bench(3, *arguments, limit=30)
+    assert run.status == 2
+    assert run.err.count("usage:") == run.err.count(complaint) == 1
+    assert not run.out.strip()
+
+
+def test_help_is_printed_once():
+    run = bench(2, "--help", limit=30)
+    assert run.status == 0
+    assert run.out.count("usage:") == 1
+
+
+def test_budget_that_is_too_small_is_admitted():
+    run = bench(5, "scan", "bcast", "--sizes", "0,24", "--budget", "0.1", limit=30)
+    assert run.status == 0, run.err
+    assert "The budget was too small: 20 cells have fewer than 6 repetitions" in run.out
+
+
+def test_overhead_puts_both_figures_side_by_side():
+    run = bench(2, "0.1", module="collectives.bench.overhead", limit=30)
+    assert run.status == 0, run.err
+    assert "library / by hand" in run.out
+    assert (
+        len([line for line in run.out.splitlines() if line.split()[1:2] in (["B"], ["KiB"])]) == 6
+    )
