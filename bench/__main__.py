@@ -12,7 +12,7 @@ from mpi4py import MPI
 from .run import main
 
 
-def start(comm: MPI.Comm) -> int:
+def start(comm: MPI.Intracomm) -> int:
     """Run to the end; an exception on any rank ends the whole job."""
     try:
         status = main(comm, sys.argv[1:])
@@ -20,6 +20,9 @@ def start(comm: MPI.Comm) -> int:
         sys.stderr.flush()
         comm.Barrier()  # so that no rank's exit ends the job before all is printed
         return status
+    except KeyboardInterrupt:
+        comm.Abort(130)
+        os._exit(130)
     except BaseException:
         # If several ranks fail alike, one traceback is enough: the first ends the job.
         time.sleep(min(0.2 * comm.rank, 2))

@@ -10,7 +10,7 @@ from mpi4py import MPI
 from collectives.problems import Buffers
 
 
-def builtin(comm: MPI.Comm, primitive: str, buffers: Buffers) -> Callable[[], object]:
+def builtin(comm: MPI.Intracomm, primitive: str, buffers: Buffers) -> Callable[[], object]:
     """What the `mpi` row times."""
     send, recv = buffers.send, buffers.recv
     match primitive:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from mpi4py import MPI
 
@@ -18,13 +19,13 @@ from .builtin import builtin
 from .cells import BUILTIN, Cell
 
 
-def call(comm: MPI.Comm, buffers: Buffers, cell: Cell) -> Callable[[], object]:
+def call(comm: MPI.Intracomm, buffers: Buffers, cell: Cell) -> Callable[[], object]:
     """What the row of the cell's algorithm times."""
     if cell.algorithm == BUILTIN:
         return builtin(comm, cell.primitive, buffers)
     even = {"reduce_scatter": "reduce_scatter_block"}
     function = getattr(collectives, even.get(cell.primitive, cell.primitive))
-    options = {"algorithm": cell.algorithm}
+    options: dict[str, Any] = {"algorithm": cell.algorithm}
     if cell.primitive in ROOTED:
         options["root"] = 0
     if cell.primitive in REDUCTIONS:

@@ -48,11 +48,11 @@ class Wrong:
 
 def first_wrong(problem: Problem, rank: int, buffers: Buffers) -> Wrong | None:
     """The first element on this rank that is not what it must be."""
-    wanted = problem.expected(rank)
-    if wanted is None or np.array_equal(buffers.recv, wanted):
+    wanted, got = problem.expected(rank), buffers.recv
+    if wanted is None or got is None or np.array_equal(got, wanted):
         return None
-    index = int(np.flatnonzero(buffers.recv != wanted)[0])
-    return Wrong(f"must be {wanted[index]}, got {buffers.recv[index]}", rank, index)
+    index = int(np.flatnonzero(got != wanted)[0])
+    return Wrong(f"must be {wanted[index]}, got {got[index]}", rank, index)
 
 
 def refill(problem: Problem, rank: int, buffers: Buffers) -> None:
@@ -65,7 +65,7 @@ def refill(problem: Problem, rank: int, buffers: Buffers) -> None:
         buffers.recv[...] = sentinel(buffers.recv.size, problem.dtype)
 
 
-def leaks(comm: MPI.Comm, barrier: Callable[[], object]) -> Wrong | None:
+def leaks(comm: MPI.Intracomm, barrier: Callable[[], object]) -> Wrong | None:
     """Whether this rank leaves a barrier before a late one has entered it.
 
     Compares clocks, which ranks on different hosts do not share; there, a
@@ -84,7 +84,7 @@ def leaks(comm: MPI.Comm, barrier: Callable[[], object]) -> Wrong | None:
     return found
 
 
-def merge(comm: MPI.Comm, mine: Mapping[int, Wrong]) -> dict[int, Wrong]:
+def merge(comm: MPI.Intracomm, mine: Mapping[int, Wrong]) -> dict[int, Wrong]:
     """By cell, what the lowest rank that found something wrong has found."""
     merged: dict[int, Wrong] = {}
     for found in comm.allgather(dict(mine)):

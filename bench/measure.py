@@ -15,7 +15,7 @@ Call = Callable[[], object]
 
 
 def measure(
-    comm: MPI.Comm,
+    comm: MPI.Intracomm,
     calls: Mapping[int, Call],
     schedule: Schedule,
     tick: Callable[[int], None] = lambda cell: None,
@@ -28,7 +28,7 @@ def measure(
 
     Parameters
     ----------
-    comm : MPI.Comm
+    comm : MPI.Intracomm
     calls : mapping
         From a cell's index to what is timed.
     schedule : Schedule
@@ -50,7 +50,7 @@ def measure(
 
 
 def _round(
-    comm: MPI.Comm,
+    comm: MPI.Intracomm,
     calls: Mapping[int, Call],
     order: Sequence[int],
     tick: Callable[[int], None],

@@ -41,7 +41,9 @@ Recursive doubling, float64, sum: minimum of the repetitions, in microseconds un
 slowest rank is done."""
 
 
-def by_hand(comm: MPI.Comm, sendbuf: np.ndarray, recvbuf: np.ndarray, arriving: np.ndarray) -> None:
+def by_hand(
+    comm: MPI.Intracomm, sendbuf: np.ndarray, recvbuf: np.ndarray, arriving: np.ndarray
+) -> None:
     """Recursive doubling for a power-of-two number of ranks, as one writes it."""
     np.copyto(recvbuf, sendbuf)
     rank, distance = comm.rank, 1
@@ -52,7 +54,7 @@ def by_hand(comm: MPI.Comm, sendbuf: np.ndarray, recvbuf: np.ndarray, arriving: 
         distance *= 2
 
 
-def ways(comm: MPI.Comm, size: int) -> list[Callable[[], object]]:
+def ways(comm: MPI.Intracomm, size: int) -> list[Callable[[], object]]:
     """The calls to compare, each checked once."""
     elements = size // 8
     sendbuf = np.arange(elements, dtype=np.float64) + comm.rank
@@ -71,7 +73,9 @@ def ways(comm: MPI.Comm, size: int) -> list[Callable[[], object]]:
     return calls
 
 
-def compare(comm: MPI.Comm, calls: Sequence[Callable[[], object]], seconds: float) -> np.ndarray:
+def compare(
+    comm: MPI.Intracomm, calls: Sequence[Callable[[], object]], seconds: float
+) -> np.ndarray:
     """Microseconds of every repetition of each call on the slowest rank, shape (reps, calls)."""
     clock, barrier = time.perf_counter, comm.Barrier
     rows: list[list[float]] = []
@@ -95,7 +99,7 @@ def compare(comm: MPI.Comm, calls: Sequence[Callable[[], object]], seconds: floa
     return slowest
 
 
-def main(comm: MPI.Comm, seconds: float) -> None:
+def main(comm: MPI.Intracomm, seconds: float) -> None:
     """Measure all sizes; rank 0 prints."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("allreduce", *NAMES, "library / by hand", "target", "library / built-in", "reps"):

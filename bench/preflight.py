@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collectives.catalogue import check_restrictions, find
 from collectives.errors import CollectiveError, RestrictionError, WrongResult
@@ -50,7 +50,7 @@ class Outlook:
         return not self.not_applicable and not self.broken
 
 
-def outlooks(comm: MPI.Comm, cells: Sequence[Cell]) -> list[Outlook]:
+def outlooks(comm: MPI.Intracomm, cells: Sequence[Cell]) -> list[Outlook]:
     """Simulate all cells; each rank does its share."""
     mine = {i: outlook(cells[i], comm.size) for i in range(comm.rank, len(cells), comm.size)}
     found = {i: one for share in comm.allgather(mine) for i, one in share.items()}
@@ -63,7 +63,7 @@ def outlook(cell: Cell, p: int) -> Outlook:
         return Outlook()
     algorithm, parameters = find(cell.primitive, cell.algorithm)
     problem = cell.problem(p)
-    size = {"p": p, "n": problem.size, "dtype": problem.dtype}
+    size: dict[str, Any] = {"p": p, "n": problem.size, "dtype": problem.dtype}
     try:
         check_restrictions(algorithm, p)
         if cell.size <= WITH_DATA:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PLAIN = 10_000  # columns where nobody looks: wide enough for any table
 
 LEGEND = """\
+mpi           the MPI's own collective; the others are this library's algorithms
 min, median   microseconds until the slowest rank is done, over the repetitions
 *  ~          fastest; not to be told from the fastest (95 % intervals of the medians overlap)
 size          what one rank contributes: the vector, or one block in scatter, gather,

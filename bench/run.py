@@ -23,10 +23,10 @@ from .system import System, system
 from .watch import Watch
 
 Calls = dict[int, Callable[[], object]]
-Data = dict[tuple[str, int], tuple[MPI.Comm, Buffers]]
+Data = dict[tuple[str, int], tuple[MPI.Intracomm, Buffers]]
 
 
-def main(comm: MPI.Comm, arguments: Sequence[str]) -> int:
+def main(comm: MPI.Intracomm, arguments: Sequence[str]) -> int:
     """Run the benchmark; collective. Returns the exit status, the same on all ranks."""
     try:
         options, complaint = cli.parse(arguments), ""
@@ -44,7 +44,7 @@ def main(comm: MPI.Comm, arguments: Sequence[str]) -> int:
     return bench(comm, options, arguments)
 
 
-def bench(comm: MPI.Comm, options: cli.Options, arguments: Sequence[str]) -> int:
+def bench(comm: MPI.Intracomm, options: cli.Options, arguments: Sequence[str]) -> int:
     """Simulate, check, measure, check again, report."""
     start, date = time.perf_counter(), datetime.now(timezone.utc)
     todo = cells(options.primitives, options.algorithms, options.sizes)
@@ -81,7 +81,7 @@ def bench(comm: MPI.Comm, options: cli.Options, arguments: Sequence[str]) -> int
     return comm.bcast(status)
 
 
-def _data(comm: MPI.Comm, todo: Sequence[Cell]) -> Data:
+def _data(comm: MPI.Intracomm, todo: Sequence[Cell]) -> Data:
     """A communicator and buffers for each group, which all its cells share.
 
     Same memory, same chances. And the library keeps a limited number of plans
@@ -96,7 +96,7 @@ def _data(comm: MPI.Comm, todo: Sequence[Cell]) -> Data:
 
 
 def check(
-    comm: MPI.Comm,
+    comm: MPI.Intracomm,
     todo: Sequence[Cell],
     calls: Calls,
     data: Data,
@@ -122,7 +122,7 @@ def check(
     return merge(comm, mine)
 
 
-def _give_up(comm: MPI.Comm) -> Callable[[str], None]:
+def _give_up(comm: MPI.Intracomm) -> Callable[[str], None]:
     def give_up(what: str) -> None:
         print(f"collectives.bench: {what} does not end; giving up", file=sys.stderr, flush=True)
         comm.Abort(1)

@@ -58,7 +58,7 @@ class System:
         return self.sharing > self.cores
 
 
-def system(comm: MPI.Comm) -> System:
+def system(comm: MPI.Intracomm) -> System:
     """Ask all ranks; the same on all."""
     sharing, cores = _cores(comm)
     name, numbers = MPI.get_vendor()
@@ -80,7 +80,7 @@ def system(comm: MPI.Comm) -> System:
     return comm.bcast(mine)
 
 
-def _cores(comm: MPI.Comm) -> tuple[int, int]:
+def _cores(comm: MPI.Intracomm) -> tuple[int, int]:
     """How many ranks share this host, and the cores that they may use together."""
     local = comm.Split_type(MPI.COMM_TYPE_SHARED)
     usable: set[int] = set().union(*local.allgather(_affinity()))
