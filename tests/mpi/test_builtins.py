@@ -37,7 +37,7 @@ def start(problem):
     if problem.in_place and problem.primitive in ("alltoall", "reduce_scatter"):
         return Buffers(None, problem.input(RANK).copy())
     buffers = problem.buffers(RANK)
-    if problem.in_place and problem.primitive == "scatter" and RANK == problem.root:
+    if problem.in_place and problem.primitive == "scatter" and problem.root == RANK:
         return Buffers(buffers.send, None)
     return Buffers(*[None if b is None else b.copy() for b in (buffers.send, buffers.recv)])
 
@@ -90,7 +90,7 @@ def compare(primitive, spec, case, size=None, in_place=False):
 @pytest.mark.parametrize("in_place", [False, True], ids=["", "in_place"])
 @pytest.mark.parametrize("primitive, name", ALGORITHMS)
 def test_as_the_builtin(primitive, name, in_place):
-    if in_place and primitive in NEVER_IN_PLACE or not can(primitive, name):
+    if (in_place and primitive in NEVER_IN_PLACE) or not can(primitive, name):
         pytest.skip("nothing to compare")
     rounds = 1 if primitive == "barrier" else max(P, len(SIZES))
     for case in range(rounds):
