@@ -26,9 +26,11 @@ ROOTED = ("bcast", "scatter", "scatterv", "gather", "gatherv", "reduce")
 
 
 @pytest.fixture(autouse=True)
-def nothing_was_sent():
+def nothing_was_sent(request):
     entries = set(channel_of(COMM).entries)
     yield
+    if request.session.testsfailed:
+        return
     COMM.Barrier()
     assert not channel_of(COMM).comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
     COMM.Barrier()
