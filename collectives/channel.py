@@ -122,11 +122,12 @@ class Channel:
             root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
         key: tuple | None
         try:
-            facts = [
-                (_address(x), x.size, x.dtype, x.flags.num) if type(x) is _Array else _fact(x)
-                for x in buffers
-            ]
-            key = (primitive, algorithm, root, counts, _PREDEFINED[id(op)], *facts)
+            key = (primitive, algorithm, root, counts, _PREDEFINED[id(op)])
+            for buf in buffers:
+                if type(buf) is _Array:
+                    key += (_address(buf), buf.size, buf.dtype, buf.flags.num)
+                else:
+                    key += (_fact(buf),)
             if parameters:
                 key += tuple([(name, type(x), x) for name, x in parameters.items()])
             entry = self.entries.get(key)
