@@ -25,6 +25,18 @@ def distances(p: int) -> list[int]:
     return [1 << k for k in range(ceil_lg(p))]
 
 
+def skips(p: int) -> list[int]:
+    """1, ..., ceil(p/4), ceil(p/2), p: halved until 1, rounded up each time.
+
+    The first ceil(lg p) are the strides of a circulant graph; for a power of two
+    they are 1, 2, 4, ...
+    """
+    found = [p]
+    while found[-1] > 1:
+        found.append((found[-1] + 1) // 2)
+    return found[::-1]
+
+
 class Branch(NamedTuple):
     """A subtree: its root, and the ranks `first` .. `last - 1` that it holds."""
 
