@@ -20,6 +20,19 @@ def ceil_lg(p: int) -> int:
     return (p - 1).bit_length()
 
 
+def ceil_log(p: int, k: int) -> int:
+    """The smallest e with k**e >= p."""
+    exponent, power = 0, 1
+    while power < p:
+        exponent, power = exponent + 1, power * k
+    return exponent
+
+
+def floor_log(p: int, k: int) -> int:
+    """The largest e with k**e <= p."""
+    return ceil_log(p + 1, k) - 1
+
+
 def distances(p: int) -> list[int]:
     """1, 2, 4, ... below p: the ceil(lg p) strides of a doubling algorithm."""
     return [1 << k for k in range(ceil_lg(p))]
@@ -69,22 +82,47 @@ def binomial_tree(rank: int, p: int, root: int = 0) -> Tree:
         `children` come with the largest subtree first: the order in which a
         broadcast serves them; a reduction hears them in reverse.
     """
+    return knomial_tree(rank, p, root, 2)
+
+
+def knomial_tree(rank: int, p: int, root: int = 0, radix: int = 4) -> Tree:
+    """The place of `rank` in a k-nomial tree over p ranks, rooted anywhere.
+
+    As `binomial_tree`, but a group splits into up to `radix` pieces at once: a
+    power of the radix long, the last one perhaps shorter. The pieces without the
+    group's root are led by their first ranks, all of them its children.
+
+    Returns
+    -------
+    Tree
+        `children` come from the widest split to the narrowest, within a split
+        from the farthest piece to the nearest on either side: the order in which
+        a broadcast serves them. A reduction hears them in reverse, and then what
+        arrives always adjoins the run of ranks that it has already.
+
+    Raises
+    ------
+    ValueError
+        The radix is less than 2.
+    """
+    if radix < 2:
+        raise ValueError(f"radix must be at least 2, got {radix}")
     parent: int | None = None
     children: list[Branch] = []
     mine = Branch(root, 0, p)
     leader, first, last = root, 0, p
     while last - first > 1:
-        middle = first + (1 << (ceil_lg(last - first) - 1))
-        near, far = (first, middle), (middle, last)
-        if leader >= middle:
-            near, far = far, near
-        if far[0] <= rank < far[1]:
-            parent, children, mine = leader, [], Branch(far[0], *far)
-            leader, (first, last) = far[0], far
-        else:
-            if rank == leader:
-                children.append(Branch(far[0], *far))
-            first, last = near
+        width = 1
+        while width * radix < last - first:
+            width *= radix
+        piece = [Branch(at, at, min(at + width, last)) for at in range(first, last, width)]
+        own, home = (rank - first) // width, (leader - first) // width
+        if own != home:
+            parent, children, mine = leader, [], piece[own]
+            leader = mine.root
+        elif rank == leader:
+            children += piece[:home:-1] + piece[:home]
+        _, first, last = piece[own]
     return Tree(parent, children, mine)
 
 

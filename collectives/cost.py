@@ -1,8 +1,9 @@
 """Evaluate the `Cost:` line of an algorithm's docstring.
 
 A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
-beta, gamma and the algorithm's own parameters, with `lg` (base 2), `ceil`,
-`floor` and `fold(p)`, which is 1 if p is not a power of two, else 0. Rounds are
+beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base)`,
+`ceil`, `floor`, `max`, `min` and `fold(p)`, which is 1 if p is not a power of two,
+else 0. Rounds are
 exact for every p. Bytes and work are exact where the powers of two among the p
 are concerned and for evenly divided vectors; elsewhere the line may be an upper
 bound, which the docstring then says.
@@ -14,15 +15,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from collectives.algorithms.ranks import ceil_log, floor_log
 from collectives.algorithms.registry import Algorithm
 from collectives.engines.simulator import Clock
 
 _FUNCTIONS: Mapping[str, Any] = {
     "lg": math.log2,
+    "log": lambda x, base: round(math.log(x, base), 9),  # of 125 to base 5 it is 3
     "ceil": math.ceil,
     "floor": math.floor,
     "max": max,
     "min": min,
+    "ceil_log": ceil_log,
+    "floor_log": floor_log,
     "fold": lambda p: int(p & (p - 1) != 0),
 }
 

@@ -14,6 +14,7 @@ from collectives.algorithms.ranks import (
     distances,
     floor_lg,
     fold,
+    knomial_tree,
     neighbours,
 )
 from collectives.algorithms.steps import copy, elements, in_rank_order, recv, reduce, send
@@ -139,6 +140,37 @@ def test_binomial_tree_at_root_0_is_the_textbooks(p):
         assert [child.root for child in children] == [
             rank + offset for offset in offsets if rank + offset < p
         ]
+
+
+@pytest.mark.parametrize("radix", [2, 3, 4, 5, 40])
+@pytest.mark.parametrize("p", [*range(1, 20), 27, 33, 64])
+def test_knomial_tree_is_a_tree(p, radix):
+    """For every root: children and parents agree, what arrives adjoins what is there."""
+    for root in range(p):
+        tree = [knomial_tree(rank, p, root, radix) for rank in range(p)]
+        assert tree[root].parent is None and tree[root].mine == Branch(root, 0, p)
+        for rank, (_, children, mine) in enumerate(tree):
+            first, last = rank, rank + 1
+            for child in reversed(children):
+                assert tree[child.root].parent == rank
+                assert tree[child.root].mine == child
+                assert child.last == first or child.first == last
+                first, last = min(first, child.first), max(last, child.last)
+            assert (mine.root, mine.first, mine.last) == (rank, first, last)
+        assert sum(len(place.children) for place in tree) == p - 1
+
+
+def test_knomial_tree_at_root_0_is_the_textbooks():
+    """The parent is the rank with the lowest digit, in base k, cleared."""
+    assert [child.root for child in knomial_tree(0, 9, 0, 3).children] == [6, 3, 2, 1]
+    for rank in range(1, 64):
+        digit = next(4**i for i in range(3) if rank // 4**i % 4)
+        assert knomial_tree(rank, 64, 0, 4).parent == rank - rank // digit % 4 * digit
+
+
+def test_knomial_tree_needs_a_radix_of_two():
+    with pytest.raises(ValueError, match="radix must be at least 2, got 1"):
+        knomial_tree(0, 4, 0, 1)
 
 
 @pytest.mark.parametrize("p", range(1, 40))

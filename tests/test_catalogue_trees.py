@@ -1,0 +1,73 @@
+"""The further trees, barriers and scans: literal counts, other parameters, many ranks.
+
+The generic tests take the algorithms with their default parameters; here are the
+parameters, the numbers of the papers, and more ranks and segments.
+"""
+
+import numpy as np
+import pytest
+
+from collectives.algorithms import REGISTRY
+from collectives.algorithms.registry import REDUCTIONS
+from collectives.cost import predicted_time
+from collectives.engines.simulator import Clock
+from collectives.operators import MATPROD, MATRIX, SUM
+from collectives.problems import Problem
+from collectives.simulation import simulate
+from collectives.verify import verify
+
+ALPHA, BETA, GAMMA = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
+
+
+def find(full_name):
+    primitive, name = full_name.split(".")
+    return REGISTRY[primitive][name]
+
+
+def rounds(full_name, p, n=0, **given):
+    return simulate(*full_name.split("."), p=p, n=n, clock=ALPHA, **given).time
+
+
+def check(full_name, p, n, root=0, **given):
+    """Verify, with an operator that does not commute where the algorithm can."""
+    algorithm = find(full_name)
+    primitive = algorithm.primitive
+    ordered = primitive in REDUCTIONS and not algorithm.commutative
+    data = (np.dtype(MATRIX), MATPROD) if ordered else (np.dtype(np.int64), SUM)
+    verify(algorithm, Problem(primitive, p, n, root, *data), rendezvous=True, parameters=given)
+
+
+def costs_hold(full_name, ranks, clocks=(ALPHA, BETA), **given):
+    """The cost line with other parameters than the default ones."""
+    algorithm = find(full_name)
+    for p in ranks:
+        for clock in clocks:
+            counted = simulate(*full_name.split("."), p=p, n=24 * p, clock=clock, **given).time
+            line = predicted_time(algorithm, p, 24 * p, clock, **given)
+            assert counted == pytest.approx(line), f"{p=}, {given}"
+
+
+# K-nomial trees
+
+KNOMIAL = ["bcast.knomial", "scatter.knomial", "gather.knomial", "reduce.knomial"]
+
+
+@pytest.mark.parametrize("full_name", KNOMIAL)
+def test_knomial_rounds(full_name):
+    """Between the binomial tree and the linear algorithm."""
+    assert [rounds(full_name, p, radix=2) for p in (1, 2, 5, 8, 33)] == [0, 1, 3, 3, 6]
+    assert [rounds(full_name, p, radix=3) for p in (1, 2, 3, 4, 9, 10, 27)] == [0, 1, 2, 3, 4, 5, 6]
+    assert [rounds(full_name, p, radix=4) for p in (4, 5, 16, 17, 64)] == [3, 4, 6, 7, 9]
+    assert [rounds(full_name, p, radix=99) for p in (1, 2, 9, 99)] == [0, 1, 8, 98]
+    clocks = (ALPHA, BETA, GAMMA) if full_name.startswith("reduce") else (ALPHA, BETA)
+    for radix in (2, 3, 5, 8):
+        costs_hold(full_name, [*range(1, 34), 125], clocks, radix=radix)
+
+
+@pytest.mark.parametrize("radix", [2, 3, 5, 16])
+@pytest.mark.parametrize("full_name", KNOMIAL)
+def test_knomial_radix(full_name, radix):
+    for p in range(1, 18):
+        for root in {0, p // 2, p - 1}:
+            check(full_name, p, 2 * p + 3, root, radix=radix)
+    check(full_name, 140, 300, 77, radix=radix)
