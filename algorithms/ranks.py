@@ -20,22 +20,23 @@ def ceil_lg(p: int) -> int:
     return (p - 1).bit_length()
 
 
-def ceil_log(p: int, k: int) -> int:
-    """The smallest e with k**e >= p."""
-    exponent, power = 0, 1
-    while power < p:
-        exponent, power = exponent + 1, power * k
-    return exponent
+def distances(p: int, radix: int = 2) -> list[int]:
+    """1, 2, 4, ... below p: the ceil(lg p) strides of a doubling algorithm.
 
+    To another radix 1, radix, radix**2, ...
 
-def floor_log(p: int, k: int) -> int:
-    """The largest e with k**e <= p."""
-    return ceil_log(p + 1, k) - 1
-
-
-def distances(p: int) -> list[int]:
-    """1, 2, 4, ... below p: the ceil(lg p) strides of a doubling algorithm."""
-    return [1 << k for k in range(ceil_lg(p))]
+    Raises
+    ------
+    ValueError
+        The radix is less than 2.
+    """
+    if radix < 2:
+        raise ValueError(f"radix must be at least 2, got {radix}")
+    strides, stride = [], 1
+    while stride < p:
+        strides.append(stride)
+        stride *= radix
+    return strides
 
 
 def skips(p: int) -> list[int]:
@@ -124,6 +125,31 @@ def knomial_tree(rank: int, p: int, root: int = 0, radix: int = 4) -> Tree:
             children += piece[:home:-1] + piece[:home]
         _, first, last = piece[own]
     return Tree(parent, children, mine)
+
+
+def in_order_tree(rank: int, p: int, root: int) -> Tree:
+    """The place of `rank` in a binary tree whose in-order walk is 0 .. p-1.
+
+    A rank's left subtree holds the ranks just below it, its right subtree those
+    just above it, so operands meet in rank order. Below the root every run of
+    ranks is led by its middle: the two subtrees differ by at most one rank, the
+    left one being the larger. The root may be anywhere; p // 2 is the middle.
+
+    Returns
+    -------
+    Tree
+        Up to two children, the left one first.
+    """
+    parent: int | None = None
+    leader, first, last = root, 0, p
+    while True:
+        left, right = (first, leader), (leader + 1, last)
+        runs = [(start, stop) for start, stop in (left, right) if start < stop]
+        children = [Branch((start + stop) // 2, start, stop) for start, stop in runs]
+        if rank == leader:
+            return Tree(parent, children, Branch(leader, first, last))
+        parent = leader
+        leader, first, last = children[0] if rank < leader else children[-1]
 
 
 class Fold(NamedTuple):

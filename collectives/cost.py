@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from collectives.algorithms.ranks import ceil_log, floor_log
 from collectives.algorithms.registry import Algorithm
 from collectives.engines.simulator import Clock
 
@@ -26,8 +25,6 @@ _FUNCTIONS: Mapping[str, Any] = {
     "floor": math.floor,
     "max": max,
     "min": min,
-    "ceil_log": ceil_log,
-    "floor_log": floor_log,
     "fold": lambda p: int(p & (p - 1) != 0),
 }
 
