@@ -39,6 +39,11 @@ def distances(p: int, radix: int = 2) -> list[int]:
     return strides
 
 
+def rows(p: int) -> int:
+    """The rows of the most nearly square grid of p ranks: no more than columns."""
+    return max(r for r in range(1, p + 1) if r * r <= p and p % r == 0)
+
+
 def skips(p: int) -> list[int]:
     """1, ..., ceil(p/4), ceil(p/2), p: halved until 1, rounded up each time.
 

