@@ -3,7 +3,8 @@
 On a hypercube a rank meets partners who differ from it in one bit, which takes a
 power of two. Bruck and his co-authors number the ranks relative to oneself
 instead: who is d to the right. Any distance d < p is a sum of powers of two, so
-ceil(lg p) jumps reach everybody, and only the last one may be cut short.
+ceil(lg p) jumps reach everybody, and only the last one may be cut short. The jumps
+can be made in any order: Sparbit makes the longest first.
 
 To a radix k a jump goes 1, 2, ..., k-1 times 1, k, k*k, ...; the k-1 jumps of one
 digit do not wait for each other and make one round. With k-1 ports that is
@@ -38,6 +39,29 @@ def bruck(rank, p, sendbuf, recvbuf):
         count = min(distance, p - distance)
         outgoing, incoming = recvbuf.range(rank, count), recvbuf.range(rank + distance, count)
         yield send(outgoing, (rank - distance) % p), recv(incoming, (rank + distance) % p)
+
+
+@algorithm("allgather")
+def sparbit(rank, p, sendbuf, recvbuf):
+    """Sparbit: Bruck's jumps, the longest first, so that most bytes stay near.
+
+    In the round of distance d every rank sends on, to the rank d to its right, each
+    block it holds that would not come round to its owner that way. Before, it
+    holds those that come from a multiple of 2d to its left. The last rounds, which
+    carry half and a quarter of the data, are those between neighbours, who often
+    share a node. The blocks of one message are not neighbours in memory.
+
+    Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
+    Restrictions: none
+    Reference: Loch, Koslovski, Sparbit: a new logarithmic-cost and data
+        locality-aware MPI Allgather algorithm, 2021
+    """
+    yield copy(sendbuf, recvbuf[rank])
+    for distance in reversed(distances(p)):
+        held = range(0, p - distance, 2 * distance)
+        outgoing = [recvbuf[(rank - back) % p] for back in held]
+        incoming = [recvbuf[(rank - back - distance) % p] for back in held]
+        yield send(outgoing, (rank + distance) % p), recv(incoming, (rank - distance) % p)
 
 
 @algorithm("allgather")
