@@ -24,6 +24,7 @@ from . import (
     rabenseifner,
     reduce,
     reduce_scatter,
+    rings,
     scan,
     scatter,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "rabenseifner",
     "reduce",
     "reduce_scatter",
+    "rings",
     "scan",
     "scatter",
 ]

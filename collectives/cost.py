@@ -2,8 +2,8 @@
 
 A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
 beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base)`,
-`ceil`, `floor`, `max`, `min` and `fold(p)`, which is 1 if p is not a power of two,
-else 0. Rounds are
+`ceil`, `floor`, `max`, `min`, `fold(p)`, which is 1 if p is not a power of two, else
+0, and `rows(p)`, those of the most nearly square grid of p ranks. Rounds are
 exact for every p. Bytes and work are exact where the powers of two among the p
 are concerned and for evenly divided vectors; elsewhere the line may be an upper
 bound, which the docstring then says.
@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from collectives.algorithms.ranks import rows
 from collectives.algorithms.registry import Algorithm
 from collectives.engines.simulator import Clock
 
@@ -25,6 +26,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "floor": math.floor,
     "max": max,
     "min": min,
+    "rows": rows,
     "fold": lambda p: int(p & (p - 1) != 0),
 }
 
