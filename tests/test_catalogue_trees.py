@@ -7,7 +7,7 @@ parameters, the numbers of the papers, and more ranks and segments.
 import numpy as np
 import pytest
 
-from collectives.algorithms import REGISTRY
+from collectives.algorithms import REGISTRY, double_tree
 from collectives.algorithms.registry import REDUCTIONS
 from collectives.cost import predicted_time
 from collectives.engines.simulator import Clock
@@ -42,8 +42,8 @@ def costs_hold(full_name, ranks, clocks=(ALPHA, BETA), **given):
     algorithm = find(full_name)
     for p in ranks:
         for clock in clocks:
-            counted = simulate(*full_name.split("."), p=p, n=24 * p, clock=clock, **given).time
-            line = predicted_time(algorithm, p, 24 * p, clock, **given)
+            counted = simulate(*full_name.split("."), p=p, n=240 * p, clock=clock, **given).time
+            line = predicted_time(algorithm, p, 240 * p, clock, **given)
             assert counted == pytest.approx(line), f"{p=}, {given}"
 
 
@@ -116,3 +116,68 @@ def test_split_binary_sends_each_half_once():
         run = simulate("bcast", "split_binary", p=p, n=1000, segments=5)
         assert run.bytes_sent.max() <= 1500
         assert run.bytes_sent.sum() == (p - 1) * 1000
+
+
+# Two trees
+
+
+@pytest.mark.parametrize("p", [*range(1, 41), 64, 129, 140])
+def test_double_tree(p):
+    """Interior in at most one tree, in order, and no two messages at one port at once."""
+    one, two = double_tree.parents(p)
+    for rank in range(1, p):
+        assert not (rank in one and rank in two)
+        assert (rank in one) <= (rank % 2 == 0) and (rank in two) <= (rank % 2 == 1)
+    links, ticks = double_tree.double_tree(p)
+    for tree, parent in enumerate((one, two)):
+        below = {rank: {rank} for rank in range(p)}
+        for rank in range(1, p):
+            upper = rank
+            while upper:
+                upper = parent[upper]
+                below[upper].add(rank)
+        for rank, ranks in below.items():
+            assert ranks == set(range(min(ranks), max(ranks) + 1))
+            children = [link.peer for link in links[rank][1] if link.tree == tree]
+            assert sorted(children) == [c for c in range(1, p) if parent[c] == rank]
+            assert len(children) <= 2
+    for entering, leaving in links:
+        for ends in (entering, leaving):
+            assert len({link.first % 2 for link in ends}) == len(ends)
+        for link in leaving:
+            assert all(up.first < link.first for up in entering if up.tree == link.tree)
+            assert link.first < ticks
+
+
+def test_double_tree_of_five_is_as_drawn():
+    assert double_tree.parents(5) == ([None, 2, 4, 2, 0], [None, 0, 3, 1, 3])
+    links, ticks = double_tree.double_tree(5)
+    moves = {f"{rank}>{link.peer}": link.first for rank in range(5) for link in links[rank][1]}
+    assert moves == {
+        **{"0>4": 1, "4>2": 2, "2>1": 3, "2>3": 4},
+        **{"0>1": 0, "1>3": 1, "3>4": 2, "3>2": 3},
+    }
+    assert ticks == 5
+
+
+@pytest.mark.parametrize("name", ["bcast", "reduce"])
+def test_double_tree_rounds(name):
+    """Each port takes the vector once, in 2 s segments, behind a latency of about 2 lg p."""
+    wanted = [0, 2, 4, 4, 5, 6, 6, 6, 7, 8, 8, 8, 7, 8, 8, 8, 9]
+    full_name = f"{name}.double_tree"
+    assert [rounds(full_name, p, segments=1) for p in range(1, 18)] == wanted
+    assert rounds(full_name, 17, segments=50) == 9 + 98
+    assert rounds("allreduce.double_tree", 17, segments=50) == 2 * (9 + 98)
+    costs_hold(full_name, [*range(1, 34), 140], segments=8)
+    for p in (4, 9, 16, 33):
+        run = simulate(name, "double_tree", p=p, n=1000, segments=5)
+        assert run.bytes_sent.max() == 1000
+
+
+@pytest.mark.parametrize("name", ["bcast", "reduce", "allreduce"])
+def test_double_tree_with_many_ranks(name):
+    for p, root in ((47, 20), (64, 0), (139, 1), (140, 139)):
+        check(f"{name}.double_tree", p, 100, root, segments=9)
+    for segments in (1, 2, 7, 40):
+        for p in (2, 3, 6, 9):
+            check(f"{name}.double_tree", p, 30, p - 1, segments=segments)
