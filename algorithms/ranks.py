@@ -39,6 +39,17 @@ def distances(p: int, radix: int = 2) -> list[int]:
     return strides
 
 
+def digits(p: int, radix: int) -> list[tuple[int, int]]:
+    """How often, and at what stride, a group grows: up to `radix`-fold each time.
+
+    (radix, 1), (radix, radix), ... and last the first digit of p to that radix, if
+    that is not 1. Their product is the largest number up to p with one digit
+    that is not 0.
+    """
+    stages = [(min(radix, p // stride), stride) for stride in distances(p, radix)]
+    return [(groups, stride) for groups, stride in stages if groups > 1]
+
+
 def rows(p: int) -> int:
     """The rows of the most nearly square grid of p ranks: no more than columns."""
     return max(r for r in range(1, p + 1) if r * r <= p and p % r == 0)
