@@ -9,6 +9,7 @@ import pytest
 
 from collectives.algorithms import REGISTRY, double_tree
 from collectives.algorithms.registry import REDUCTIONS
+from collectives.algorithms.steps import recv, send
 from collectives.cost import predicted_time
 from collectives.engines.simulator import Clock
 from collectives.operators import MATPROD, MATRIX, SUM
@@ -181,3 +182,75 @@ def test_double_tree_with_many_ranks(name):
     for segments in (1, 2, 7, 40):
         for p in (2, 3, 6, 9):
             check(f"{name}.double_tree", p, 30, p - 1, segments=segments)
+
+
+# Barriers
+
+
+def test_barrier_rounds():
+    """Hand-made: four reports a parent, and two calls a parent on the way down."""
+    ranks = [1, 2, 3, 4, 5, 6, 7, 8, 9, 21, 37]
+    reports = [0, 1, 2, 3, 4, 4, 4, 4, 5, 8, 9]
+    calls = [0, 1, 2, 2, 3, 3, 4, 4, 4, 6, 8]
+    for p, up, down in zip(ranks, reports, calls):
+        assert rounds("barrier.mcs", p) == up + down
+    wanted = [0, 1, 3, 2, 4, 4, 4, 3, 5]
+    assert [rounds("barrier.recursive_exchange", p) for p in range(1, 10)] == wanted
+    for radix, levels in ((2, [0, 1, 2, 2, 3, 3, 3, 3, 4]), (3, [0, 1, 2, 3, 3, 3, 4, 4, 4])):
+        given = {"radix": radix}
+        assert [rounds("barrier.k_dissemination", p, **given) for p in range(1, 10)] == levels
+
+
+def test_barrier_messages():
+    for p in (1, 2, 5, 16, 33):
+        assert simulate("barrier", "mcs", p=p).messages.sum() == 2 * (p - 1)
+    assert simulate("barrier", "k_dissemination", p=27).messages.sum() == 27 * 3 * 2
+    assert simulate("barrier", "recursive_exchange", p=12).messages.sum() == 8 * 3 + 4 * 2
+
+
+@pytest.mark.parametrize("radix", [2, 3, 4, 7, 200])
+def test_k_dissemination(radix):
+    costs_hold("barrier.k_dissemination", [*range(1, 34), 125], [ALPHA], radix=radix)
+    for p in range(1, 20):
+        assert nobody_leaves_early("barrier.k_dissemination", p, radix=radix)
+
+
+@pytest.mark.parametrize("name", ["mcs", "recursive_exchange"])
+def test_nobody_leaves_early(name):
+    for p in range(1, 40):
+        assert nobody_leaves_early(f"barrier.{name}", p)
+
+
+def nobody_leaves_early(full_name, p, **given):
+    """Whether every rank has heard of all, by recorded messages alone."""
+    rank_rounds = []
+    for rank in range(p):
+        rounds_of = [*find(full_name).generator(rank, p, **given)]
+        rank_rounds.append([list(r) if isinstance(r, (list, tuple)) else [r] for r in rounds_of])
+    heard = [{rank} for rank in range(p)]
+    mail, turn, posted = {}, [0] * p, [False] * p
+    while any(turn[rank] < len(rank_rounds[rank]) for rank in range(p)):
+        before = list(turn), list(posted)
+        for rank in range(p):
+            if turn[rank] == len(rank_rounds[rank]):
+                continue
+            steps = rank_rounds[rank][turn[rank]]
+            if not posted[rank]:
+                for step in steps:
+                    if isinstance(step, send):
+                        mail.setdefault((rank, step.dest), []).append(set(heard[rank]))
+                posted[rank] = True
+            sources = [step.source for step in steps if isinstance(step, recv)]
+            if all(mail.get((source, rank)) for source in sources):
+                for source in sources:
+                    heard[rank] |= mail[source, rank].pop(0)
+                turn[rank] += 1
+                posted[rank] = False
+        assert before != (turn, posted), "deadlock"
+    return all(len(ranks) == p for ranks in heard)
+
+
+def test_radix_of_one_is_an_error():
+    for full_name in (*KNOMIAL, "barrier.k_dissemination"):
+        with pytest.raises(ValueError, match="radix must be at least 2, got 1"):
+            rounds(full_name, 4, radix=1)
