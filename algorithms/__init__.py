@@ -15,6 +15,7 @@ from . import (
     barrier,
     barriers,
     bcast,
+    bine,
     bruck,
     circulant,
     double_tree,
@@ -29,6 +30,7 @@ from . import (
     reduce_scatter,
     rings,
     scan,
+    scans,
     scatter,
 )
 from .registry import PRIMITIVES, REGISTRY, Algorithm, algorithm
@@ -44,6 +46,7 @@ __all__ = [
     "barrier",
     "barriers",
     "bcast",
+    "bine",
     "bruck",
     "circulant",
     "double_tree",
@@ -58,5 +61,6 @@ __all__ = [
     "reduce_scatter",
     "rings",
     "scan",
+    "scans",
     "scatter",
 ]

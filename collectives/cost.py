@@ -6,7 +6,8 @@ beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base
 0, and `rows(p)`, those of the most nearly square grid of p ranks. Rounds are
 exact for every p. Bytes and work are exact where the powers of two among the p
 are concerned and for evenly divided vectors; elsewhere the line may be an upper
-bound, which the docstring then says.
+bound, which the docstring then says. Where it says that all factors are upper
+bounds, rounds are no exception.
 """
 
 from __future__ import annotations

@@ -254,3 +254,42 @@ def test_radix_of_one_is_an_error():
     for full_name in (*KNOMIAL, "barrier.k_dissemination"):
         with pytest.raises(ValueError, match="radix must be at least 2, got 1"):
             rounds(full_name, 4, radix=1)
+
+
+# Scans
+
+
+def test_123_doubling():
+    """One round more than the fewest for p = 5, 8, 9, 14 .. 17, ...; else none."""
+    wanted = [0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5]
+    assert [rounds("exscan.123_doubling", p) for p in range(1, 18)] == wanted
+    assert [rounds("exscan.123_doubling", p) for p in (25, 26, 49, 50, 97)] == [5, 6, 6, 7, 7]
+    for p in range(2, 140):
+        shifted = rounds("exscan.recursive_doubling", p)
+        assert shifted - 1 <= rounds("exscan.123_doubling", p) <= shifted
+    for p in (27, 64, 140):
+        check("exscan.123_doubling", p, 5)
+
+
+PIPELINED_SCANS = ["scan.pipelined_tree", "exscan.pipelined_tree"]
+
+
+@pytest.mark.parametrize("full_name", PIPELINED_SCANS)
+def test_pipelined_scan_rounds(full_name):
+    """Of a perfect tree: up and down, two rounds a level, then three a segment."""
+    assert [rounds(full_name, p, segments=1) for p in (1, 2, 3, 7, 15, 31)] == [0, 1, 2, 6, 10, 14]
+    for p in (15, 31, 33):
+        few, many = (rounds(full_name, p, 100, segments=s) for s in (10, 20))
+        assert many == few + 30
+    run = simulate(*full_name.split("."), p=31, n=1000, segments=10)
+    assert run.bytes_sent.max() == 3000
+    assert run.messages.sum() == 10 * (2 * 30 - 4 - 4)  # none along the two flanks
+
+
+@pytest.mark.parametrize("full_name", PIPELINED_SCANS)
+def test_pipelined_scan_with_many_ranks(full_name):
+    for segments in (1, 2, 5, 40):
+        for p in (1, 2, 3, 6, 11):
+            check(full_name, p, 30, segments=segments)
+    for p in (47, 64, 140):
+        check(full_name, p, 60, segments=9)

@@ -142,12 +142,19 @@ def price(algorithm, p, clock, segments=None, n=None):
     return predicted_time(algorithm, p, size(p) if n is None else n, clock, **given)
 
 
+def rough(algorithm):
+    """Whether the docstring says that the cost line is only an upper bound."""
+    return "All factors are upper bounds" in " ".join(algorithm.generator.__doc__.split())
+
+
 @every()
 def test_rounds_are_as_the_cost_line_says(algorithm):
     for segments in segmentations(algorithm):
         for p in possible(algorithm, RANKS):
             counted = run(algorithm, p, ALPHA, segments).time
-            assert counted == price(algorithm, p, ALPHA, segments), f"p = {p}, {segments=}"
+            line = price(algorithm, p, ALPHA, segments)
+            assert counted <= line <= 2 * counted, f"p = {p}, {segments=}"
+            assert counted == line or rough(algorithm), f"p = {p}, {segments=}"
 
 
 @pytest.mark.parametrize("clock", [BETA, GAMMA], ids=["beta", "gamma"])
@@ -165,14 +172,15 @@ def test_bytes_are_as_the_cost_line_says(algorithm, clock):
         for p in possible(algorithm, RANKS):
             counted = run(algorithm, p, clock, segments).time
             line = price(algorithm, p, clock, segments)
-            if not bound or (power(p) and "radix" not in algorithm.parameters):
+            exact = power(p) and "radix" not in algorithm.parameters and not rough(algorithm)
+            if exact or not bound:
                 assert counted == pytest.approx(line, abs=1e-6), f"p = {p}, {segments=}"
             else:
                 assert counted <= line + 1e-6, f"p = {p}"
                 assert line <= 2 * counted + 1e-6, f"p = {p}"
 
 
-@every(lambda algorithm: "segments" in algorithm.parameters)
+@every(lambda algorithm: "segments" in algorithm.parameters and not rough(algorithm))
 def test_default_segments_keep_the_cost_line(algorithm):
     """Here the segments do not divide the vector: some are a byte longer."""
     for p in range(1, 18):
