@@ -293,3 +293,45 @@ def test_pipelined_scan_with_many_ranks(full_name):
             check(full_name, p, 30, segments=segments)
     for p in (47, 64, 140):
         check(full_name, p, 60, segments=9)
+
+
+# Two levels
+
+HIERARCHICAL = [f"{name}.hierarchical" for name in ("bcast", "reduce", "allreduce", "allgather")]
+
+
+def test_hierarchical_rounds():
+    """Three nodes of four ranks, then one node, then nodes of one rank."""
+    for full_name, wanted in (
+        ("barrier.hierarchical", [6, 8, 4]),
+        ("bcast.hierarchical", [4, 4, 4]),
+        ("reduce.hierarchical", [4, 4, 4]),
+        ("allreduce.hierarchical", [7, 8, 5]),
+        ("allgather.hierarchical", [6, 8, 11]),
+    ):
+        assert [rounds(full_name, 12, group=group) for group in (4, 99, 1)] == wanted
+
+
+@pytest.mark.parametrize("group", [1, 2, 3, 5, 50])
+def test_hierarchical_with_other_groups(group):
+    costs_hold("barrier.hierarchical", range(1, 34), [ALPHA], group=group)
+    for full_name in HIERARCHICAL:
+        costs_hold(full_name, range(1, 34), [ALPHA], group=group)
+        for p in (1, 2, 4, 7, 12, 15):
+            for root in {0, p // 2, p - 1}:
+                check(full_name, p, p + 3, root, group=group)
+    for p in (1, 2, 7, 12):
+        assert nobody_leaves_early("barrier.hierarchical", p, group=group)
+    check("reduce.hierarchical", 140, 5, 101, group=group)
+
+
+def test_the_vector_enters_every_node_once():
+    for root in (0, 6, 9):
+        crossings = []
+        for rank in range(10):
+            buf = np.zeros(4)
+            for steps in find("bcast.hierarchical").generator(rank, 10, buf, root, group=4):
+                messages = steps if isinstance(steps, (list, tuple)) else [steps]
+                sends = [step for step in messages if isinstance(step, send)]
+                crossings += [step.dest // 4 for step in sends if step.dest // 4 != rank // 4]
+        assert sorted(crossings) == sorted({0, 1, 2} - {root // 4})
