@@ -184,6 +184,30 @@ def test_double_tree_with_many_ranks(name):
             check(f"{name}.double_tree", p, 30, p - 1, segments=segments)
 
 
+# Two roots
+
+
+def test_dual_root_rounds():
+    """A chain of swaps up, one between the roots, and down; then three a segment."""
+    full_name = "allreduce.dual_root"
+    wanted = [0, 1, 3, 3, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 10]
+    assert [rounds(full_name, p, segments=1) for p in range(1, 18)] == wanted
+    for p in (6, 17, 62):
+        assert rounds(full_name, p, 90, segments=9) == rounds(full_name, p, segments=1) + 24
+    costs_hold(full_name, [*range(1, 34), 62, 64, 140], (ALPHA, BETA, GAMMA), segments=5)
+    run = simulate("allreduce", "dual_root", p=62, n=1000, segments=10)
+    assert run.bytes_sent.max() == 3000
+    assert run.messages.sum() == 10 * 2 * 61
+
+
+def test_dual_root_with_many_ranks():
+    for segments in (1, 2, 5, 40):
+        for p in (2, 3, 6, 11):
+            check("allreduce.dual_root", p, 30, segments=segments)
+    for p in (47, 64, 140):
+        check("allreduce.dual_root", p, 60, segments=9)
+
+
 # Barriers
 
 
