@@ -288,7 +288,7 @@ def test_123_doubling():
     wanted = [0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5]
     assert [rounds("exscan.123_doubling", p) for p in range(1, 18)] == wanted
     assert [rounds("exscan.123_doubling", p) for p in (25, 26, 49, 50, 97)] == [5, 6, 6, 7, 7]
-    for p in range(2, 140):
+    for p in [*range(2, 34), 99, 140]:
         shifted = rounds("exscan.recursive_doubling", p)
         assert shifted - 1 <= rounds("exscan.123_doubling", p) <= shifted
     for p in (27, 64, 140):
