@@ -21,10 +21,10 @@ from .steps import NOTHING, recv, send
 def mcs(rank, p):
     """Mellor-Crummey and Scott's barrier: a wide tree up, a narrow one down.
 
-    Reports come up a tree of four children per rank: the messages are short and
-    wait at the receiver, so width costs little there, and a flat tree has fewer
-    levels. The answer goes down a binary tree, because a rank sends one message
-    after the other. Both trees are numbered level by level, as a heap is.
+    Reports come up a tree of four children per rank: it was made for shared
+    memory, where a parent can watch four flags in one word. The answer goes down
+    a binary tree, because a rank calls its children one after the other. Both
+    trees are numbered level by level, as a heap is.
 
     Cost: (4*(floor(log(3*p+1, 4)) - 1)
         + floor(((3*p+1)/4**(floor(log(3*p+1, 4)) - 1) - 4)/3)
