@@ -11,6 +11,7 @@ import pytest
 from collectives.algorithms import REGISTRY
 from collectives.algorithms.bine import arrivals, partner
 from collectives.algorithms.circulant import schedule
+from collectives.algorithms.elimination import groups
 from collectives.algorithms.pat import walk
 from collectives.algorithms.ranks import digits, distances, rows, skips
 from collectives.engines.simulator import Clock
@@ -71,6 +72,7 @@ ROUNDS = {
     "reduce_scatter.bine": lambda p: up(p - single(p)) + 2 * single(p),
     "allreduce.circulant": lambda p: 2 * up(p),
     "allreduce.rabenseifner": lambda p: 2 * down(p) + 2 * odd(p),
+    "allreduce.elimination": lambda p: 2 * down(p) + 2 * odd(p),
     "allreduce.gather_all": up,
     "allreduce.torus": lambda p: 2 * square(p),
     "allreduce.swing": lambda p: 2 * up(p - single(p)) + 2 * single(p),
@@ -205,7 +207,7 @@ def test_digits():
     assert digits(3, 4) == [(3, 1)] and digits(5, 4) == [(4, 1)] and digits(1, 4) == []
     for p in range(1, 300):
         for radix in (2, 3, 4, 10):
-            size = int(np.prod([groups for groups, _ in digits(p, radix)]))
+            size = int(np.prod([count for count, _ in digits(p, radix)]))
             assert size <= p < 2 * size
 
 
@@ -261,6 +263,25 @@ def test_torus_of_a_prime_is_a_ring():
     assert count("allreduce", "ring", p=100, n=100).rounds == 198
 
 
+@pytest.mark.parametrize("p", [3, 5, 6, 7, 9, 13, 17, 24, 31])
+def test_elimination_halves_the_price_of_a_fold(p):
+    """Of what a p that is not a power of two costs more than the power below it."""
+    n, players = 96 * p, 1 << down(p)
+    for clock, folded in ((Clock(0, 1, 0), 2), (Clock(0, 0, 1), 1)):
+        base = (folded * (players - 1) / players) * n
+        halving = simulate("allreduce", "rabenseifner", p=p, n=n, clock=clock).time
+        grouped = simulate("allreduce", "elimination", p=p, n=n, clock=clock).time
+        assert grouped - base == pytest.approx((halving - base) / 2)
+
+
+def test_elimination_groups():
+    assert groups(1) == [(0, 0, 0, 0)] and groups(2) == [(0, 0, 1, 1)]
+    assert groups(3) == [(0, 0, 1, 2)] and groups(7) == [(0, 1, 2, 3), (4, 4, 5, 6)]
+    for p in range(2, 100):
+        assert 2 * len(groups(p)) == 1 << down(p)
+        assert [g.low for g in groups(p)[1:]] == [g.high + 1 for g in groups(p)[:-1]]
+
+
 # Parameters
 
 RADIX = ["allgather.k_bruck", "alltoall.k_bruck", "allreduce.recursive_multiplying"]
@@ -300,7 +321,12 @@ def test_every_aggregation(full_name):
 
 @pytest.mark.parametrize(
     "full_name",
-    ["reduce_scatter.pairwise", "allreduce.recursive_multiplying", "allreduce.gather_all"],
+    [
+        "reduce_scatter.pairwise",
+        "allreduce.recursive_multiplying",
+        "allreduce.elimination",
+        "allreduce.gather_all",
+    ],
 )
 def test_rank_order_is_kept(full_name):
     """With a product of matrices, which does not commute."""
