@@ -45,8 +45,8 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
     Rank r holds partial sums for the s ranks from r on, s = p at first. A round
     keeps the first half of this window (the longer one if s is odd), sends the
     other half to the rank for which it is the first, and adds what arrives from
-    the left. No rank ever sits out, whatever p is, and no bound can be beaten:
-    neither the rounds nor the bytes nor the work.
+    the left. No rank ever sits out, whatever p is, and all three lower bounds are
+    met at once: rounds, bytes and work.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*(beta + gamma)
     Restrictions: commutative op; partial sums from both ends of the ring meet

@@ -46,18 +46,20 @@ def neighbor_exchange(rank, p, sendbuf, recvbuf):
     yield copy(sendbuf, recvbuf[rank])
     if mate < p:
         yield send(sendbuf, mate), recv(recvbuf[mate], mate)
+    outward = (-1, 1) if mate == p else (1,) if rank % 2 else (-1,)
     for k in range(1, pairs):
         reach = (k + 1) // 2
         steps = []
-        for side in (-1, 1) if mate == p else (2 * (rank % 2) - 1,):
+        for side in outward:
+            outer, inner = own + side * reach, own - side * reach
+            peer, had, gets = (mate, outer, inner)
             if k % 2:
-                peer, had, gets = (rank + side) % p, own - side * (reach - 1), own + side * reach
-            else:
-                peer, had, gets = mate, own + side * reach, own - side * reach
+                peer, had, gets = (rank + side) % p, inner + side, outer
+            # The last pair would come to a lone rank from both sides.
             twice = p % 2 and 2 * reach == pairs and {rank, peer} == {0, p - 1}
             if peer < p and not (twice and rank == 0):
                 steps.append(send(pair(had), peer))
-            if peer < p and not (twice and mate == p):
+            if peer < p and not (twice and rank > 0):
                 steps.append(recv(pair(gets), peer))
         yield steps
 
@@ -92,7 +94,7 @@ def ring_segmented(rank, p, sendbuf, recvbuf, *, segments=None):
 
     Cost: (p-1)*(segments + 1)*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
     Restrictions: commutative op; block b is added up in cyclic order
-    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
+    Reference: folklore
     """
     segments = max(1, ceil(recvbuf.nbytes / p / 65536)) if segments is None else segments
     block = split(recvbuf, p)
