@@ -4,6 +4,9 @@ In reading order: `steps` has the four verbs, `blocks` and `ranks` the nouns,
 then `barrier`, `bcast`, `scatter`, `gather`, `allgather`, `reduce`, `allreduce`,
 `reduce_scatter`, `alltoall`, `scan`, `exscan`. Nothing here knows about MPI.
 
+The other files are chapters: each explains one idea, then shows it for every
+primitive that it serves. `bruck`, `rabenseifner` and `circulant` are a good start.
+
 An algorithm is called with the rank and the number of ranks, then with the
 buffers and the root that `registry.ARGUMENTS` lists for its primitive.
 """
