@@ -4,6 +4,9 @@ In reading order: `steps` has the four verbs, `blocks` and `ranks` the nouns,
 then `barrier`, `bcast`, `scatter`, `gather`, `allgather`, `reduce`, `allreduce`,
 `reduce_scatter`, `alltoall`, `scan`, `exscan`. Nothing here knows about MPI.
 
+The other files are chapters: each explains one idea, then shows it for every
+primitive that it serves. `bruck`, `rabenseifner` and `circulant` are a good start.
+
 An algorithm is called with the rank and the number of ranks, then with the
 buffers and the root that `registry.ARGUMENTS` lists for its primitive.
 """
@@ -13,12 +16,28 @@ from . import (
     allreduce,
     alltoall,
     barrier,
+    barriers,
     bcast,
+    bine,
+    bruck,
+    circulant,
+    double_tree,
+    dual_root,
+    elimination,
     exscan,
     gather,
+    hierarchical,
+    knomial,
+    multiplying,
+    pairwise,
+    pat,
+    pipelined_trees,
+    rabenseifner,
     reduce,
     reduce_scatter,
+    rings,
     scan,
+    scans,
     scatter,
 )
 from .registry import PRIMITIVES, REGISTRY, Algorithm, algorithm
@@ -32,11 +51,27 @@ __all__ = [
     "allreduce",
     "alltoall",
     "barrier",
+    "barriers",
     "bcast",
+    "bine",
+    "bruck",
+    "circulant",
+    "double_tree",
+    "dual_root",
+    "elimination",
     "exscan",
     "gather",
+    "hierarchical",
+    "knomial",
+    "pipelined_trees",
+    "multiplying",
+    "pairwise",
+    "pat",
+    "rabenseifner",
     "reduce",
     "reduce_scatter",
+    "rings",
     "scan",
+    "scans",
     "scatter",
 ]

@@ -20,9 +20,51 @@ def ceil_lg(p: int) -> int:
     return (p - 1).bit_length()
 
 
-def distances(p: int) -> list[int]:
-    """1, 2, 4, ... below p: the ceil(lg p) strides of a doubling algorithm."""
-    return [1 << k for k in range(ceil_lg(p))]
+def distances(p: int, radix: int = 2) -> list[int]:
+    """1, 2, 4, ... below p: the ceil(lg p) strides of a doubling algorithm.
+
+    To another radix 1, radix, radix**2, ...
+
+    Raises
+    ------
+    ValueError
+        The radix is less than 2.
+    """
+    if radix < 2:
+        raise ValueError(f"radix must be at least 2, got {radix}")
+    strides, stride = [], 1
+    while stride < p:
+        strides.append(stride)
+        stride *= radix
+    return strides
+
+
+def digits(p: int, radix: int) -> list[tuple[int, int]]:
+    """How often, and at what stride, a group grows: up to `radix`-fold each time.
+
+    (radix, 1), (radix, radix), ... and last the first digit of p to that radix, if
+    that is not 1. Their product is the largest number up to p with one digit
+    that is not 0.
+    """
+    stages = [(min(radix, p // stride), stride) for stride in distances(p, radix)]
+    return [(groups, stride) for groups, stride in stages if groups > 1]
+
+
+def rows(p: int) -> int:
+    """The rows of the most nearly square grid of p ranks: no more than columns."""
+    return max(r for r in range(1, p + 1) if r * r <= p and p % r == 0)
+
+
+def skips(p: int) -> list[int]:
+    """1, ..., ceil(p/4), ceil(p/2), p: halved until 1, rounded up each time.
+
+    The first ceil(lg p) are the strides of a circulant graph; for a power of two
+    they are 1, 2, 4, ...
+    """
+    found = [p]
+    while found[-1] > 1:
+        found.append((found[-1] + 1) // 2)
+    return found[::-1]
 
 
 class Branch(NamedTuple):
@@ -57,23 +99,73 @@ def binomial_tree(rank: int, p: int, root: int = 0) -> Tree:
         `children` come with the largest subtree first: the order in which a
         broadcast serves them; a reduction hears them in reverse.
     """
+    return knomial_tree(rank, p, root, 2)
+
+
+def knomial_tree(rank: int, p: int, root: int = 0, radix: int = 4) -> Tree:
+    """The place of `rank` in a k-nomial tree over p ranks, rooted anywhere.
+
+    As `binomial_tree`, but a group splits into up to `radix` pieces at once: a
+    power of the radix long, the last one perhaps shorter. The pieces without the
+    group's root are led by their first ranks, all of them its children.
+
+    Returns
+    -------
+    Tree
+        `children` come from the widest split to the narrowest, within a split
+        from the farthest piece to the nearest on either side: the order in which
+        a broadcast serves them. A reduction hears them in reverse, and then what
+        arrives always adjoins the run of ranks that it has already.
+
+    Raises
+    ------
+    ValueError
+        The radix is less than 2.
+    """
+    if radix < 2:
+        raise ValueError(f"radix must be at least 2, got {radix}")
     parent: int | None = None
     children: list[Branch] = []
     mine = Branch(root, 0, p)
     leader, first, last = root, 0, p
     while last - first > 1:
-        middle = first + (1 << (ceil_lg(last - first) - 1))
-        near, far = (first, middle), (middle, last)
-        if leader >= middle:
-            near, far = far, near
-        if far[0] <= rank < far[1]:
-            parent, children, mine = leader, [], Branch(far[0], *far)
-            leader, (first, last) = far[0], far
-        else:
-            if rank == leader:
-                children.append(Branch(far[0], *far))
-            first, last = near
+        width = 1
+        while width * radix < last - first:
+            width *= radix
+        piece = [Branch(at, at, min(at + width, last)) for at in range(first, last, width)]
+        own, home = (rank - first) // width, (leader - first) // width
+        if own != home:
+            parent, children, mine = leader, [], piece[own]
+            leader = mine.root
+        elif rank == leader:
+            children += piece[:home:-1] + piece[:home]
+        _, first, last = piece[own]
     return Tree(parent, children, mine)
+
+
+def in_order_tree(rank: int, p: int, root: int) -> Tree:
+    """The place of `rank` in a binary tree whose in-order walk is 0 .. p-1.
+
+    A rank's left subtree holds the ranks just below it, its right subtree those
+    just above it, so operands meet in rank order. Below the root every run of
+    ranks is led by its middle: the two subtrees differ by at most one rank, the
+    left one being the larger. The root may be anywhere; p // 2 is the middle.
+
+    Returns
+    -------
+    Tree
+        Up to two children, the left one first.
+    """
+    parent: int | None = None
+    leader, first, last = root, 0, p
+    while True:
+        left, right = (first, leader), (leader + 1, last)
+        runs = [(start, stop) for start, stop in (left, right) if start < stop]
+        children = [Branch((start + stop) // 2, start, stop) for start, stop in runs]
+        if rank == leader:
+            return Tree(parent, children, Branch(leader, first, last))
+        parent = leader
+        leader, first, last = children[0] if rank < leader else children[-1]
 
 
 class Fold(NamedTuple):

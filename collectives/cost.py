@@ -1,11 +1,13 @@
 """Evaluate the `Cost:` line of an algorithm's docstring.
 
 A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
-beta, gamma and the algorithm's own parameters, with `lg` (base 2), `ceil`,
-`floor` and `fold(p)`, which is 1 if p is not a power of two, else 0. It holds for
+beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base)`,
+`ceil`, `floor`, `max`, `min`, `fold(p)`, which is 1 if p is not a power of two, else
+0, and `rows(p)`, those of the most nearly square grid of p ranks. It holds for
 root 0 and evenly divided vectors. Rounds are exact for every p, bytes and work
 for powers of two; for other p these two may be upper bounds, which the docstring
-then says.
+then says. Where it says that all factors are upper bounds, rounds are no
+exception.
 """
 
 from __future__ import annotations
@@ -15,15 +17,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from collectives.algorithms.pipeline import default_segments
+from collectives.algorithms.ranks import rows
 from collectives.algorithms.registry import Algorithm
 from collectives.engines.simulator import Clock
 
 _FUNCTIONS: Mapping[str, Any] = {
     "lg": math.log2,
+    "log": lambda x, base: round(math.log(x, base), 9),  # of 125 to base 5 it is 3
     "ceil": math.ceil,
     "floor": math.floor,
     "max": max,
     "min": min,
+    "rows": rows,
     "fold": lambda p: int(p & (p - 1) != 0),
 }
 

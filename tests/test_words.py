@@ -14,6 +14,8 @@ from collectives.algorithms.ranks import (
     distances,
     floor_lg,
     fold,
+    in_order_tree,
+    knomial_tree,
     neighbours,
 )
 from collectives.algorithms.steps import copy, elements, in_rank_order, recv, reduce, send
@@ -141,6 +143,53 @@ def test_binomial_tree_at_root_0_is_the_textbooks(p):
         ]
 
 
+@pytest.mark.parametrize("radix", [2, 3, 4, 5, 40])
+@pytest.mark.parametrize("p", [*range(1, 20), 27, 33, 64])
+def test_knomial_tree_is_a_tree(p, radix):
+    """For every root: children and parents agree, what arrives adjoins what is there."""
+    for root in range(p):
+        tree = [knomial_tree(rank, p, root, radix) for rank in range(p)]
+        assert tree[root].parent is None and tree[root].mine == Branch(root, 0, p)
+        for rank, (_, children, mine) in enumerate(tree):
+            first, last = rank, rank + 1
+            for child in reversed(children):
+                assert tree[child.root].parent == rank
+                assert tree[child.root].mine == child
+                assert child.last == first or child.first == last
+                first, last = min(first, child.first), max(last, child.last)
+            assert (mine.root, mine.first, mine.last) == (rank, first, last)
+        assert sum(len(place.children) for place in tree) == p - 1
+
+
+def test_knomial_tree_at_root_0_is_the_textbooks():
+    """The parent is the rank with the lowest digit, in base k, cleared."""
+    assert [child.root for child in knomial_tree(0, 9, 0, 3).children] == [6, 3, 2, 1]
+    for rank in range(1, 64):
+        digit = next(4**i for i in range(3) if rank // 4**i % 4)
+        assert knomial_tree(rank, 64, 0, 4).parent == rank - rank // digit % 4 * digit
+
+
+def test_knomial_tree_needs_a_radix_of_two():
+    with pytest.raises(ValueError, match="radix must be at least 2, got 1"):
+        knomial_tree(0, 4, 0, 1)
+
+
+@pytest.mark.parametrize("p", [*range(1, 34), 64, 70])
+def test_in_order_tree_is_a_tree(p):
+    """For every root: left subtrees below, right ones above, both about as large."""
+    for root in range(p):
+        tree = [in_order_tree(rank, p, root) for rank in range(p)]
+        assert tree[root].parent is None and tree[root].mine == Branch(root, 0, p)
+        for rank, (_, children, mine) in enumerate(tree):
+            runs = [range(child.first, child.last) for child in children]
+            assert sorted([rank, *(r for run in runs for r in run)]) == list(range(*mine[1:]))
+            assert len(children) == (mine.first < rank) + (rank < mine.last - 1)
+            assert rank == root or 0 <= 2 * rank - mine.first - mine.last + 1 <= 1
+            for child in children:
+                assert tree[child.root].parent == rank and tree[child.root].mine == child
+        assert sum(len(place.children) for place in tree) == p - 1
+
+
 @pytest.mark.parametrize("p", range(1, 40))
 def test_fold(p):
     """Players are a power of two of the ranks, in order; each stands for a run."""
@@ -189,15 +238,17 @@ def test_default_segments():
     assert default_segments(7, 0) == 1
     assert default_segments(7, 1) == 1
     assert default_segments(5, 1 << 20) == 23  # sqrt(4 * 128)
+    assert default_segments(10, 1 << 20, rate=2) == 23  # sqrt(8 / 2 * 128)
 
 
+@pytest.mark.parametrize("rate", [1, 2, 4])
 @pytest.mark.parametrize("hops", [2, 3, 7, 31])
 @pytest.mark.parametrize("nbytes", [100, 10_000, 1_000_000])
-def test_default_segments_are_nearly_the_best(hops, nbytes):
+def test_default_segments_are_nearly_the_best(hops, nbytes, rate):
     def time(segments):
-        return (hops - 1 + segments) * (8192 + nbytes / segments)
+        return (hops + rate * (segments - 1)) * (8192 + nbytes / segments)
 
-    assert time(default_segments(hops, nbytes)) <= 1.2 * min(map(time, range(1, 200)))
+    assert time(default_segments(hops, nbytes, rate=rate)) <= 1.2 * min(map(time, range(1, 200)))
 
 
 # Memory

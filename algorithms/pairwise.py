@@ -1,0 +1,65 @@
+"""Pairwise exchange: everybody deals with everybody else, one at a time.
+
+All p-1 messages of a rank may start at once, as in the `naive` algorithms; then
+the network decides who waits for whom, and every message needs a place to land.
+Here there is one partner a round. No rank is ever sent more than one message at
+a time, and a reduction needs room for one block, not for p-1 of them.
+
+In round k a rank sends to the one k to the right and hears from the one k to the
+left. If p is a power of two, rank XOR k makes both the same rank, so that a round
+is made of pairs, and both directions of a link are used at once.
+"""
+
+from .memory import scratch
+from .registry import algorithm
+from .steps import copy, recv, reduce, send
+
+
+@algorithm("alltoall", name="pairwise")
+def alltoall(rank, p, sendbuf, recvbuf):
+    """Pairwise exchange: in round k, swap blocks with rank XOR k.
+
+    Every block goes straight to its destination. If p is not a power of two, rank
+    XOR k may not exist, and round k sends k to the right and hears from k to the
+    left.
+
+    Cost: (p-1)*(alpha + n/p*beta)
+    Restrictions: none
+    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
+        Performance Computing Applications 19(1), 2005
+    """
+    paired = p & (p - 1) == 0
+    yield copy(sendbuf[rank], recvbuf[rank])
+    for k in range(1, p):
+        dest, source = (rank ^ k, rank ^ k) if paired else ((rank + k) % p, (rank - k) % p)
+        yield send(sendbuf[dest], dest), recv(recvbuf[source], source)
+
+
+@algorithm("reduce_scatter", name="pairwise")
+def reduce_scatter(rank, p, sendbuf, recvbuf):
+    """Pairwise exchange: hear one share of the own block a round, and add it.
+
+    In round k the share of the rank k to the left comes in. Lower ranks come
+    first, the nearest one first, so that each is added on the left of those before
+    it. Then the ring closes and the higher ranks come, from p-1 down; they are
+    added up on their own, and both sums meet in the end. So rank order is kept
+    with two blocks of scratch space, at the price of one more addition on the
+    critical path.
+
+    Cost: (p-1)*(alpha + n/p*beta) + (p-1 + (p > 2))*n/p*gamma
+    Restrictions: none
+    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
+        Performance Computing Applications 19(1), 2005 (for commutative operators)
+    """
+    below, above, arriving = recvbuf, scratch(recvbuf), scratch(recvbuf)
+    yield copy(sendbuf[rank], below)
+    for k in range(1, p):
+        dest, source = (rank + k) % p, (rank - k) % p
+        outgoing = send(sendbuf[dest], dest)
+        if source == p - 1:
+            yield outgoing, recv(above, source)
+        else:
+            total = below if source < rank else above
+            yield outgoing, recv(arriving, source), reduce(arriving, total)
+    if rank < p - 1:
+        yield reduce(below, above, out=recvbuf)
