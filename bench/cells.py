@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collectives.catalogue import algorithms_for, find
+from collectives.algorithms import REGISTRY
+from collectives.catalogue import TEXTBOOK, algorithms_for, find, is_loaded
 from collectives.errors import UnknownAlgorithm
 from collectives.operators import SUM
 from collectives.problems import BLOCKWISE, Problem
 
 BUILTIN = "mpi"
+EVERY = "all"
 DTYPE = np.dtype(np.float64)
 
 
@@ -71,7 +73,8 @@ def cells(primitives: Iterable[str], algorithms: Sequence[str], sizes: Sequence[
     ----------
     primitives : iterable of str
     algorithms : sequence of str
-        Those that a primitive does not have are left out; none means all.
+        Those that a primitive does not have are left out. `all` means all there
+        are; none means the textbook's four and those that the user loaded.
     sizes : sequence of int
     """
     return [
@@ -92,7 +95,9 @@ def has(primitive: str, spec: str) -> bool:
 
 
 def _chosen(primitive: str, algorithms: Sequence[str]) -> list[str]:
-    wanted = algorithms or algorithms_for(primitive)
+    names = algorithms_for(primitive)
+    usual = [n for n in names if n in TEXTBOOK or is_loaded(REGISTRY[primitive][n])]
+    wanted = names if EVERY in algorithms else algorithms or usual
     return [spec for spec in wanted if spec != BUILTIN and has(primitive, spec)]
 
 

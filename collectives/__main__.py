@@ -14,7 +14,7 @@ from rich.table import Table
 
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
 from collectives.algorithms.registry import REDUCTIONS, ROOTED
-from collectives.catalogue import algorithms_for, check_restrictions, find, load
+from collectives.catalogue import algorithms_for, check_restrictions, find, is_loaded, load
 from collectives.errors import CollectiveError, RestrictionError
 from collectives.operators import MATPROD, MATRIX
 from collectives.problems import Problem
@@ -130,8 +130,7 @@ def _chosen(arguments: argparse.Namespace) -> Iterator[Algorithm]:
         return
     for table in REGISTRY.values():
         for algorithm in table.values():
-            loaded = algorithm.generator.__module__.startswith("collectives_user_")
-            if loaded or not arguments.load:
+            if is_loaded(algorithm) or not arguments.load:
                 yield algorithm
 
 

@@ -30,6 +30,17 @@ DEFAULTS: Mapping[str, str] = {
 }
 
 
+# The four that every primitive has.
+TEXTBOOK: tuple[str, ...] = ("naive", "ring", "recursive_doubling", "tree")
+
+_LOADED = "collectives_user_"  # what the modules of `load` are called
+
+
+def is_loaded(algorithm: Algorithm) -> bool:
+    """Whether an algorithm comes from a file that the user loaded."""
+    return algorithm.generator.__module__.startswith(_LOADED)
+
+
 def algorithms_for(primitive: str) -> tuple[str, ...]:
     """Names of the algorithms there are for a primitive, in reading order.
 
@@ -140,7 +151,7 @@ def load(path: str | Path) -> None:
     path = Path(path).resolve()
     if not path.is_file():
         raise FileNotFoundError(f"a Python file with algorithms is needed, got {path}")
-    name = f"collectives_user_{path.stem}"
+    name = _LOADED + path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -19,6 +19,6 @@ def pytest_collection_modifyitems(config, items):
     """Slow tests run when they are asked for: `pytest -m slow`."""
     if "slow" in config.option.markexpr:
         return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow; run it with -m slow"))
+    slow = {item for item in items if item.get_closest_marker("slow")}
+    config.hook.pytest_deselected(items=[*slow])
+    items[:] = [item for item in items if item not in slow]

@@ -60,7 +60,7 @@ def refused(error, message, function, *arguments, **options):
         run(function, *arguments, **options)
     assert before == [bytes(memoryview(x).tobytes()) for x in arrays(arguments) if _plain(x)]
     text = str(caught.value)
-    assert "comm" in text or re.match(r"[a-z_]+(\.[a-z_]+)?: ", text), text
+    assert "comm" in text or re.match(r"[a-z_]+(\.[a-z0-9_]+)?: ", text), text
 
 
 def _plain(x):
