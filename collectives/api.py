@@ -21,7 +21,10 @@ RestrictionError
 UnknownAlgorithm
     There is no such algorithm; the message names those there are.
 
-before anything is sent, and then no buffer has changed.
+before anything is sent, and then no buffer has changed. What is wrong on all
+ranks is raised on all ranks. What only one rank can see, such as the length of
+the root's recvbuf in gather, is raised there, and as under MPI the others wait;
+in scatterv and gatherv, where the root speaks first, all ranks raise.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from collectives.arguments import check_root
-from collectives.buffers import read
+from collectives.arguments import READERS, Reader, check_root
+from collectives.buffers import integers
 from collectives.catalogue import find
 from collectives.channel import Channel, channel_of
 from collectives.errors import BufferMismatch
@@ -93,7 +96,7 @@ def scatter(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    buffers = sendbuf if channel.rank == root else None, recvbuf, None
+    buffers = sendbuf if _is_root(channel, root) else None, recvbuf
     channel.call("scatter", algorithm, buffers, root, parameters=parameters)
 
 
@@ -123,10 +126,9 @@ def scatterv(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    counts = _counts_from_root(channel, "scatter", algorithm, root, "sendbuf", sendbuf)
-    sendbuf = sendbuf if channel.rank == root else None
-    buffers = sendbuf, recvbuf, counts
-    channel.call("scatter", algorithm, buffers, root, parameters=parameters)
+    buffers = sendbuf if _is_root(channel, root) else None, recvbuf
+    counts = _counts_from_root(channel, "scatter", algorithm, root, buffers, "sendbuf")
+    channel.call("scatter", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
 def gather(
@@ -152,7 +154,7 @@ def gather(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    buffers = sendbuf, recvbuf if channel.rank == root else None, None
+    buffers = sendbuf, recvbuf if _is_root(channel, root) else None
     channel.call("gather", algorithm, buffers, root, parameters=parameters)
 
 
@@ -182,10 +184,9 @@ def gatherv(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    counts = _counts_from_root(channel, "gather", algorithm, root, "recvbuf", recvbuf)
-    recvbuf = recvbuf if channel.rank == root else None
-    buffers = sendbuf, recvbuf, counts
-    channel.call("gather", algorithm, buffers, root, parameters=parameters)
+    buffers = sendbuf, recvbuf if _is_root(channel, root) else None
+    counts = _counts_from_root(channel, "gather", algorithm, root, buffers, "recvbuf")
+    channel.call("gather", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
 def allgather(
@@ -208,8 +209,7 @@ def allgather(
     **parameters
         Of the algorithm.
     """
-    buffers = sendbuf, recvbuf, False
-    channel_of(comm).call("allgather", algorithm, buffers, parameters=parameters)
+    channel_of(comm).call("allgather", algorithm, (sendbuf, recvbuf), parameters=parameters)
 
 
 def allgatherv(
@@ -232,8 +232,8 @@ def allgatherv(
     **parameters
         Of the algorithm.
     """
-    buffers = sendbuf, recvbuf, True
-    channel_of(comm).call("allgather", algorithm, buffers, parameters=parameters)
+    buffers = sendbuf, recvbuf
+    channel_of(comm).call("allgather", algorithm, buffers, parameters=parameters, counts=())
 
 
 def reduce(
@@ -261,7 +261,7 @@ def reduce(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    buffers = sendbuf, recvbuf if channel.rank == root else None
+    buffers = sendbuf, recvbuf if _is_root(channel, root) else None
     channel.call("reduce", algorithm, buffers, root, op, parameters)
 
 
@@ -317,24 +317,27 @@ def reduce_scatter(
     recvbuf : buffer
         This rank's block.
     recvcounts : sequence of int, optional
-        Elements in each rank's block; without it the ranks tell each other the
-        length of their recvbuf first.
+        Elements in each rank's block; needed with MPI.IN_PLACE. Without it the
+        ranks tell each other the length of their recvbuf first.
     op : MPI.Op
     algorithm : str, optional
     **parameters
         Of the algorithm.
     """
     channel = channel_of(comm)
-    title = f"reduce_scatter.{find('reduce_scatter', algorithm)[0].name}"
-    if recvcounts is None:
-        length = np.array([read(title, "recvbuf", recvbuf).view.size], np.int64)
-        counts = tuple(_exchange(channel, length)[:, 0].tolist())
+    title = str(find("reduce_scatter", algorithm)[0])
+    if recvcounts is not None:
+        counts = integers(title, "recvcounts", recvcounts, channel.p)
+    elif isinstance(sendbuf, MPI.InPlaceType):
+        raise BufferMismatch(
+            f"{title}: recvcounts needs one count per rank with MPI.IN_PLACE, got None; "
+            "give the counts or use reduce_scatter_block"
+        )
     else:
-        counts = tuple(np.asarray(recvcounts).tolist())
-        if len(counts) != channel.p or any(count < 0 for count in counts):
-            raise BufferMismatch(f"{title}: recvcounts needs {channel.p} counts, got {counts}")
-    buffers = sendbuf, recvbuf, counts
-    channel.call("reduce_scatter", algorithm, buffers, None, op, parameters)
+        length = Reader(title, channel.rank, channel.p).output("recvbuf", recvbuf).view.size
+        counts = _exchange(channel, [length])[:, 0].tolist()
+    buffers = sendbuf, recvbuf
+    channel.call("reduce_scatter", algorithm, buffers, None, op, parameters, tuple(counts))
 
 
 def reduce_scatter_block(
@@ -359,7 +362,7 @@ def reduce_scatter_block(
     **parameters
         Of the algorithm.
     """
-    buffers = sendbuf, recvbuf, None
+    buffers = sendbuf, recvbuf
     channel_of(comm).call("reduce_scatter", algorithm, buffers, None, op, parameters)
 
 
@@ -383,8 +386,7 @@ def alltoall(
     **parameters
         Of the algorithm.
     """
-    buffers = sendbuf, recvbuf, None
-    channel_of(comm).call("alltoall", algorithm, buffers, parameters=parameters)
+    channel_of(comm).call("alltoall", algorithm, (sendbuf, recvbuf), parameters=parameters)
 
 
 def alltoallv(
@@ -412,14 +414,15 @@ def alltoallv(
     """
     channel = channel_of(comm)
     chosen, _ = find("alltoall", algorithm)
-    matrix: tuple = ()
+    counts: tuple | bytes = ()
     if chosen.needs_counts:
-        buf, name = (recvbuf, "recvbuf") if sendbuf is MPI.IN_PLACE else (sendbuf, "sendbuf")
-        counts = read(str(chosen), name, buf, channel.p).counts
-        if counts is None:
-            raise BufferMismatch(f"{chosen}: {name} needs one count per rank, got none")
-        matrix = tuple(map(tuple, _exchange(channel, np.array(counts, np.int64)).tolist()))
-    channel.call("alltoall", algorithm, (sendbuf, recvbuf, matrix), parameters=parameters)
+        reader = Reader(str(chosen), channel.rank, channel.p, counts=())
+        in_place = isinstance(sendbuf, MPI.InPlaceType)
+        buf, name = (recvbuf, "recvbuf") if in_place else (sendbuf, "sendbuf")
+        mine = reader.counts_of(name, reader.input(name, buf, channel.p))
+        counts = _exchange(channel, mine).tobytes()
+    buffers = sendbuf, recvbuf
+    channel.call("alltoall", algorithm, buffers, parameters=parameters, counts=counts)
 
 
 def scan(
@@ -472,40 +475,48 @@ def exscan(
     channel_of(comm).call("exscan", algorithm, (sendbuf, recvbuf), None, op, parameters)
 
 
+def _is_root(channel: Channel, root: Any) -> bool:
+    """Whether this rank is the root; what is no rank at all is refused later."""
+    return isinstance(root, (int, np.integer)) and bool(channel.rank == root)
+
+
 def _counts_from_root(
-    channel: Channel, primitive: str, spec: str | None, root: int, name: str, buf: Any
+    channel: Channel,
+    primitive: str,
+    spec: str | None,
+    root: int,
+    buffers: tuple[Any, Any],
+    name: str,
 ) -> tuple[int, ...]:
     """Block lengths that only the root knows, broadcast to all ranks.
 
-    If the root cannot read its buffer, it broadcasts that instead, so that all
-    ranks raise.
+    If the root's arguments are wrong, it broadcasts that instead, so that all
+    ranks raise. `name` is the one of the two buffers that has the counts.
     """
     title = str(find(primitive, spec)[0])
     root = check_root(title, root, channel.p)
-    message = np.zeros(1 + channel.p, np.int64)
+    message = channel.table(1 + channel.p)
     problem: BufferMismatch | None = None
     if channel.rank == root:
         try:
-            vector = read(title, name, buf, channel.p)
-            if vector.counts is None and vector.view.size % channel.p:
-                raise BufferMismatch(
-                    f"{title}: {name} needs one count per rank, or a multiple of {channel.p} "
-                    f"elements, got {vector.view.size} elements"
-                )
-            message[0] = 1
-            message[1:] = vector.counts or [vector.view.size // channel.p] * channel.p
+            read = READERS[primitive](Reader(title, root, channel.p, root, ()), *buffers)
+            message[:] = 1, *read.counts
         except BufferMismatch as error:
             problem = error
+            message[:] = 0
     channel.call("bcast", "tree", (message,), root)
     if not message[0]:
         raise problem or BufferMismatch(
-            f"{title}: {name} needs a buffer with counts at the root, rank {root}, got another"
+            f"{title}: the root, rank {root}, needs a {name} with counts and buffers that fit, "
+            "got others; its own error says which"
         )
     return tuple(message[1:].tolist())
 
 
-def _exchange(channel: Channel, mine: np.ndarray) -> np.ndarray:
-    """Everybody's numbers, one row per rank."""
-    everyone = np.empty((channel.p, mine.size), np.int64)
-    channel.call("allgather", "recursive_doubling", (mine, everyone, False))
+def _exchange(channel: Channel, mine: Sequence[int]) -> np.ndarray:
+    """Everybody's numbers, one row per rank; valid until the next call."""
+    row = channel.table(len(mine))
+    row[:] = mine
+    everyone = channel.table(channel.p, row.size)
+    channel.call("allgather", "recursive_doubling", (row, everyone))
     return everyone

@@ -6,7 +6,7 @@ and returns what the algorithm is called with. Nothing is sent or written here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -44,12 +44,30 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads and compares the buffers of one call on one rank."""
+    """Reads and compares the buffers of one call on one rank.
+
+    Attributes
+    ----------
+    title : str
+        Full name of the algorithm, for messages.
+    rank, p : int
+    root : int or None
+    counts : tuple of int, bytes or None
+        None where blocks are equal. In a v-variant the lengths of all blocks
+        as far as the caller knows them: one per rank; in alltoall the bytes of
+        a p x p matrix of int64; or empty, if the buffers say enough.
+    """
 
     title: str
     rank: int
     p: int
-    root: int | None
+    root: int | None = None
+    counts: tuple[int, ...] | bytes | None = None
+
+    @property
+    def vary(self) -> int | None:
+        """How many counts a buffer with one per rank may give; None if it may not."""
+        return None if self.counts is None else self.p
 
     @property
     def at_root(self) -> bool:
@@ -84,6 +102,10 @@ class Reader:
             raise self.mismatch(
                 "recvbuf", "memory of its own", "a buffer that overlaps sendbuf", "use MPI.IN_PLACE"
             )
+
+    def lengths(self, otherwise: int) -> tuple[int, ...]:
+        """The block lengths of all ranks, by default p times the same."""
+        return tuple(self.counts or (otherwise,) * self.p)
 
     def even(self, name: str, vector: Vector) -> tuple[int, ...]:
         """Counts of a vector that is cut into p equal blocks."""
@@ -122,15 +144,14 @@ def bcast(call: Reader, buf: Any) -> Arguments:
     return Arguments([double], vector, prelude=[copy(vector.view, double)])
 
 
-def scatter(call: Reader, sendbuf: Any, recvbuf: Any, counts: Sequence[int] | None) -> Arguments:
-    """`counts` is None for equal blocks; in a v-call all ranks know them."""
+def scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     if not call.at_root:
         mine = call.output("recvbuf", recvbuf)
-        counts = counts or (mine.view.size,) * call.p
+        counts = call.lengths(mine.view.size)
         call.length("recvbuf", mine, counts[call.rank], "the root's count for this rank")
         return Arguments([None, mine.view], mine, counts)
-    whole = call.input("sendbuf", sendbuf, call.p if counts else None)
-    counts = counts or call.even("sendbuf", whole)
+    whole = call.input("sendbuf", sendbuf, call.vary)
+    counts = call.counts_of("sendbuf", whole)
     blocks = whole.blocks(counts)
     if _in_place(recvbuf):
         return Arguments([blocks, blocks[call.rank]], whole, counts)
@@ -140,25 +161,19 @@ def scatter(call: Reader, sendbuf: Any, recvbuf: Any, counts: Sequence[int] | No
     return Arguments([blocks, mine.view], mine, counts)
 
 
-def gather(call: Reader, sendbuf: Any, recvbuf: Any, counts: Sequence[int] | None) -> Arguments:
-    """`counts` is None for equal blocks; in a v-call all ranks know them."""
-    if not call.at_root:
-        mine = call.input("sendbuf", sendbuf)
-        counts = counts or (mine.view.size,) * call.p
-        call.length("sendbuf", mine, counts[call.rank], "the root's count for this rank")
-        return Arguments([mine.view, None], mine, counts)
-    whole = call.output("recvbuf", recvbuf, call.p if counts else None)
-    return _collect(call, sendbuf, whole, counts or call.even("recvbuf", whole))
+def gather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
+    if call.at_root:
+        return allgather(call, sendbuf, recvbuf)
+    mine = call.input("sendbuf", sendbuf)
+    counts = call.lengths(mine.view.size)
+    call.length("sendbuf", mine, counts[call.rank], "the root's count for this rank")
+    return Arguments([mine.view, None], mine, counts)
 
 
-def allgather(call: Reader, sendbuf: Any, recvbuf: Any, vary: bool) -> Arguments:
-    """`vary`: recvbuf may give one count per rank."""
-    whole = call.output("recvbuf", recvbuf, call.p if vary else None)
-    return _collect(call, sendbuf, whole, call.counts_of("recvbuf", whole))
-
-
-def _collect(call: Reader, sendbuf: Any, whole: Vector, counts: Sequence[int]) -> Arguments:
-    """Where all blocks arrive: `whole`, with this rank's own block from sendbuf."""
+def allgather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
+    """Where all blocks arrive, with this rank's own block from sendbuf."""
+    whole = call.output("recvbuf", recvbuf, call.vary)
+    counts = call.counts_of("recvbuf", whole)
     blocks = whole.blocks(counts)
     call.targets("recvbuf", blocks)
     if _in_place(sendbuf):
@@ -187,13 +202,10 @@ def reduce(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     return Arguments([mine.view, None], mine)
 
 
-def reduce_scatter(
-    call: Reader, sendbuf: Any, recvbuf: Any, counts: Sequence[int] | None
-) -> Arguments:
-    """`counts` is None for equal blocks."""
+def reduce_scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     result = call.output("recvbuf", recvbuf)
     if _in_place(sendbuf):
-        counts = counts or call.even("recvbuf", result)
+        counts = call.lengths(0) if call.counts else call.even("recvbuf", result)
         call.length("recvbuf", result, sum(counts), "the whole vector, in place")
         twin = np.empty_like(result.view)
         mine = result.view[: counts[call.rank]]
@@ -201,19 +213,14 @@ def reduce_scatter(
         return Arguments([partition(twin, counts), mine], result, counts, prelude)
     whole = call.input("sendbuf", sendbuf)
     call.separate(whole, result)
-    counts = counts or (result.view.size,) * call.p
+    counts = call.lengths(result.view.size)
     call.length("recvbuf", result, counts[call.rank], "its block of sendbuf")
     call.length("sendbuf", whole, sum(counts), "the blocks of all ranks")
     return Arguments([partition(whole.view, counts), result.view], result, counts)
 
 
-def alltoall(
-    call: Reader, sendbuf: Any, recvbuf: Any, matrix: Sequence[Sequence[int]] | None
-) -> Arguments:
-    """`matrix` is None for equal blocks; in a v-call it has the counts of all
-    ranks, or is empty if the algorithm does not need them."""
-    vary = None if matrix is None else call.p
-    result = call.output("recvbuf", recvbuf, vary)
+def alltoall(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
+    result = call.output("recvbuf", recvbuf, call.vary)
     coming = call.counts_of("recvbuf", result)
     incoming = result.blocks(coming)
     call.targets("recvbuf", incoming)
@@ -223,18 +230,22 @@ def alltoall(
         prelude.append(copy(result.view, twin))
         mine = Vector(twin, result.datatype, result.counts, result.displs)
     else:
-        mine = call.input("sendbuf", sendbuf, vary)
+        mine = call.input("sendbuf", sendbuf, call.vary)
         call.separate(mine, result)
     going = call.counts_of("sendbuf", mine)
-    if matrix is None:
+    matrix = np.array(going, np.int64)
+    if call.counts is None:
         call.length("sendbuf", mine, result.view.size, "as many as recvbuf")
-        counts = np.broadcast_to(np.array(going, np.int64), (call.p, call.p))
-    else:
-        counts = np.array(matrix, np.int64)
+        matrix = np.broadcast_to(matrix, (call.p, call.p))
+    elif call.counts:
+        matrix = np.frombuffer(bytes(call.counts), np.int64).reshape(call.p, call.p)
+        sent = matrix[:, call.rank].tolist()
+        if sent != list(coming):
+            raise call.mismatch("recvbuf", f"the counts that the ranks send, {sent}", list(coming))
     if going[call.rank] != coming[call.rank]:
         needed = f"{going[call.rank]} elements from the rank itself, as sendbuf has"
         raise call.mismatch("recvbuf", needed, coming[call.rank])
-    return Arguments([mine.blocks(going), incoming], result, counts, prelude)
+    return Arguments([mine.blocks(going), incoming], result, matrix, prelude)
 
 
 READERS: dict[str, Callable[..., Arguments]] = {

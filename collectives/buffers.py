@@ -8,8 +8,9 @@ with one block per rank, ``[data, counts, displacements, datatype]`` or ``[data,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -71,10 +72,7 @@ def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
         The object has no memory, is not contiguous, has a dtype that MPI cannot
         carry, or is too short for its counts.
     """
-
-    def fail(needed: str, got: Any, todo: str = "") -> BufferMismatch:
-        return BufferMismatch(f"{title}: {name} needs {needed}, got {got}{todo and '; ' + todo}")
-
+    fail = _failing(title, name)
     data, layout, datatype = _spell_out(buf, fail)
     array = _memory(data, fail)
     if datatype is None:
@@ -85,7 +83,10 @@ def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
     if nbytes % dtype.itemsize:
         raise fail(f"a whole number of {dtype.itemsize}-byte elements", f"{nbytes} bytes")
     view = array_at(address, nbytes, dtype, not array.flags.writeable)
-    counts, displs = _layout(layout, p, fail)
+    counts, displs = (
+        None if column is None else _integers(column, p, fail)
+        for column in (layout + [None, None])[:2]
+    )
     if p is None:
         start = displs[0] if displs else 0
         stop = start + counts[0] if counts else view.size
@@ -97,6 +98,15 @@ def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
     return Vector(view, datatype, counts, displs)
 
 
+def integers(title: str, name: str, values: Any, p: int) -> list[int]:
+    """Read p counts that are an argument of their own."""
+    fail = _failing(title, name)
+    counts = _integers(values, p, fail)
+    if min(counts) < 0:
+        raise fail("counts from 0 on", counts)
+    return counts
+
+
 def array_at(address: int, nbytes: int, dtype: np.dtype, readonly: bool = False) -> np.ndarray:
     """An array over memory that somebody else keeps alive."""
     if not nbytes:
@@ -105,12 +115,30 @@ def array_at(address: int, nbytes: int, dtype: np.dtype, readonly: bool = False)
     return np.frombuffer(memory, dtype)
 
 
+@cache
 def datatype_of(dtype: np.dtype) -> MPI.Datatype:
     """The MPI type of a numpy dtype; plain bytes where MPI has no such type."""
     try:
-        return MPI.Datatype.fromcode(dtype.char)
-    except (ValueError, KeyError):
-        return MPI.BYTE.Create_contiguous(dtype.itemsize)
+        datatype = MPI.Datatype.fromcode(dtype.char)
+        if datatype.Get_size() == dtype.itemsize:
+            return datatype
+    except ValueError:
+        pass
+    return _bytes(dtype.itemsize)
+
+
+@cache
+def _bytes(size: int) -> MPI.Datatype:
+    return MPI.BYTE.Create_contiguous(size).Commit()
+
+
+def _failing(title: str, name: str) -> Callable[..., BufferMismatch]:
+    """What makes the errors about one argument."""
+
+    def fail(needed: str, got: Any, todo: str = "") -> BufferMismatch:
+        return BufferMismatch(f"{title}: {name} needs {needed}, got {got}{todo and '; ' + todo}")
+
+    return fail
 
 
 def _spell_out(buf, fail) -> tuple[Any, list, MPI.Datatype | None]:
@@ -124,11 +152,14 @@ def _spell_out(buf, fail) -> tuple[Any, list, MPI.Datatype | None]:
     if layout and isinstance(layout[-1], (MPI.Datatype, str)):
         datatype = layout.pop()
         if isinstance(datatype, str):
-            datatype = MPI.Datatype.fromcode(datatype)
+            try:
+                datatype = MPI.Datatype.fromcode(datatype)
+            except ValueError as error:
+                raise fail("a datatype or its code, such as 'd'", repr(datatype)) from error
     if len(layout) == 1 and isinstance(layout[0], tuple):
         layout = list(layout[0])
-    if data is None and layout == [0]:
-        data = np.empty(0, np.uint8)
+    if data is None and (layout or datatype is not None):
+        data = np.empty(0, np.uint8)  # any count but 0 is too much for it
     if len(layout) > 2 or isinstance(data, (list, tuple, int, float, str, type(None))):
         raise fail("[data, counts, displacements, datatype]", repr(buf)[:80])
     return data, layout, datatype
@@ -153,10 +184,17 @@ def _element(datatype: MPI.Datatype, fail) -> np.dtype:
     """The numpy dtype of one element; opaque bytes for a derived datatype."""
     if datatype == MPI.DATATYPE_NULL:
         raise fail("a datatype", "MPI.DATATYPE_NULL")
-    if datatype.is_predefined:
-        return dtlib.to_numpy_dtype(datatype)
     lower, extent = datatype.Get_extent()
-    if lower != 0 or datatype.Get_size() != extent or datatype.Get_true_extent() != (0, extent):
+    if datatype.is_predefined:
+        dtype = dtlib.to_numpy_dtype(datatype)
+        if dtype.itemsize == extent:
+            return dtype
+    if (
+        lower != 0
+        or extent == 0
+        or datatype.Get_size() != extent
+        or datatype.Get_true_extent() != (0, extent)
+    ):
         raise fail(
             "a datatype without gaps",
             f"one of {datatype.Get_size()} bytes in an extent of {extent}",
@@ -164,31 +202,25 @@ def _element(datatype: MPI.Datatype, fail) -> np.dtype:
     return np.dtype((np.void, extent))
 
 
-def _layout(layout: list, p: int | None, fail) -> tuple[list[int] | None, list[int] | None]:
-    """Counts and displacements as lists of p integers (of one without p)."""
-    columns: list[list[int] | None] = []
-    for column in layout:
-        if column is None:
-            columns.append(None)
-            continue
+def _integers(column: Any, p: int | None, fail) -> list[int]:
+    """Counts or displacements: a list of p integers, or of one without p."""
+    try:
         values = np.asarray(column)
-        if values.dtype.kind not in "iu" and values.size:
-            raise fail("integers as counts and displacements", repr(column)[:80])
-        if values.ndim == 0 and p is not None:
-            raise fail(f"one count per rank ({p})", repr(column)[:80])
-        numbers: list[int] = np.atleast_1d(values).tolist()  # exact Python integers
-        if len(numbers) != (p or 1):
-            raise fail(f"{p or 1} counts and displacements", f"{len(numbers)}")
-        columns.append(numbers)
-    counts, displs = (columns + [None, None])[:2]
-    return counts, displs
+    except ValueError:  # ragged
+        values = np.asarray(None)
+    if values.ndim > 1 or (values.dtype.kind not in "biu" and values.size):
+        raise fail("integers as counts and displacements", repr(column)[:80])
+    if values.ndim == 0 and p is not None:
+        raise fail(f"one count per rank ({p})", repr(column)[:80])
+    if values.size != (p or 1):
+        raise fail(f"{p or 1} counts and displacements", values.size)
+    return [int(number) for number in np.atleast_1d(values).tolist()]  # they cannot overflow
 
 
 def _check_range(starts: list[int], counts: list[int], size: int, fail) -> None:
     for block, (start, count) in enumerate(zip(starts, counts, strict=True)):
-        if start < 0 or count < 0 or (count and start + count > size):
-            raise fail(
-                f"{start + count} elements for block {block} "
-                f"({count} from displacement {start} on)",
-                f"{size}",
-            )
+        where = f"block {block} ({count} from displacement {start} on)"
+        if start < 0 or count < 0:
+            raise fail("counts and displacements from 0 on", where)
+        if count and start + count > size:
+            raise fail(f"{start + count} elements for {where}", f"{size}")

@@ -7,7 +7,9 @@ A plan is found again by everything it depends on: the primitive, the algorithm,
 and of each buffer the address, length, dtype and layout. So a plan can not be
 stale: memory that another array has taken over is the same memory, and a plan
 holds none of it alive. Operators and datatypes that the user made have handles
-that may come back with another meaning, so calls with them are not kept.
+that may come back with another meaning, so calls with them are not kept; nor
+are calls with memory that is not a numpy array's. An algorithm that has been
+registered anew is recorded anew.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import arguments
+from collectives.algorithms.registry import REDUCTIONS, REGISTRY, Algorithm
 from collectives.arguments import Arguments, Reader, check_root
 from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.engines.blocking import Call, compile_plan, run
@@ -34,6 +37,7 @@ _address = MPI.Get_address
 
 MAX_PLANS = 128
 MAX_BYTES = 64 * 2**20
+CALL_BYTES = 1024  # what one call of a plan takes with its message and views
 
 
 class _NotKept(Exception):
@@ -42,8 +46,22 @@ class _NotKept(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A plan that is ready to run, and the scratch memory that it keeps."""
+    """A plan that is ready to run.
 
+    Attributes
+    ----------
+    algorithm : Algorithm
+        What was recorded.
+    registered : dict
+        Where it was registered, by name.
+    plan : Plan
+    calls : list of Call
+    nbytes : int
+        The memory that the entry keeps, roughly.
+    """
+
+    algorithm: Algorithm
+    registered: dict[str, Algorithm]
     plan: Plan
     calls: list[Call]
     nbytes: int
@@ -58,6 +76,13 @@ class Channel:
         self.p = comm.Get_size()
         self.entries: dict[tuple, Entry] = {}
         self.nbytes = 0
+        self.tables: dict[tuple[int, ...], np.ndarray] = {}
+
+    def table(self, *shape: int) -> np.ndarray:
+        """Space for counts: always the same, so that the plans that fill it are found again."""
+        if shape not in self.tables:
+            self.tables[shape] = np.empty(shape, np.int64)
+        return self.tables[shape]
 
     def call(
         self,
@@ -67,25 +92,30 @@ class Channel:
         root: int | None = None,
         op: MPI.Op | None = None,
         parameters: dict[str, Any] | None = None,
+        counts: tuple[int, ...] | bytes | None = None,
     ) -> None:
         """Carry out one collective; replay its plan if there is one.
 
-        `buffers` is what the primitive's function in `arguments` takes.
+        `buffers` is what the primitive's function in `arguments` takes, and
+        `counts` is described at its `Reader`.
         """
+        # 1, 1.0 and True make the same key, but are not all right.
+        if type(root) is not int and root is not None:
+            root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
         key: tuple | None
         try:
             facts = [
                 (_address(x), x.size, x.dtype, x.flags.num) if type(x) is _Array else _fact(x)
                 for x in buffers
             ]
-            key = (primitive, algorithm, root, _PREDEFINED[id(op)], *facts)
+            key = (primitive, algorithm, root, counts, _PREDEFINED[id(op)], *facts)
             if parameters:
-                key += tuple(sorted(parameters.items()))
+                key += tuple([(name, type(x), x) for name, x in parameters.items()])
             entry = self.entries.get(key)
-        except (_NotKept, KeyError, TypeError, BufferError):
+        except (_NotKept, KeyError, TypeError, ValueError, BufferError):
             key = entry = None
-        if entry is None:
-            entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {})
+        if entry is None or entry.registered.get(entry.algorithm.name) is not entry.algorithm:
+            entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {}, counts)
             if key is not None:
                 self._keep(key, entry)
         run(entry.calls)
@@ -98,18 +128,20 @@ class Channel:
         root: int | None,
         op: MPI.Op | None,
         parameters: dict[str, Any],
+        counts: tuple[int, ...] | bytes | None,
     ) -> Entry:
         """Check everything, then record and compile the plan."""
         algorithm, given = find(primitive, spec)
+        parameters = {name: _plain(value) for name, value in parameters.items()}
         check_parameters(algorithm, parameters)
         given.update(parameters)
         title = str(algorithm)
         if root is not None:
             root = check_root(title, root, self.p)
-        reader = Reader(title, self.rank, self.p, root)
+        reader = Reader(title, self.rank, self.p, root, counts)
         read = arguments.READERS[primitive](reader, *buffers)
         operator = SUM
-        if op is not None:
+        if primitive in REDUCTIONS:
             assert read.like is not None
             operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
         check_restrictions(algorithm, self.p, operator.commutative)
@@ -121,11 +153,15 @@ class Channel:
         generator = algorithm.generator(self.rank, self.p, *values, **given)
         process = Process(title, self.rank, self.p, _after(read, generator))
         plan = record(process)
-        calls = compile_plan(plan, self.comm, operator)
-        return Entry(plan, calls, plan.scratch_bytes)
+        calls, packed_bytes = compile_plan(plan, self.comm, operator)
+        nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
+        return Entry(algorithm, REGISTRY[primitive], plan, calls, nbytes)
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""
+        replaced = self.entries.pop(key, None)
+        if replaced is not None:
+            self.nbytes -= replaced.nbytes
         if entry.nbytes > MAX_BYTES:
             return
         self.entries[key] = entry
@@ -143,28 +179,37 @@ def _after(read: Arguments, generator: Iterator) -> Iterator:
 
 
 def _fact(buf: Any) -> Any:
-    """What a plan depends on in one argument: of data where it is, not what it is.
+    """What a plan depends on in one buffer: of data where it is, not what it is.
 
-    `Channel.call` has the first two lines again, for speed.
+    `Channel.call` has the line about arrays again, for speed.
     """
-    if type(buf) is _Array:
+    if isinstance(buf, _Array):
         return _address(buf), buf.size, buf.dtype, buf.flags.num
-    if isinstance(buf, (list, tuple)) and buf and isinstance(buf[0], np.ndarray):
+    if buf is None or isinstance(buf, MPI.InPlaceType):
+        return type(buf)
+    if isinstance(buf, (list, tuple)) and buf and isinstance(buf[0], (_Array, type(None))):
         return _fact(buf[0]), *map(_content, buf[1:])
-    return _content(buf)
+    raise _NotKept
 
 
 def _content(value: Any) -> Any:
     """Counts, displacements, datatypes and the like: what they say."""
-    if value is None or isinstance(value, (int, str)):  # MPI.IN_PLACE is an int
+    if value is None or isinstance(value, (int, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return tuple(map(_content, value))
-    if isinstance(value, np.ndarray):
-        return _content(value.tolist())
+        return type(value), *map(_content, value)
+    if isinstance(value, _Array) and value.dtype.kind in "iu":
+        return value.dtype, value.shape, value.tobytes()
+    if isinstance(value, np.integer):
+        return int(value)
     if isinstance(value, MPI.Datatype) and value.is_predefined:
-        return value.handle
+        return MPI.Datatype, value.handle
     raise _NotKept
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def channel_of(comm: MPI.Intracomm) -> Channel:

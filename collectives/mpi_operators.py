@@ -10,6 +10,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import operators
+from collectives.buffers import datatype_of
 from collectives.errors import ArgumentError
 from collectives.operators import Operator
 
@@ -26,11 +27,14 @@ PREDEFINED: dict[str, MPI.Op] = {
     "BXOR": MPI.BXOR,
     "MAXLOC": MPI.MAXLOC,
     "MINLOC": MPI.MINLOC,
+    "REPLACE": MPI.REPLACE,
+    "NO_OP": MPI.NO_OP,
 }
 
 # Operator, and the kinds of dtype (integers, floats, complex, bool) for which
 # numpy and MPI agree. numpy would also "add" booleans and "compare" complex
-# numbers; MPI does not define that, so it is left to MPI to refuse.
+# numbers; MPI does not define that, so it is left to MPI to refuse. So is what a
+# dtype does not tell, such as that MPI.BYTE is no number.
 _NUMPY = {
     MPI.SUM.handle: (operators.SUM, "iufc"),
     MPI.PROD.handle: (operators.PROD, "iufc"),
@@ -45,7 +49,7 @@ _NUMPY = {
 }
 
 
-def operator_of(title: str, op: MPI.Op, dtype: np.dtype, datatype: MPI.Datatype) -> Operator:
+def operator_of(title: str, op: MPI.Op | None, dtype: np.dtype, datatype: MPI.Datatype) -> Operator:
     """The operator that does what `op` does.
 
     Raises
@@ -56,10 +60,11 @@ def operator_of(title: str, op: MPI.Op, dtype: np.dtype, datatype: MPI.Datatype)
     if not isinstance(op, MPI.Op) or op == MPI.OP_NULL:
         raise ArgumentError(f"{title}: op must be an MPI.Op such as MPI.SUM, got {op!r}")
     operator, kinds = _NUMPY.get(op.handle, (None, ""))
-    if operator is not None and dtype.kind in kinds:
-        return operator
-    if op.is_predefined:
+    fits = operator is not None and dtype.kind in kinds
+    if op.is_predefined and not (fits and datatype == datatype_of(dtype)):
         _try(title, op, dtype, datatype)
+    if operator is not None and fits:
+        return operator
     return Operator(_name(op), _Local(op, datatype), op.Is_commutative())
 
 
@@ -73,7 +78,9 @@ class _Local:
     def __call__(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
         if not out.size:
             return
-        result = out if _same(right, out) else right.copy()
+        result = right.copy() if _same(left, out) else out
+        if not _same(right, result):
+            result[...] = right
         self.op.Reduce_local([left, left.size, self.datatype], [result, result.size, self.datatype])
         if result is not out:
             out[...] = result

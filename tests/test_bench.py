@@ -236,7 +236,7 @@ def test_budget_that_is_too_small_is_admitted():
 def test_overhead_puts_both_figures_side_by_side():
     run = bench(2, "0.1", module="collectives.bench.overhead", limit=30)
     assert run.status == 0, run.err
-    assert "library / by hand" in run.out
+    assert "library  by hand" in run.out
     assert (
         len([line for line in run.out.splitlines() if line.split()[1:2] in (["B"], ["KiB"])]) == 6
     )

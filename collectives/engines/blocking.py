@@ -27,17 +27,18 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 TAG = 0
 
 
-def compile_plan(plan: Plan, comm: MPI.Intracomm, operator: Operator) -> list[Call]:
-    """The calls that carry out a plan, in order."""
+def compile_plan(plan: Plan, comm: MPI.Intracomm, operator: Operator) -> tuple[list[Call], int]:
+    """The calls that carry out a plan, in order, and the bytes that they pack messages in."""
     calls: list[Call] = []
+    packed: list[np.ndarray] = []
     for round_ in plan.rounds:
-        calls += _messages(round_, comm)
+        calls += _messages(round_, comm, packed)
         for step in round_.local:
             if isinstance(step, copy):
                 calls += _copies(list(views_of(step.src)), list(views_of(step.dst)))
             else:
                 calls.append(_reduction(operator, step))
-    return calls
+    return calls, sum(memory.nbytes for memory in packed)
 
 
 def run(calls: list[Call]) -> None:
@@ -50,12 +51,12 @@ def _reduction(operator: Operator, step) -> Call:
     return operator.kernel, (step.inbuf, step.inoutbuf, step.out)
 
 
-def _messages(round_: Round, comm: MPI.Intracomm) -> list[Call]:
-    """Pack, send and receive, unpack."""
+def _messages(round_: Round, comm: MPI.Intracomm, packed: list[np.ndarray]) -> list[Call]:
+    """Pack, send and receive, unpack; the memory for it goes to `packed`."""
     before: list[Call] = []
     after: list[Call] = []
-    sends = [(_pack(message, before), message.peer) for message in round_.sends]
-    recvs = [(_unpack(message, after), message.peer) for message in round_.recvs]
+    sends = [(_pack(message, before, packed), message.peer) for message in round_.sends]
+    recvs = [(_unpack(message, after, packed), message.peer) for message in round_.recvs]
     return [*before, *_transfers(sends, recvs, comm), *after]
 
 
@@ -77,22 +78,22 @@ def _exchange(comm: MPI.Intracomm, sends: list, recvs: list) -> None:
     MPI.Request.Waitall(requests)
 
 
-def _pack(message: Message, before: list[Call]) -> tuple:
+def _pack(message: Message, before: list[Call], packed: list[np.ndarray]) -> tuple:
     views = merge(message.views)
     if len(views) <= 1:
         return _spec(views)
-    packed = np.empty(sum(v.size for v in views), views[0].dtype)
-    before.append((np.concatenate, (views, 0, packed)))
-    return _spec([packed])
+    packed.append(np.empty(sum(v.size for v in views), views[0].dtype))
+    before.append((np.concatenate, (views, 0, packed[-1])))
+    return _spec(packed[-1:])
 
 
-def _unpack(message: Message, after: list[Call]) -> tuple:
+def _unpack(message: Message, after: list[Call], packed: list[np.ndarray]) -> tuple:
     views = merge(message.views)
     if len(views) <= 1:
         return _spec(views)
-    packed = np.empty(sum(v.size for v in views), views[0].dtype)
-    after += _copies([packed], views)
-    return _spec([packed])
+    packed.append(np.empty(sum(v.size for v in views), views[0].dtype))
+    after += _copies(packed[-1:], views)
+    return _spec(packed[-1:])
 
 
 def _spec(views: list[np.ndarray]) -> tuple:
