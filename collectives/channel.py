@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ from collectives.engines.driver import Process
 from collectives.engines.plan import Plan, record
 from collectives.errors import ArgumentError
 from collectives.mpi_operators import PREDEFINED, operator_of
-from collectives.operators import SUM
+from collectives.operators import SUM, Operator
+from collectives.traffic import Traffic
 
 _Array = np.ndarray
 _address = MPI.Get_address
@@ -71,12 +73,22 @@ class Channel:
     """What the library knows about one communicator."""
 
     def __init__(self, comm: MPI.Intracomm):
-        self.comm = comm.Dup()
+        self.comm = MPI.Intracomm(comm).Dup()
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         self.entries: dict[tuple, Entry] = {}
         self.nbytes = 0
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """Its operations in flight."""
+        return Traffic(self.comm)
+
+    def close(self) -> None:
+        """Give everything back to MPI; what is in flight comes to its end first."""
+        self.entries.clear()
+        self.traffic.close()
 
     def table(self, *shape: int) -> np.ndarray:
         """Space for counts: always the same, so that the plans that fill it are found again."""
@@ -131,6 +143,24 @@ class Channel:
         counts: tuple[int, ...] | bytes | None,
     ) -> Entry:
         """Check everything, then record and compile the plan."""
+        algorithm, plan, operator = self.record(
+            primitive, spec, buffers, root, op, parameters, counts
+        )
+        calls, packed_bytes = compile_plan(plan, self.comm, operator)
+        nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
+        return Entry(algorithm, REGISTRY[primitive], plan, calls, nbytes)
+
+    def record(
+        self,
+        primitive: str,
+        spec: str | None,
+        buffers: Sequence[Any],
+        root: int | None,
+        op: MPI.Op | None,
+        parameters: dict[str, Any],
+        counts: tuple[int, ...] | bytes | None,
+    ) -> tuple[Algorithm, Plan, Operator]:
+        """Check everything, then record the plan, for any engine."""
         algorithm, given = find(primitive, spec)
         parameters = {name: _plain(value) for name, value in parameters.items()}
         check_parameters(algorithm, parameters)
@@ -152,10 +182,7 @@ class Channel:
             values.append(read.counts)
         generator = algorithm.generator(self.rank, self.p, *values, **given)
         process = Process(title, self.rank, self.p, _after(read, generator))
-        plan = record(process)
-        calls, packed_bytes = compile_plan(plan, self.comm, operator)
-        nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
-        return Entry(algorithm, REGISTRY[primitive], plan, calls, nbytes)
+        return algorithm, record(process), operator
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""
@@ -212,8 +239,10 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def channel_of(comm: MPI.Intracomm) -> Channel:
+def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
     """The channel of a communicator, made when it is asked for the first time.
+
+    A channel is its own channel.
 
     Raises
     ------
@@ -222,6 +251,8 @@ def channel_of(comm: MPI.Intracomm) -> Channel:
     """
     channel = _CHANNELS.get(getattr(comm, "handle", None))
     if channel is None:
+        if isinstance(comm, Channel):
+            return comm
         if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
             raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
         channel = _CHANNELS[comm.handle] = Channel(comm)
@@ -231,9 +262,7 @@ def channel_of(comm: MPI.Intracomm) -> Channel:
 
 def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
     """MPI calls this when the communicator is freed; its handle may come again."""
-    channel = _CHANNELS.pop(handle)
-    channel.entries.clear()
-    channel.comm.Free()
+    _CHANNELS.pop(handle).close()
 
 
 # By handle, which is quicker to look up than MPI's own attribute.

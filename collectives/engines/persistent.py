@@ -34,7 +34,7 @@ class Setup:
 
     def post(self, stage: Stage) -> list[MPI.Prequest]:
         """Start the messages of a stage."""
-        requests = self.requests[id(stage)]
+        requests = self.requests.get(id(stage), [])
         if len(requests) <= FEW:
             for request in requests:
                 request.Start()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from collectives.algorithms.steps import copy
 from collectives.engines.blocking import Call, _copies, _pack, _reduction, _unpack
 from collectives.engines.driver import views_of
@@ -42,10 +44,11 @@ class Stage:
 def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
     """The stages of a plan, in order."""
     stages = []
+    packed: list[np.ndarray] = []  # kept alive by the calls that use it
     for round_ in plan.rounds:
         stage = Stage()
-        stage.sends.extend((_pack(m, stage.before), m.peer) for m in round_.sends)
-        stage.recvs.extend((_unpack(m, stage.after), m.peer) for m in round_.recvs)
+        stage.sends.extend((_pack(m, stage.before, packed), m.peer) for m in round_.sends)
+        stage.recvs.extend((_unpack(m, stage.after, packed), m.peer) for m in round_.recvs)
         for step in round_.local:
             if isinstance(step, copy):
                 stage.after.extend(_copies(list(views_of(step.src)), list(views_of(step.dst))))

@@ -1,0 +1,139 @@
+"""Progress: who advances the operations in flight.
+
+Whoever tests or waits for one operation advances all of them. In between, a
+thread does, because MPI promises that an operation comes to its end whatever its
+rank waits for: a plain receive, a blocking collective, or `MPI.Request.Waitall`
+on a list of all kinds of requests, none of which know of us. The thread sleeps
+while there is nothing in flight or somebody else is advancing.
+
+The thread needs MPI.THREAD_MULTIPLE, which mpi4py asks for by default. Without
+it operations advance only when one of them is tested or waited for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+from time import perf_counter, sleep
+
+from mpi4py import MPI
+
+from collectives.engines.nonblocking import Operation
+
+QUIET = 1e-3  # seconds without a poll after which the thread takes over
+SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after a poll without progress
+PATIENCE = 50  # polls without progress before a waiting rank offers its core
+
+
+class Progress:
+    """The operations in flight of this process, and who else is to be looked at.
+
+    Attributes
+    ----------
+    operations : dict
+        Those in flight, oldest first.
+    watched : dict
+        Calls that the thread makes from time to time while there are any.
+    """
+
+    def __init__(self) -> None:
+        self.operations: dict[int, Operation] = {}
+        self.watched: dict[int, Callable[[], None]] = {}
+        self.polled = 0.0
+        self._lock = Lock()
+        self._work = Event()
+        self._stop = False
+        self._thread: Thread | None = None
+
+    def add(self, operation: Operation) -> None:
+        """Take care of an operation, and start it."""
+        with self._lock:
+            self.operations[id(operation)] = operation
+        operation.advance()
+        self._wake()
+
+    def remove(self, operation: Operation) -> None:
+        with self._lock:
+            self.operations.pop(id(operation), None)
+
+    def watch(self, key: int, look: Callable[[], None]) -> None:
+        """Call `look` from time to time, until `unwatch(key)`."""
+        with self._lock:
+            self.watched[key] = look
+        self._wake()
+
+    def unwatch(self, key: int) -> None:
+        with self._lock:
+            self.watched.pop(key, None)
+
+    def poll(self) -> bool:
+        """Advance all operations; return whether there was any progress."""
+        self.polled = perf_counter()
+        return self._poll()
+
+    def wait(self, operation: Operation) -> None:
+        """Advance all operations until this one has ended."""
+        idle = 0
+        while not operation.done:
+            if len(self.operations) == 1:
+                operation.finish()
+            elif self.poll():
+                idle = 0
+            elif (idle := idle + 1) > PATIENCE:
+                _yield()
+
+    def _poll(self) -> bool:
+        with self._lock:
+            operations = list(self.operations.values())
+        progress = [operation.advance() for operation in operations]
+        return any(progress)
+
+    def _wake(self) -> None:
+        if self._thread is None and MPI.Query_thread() == MPI.THREAD_MULTIPLE:
+            self._thread = Thread(target=self._run, name="collectives-progress", daemon=True)
+            atexit.register(self._end)  # before mpi4py finalizes MPI
+            self._thread.start()
+        if not self._work.is_set():
+            self._work.set()
+
+    def _run(self) -> None:
+        pause = QUIET
+        while not self._stop:
+            if not self.operations and not self.watched:
+                self._work.clear()
+                if not self.operations and not self.watched:
+                    self._work.wait()
+                pause = QUIET
+            sleep(pause)
+            pause = self._turn(pause)
+
+    def _turn(self, pause: float) -> float:
+        """The thread's poll, unless others do it; return how long to sleep then."""
+        if perf_counter() - self.polled < QUIET:
+            return QUIET
+        with self._lock:
+            looks = list(self.watched.values())
+        for look in looks:
+            look()
+        if not self.operations:
+            return LONGEST
+        return SHORTEST if self._poll() else min(2 * pause, LONGEST)
+
+    def _end(self) -> None:
+        self._stop = True
+        self._work.set()
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _yield() -> None:
+    """Let another process have this core."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        sleep(0)
+
+
+PROGRESS = Progress()

@@ -1,0 +1,226 @@
+"""Requests that stand for an operation of ours, as good as MPI's own.
+
+A request of ours holds a real request of MPI: the receive of an empty message
+that this process sends to itself when the operation has ended. So MPI's own
+functions can wait for it, alone or in a list with others, while the thread in
+`collectives.engines.progress` advances the operation. Testing or waiting for it
+by its own methods advances the operation at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import RLock
+from typing import Any, NoReturn
+
+from mpi4py import MPI
+
+from collectives.engines.nonblocking import Operation
+from collectives.engines.progress import PROGRESS
+
+_EMPTY = (None, 0, MPI.BYTE)
+
+
+class Bells:
+    """Messages from this process to itself, each with a tag of its own while it is needed."""
+
+    def __init__(self) -> None:
+        self._comm: MPI.Intracomm | None = None
+        self._free: list[int] = []
+        self._count = 0
+
+    @property
+    def comm(self) -> MPI.Intracomm:
+        if self._comm is None:
+            self._comm = MPI.COMM_SELF.Dup()
+        return self._comm
+
+    def take(self) -> int:
+        """A tag that nobody has."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            self._count += 1
+            return self._count - 1
+
+    def give(self, tag: int) -> None:
+        """Nobody needs this tag any more."""
+        self._free.append(tag)
+
+    def ring(self, tag: int) -> None:
+        """Complete the receive with this tag."""
+        self.comm.Send(_EMPTY, 0, tag)
+
+
+BELLS = Bells()
+
+
+class _Ours:
+    """What nonblocking and persistent requests of ours have in common."""
+
+    _operation: Operation | None
+
+    def Wait(self, status: MPI.Status | None = None) -> bool:
+        """Wait for the operation."""
+        self._complete()
+        return super().Wait(status)  # type: ignore[misc]
+
+    def Test(self, status: MPI.Status | None = None) -> bool:
+        """Advance the operation; return whether it has ended."""
+        self._advance()
+        return super().Test(status)  # type: ignore[misc]
+
+    def Get_status(self, status: MPI.Status | None = None) -> bool:
+        """Advance the operation; return whether it has ended, and keep the request."""
+        self._advance()
+        return super().Get_status(status)  # type: ignore[misc]
+
+    def wait(self, status: MPI.Status | None = None) -> Any:
+        """Wait for the operation."""
+        self._complete()
+        return super().wait(status)  # type: ignore[misc]
+
+    def test(self, status: MPI.Status | None = None) -> tuple[bool, Any]:
+        """Advance the operation; return whether it has ended."""
+        self._advance()
+        return super().test(status)  # type: ignore[misc]
+
+    def get_status(self, status: MPI.Status | None = None) -> bool:
+        """Advance the operation; return whether it has ended, and keep the request."""
+        return self.Get_status(status)
+
+    def Cancel(self) -> NoReturn:
+        """MPI does not allow it for collectives."""
+        raise MPI.Exception(MPI.ERR_REQUEST)
+
+    cancel = Cancel
+
+    def _complete(self) -> None:
+        if self._operation is not None:
+            PROGRESS.wait(self._operation)
+            self._report()
+
+    def _advance(self) -> None:
+        if self._operation is not None:
+            if not self._operation.done:
+                PROGRESS.poll()
+            self._report()
+
+    def _report(self) -> None:
+        """Raise, once, what the operation ended with."""
+        operation = self._operation
+        if operation is not None and operation.done:
+            self._operation = None
+            if operation.error is not None:
+                raise operation.error
+
+
+class Request(_Ours, MPI.Request):
+    """A nonblocking collective in flight.
+
+    Parameters
+    ----------
+    begin : callable
+        `begin(ended)` makes the operation; it is to call `ended` at its end.
+    """
+
+    _operation: Operation | None = None
+
+    def __new__(cls, begin: Callable[[Callable[[], None]], Operation] | None = None) -> Request:
+        if begin is None:
+            return super().__new__(cls)
+        tag = BELLS.take()
+        self = super().__new__(cls, BELLS.comm.Irecv(_EMPTY, 0, tag))
+
+        def ended() -> None:
+            PROGRESS.remove(operation)
+            BELLS.ring(tag)
+            BELLS.give(tag)
+
+        self._operation = operation = begin(ended)
+        PROGRESS.add(operation)
+        return self
+
+
+class Prequest(_Ours, MPI.Prequest):
+    """A persistent collective.
+
+    `MPI.Prequest.Startall` starts it, too: the thread in
+    `collectives.engines.progress` sees that the request has become active.
+
+    Parameters
+    ----------
+    begin : callable
+        `begin(ended)` makes the operation of one start.
+    free : callable
+        Releases what all starts share.
+    """
+
+    _operation: Operation | None = None
+
+    def __new__(
+        cls,
+        begin: Callable[[Callable[[], None]], Operation] | None = None,
+        free: Callable[[], None] | None = None,
+    ) -> Prequest:
+        if begin is None:
+            return super().__new__(cls)
+        tag = BELLS.take()
+        self = super().__new__(cls, BELLS.comm.Recv_init(_EMPTY, 0, tag))
+        self._begin, self._release, self._tag = begin, free, tag
+        self._lock = RLock()
+        self._running: Operation | None = None
+        PROGRESS.watch(tag, self._look)
+        return self
+
+    def Start(self) -> None:
+        """Start the operation; what is in the buffers now counts."""
+        with self._lock:
+            super().Start()
+            self._start()
+
+    def Free(self) -> None:
+        """Release the request; an operation that runs is waited for."""
+        self._look()
+        if self._running is not None:
+            PROGRESS.wait(self._running)
+        with self._lock:
+            PROGRESS.unwatch(self._tag)
+            super().Free()
+            if self._release is not None:
+                self._release()
+                self._release = None
+                BELLS.give(self._tag)
+
+    def free(self) -> None:
+        """Release the request unless that has happened."""
+        if self:
+            self.Free()
+
+    def _start(self) -> None:
+        def ended() -> None:
+            PROGRESS.remove(operation)
+            BELLS.ring(self._tag)
+            if self._running is operation:  # not started again already
+                self._running = None
+
+        self._operation = self._running = operation = self._begin(ended)
+        PROGRESS.add(operation)
+
+    def _look(self) -> None:
+        """Start the operation if MPI has started the request."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self and self._running is None and not MPI.Request.Get_status(self):
+                self._start()
+        finally:
+            self._lock.release()
+
+    def _advance(self) -> None:
+        self._look()
+        super()._advance()
+
+    def _complete(self) -> None:
+        self._look()
+        super()._complete()
