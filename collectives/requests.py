@@ -1,10 +1,14 @@
 """Requests that stand for an operation of ours, as good as MPI's own.
 
-A request of ours holds a real request of MPI: the receive of an empty message
-that this process sends to itself when the operation has ended. So MPI's own
-functions can wait for it, alone or in a list with others, while the thread in
-`collectives.engines.progress` advances the operation. Testing or waiting for it
-by its own methods advances the operation at once.
+A request of ours holds a real request of MPI: the synchronous send of an empty
+message from this process to itself, which is received when the operation has
+ended. So MPI's own functions can wait for it, alone or in a list with others,
+while the thread in `collectives.engines.progress` advances the operation.
+Testing or waiting for it by its own methods advances the operation at once.
+
+With a persistent request, the message also tells that MPI has started it. To ask
+MPI for the state of a request that another thread waits for would not do: Open
+MPI then says that it is complete.
 """
 
 from __future__ import annotations
@@ -48,8 +52,12 @@ class Bells:
         self._free.append(tag)
 
     def ring(self, tag: int) -> None:
-        """Complete the receive with this tag."""
-        self.comm.Send(_EMPTY, 0, tag)
+        """Receive the message with this tag, which completes its send."""
+        self.comm.Recv(_EMPTY, 0, tag)
+
+    def waits(self, tag: int) -> bool:
+        """Whether a message with this tag has been sent and not received."""
+        return self.comm.Iprobe(0, tag)
 
 
 BELLS = Bells()
@@ -130,7 +138,7 @@ class Request(_Ours, MPI.Request):
         if begin is None:
             return super().__new__(cls)
         tag = BELLS.take()
-        self = super().__new__(cls, BELLS.comm.Irecv(_EMPTY, 0, tag))
+        self = super().__new__(cls, BELLS.comm.Issend(_EMPTY, 0, tag))
 
         def ended() -> None:
             PROGRESS.remove(operation)
@@ -166,7 +174,7 @@ class Prequest(_Ours, MPI.Prequest):
         if begin is None:
             return super().__new__(cls)
         tag = BELLS.take()
-        self = super().__new__(cls, BELLS.comm.Recv_init(_EMPTY, 0, tag))
+        self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
         self._begin, self._release, self._tag = begin, free, tag
         self._lock = RLock()
         self._running: Operation | None = None
@@ -212,7 +220,7 @@ class Prequest(_Ours, MPI.Prequest):
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self and self._running is None and not MPI.Request.Get_status(self):
+            if self and self._running is None and BELLS.waits(self._tag):
                 self._start()
         finally:
             self._lock.release()
