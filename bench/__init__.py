@@ -1,7 +1,10 @@
-"""`mpirun -n 4 python -m collectives.bench`: every algorithm and the built-in, side by side.
+"""`mpirun -n 4 python -m collectives.bench`: every algorithm beside the MPI's own.
 
-In reading order: `cells` says what is run, `builtin` and `calls` how, `preflight`
-what is known before anything runs, `check` whether an answer is right, `schedule`
-what runs next, `measure` takes the times, `statistics` boils them down, `report`
-and `output` show them. `cli` holds the options and `run` the whole story.
+In reading order: `run` tells the story. `cli` reads the options, `cells` lists
+what they ask for, `preflight` simulates it, `calls` and `builtin` make it ready
+to be called, `check` looks at the answers, `schedule` says what runs next and
+`measure` takes the times. `statistics` boils them down, `results` puts all of it
+together, `report` draws the tables and `output` writes the JSON file. `system`
+describes the machine, `watch` and `terminal` show the progress. `overhead` is a
+program of its own.
 """

@@ -20,7 +20,7 @@ from collectives.problems import Buffers, Problem, sentinel
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-LATE = 0.005  # seconds by which a rank is late at a barrier
+LATE = 0.02  # seconds by which a rank is late at a barrier
 LATECOMERS = 8
 
 

@@ -33,7 +33,7 @@ from .system import system
 NAMES = ("library", "by hand", "plain", "built-in")
 SIZES = [8, 64, 512, 4096, 2**15, 2**18, 2**20]
 ENOUGH, MAXIMUM = 200, 20_000  # repetitions
-BATCH = 20
+BATCH = 5
 SECONDS = 2.0
 
 LEGEND = """\

@@ -37,6 +37,10 @@ takes far longer than a message. The medians show that wait more than the algori
 the minimum more, and use at most {cores} ranks, or more cores, to compare algorithms."""
 
 
+BUSY = """\
+Warning: other programs were running here (load {load:g} on {cores} cores); all times suffer."""
+
+
 def console() -> Console:
     """Standard output: as wide as the terminal, or plain and never cut off."""
     screen = terminal(1)
@@ -57,6 +61,8 @@ def header(system: System) -> str:
     ]
     if system.oversubscribed:
         lines += ["", CROWDED.format(ranks=system.sharing, cores=system.cores)]
+    if system.load is not None and system.load > system.cores:
+        lines += ["", BUSY.format(load=system.load, cores=system.cores)]
     return "\n".join(lines)
 
 
@@ -159,6 +165,10 @@ def footer(results: Sequence[Result], elapsed: float) -> list[str]:
         f"{len(results)} cells: {status.count('ok')} right, {status.count('wrong')} wrong, "
         f"{status.count('n/a')} n/a; {span}{elapsed:.1f} s"
     ]
+    marked = {result.cell.group: result.mark for result in results if result.mark}
+    if marked:
+        clear = list(marked.values()).count("*")
+        lines.append(f"fastest beyond doubt in {clear} of {len(marked)} comparisons, the rest tie")
     few = [result.summary.reps if result.summary else 0 for result in results if result.too_few]
     if few:
         lines.append(

@@ -35,9 +35,9 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from collectives.algorithms.registry import Algorithm
 from collectives.arguments import READERS, Reader, check_root
 from collectives.buffers import integers
-from collectives.catalogue import find
 from collectives.channel import Channel, channel_of
 from collectives.errors import BufferMismatch
 
@@ -127,7 +127,8 @@ def scatterv(
     """
     channel = channel_of(comm)
     buffers = sendbuf if _is_root(channel, root) else None, recvbuf
-    counts = _counts_from_root(channel, "scatter", algorithm, root, buffers, "sendbuf")
+    chosen, _ = channel.choose("scatter", algorithm, parameters)
+    counts = _counts_from_root(channel, chosen, root, buffers, "sendbuf")
     channel.call("scatter", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
@@ -185,7 +186,8 @@ def gatherv(
     """
     channel = channel_of(comm)
     buffers = sendbuf, recvbuf if _is_root(channel, root) else None
-    counts = _counts_from_root(channel, "gather", algorithm, root, buffers, "recvbuf")
+    chosen, _ = channel.choose("gather", algorithm, parameters)
+    counts = _counts_from_root(channel, chosen, root, buffers, "recvbuf")
     channel.call("gather", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
@@ -325,7 +327,7 @@ def reduce_scatter(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    title = str(find("reduce_scatter", algorithm)[0])
+    title = str(channel.choose("reduce_scatter", algorithm, parameters)[0])
     if recvcounts is not None:
         counts = integers(title, "recvcounts", recvcounts, channel.p)
     elif isinstance(sendbuf, MPI.InPlaceType):
@@ -413,7 +415,7 @@ def alltoallv(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    chosen, _ = find("alltoall", algorithm)
+    chosen, _ = channel.choose("alltoall", algorithm, parameters)
     counts: tuple | bytes = ()
     if chosen.needs_counts:
         reader = Reader(str(chosen), channel.rank, channel.p, counts=())
@@ -481,25 +483,21 @@ def _is_root(channel: Channel, root: Any) -> bool:
 
 
 def _counts_from_root(
-    channel: Channel,
-    primitive: str,
-    spec: str | None,
-    root: int,
-    buffers: tuple[Any, Any],
-    name: str,
+    channel: Channel, chosen: Algorithm, root: int, buffers: tuple[Any, Any], name: str
 ) -> tuple[int, ...]:
     """Block lengths that only the root knows, broadcast to all ranks.
 
     If the root's arguments are wrong, it broadcasts that instead, so that all
     ranks raise. `name` is the one of the two buffers that has the counts.
     """
-    title = str(find(primitive, spec)[0])
+    title = str(chosen)
     root = check_root(title, root, channel.p)
     message = channel.table(1 + channel.p)
     problem: BufferMismatch | None = None
     if channel.rank == root:
         try:
-            read = READERS[primitive](Reader(title, root, channel.p, root, ()), *buffers)
+            reader = Reader(title, root, channel.p, root, ())
+            read = READERS[chosen.primitive](reader, *buffers)
             message[:] = 1, *read.counts
         except BufferMismatch as error:
             problem = error

@@ -23,7 +23,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import arguments
-from collectives.algorithms.registry import REDUCTIONS, REGISTRY, Algorithm
+from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm
 from collectives.arguments import Arguments, Reader, check_root
 from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.engines.blocking import Call, compile_plan, run
@@ -96,6 +96,16 @@ class Channel:
             self.tables[shape] = np.empty(shape, np.int64)
         return self.tables[shape]
 
+    def choose(
+        self, primitive: str, spec: str | None, parameters: dict[str, Any]
+    ) -> tuple[Algorithm, dict[str, Any]]:
+        """Look up an algorithm and its parameters; check all that is not in the buffers."""
+        algorithm, given = find(primitive, spec)
+        given.update({name: _plain(value) for name, value in parameters.items()})
+        check_parameters(algorithm, given)
+        check_restrictions(algorithm, self.p)
+        return algorithm, given
+
     def call(
         self,
         primitive: str,
@@ -161,12 +171,9 @@ class Channel:
         counts: tuple[int, ...] | bytes | None,
     ) -> tuple[Algorithm, Plan, Operator]:
         """Check everything, then record the plan, for any engine."""
-        algorithm, given = find(primitive, spec)
-        parameters = {name: _plain(value) for name, value in parameters.items()}
-        check_parameters(algorithm, parameters)
-        given.update(parameters)
+        algorithm, given = self.choose(primitive, spec, parameters)
         title = str(algorithm)
-        if root is not None:
+        if primitive in ROOTED:
             root = check_root(title, root, self.p)
         reader = Reader(title, self.rank, self.p, root, counts)
         read = arguments.READERS[primitive](reader, *buffers)
@@ -176,7 +183,7 @@ class Channel:
             operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
         check_restrictions(algorithm, self.p, operator.commutative)
         values = list(read.values)
-        if root is not None:
+        if primitive in ROOTED:
             values.append(root)
         if algorithm.needs_counts:
             values.append(read.counts)

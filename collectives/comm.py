@@ -18,11 +18,13 @@ from typing import Any
 from mpi4py import MPI
 
 from collectives.algorithms import PRIMITIVES
-from collectives.buffer_forms import Blocking, Nonblocking, Persistent
+from collectives.blocking_forms import Blocking
 from collectives.catalogue import DEFAULTS, algorithms_for, find
 from collectives.channel import Channel, channel_of
 from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.nonblocking_forms import Nonblocking
 from collectives.object_forms import Objects
+from collectives.persistent_forms import Persistent
 
 Choice = str | Mapping[str, str] | None
 

@@ -119,6 +119,7 @@ def set_up(
     function: Function,
     before: Work | None = None,
     after: Work | None = None,
+    freed: Work | None = None,
 ) -> Prequest:
     """Set up what a function of the api does, to start it often.
 
@@ -131,6 +132,8 @@ def set_up(
         The one that the function is about.
     function, before, after
         As in `start`; kept until the request is freed.
+    freed : callable, optional
+        Work when the request is freed.
     """
     for call in calls_of(channel, function):
         if call[0] == primitive:
@@ -147,6 +150,8 @@ def set_up(
     def free(keep: Function) -> None:
         setup.free()
         channel.traffic.vacate(place)
+        if freed is not None:
+            freed()
 
     return Prequest(begin, partial(free, function))
 

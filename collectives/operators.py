@@ -32,6 +32,10 @@ class Operator:
     commutative: bool = True
 
 
+def _extremum(ufunc: np.ufunc) -> Kernel:
+    return lambda left, right, out: ufunc(left, right, out=out)
+
+
 def _logical(ufunc: np.ufunc) -> Kernel:
     return lambda left, right, out: ufunc(left, right, out=out, casting="unsafe")
 
@@ -42,8 +46,8 @@ def _matrix_product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> Non
 
 SUM = Operator("sum", np.add)
 PROD = Operator("prod", np.multiply)
-MAX = Operator("max", np.maximum)
-MIN = Operator("min", np.minimum)
+MAX = Operator("max", _extremum(np.maximum))
+MIN = Operator("min", _extremum(np.minimum))
 LAND = Operator("land", _logical(np.logical_and))
 LOR = Operator("lor", _logical(np.logical_or))
 LXOR = Operator("lxor", _logical(np.logical_xor))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -139,7 +140,7 @@ def test_every_algorithm_and_the_builtin_have_a_row(good):
             assert all(float(word.lstrip("*~")) > 0 for word in words[:times])
         assert table["mpi"][times:] == ["-", "-", "-"]
     assert rows(good.out, "allreduce")["ring"][4:] == ["6", "24", "1.5", "KiB"]
-    assert "0 wrong" in good.out.splitlines()[-1]
+    assert re.search(r"^(\d+) cells: \1 right, 0 wrong, 0 n/a;", good.out, re.MULTILINE)
 
 
 def test_output_is_plain_where_nobody_looks(good):
@@ -182,7 +183,7 @@ def test_failing_algorithm_is_reported_with_its_line(bad):
 
 
 def test_barrier_that_holds_nobody_back_is_wrong(bad):
-    assert "WRONG barrier.open_door: rank 0: left before rank 1 had entered" in bad.out
+    assert re.search(r"WRONG barrier.open_door: rank \d: left before rank \d had entered", bad.out)
 
 
 def test_restriction_is_given_as_the_reason(bad):
@@ -194,7 +195,7 @@ def test_the_rest_is_timed_all_the_same(bad):
     table = rows(bad.out, "allreduce")
     for name in ("mpi", *FOUR):
         assert float(table[name][0]) > 0
-    assert "wrong" in bad.out.splitlines()[-1]
+    assert re.search(r"^\d+ cells: \d+ right, 6 wrong, 2 n/a;", bad.out, re.MULTILINE)
 
 
 def test_exception_on_one_rank_ends_all(tmp_path):
@@ -230,7 +231,7 @@ def test_help_is_printed_once():
 def test_budget_that_is_too_small_is_admitted():
     run = bench(5, "scan", "bcast", "--sizes", "0,24", "--budget", "0.1", limit=30)
     assert run.status == 0, run.err
-    assert "The budget was too small: 20 cells have fewer than 6 repetitions" in run.out
+    assert re.search(r"too small: \d+ cells have fewer than 6 repetitions", run.out)
 
 
 def test_overhead_puts_both_figures_side_by_side():

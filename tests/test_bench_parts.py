@@ -267,6 +267,10 @@ def test_wrong_cells_have_no_times():
     assert "1 wrong" in report.footer(found, 1.0)[0]
 
 
+def test_footer_counts_the_clear_winners():
+    assert "fastest beyond doubt in 0 of 5 comparisons" in report.footer(run_of(), 1.0)[1]
+
+
 def test_sizes_with_one_reason_share_a_line():
     wrong = {i: Wrong("it is not right") for i in (2, 5)}
     assert report.notes(run_of(wrong=wrong)) == ["WRONG allreduce.ring 8 B, 1 KiB: it is not right"]

@@ -1,0 +1,58 @@
+"""What the tests over MPI share.
+
+Our functions and mpi4py's methods take the same arguments, so one tuple of
+arguments serves both.
+"""
+
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+import collectives
+from collectives.algorithms import REGISTRY
+from collectives.catalogue import check_restrictions
+from collectives.errors import RestrictionError
+
+COMM = MPI.COMM_WORLD
+RANK, P = COMM.rank, COMM.size
+
+ALGORITHMS = [
+    (primitive, name) for primitive, algorithms in REGISTRY.items() for name in algorithms
+]
+
+# Functions that are a primitive with other blocks.
+PRIMITIVE = {
+    "scatterv": "scatter",
+    "gatherv": "gather",
+    "allgatherv": "allgather",
+    "alltoallv": "alltoall",
+    "reduce_scatter_block": "reduce_scatter",
+}
+
+
+def ours(function: str, *arguments: Any, comm: MPI.Intracomm = COMM, **options: Any) -> None:
+    getattr(collectives, function)(comm, *arguments, **options)
+
+
+def builtin(function: str, *arguments: Any) -> None:
+    getattr(COMM, function.capitalize())(*arguments)
+
+
+def algorithms(function: str, commutative: bool = True) -> list[str]:
+    """Names of the algorithms that can do this on so many ranks."""
+    primitive = PRIMITIVE.get(function, function)
+    return [name for name in REGISTRY[primitive] if can(primitive, name, commutative)]
+
+
+def can(primitive: str, name: str, commutative: bool = True) -> bool:
+    try:
+        check_restrictions(REGISTRY[primitive][name], P, commutative)
+    except RestrictionError:
+        return False
+    return True
+
+
+def check(got: np.ndarray, expected: np.ndarray, *what: Any) -> None:
+    """Equal in every element, those in gaps included."""
+    assert np.array_equal(got, expected), (*what, "rank", RANK, "got", got, "expected", expected)

@@ -1,0 +1,155 @@
+"""Operators: every predefined one on every type against the built-in, and users' own."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from common import ALGORITHMS, COMM, RANK, REGISTRY, P, algorithms, can, check
+from common import ours as run
+from mpi4py import MPI
+from mpi4py.util import dtlib
+
+from collectives.algorithms.registry import REDUCTIONS
+from collectives.channel import channel_of
+from collectives.errors import ArgumentError, RestrictionError
+from collectives.mpi_operators import PREDEFINED
+from collectives.operators import MATPROD, MATRIX
+from collectives.problems import Problem
+
+pytestmark = pytest.mark.mpi
+
+CODES = "? b B h H i I q Q e f d g F D G".split()
+REDUCING = [(primitive, name) for primitive, name in ALGORITHMS if primitive in REDUCTIONS]
+
+
+def values(code):
+    """Small numbers whose sums and products are exact even in float16."""
+    dtype = np.dtype(code)
+    numbers = (np.arange(7) * 2 + RANK * 3) % (2 if code == "?" else 3 if dtype.kind == "u" else 5)
+    if dtype.kind not in "ub":
+        numbers -= 2
+    return (numbers * (1 + 1j) if dtype.kind == "c" else numbers).astype(dtype)
+
+
+def compare(names, data, spec=lambda array: array):
+    for name in names:
+        op, right, result = PREDEFINED[name], data.copy(), data.copy()
+        try:
+            COMM.Allreduce(spec(data), spec(right), op)
+        except MPI.Exception:
+            with pytest.raises(ArgumentError, match=rf"op must be defined .* got MPI\.{name} for"):
+                run("allreduce", spec(data), spec(result), op)
+            assert result.tobytes() == data.tobytes()
+            continue
+        for algorithm in algorithms("allreduce")[:2] if name in ("MAX", "LXOR") else (None,):
+            run("allreduce", spec(data), spec(result), op, algorithm)
+            check(result, right, name, data.dtype, algorithm)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_as_the_builtin(code):
+    compare(PREDEFINED, values(code))
+
+
+@pytest.mark.parametrize("datatype", [MPI.INT32_T, MPI.UINT8_T, MPI.BYTE, MPI.AINT, MPI.CHAR])
+def test_named_datatypes(datatype):
+    """What the dtype alone does not tell, MPI decides."""
+    data = values("B" if datatype.Get_size() == 1 else f"i{datatype.Get_size()}")
+    compare(["SUM", "MAX", "LAND", "BXOR"], data, lambda array: [array, datatype])
+
+
+@pytest.mark.parametrize("name", "FLOAT DOUBLE LONG SHORT LONG_DOUBLE TWOINT".split())
+def test_where_the_largest_is(name):
+    """Of equal values the lowest rank's place wins."""
+    datatype = MPI.TWOINT if name == "TWOINT" else getattr(MPI, f"{name}_INT")
+    dtype = dtlib.to_numpy_dtype(datatype)
+    value, place = dtype.names
+    data = np.zeros(5, dtype)
+    data[value], data[place] = (np.arange(5) + RANK // 2) % 3, 10 * RANK + np.arange(5)
+    for op in (MPI.MAXLOC, MPI.MINLOC):
+        right, result = np.zeros(5, dtype), np.zeros(5, dtype)
+        COMM.Allreduce([data, datatype], [right, datatype], op)
+        for algorithm in algorithms("allreduce"):
+            result[...] = 0
+            run("allreduce", [data, datatype], [result, datatype], op, algorithm)
+            for field in dtype.names:
+                check(result[field], right[field], algorithm, field)
+
+
+def product(left, right, datatype):
+    """Of matrices, in the place of the right factors."""
+    one, other = np.frombuffer(left, MATRIX), np.frombuffer(right, MATRIX)
+    MATPROD.kernel(one, other, other)
+
+
+@pytest.fixture(scope="module")
+def matrices():
+    datatype = MPI.INT64_T.Create_contiguous(4).Commit()
+    op = MPI.Op.Create(product, commute=False)
+    yield datatype, op
+    op.Free()
+    datatype.Free()
+
+
+@pytest.mark.parametrize("primitive, name", REDUCING)
+def test_order_of_the_operands(primitive, name, matrices):
+    """A product of matrices, in rank order; refused by what needs a commutative operator."""
+    datatype, op = matrices
+    for n in (1, 3 * P):
+        problem = Problem(primitive, P, n, P // 2, MATRIX, MATPROD)
+        buffers = problem.buffers(RANK)
+        counts = [problem.lengths] if primitive == "reduce_scatter" else []
+        root = [problem.root] if primitive == "reduce" else []
+        recv = None if buffers.recv is None else [buffers.recv, datatype]
+        call = [[buffers.send, datatype], recv, *counts, op, *root]
+        if not can(primitive, name, commutative=False):
+            with pytest.raises(RestrictionError, match="needs a commutative operator, got one th"):
+                run(primitive, *call, algorithm=name)
+            continue
+        run(primitive, *call, algorithm=name)
+        expected = problem.expected(RANK)
+        if expected is not None:
+            check(buffers.recv, expected, name, problem)
+
+
+def test_operator_of_the_user():
+    """One that commutes, in all algorithms; freed and made again it is another."""
+    entries = len(channel_of(COMM).entries)
+    data, result = np.array([RANK + 1, P - RANK, 5]), np.zeros(3, np.int64)
+
+    def make(function):
+        def call(left, right, datatype):
+            one, other = np.frombuffer(left, np.int64), np.frombuffer(right, np.int64)
+            other[...] = function(one, other)
+
+        return MPI.Op.Create(call, commute=True)
+
+    for name in REGISTRY["allreduce"]:
+        for function in (np.maximum, np.minimum, np.add):
+            op = make(function)
+            run("allreduce", data, result, op, name)
+            op.Free()
+            right = function.reduce([[r + 1, P - r, 5] for r in range(P)], axis=0)
+            check(result, right, name, function)
+    assert len(channel_of(COMM).entries) == entries
+
+
+def test_copy_of_a_predefined_operator():
+    result = np.zeros(3)
+    for op in (MPI.Op(MPI.SUM), MPI.Op.fromhandle(MPI.SUM.handle)):
+        run("allreduce", np.full(3, 2.0), result, op)
+        check(result, np.full(3, 2.0 * P))
+
+
+@pytest.mark.parametrize("name", algorithms("allreduce"))
+def test_same_bits_on_all_ranks(name):
+    """Rounding differs between orders of summation; the ranks must not."""
+    for n in (1, 7, 1000):
+        for code in "fe":
+            data = np.random.default_rng(RANK).standard_normal(n).astype(code)
+            result = np.zeros_like(data)
+            run("allreduce", data, result, algorithm=name)
+            digests = COMM.allgather(hashlib.sha256(result.tobytes()).hexdigest())
+            assert len(set(digests)) == 1, (name, n, code)
+            total = sum(np.random.default_rng(r).standard_normal(n).astype(code) for r in range(P))
+            assert np.allclose(result, total, rtol=1e-2, atol=0.05)
