@@ -48,12 +48,12 @@ class Side:
     def pack(self) -> None:
         """From the user's memory to the packed bytes."""
         for memory, datatype, piece in self._slices():
-            datatype.Pack([memory, 1, datatype], piece, 0, MPI.COMM_SELF)
+            datatype.Pack(memory, piece, 0, MPI.COMM_SELF)
 
     def unpack(self) -> None:
         """From the packed bytes to the user's memory."""
         for memory, datatype, piece in self._slices():
-            datatype.Unpack(piece, 0, [memory, 1, datatype], MPI.COMM_SELF)
+            datatype.Unpack(piece, 0, memory, MPI.COMM_SELF)
 
     def free(self) -> None:
         """Give the datatypes back to MPI."""

@@ -144,17 +144,21 @@ def _choose(algorithm: str | Mapping[str, str]) -> dict[str, str]:
             find(primitive, spec)
         return {**DEFAULTS, **algorithm}
     chosen = dict(DEFAULTS)
-    problem: Exception | None = None
+    problem: ArgumentError | None = None
     for primitive in PRIMITIVES:
         try:
             find(primitive, algorithm)
-        except UnknownAlgorithm as error:
-            problem = problem or error
-        except ArgumentError as error:  # says more than that others lack the name
-            problem = error
-        else:
             chosen[primitive] = algorithm
-    if algorithm not in chosen.values():
-        assert problem is not None
+        except UnknownAlgorithm:
+            pass
+        except ArgumentError as error:  # the name is right, a parameter is not
+            problem = error
+    if algorithm in chosen.values():
+        return chosen
+    if problem is not None:
         raise problem
-    return chosen
+    names = dict.fromkeys(name for primitive in PRIMITIVES for name in algorithms_for(primitive))
+    raise UnknownAlgorithm(
+        f"Comm: the name of an algorithm is needed, got {algorithm!r}; "
+        f"choose from {', '.join(names)}"
+    )
