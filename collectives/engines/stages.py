@@ -14,7 +14,7 @@ import numpy as np
 
 from collectives.algorithms.steps import copy
 from collectives.engines.blocking import Call, _copies, _pack, _reduction, _unpack
-from collectives.engines.driver import views_of
+from collectives.engines.driver import Round, views_of
 from collectives.engines.plan import Plan
 from collectives.operators import Operator
 
@@ -33,12 +33,15 @@ class Stage:
         The messages, all in flight together.
     after : list of calls
         Unpack, then reduce and copy.
+    round : Round or None
+        What it was made of. The messages give addresses; this keeps the memory.
     """
 
     before: list[Call] = field(default_factory=list)
     sends: list[Message] = field(default_factory=list)
     recvs: list[Message] = field(default_factory=list)
     after: list[Call] = field(default_factory=list)
+    round: Round | None = None
 
 
 def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
@@ -46,7 +49,7 @@ def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
     stages = []
     packed: list[np.ndarray] = []  # kept alive by the calls that use it
     for round_ in plan.rounds:
-        stage = Stage()
+        stage = Stage(round=round_)
         stage.sends.extend((_pack(m, stage.before, packed), m.peer) for m in round_.sends)
         stage.recvs.extend((_unpack(m, stage.after, packed), m.peer) for m in round_.recvs)
         for step in round_.local:

@@ -246,7 +246,7 @@ def test_more_calls_than_tags(comm):
 
 
 def test_wrong_calls_raise_at_once(comm):
-    with pytest.raises(collectives.BufferMismatch, match="recvbuf needs"):
+    with pytest.raises(collectives.BufferMismatch, match="sendbuf needs 4 elements"):
         comm.Iallreduce(np.zeros(3), np.zeros(4))
     with pytest.raises(collectives.ArgumentError, match="root must be a rank"):
         comm.Ibcast(np.zeros(3), P)
