@@ -1,8 +1,9 @@
 """Let all ranks raise the same error when one rank's call is wrong.
 
-Without this, a call that is wrong on one rank only raises there while the others
-wait. With COLLECTIVES_CHECK=1 in the environment, the ranks compare their calls
-before each collective, at the cost of one small allreduce of our own.
+Alone, a rank whose call is wrong would raise and leave the others waiting for it.
+So before the first call of an algorithm on a communicator the ranks compare their
+calls, at the cost of one small allreduce of our own. With COLLECTIVES_CHECK=1 in
+the environment they do so before every call.
 """
 
 from __future__ import annotations
@@ -10,55 +11,72 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable
 
 import numpy as np
 from mpi4py import MPI
 
+from collectives.catalogue import find
+from collectives.engines.blocking import Call, compile_plan, run
+from collectives.engines.driver import Process
+from collectives.engines.plan import record
 from collectives.errors import CallMismatch, CollectiveError
+from collectives.operators import MIN
 
 ENVIRONMENT = "COLLECTIVES_CHECK"
+TAG = 1  # apart from the collectives, in case not all ranks compare
 
 
-def wanted() -> bool:
-    """Whether the environment asks for checked calls."""
+def always() -> bool:
+    """Whether the environment asks for every call to be compared."""
     return os.environ.get(ENVIRONMENT, "") not in ("", "0")
 
 
-def agree(
-    comm: MPI.Intracomm,
-    smallest: Callable[[np.ndarray, np.ndarray], None],
-    description: str,
-    problem: CollectiveError | None,
-) -> None:
-    """Raise on all ranks if one has a problem, or if their calls differ.
+class Agreement:
+    """What the ranks of a communicator compare their calls with."""
 
-    Parameters
-    ----------
-    comm : MPI.Intracomm
-    smallest : callable
-        `smallest(mine, all)`: an allreduce with MPI.MIN over all ranks.
-    description : str
-        What this rank is about to do; all ranks must say the same.
-    problem : CollectiveError or None
-        What is wrong with this rank's call.
+    def __init__(self, comm: MPI.Intracomm):
+        self.comm = comm
+        self.mine = np.empty(3, np.int64)
+        self.least = np.empty(3, np.int64)
+        self.calls: list[Call] = []
 
-    Raises
-    ------
-    CollectiveError
-        The problem of the lowest rank that has one.
-    CallMismatch
-        Says which ranks called what.
-    """
-    p, rank = comm.Get_size(), comm.Get_rank()
-    fingerprint = int.from_bytes(hashlib.sha256(description.encode()).digest()[:7], "big")
-    mine = np.array([p if problem is None else rank, fingerprint, -fingerprint], np.int64)
-    least = np.empty_like(mine)
-    smallest(mine, least)
-    if least[0] < p:
-        raise comm.bcast(problem, int(least[0]))
-    if least[1] != -least[2]:
-        raise CallMismatch(_difference(comm.allgather(description)))
+    def reach(self, description: str, problem: CollectiveError | None) -> None:
+        """Raise on all ranks if one has a problem, or if their calls differ.
+
+        Parameters
+        ----------
+        description : str
+            What this rank is about to do; all ranks must say the same.
+        problem : CollectiveError or None
+            What is wrong with this rank's call.
+
+        Raises
+        ------
+        CollectiveError
+            The problem of the lowest rank that has one.
+        CallMismatch
+            Says which ranks called what.
+        """
+        rank, p = self.comm.Get_rank(), self.comm.Get_size()
+        digest = hashlib.sha256(description.encode()).digest()
+        fingerprint = int.from_bytes(digest[:7], "big")
+        self.mine[:] = p if problem is None else rank, fingerprint, -fingerprint
+        self._take_least()
+        culprit, smallest, largest = self.least.tolist()
+        if culprit < p:
+            told = self.comm.bcast(problem, culprit)
+            raise told if problem is None else problem
+        if smallest != -largest:
+            raise CallMismatch(_difference(self.comm.allgather(description)))
+
+    def _take_least(self) -> None:
+        if not self.calls:
+            rank, p = self.comm.Get_rank(), self.comm.Get_size()
+            allreduce, _ = find("allreduce", "recursive_doubling")
+            generator = allreduce.generator(rank, p, self.mine, self.least)
+            plan = record(Process(str(allreduce), rank, p, generator))
+            self.calls, _ = compile_plan(plan, self.comm, MIN, TAG)
+        run(self.calls)
 
 
 def _difference(descriptions: list[str]) -> str:

@@ -22,22 +22,24 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from collectives import arguments
-from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm
+from collectives import agreement, arguments
+from collectives.agreement import Agreement
+from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm, Generator
 from collectives.arguments import Arguments, Reader, check_root
 from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.engines.blocking import Call, compile_plan, run
 from collectives.engines.driver import Process
 from collectives.engines.plan import Plan, record
-from collectives.errors import ArgumentError
+from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
 from collectives.operators import SUM, Operator
+from collectives.problems import BLOCKWISE
 from collectives.traffic import Traffic
 
 _Array = np.ndarray
 _address = MPI.Get_address
 
-MAX_PLANS = 128
+MAX_PLANS = 1024
 MAX_BYTES = 64 * 2**20
 CALL_BYTES = 1024  # what one call of a plan takes with its message and views
 
@@ -56,7 +58,10 @@ class Entry:
         What was recorded.
     registered : dict
         Where it was registered, by name.
+    description : str
+        The call, in words that are the same on all ranks.
     plan : Plan
+    operator : Operator
     calls : list of Call
     nbytes : int
         The memory that the entry keeps, roughly.
@@ -64,7 +69,9 @@ class Entry:
 
     algorithm: Algorithm
     registered: dict[str, Algorithm]
+    description: str
     plan: Plan
+    operator: Operator
     calls: list[Call]
     nbytes: int
 
@@ -79,6 +86,9 @@ class Channel:
         self.entries: dict[tuple, Entry] = {}
         self.nbytes = 0
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
+        self.agreement = Agreement(self.comm)
+        self.always_agree = agreement.always()
+        self.agreed: set[Generator] = set()
 
     @cached_property
     def traffic(self) -> Traffic:
@@ -126,11 +136,12 @@ class Channel:
             root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
         key: tuple | None
         try:
-            facts = [
-                (_address(x), x.size, x.dtype, x.flags.num) if type(x) is _Array else _fact(x)
-                for x in buffers
-            ]
-            key = (primitive, algorithm, root, counts, _PREDEFINED[id(op)], *facts)
+            key = (primitive, algorithm, root, counts, _PREDEFINED[id(op)])
+            for buf in buffers:
+                if type(buf) is _Array:
+                    key += (_address(buf), buf.size, buf.dtype, buf.flags.num)
+                else:
+                    key += (_fact(buf),)
             if parameters:
                 key += tuple([(name, type(x), x) for name, x in parameters.items()])
             entry = self.entries.get(key)
@@ -140,6 +151,8 @@ class Channel:
             entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {}, counts)
             if key is not None:
                 self._keep(key, entry)
+        elif self.always_agree:
+            self.agreement.reach(entry.description, None)
         run(entry.calls)
 
     def _prepare(
@@ -152,15 +165,24 @@ class Channel:
         parameters: dict[str, Any],
         counts: tuple[int, ...] | bytes | None,
     ) -> Entry:
-        """Check everything, then record and compile the plan."""
-        algorithm, plan, operator = self.record(
-            primitive, spec, buffers, root, op, parameters, counts
-        )
-        calls, packed_bytes = compile_plan(plan, self.comm, operator)
-        nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
-        return Entry(algorithm, REGISTRY[primitive], plan, calls, nbytes)
+        """Check everything, together with the other ranks the first time; make a plan."""
+        algorithm, given = self.choose(primitive, spec, parameters)
+        if primitive in ROOTED:
+            root = check_root(str(algorithm), root, self.p)
+        entry, problem = None, None
+        try:
+            entry = self._record(algorithm, given, buffers, root, op, counts)
+        except CollectiveError as error:
+            problem = error
+        if self.always_agree or algorithm.generator not in self.agreed:
+            self.agreement.reach(entry.description if entry else "", problem)
+            self.agreed.add(algorithm.generator)
+        if entry is None:
+            assert problem is not None
+            raise problem
+        return entry
 
-    def record(
+    def plan(
         self,
         primitive: str,
         spec: str | None,
@@ -169,27 +191,43 @@ class Channel:
         op: MPI.Op | None,
         parameters: dict[str, Any],
         counts: tuple[int, ...] | bytes | None,
-    ) -> tuple[Algorithm, Plan, Operator]:
-        """Check everything, then record the plan, for any engine."""
+    ) -> Entry:
+        """Check everything on this rank alone, and make a plan; nothing is sent."""
         algorithm, given = self.choose(primitive, spec, parameters)
-        title = str(algorithm)
         if primitive in ROOTED:
-            root = check_root(title, root, self.p)
+            root = check_root(str(algorithm), root, self.p)
+        return self._record(algorithm, given, buffers, root, op, counts)
+
+    def _record(
+        self,
+        algorithm: Algorithm,
+        parameters: dict[str, Any],
+        buffers: Sequence[Any],
+        root: int | None,
+        op: MPI.Op | None,
+        counts: tuple[int, ...] | bytes | None,
+    ) -> Entry:
+        """Read the buffers, record the algorithm's rounds, and compile them."""
+        title = str(algorithm)
         reader = Reader(title, self.rank, self.p, root, counts)
-        read = arguments.READERS[primitive](reader, *buffers)
+        read = arguments.READERS[algorithm.primitive](reader, *buffers)
         operator = SUM
-        if primitive in REDUCTIONS:
+        if algorithm.primitive in REDUCTIONS:
             assert read.like is not None
             operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
         check_restrictions(algorithm, self.p, operator.commutative)
         values = list(read.values)
-        if primitive in ROOTED:
+        if algorithm.primitive in ROOTED:
             values.append(root)
         if algorithm.needs_counts:
             values.append(read.counts)
-        generator = algorithm.generator(self.rank, self.p, *values, **given)
-        process = Process(title, self.rank, self.p, _after(read, generator))
-        return algorithm, record(process), operator
+        generator = algorithm.generator(self.rank, self.p, *values, **parameters)
+        plan = record(Process(title, self.rank, self.p, _after(read, generator)))
+        calls, packed_bytes = compile_plan(plan, self.comm, operator)
+        nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
+        description = _description(algorithm, parameters, read, root, operator)
+        registered = REGISTRY[algorithm.primitive]
+        return Entry(algorithm, registered, description, plan, operator, calls, nbytes)
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""
@@ -203,6 +241,27 @@ class Channel:
         while len(self.entries) > MAX_PLANS or self.nbytes > MAX_BYTES:
             oldest = self.entries.pop(next(iter(self.entries)))
             self.nbytes -= oldest.nbytes
+
+
+def _description(
+    algorithm: Algorithm,
+    parameters: dict[str, Any],
+    read: Arguments,
+    root: int | None,
+    operator: Operator,
+) -> str:
+    """A call in words, as far as all ranks must say the same."""
+    if read.like is None:
+        return str(algorithm)
+    given = [f"{name} {value}" for name, value in parameters.items()]
+    given += [] if root is None else [f"root {root}"]
+    given += [operator.name] if algorithm.primitive in REDUCTIONS else []
+    if algorithm.primitive not in BLOCKWISE:
+        given.append(f"{read.like.view.size} elements")
+    elif algorithm.primitive != "alltoall":
+        given.append(f"blocks of {', '.join(map(str, read.counts))} elements")
+    given.append(f"{read.like.view.dtype}")
+    return f"{algorithm} ({', '.join(given)})"
 
 
 def _after(read: Arguments, generator: Iterator) -> Iterator:

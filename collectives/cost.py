@@ -2,10 +2,10 @@
 
 A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
 beta, gamma and the algorithm's own parameters, with `lg` (base 2), `ceil`,
-`floor` and `fold(p)`, which is 1 if p is not a power of two, else 0. Rounds are
-exact for every p. Bytes and work are exact where the powers of two among the p
-are concerned and for evenly divided vectors; elsewhere the line may be an upper
-bound, which the docstring then says.
+`floor` and `fold(p)`, which is 1 if p is not a power of two, else 0. It holds for
+root 0 and evenly divided vectors. Rounds are exact for every p, bytes and work
+for powers of two; for other p these two may be upper bounds, which the docstring
+then says.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from collectives.algorithms.pipeline import default_segments
 from collectives.algorithms.registry import Algorithm
 from collectives.engines.simulator import Clock
 
@@ -41,4 +42,6 @@ def predicted_time(
         "beta": clock.beta,
         "gamma": clock.gamma,
     }
+    if names.get("segments", 1) is None:
+        names["segments"] = default_segments(p - 1, nbytes)
     return float(eval(algorithm.cost, {"__builtins__": {}}, names))

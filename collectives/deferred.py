@@ -70,8 +70,8 @@ def calls_of(channel: Channel, function: Function) -> Iterator[tuple]:
 
 
 def _stages(channel: Channel, call: tuple) -> list[Stage]:
-    _, plan, operator = channel.record(*call)
-    return stages_of(plan, own(operator))
+    entry = channel.plan(*call)
+    return stages_of(entry.plan, own(entry.operator))
 
 
 def start(

@@ -1,10 +1,10 @@
 """The operations in flight on one communicator, and which tags they have.
 
-Blocking collectives have tag 0, nonblocking ones the next of the tags that
-follow, and each persistent one a tag of its own from the rest: they may be
-started in a different order on each rank. When that rest is used up, one more
-duplicate of the communicator begins it again; all ranks reach that point in the
-same call.
+Blocking collectives have tag 0 and comparisons of calls tag 1. Nonblocking
+collectives have the next of the tags that follow, and each persistent one has a
+tag of its own from the rest: they may be started in a different order on each
+rank. When that rest is used up, one more duplicate of the communicator begins it
+again; all ranks reach that point in the same call.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from mpi4py import MPI
 
 from collectives.engines.nonblocking import Lanes, Operation
 from collectives.engines.progress import PROGRESS
+
+FIRST_TAG = 2
 
 # Tags at most; half of what MPI guarantees is the least there can be.
 NONBLOCKING_TAGS = 2**14
@@ -36,7 +38,7 @@ class Traffic:
     def __init__(self, comm: MPI.Intracomm):
         self.comm = comm
         bound = comm.Get_attr(MPI.TAG_UB)
-        self.lanes = Lanes(1, min(NONBLOCKING_TAGS, bound // 2))
+        self.lanes = Lanes(FIRST_TAG, min(FIRST_TAG + NONBLOCKING_TAGS - 1, bound // 2))
         self.first = self.lanes.last + 1
         self.last = min(bound, self.lanes.last + PERSISTENT_TAGS)
         self.operations: dict[int, Operation] = {}

@@ -50,7 +50,23 @@ def verify(
     run = simulator(algorithm, problem, buffers, rendezvous, parameters=parameters).run()
     for rank, mine in enumerate(buffers):
         check(f"{algorithm}", problem, rank, mine)
+    if problem.primitive == "barrier":
+        _check_barrier(algorithm, problem, parameters)
     return run
+
+
+def _check_barrier(algorithm: Algorithm, problem: Problem, parameters: Any) -> None:
+    """Let each rank in turn come late: nobody may leave before it has come."""
+    nobody = [problem.buffers(rank) for rank in range(problem.p)]
+    for late in range(problem.p):
+        waiting = simulator(algorithm, problem, nobody, parameters=parameters)
+        waiting.ready = sorted((1.0 if rank == late else 0.0, rank) for _, rank in waiting.ready)
+        early = np.flatnonzero(waiting.run().finished < 1.0)
+        if early.size:
+            raise WrongResult(
+                f"{algorithm}: rank {early[0]} of {problem.p}: must wait until all have come, "
+                f"got out before rank {late} came"
+            )
 
 
 def simulator(
@@ -81,14 +97,15 @@ def check(title: str, problem: Problem, rank: int, buffers: Buffers) -> None:
         _compare(where, "output", problem, buffers.recv, expected)
     elif buffers.recv is not None and not (problem.in_place and buffers.send is not None):
         _compare(where, "output", problem, buffers.recv, sentinel(buffers.recv.size, problem.dtype))
-    if buffers.send is not None and not problem.in_place:
+    # In place, the input may change only where the output lies: all of it, except in scatter.
+    spared = not problem.in_place or expected is None or problem.primitive == "scatter"
+    if buffers.send is not None and spared:
         _compare(where, "input", problem, buffers.send, problem.input(rank))
 
 
 def _compare(where: str, what: str, problem: Problem, got: Any, wanted: Any) -> None:
-    if got.tobytes() == wanted.tobytes():
-        return
-    wrong = np.flatnonzero(got != wanted)
+    bits = [np.frombuffer(x.tobytes(), f"V{x.itemsize}") for x in (got, wanted)]
+    wrong = np.flatnonzero(bits[0] != bits[1])
     if wrong.size:
         index = wrong[0]
         raise WrongResult(

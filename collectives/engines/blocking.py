@@ -23,16 +23,18 @@ from collectives.operators import Operator
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 # All messages of a communicator's private duplicate are ours and arrive in
-# order, so one tag is enough.
+# order, so one tag is enough for the collectives.
 TAG = 0
 
 
-def compile_plan(plan: Plan, comm: MPI.Intracomm, operator: Operator) -> tuple[list[Call], int]:
+def compile_plan(
+    plan: Plan, comm: MPI.Intracomm, operator: Operator, tag: int = TAG
+) -> tuple[list[Call], int]:
     """The calls that carry out a plan, in order, and the bytes that they pack messages in."""
     calls: list[Call] = []
     packed: list[np.ndarray] = []
     for round_ in plan.rounds:
-        calls += _messages(round_, comm, packed)
+        calls += _messages(round_, comm, tag, packed)
         for step in round_.local:
             if isinstance(step, copy):
                 calls += _copies(list(views_of(step.src)), list(views_of(step.dst)))
@@ -51,30 +53,30 @@ def _reduction(operator: Operator, step) -> Call:
     return operator.kernel, (step.inbuf, step.inoutbuf, step.out)
 
 
-def _messages(round_: Round, comm: MPI.Intracomm, packed: list[np.ndarray]) -> list[Call]:
+def _messages(round_: Round, comm: MPI.Intracomm, tag: int, packed: list[np.ndarray]) -> list[Call]:
     """Pack, send and receive, unpack; the memory for it goes to `packed`."""
     before: list[Call] = []
     after: list[Call] = []
     sends = [(_pack(message, before, packed), message.peer) for message in round_.sends]
     recvs = [(_unpack(message, after, packed), message.peer) for message in round_.recvs]
-    return [*before, *_transfers(sends, recvs, comm), *after]
+    return [*before, *_transfers(sends, recvs, comm, tag), *after]
 
 
-def _transfers(sends: list, recvs: list, comm: MPI.Intracomm) -> list[Call]:
+def _transfers(sends: list, recvs: list, comm: MPI.Intracomm, tag: int) -> list[Call]:
     if len(sends) == len(recvs) == 1:
         [(sendbuf, dest)], [(recvbuf, source)] = sends, recvs
-        return [(comm.Sendrecv, (sendbuf, dest, TAG, recvbuf, source, TAG))]
+        return [(comm.Sendrecv, (sendbuf, dest, tag, recvbuf, source, tag))]
     if len(sends) == 1 and not recvs:
-        return [(comm.Send, (sends[0][0], sends[0][1], TAG))]
+        return [(comm.Send, (sends[0][0], sends[0][1], tag))]
     if len(recvs) == 1 and not sends:
-        return [(comm.Recv, (recvs[0][0], recvs[0][1], TAG))]
-    return [(_exchange, (comm, sends, recvs))] if sends or recvs else []
+        return [(comm.Recv, (recvs[0][0], recvs[0][1], tag))]
+    return [(_exchange, (comm, tag, sends, recvs))] if sends or recvs else []
 
 
-def _exchange(comm: MPI.Intracomm, sends: list, recvs: list) -> None:
+def _exchange(comm: MPI.Intracomm, tag: int, sends: list, recvs: list) -> None:
     """Any number of messages, all in flight together."""
-    requests = [comm.Irecv(recvbuf, source, TAG) for recvbuf, source in recvs]
-    requests += [comm.Isend(sendbuf, dest, TAG) for sendbuf, dest in sends]
+    requests = [comm.Irecv(recvbuf, source, tag) for recvbuf, source in recvs]
+    requests += [comm.Isend(sendbuf, dest, tag) for sendbuf, dest in sends]
     MPI.Request.Waitall(requests)
 
 

@@ -198,6 +198,8 @@ class Simulator:
         source, target = sent.rank, posted.rank
         if sent.message.nbytes != posted.message.nbytes:
             self._fail_lengths(sent, posted)
+        if sent.message.nbytes and sent.views[0].dtype != posted.message.views[0].dtype:
+            self._fail_dtypes(sent, posted)
         if not self.phantom:
             transfer(sent.views, posted.message.views)
         if self.rendezvous:
@@ -243,6 +245,14 @@ class Simulator:
             f"{self.title}: rank {target.rank} of {self.p}: needs {posted.message.nbytes} bytes "
             f"from rank {posted.message.peer} ({locate(posted.line)}), "
             f"got {sent.message.nbytes} ({locate(sent.line or sent.rank.process.line())})"
+        )
+
+    def _fail_dtypes(self, sent: _Sent, posted: _Posted) -> None:
+        target = posted.rank.process
+        raise ScheduleError(
+            f"{self.title}: rank {target.rank} of {self.p}: needs {posted.message.views[0].dtype} "
+            f"from rank {posted.message.peer} ({locate(posted.line)}), got "
+            f"{sent.views[0].dtype} ({locate(sent.line or sent.rank.process.line())})"
         )
 
     def _check_finished(self) -> None:

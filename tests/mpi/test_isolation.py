@@ -1,0 +1,345 @@
+"""Channels: messages apart from the user's, and plans that are never stale."""
+
+import gc
+import mmap
+import time
+import weakref
+
+import numpy as np
+import pytest
+from common import COMM, RANK, P, algorithms, check
+from common import ours as run
+from mpi4py import MPI
+
+from collectives import channel as channels
+from collectives.algorithms import algorithm
+from collectives.algorithms.steps import copy
+from collectives.channel import channel_of
+from collectives.errors import ArgumentError, ScheduleError
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.fixture
+def comm(request):
+    """A communicator of our own, with an empty cache."""
+    duplicate = COMM.Dup()
+    yield duplicate
+    if not request.session.testsfailed:
+        duplicate.Free()
+
+
+def total_is_right(comm, **options):
+    result = np.zeros(2)
+    run("allreduce", np.array([1.0, comm.rank]), result, comm=comm, **options)
+    check(result, np.array([comm.size, comm.size * (comm.size - 1) / 2]))
+
+
+# Messages.
+
+
+def test_pending_receive_from_anyone(comm):
+    """A receive that the user posted takes the user's message and none of ours."""
+    message = np.zeros(1)
+    request = comm.Irecv(message, MPI.ANY_SOURCE, MPI.ANY_TAG)
+    for name in algorithms("allreduce"):
+        total_is_right(comm, algorithm=name)
+    run("barrier", comm=comm)
+    buf = np.full(3, RANK)
+    run("bcast", buf, P - 1, comm=comm)
+    check(buf, np.full(3, P - 1))
+    assert not request.Test()
+    COMM.Barrier()
+    comm.Send(np.array([RANK + 0.5]), (RANK + 1) % P, 0)
+    request.Wait()
+    assert message[0] == (RANK - 1) % P + 0.5
+
+
+def test_messages_of_the_user_with_any_tag(comm):
+    bound = comm.Get_attr(MPI.TAG_UB)
+    sends = [comm.Isend(np.array([tag]), (RANK + 1) % P, tag) for tag in (0, 1, 77, bound)]
+    total_is_right(comm)
+    number = np.zeros(1, np.int64)
+    for tag in (bound, 77, 1, 0):
+        comm.Recv(number, (RANK - 1) % P, tag)
+        assert number[0] == tag
+    MPI.Request.Waitall(sends)
+
+
+def test_made_communicators():
+    group = COMM.group.Incl(list(range(P))[::-1])
+    made = [COMM.Dup(), COMM.Split(RANK % 2, -RANK), COMM.Create(group), COMM.Create_cart([P])]
+    made += [COMM.Create_group(group), COMM.Split(0 if RANK else MPI.UNDEFINED)]
+    made += [made[1].Dup()]  # of one of these
+    group.Free()
+    for _ in range(2):
+        for comm in made:
+            if comm != MPI.COMM_NULL:
+                total_is_right(comm)
+                run("barrier", comm=comm)
+    for comm in made:
+        if comm != MPI.COMM_NULL:
+            comm.Free()
+    total_is_right(MPI.COMM_SELF)
+    total_is_right(COMM)
+
+
+def test_freed_with_its_communicator():
+    """Otherwise an MPI runs out of context ids: MPICH has about 2000."""
+    before = len(channels._CHANNELS)
+    buf = np.zeros(1)
+    for number in range(3000 if P == 1 else 20):  # more ranks take longer
+        comm = COMM.Dup()
+        buf[0] = comm.rank + number
+        run("bcast", buf, comm=comm)
+        assert buf[0] == number
+        comm.Free()
+    assert len(channels._CHANNELS) == before
+
+
+def test_free_and_disconnect_forget():
+    for free in (MPI.Comm.Free, MPI.Comm.Disconnect):
+        comm = COMM.Split(0, -RANK)
+        handle, inner = comm.handle, channel_of(comm).comm
+        total_is_right(comm)
+        assert handle in channels._CHANNELS
+        free(comm)
+        assert handle not in channels._CHANNELS
+        assert inner == MPI.COMM_NULL
+
+
+def test_overlapping_communicators():
+    """Pairs in a circle, each rank in the order of the pairs."""
+    pairs = [(0, 1), (1, 2), (0, 2)] if P > 2 else [(0, 1)] * 3
+    mine = [COMM.Split(0 if RANK in pair else MPI.UNDEFINED) for pair in pairs]
+    for _ in range(3):
+        for comm in mine:
+            if comm != MPI.COMM_NULL:
+                total_is_right(comm)
+    for comm in mine:
+        if comm != MPI.COMM_NULL:
+            comm.Free()
+
+
+def test_intercommunicator_is_refused():
+    if P == 1:
+        pytest.skip("needs two groups")
+    half = COMM.Split(RANK % 2)
+    inter = half.Create_intercomm(0, COMM, 1 - RANK % 2)
+    with pytest.raises(ArgumentError, match="comm must be an intracommunicator, got "):
+        run("barrier", comm=inter)
+    with pytest.raises(ArgumentError, match="comm must be an intracommunicator, got "):
+        run("allreduce", np.zeros(1), np.ones(1), comm=inter)
+    merged = inter.Merge()
+    total_is_right(merged)
+    for comm in (merged, inter, half):
+        comm.Free()
+
+
+@pytest.mark.parametrize("name", algorithms("barrier"))
+def test_nobody_leaves_before_the_last_has_come(name):
+    run("barrier", algorithm=name)
+    time.sleep(0.02 * ((RANK + 1) % P))
+    times = np.array([time.monotonic(), 0])
+    run("barrier", algorithm=name)
+    times[1] = time.monotonic()  # one machine, one clock (MPI.Wtime may start in each rank anew)
+    came, left = np.array(COMM.allgather(times)).T
+    assert left.min() >= came.max(), (name, came, left)
+
+
+# Plans.
+
+
+def misses(comm, function, *arguments, **options):
+    """How many new plans a call makes."""
+    entries = channel_of(comm).entries
+    before = set(entries)
+    run(function, *arguments, comm=comm, **options)
+    return len(set(entries) - before)
+
+
+def test_same_call_same_plan(comm):
+    send, recv, whole = np.zeros(2), np.zeros(2), np.zeros(2 * P)
+    counts = [2] * P
+    calls = [
+        ("allreduce", send, recv),
+        ("allreduce", MPI.IN_PLACE, recv),
+        ("allreduce", [send, MPI.DOUBLE], [recv, 2, MPI.DOUBLE]),
+        ("bcast", send.view(type("Subclass", (np.ndarray,), {}))),
+        ("allgatherv", send, [whole, counts]),
+        ("alltoall", MPI.IN_PLACE, whole),
+        ("reduce_scatter", whole, send, counts),
+        ("reduce", send, recv if RANK == 0 else None),
+        ("barrier",),
+    ]
+    for function, *buffers in calls:
+        assert misses(comm, function, *buffers) == 1, function
+        for _ in range(2):
+            assert misses(comm, function, *buffers) == 0, function
+    # Where counts are exchanged first, that is a plan, too.
+    for function, *buffers in (("gatherv", send, [whole, counts]), ("scatterv", whole, send)):
+        assert misses(comm, function, *buffers) == (2 if function == "gatherv" else 1)
+        assert misses(comm, function, *buffers) == 0
+    assert misses(comm, "alltoallv", whole, whole.copy(), algorithm="tree") == 2
+
+
+def test_other_call_other_plan(comm):
+    send, recv, whole = np.zeros(4), np.zeros(4), np.zeros(4 * P)
+    new = [
+        ("reduce", {}, send, recv),
+        ("reduce", {"algorithm": "ring"}, send, recv),
+        ("reduce", {"algorithm": "ring:segments=2"}, send, recv),
+        ("reduce", {"algorithm": "ring", "segments": 2}, send, recv),
+        ("reduce", {"op": MPI.MAX}, send, recv),
+        ("reduce", {}, send[:2], recv[:2]),
+        ("reduce", {}, send.view(np.int64), recv.view(np.int64)),
+        ("reduce", {}, [send, 2], [recv, 2]),
+        ("reduce", {}, [send, 2, 1, MPI.DOUBLE], [recv, 2, 1, MPI.DOUBLE]),
+        ("reduce", {}, [send, MPI.FLOAT], [recv, MPI.FLOAT]),
+        ("allgatherv", {}, send, [whole, [4] * P]),
+        ("allgatherv", {}, send, [whole, ([4] * P, list(range(0, 4 * P, 4)))]),
+        ("allgatherv", {}, send[:3], [whole, [3] * P]),
+        ("allgather", {}, send, whole),
+    ]
+    for function, options, *buffers in new:
+        assert misses(comm, function, *buffers, **options) == 1, (function, options)
+    for function, options, *buffers in new:
+        assert misses(comm, function, *buffers, **options) == 0, (function, options)
+    if P > 1:
+        assert misses(comm, "reduce", send, recv, root=1) == 1
+    send.flags.writeable = False
+    assert misses(comm, "reduce", send, recv) == 1
+
+
+def test_counts_changed_in_place(comm):
+    """Their contents are part of the call, in every form."""
+    whole, send = np.zeros(2 * P), np.arange(2.0) + RANK
+    counts, displs = np.full(P, 2), np.arange(P) * 2
+    for form in (lambda: [whole, (counts, displs)], lambda: [whole, (list(counts), list(displs))]):
+        counts[...], displs[...] = 2, np.arange(P) * 2
+        for function in ("allgatherv", "gatherv"):
+            for new_count, new_displs in ((2, np.arange(P) * 2), (1, np.arange(P)[::-1])):
+                counts[...], displs[...], whole[...] = new_count, new_displs, -1
+                run(function, send[:new_count], form() if RANK == 0 or function[0] == "a" else None)
+                if RANK == 0 or function[0] == "a":
+                    expected = np.full(2 * P, -1.0)
+                    for rank in range(P):
+                        start = displs[rank]
+                        expected[start : start + new_count] = np.arange(new_count) + rank
+                    check(whole, expected, function)
+    recv = np.zeros(P)
+    counts = np.zeros(P, np.int32)
+    for owner in (0, P - 1, 0):  # all goes to one rank
+        counts[...] = 0
+        counts[owner], recv[...] = P, -1
+        run("reduce_scatter", np.ones(P), recv[: counts[RANK]], counts)
+        check(recv, np.full(P, float(P) if owner == RANK else -1.0))
+
+
+def test_memory_that_another_array_has_taken_over(comm):
+    """An address says where data lies, not whose it is."""
+    memory = mmap.mmap(-1, 4096)
+    for number in range(3):
+        send = np.frombuffer(memory, np.float64, 4)
+        recv = np.frombuffer(memory, np.float64, 4, 64)
+        send[...], recv[...] = number + RANK, -1
+        made = misses(comm, "allreduce", send, recv)
+        assert made == (number == 0)
+        check(recv, np.full(4, P * number + P * (P - 1) / 2))
+        del send, recv
+    for code in ("f8", "i8", "f4", "c8"):  # the same bytes, meaning other numbers
+        for _ in range(2):
+            send, recv = np.frombuffer(memory, code, 8), np.frombuffer(memory, code, 8, 64)
+            send[...] = 1
+            run("allreduce", send, recv, comm=comm)
+            check(recv, np.full(8, P, code), code)
+            del send, recv
+    gc.collect()
+    memory.close()  # fails if anything still holds it
+    for number in range(50):  # whatever the allocator hands out again
+        send, recv = np.full(5, number), np.zeros(5, np.int64)
+        run("allreduce", send, recv, comm=comm)
+        check(recv, np.full(5, P * number))
+
+
+def test_arrays_are_not_kept_alive(comm):
+    arrays = [np.zeros(100 * P) for _ in range(2)]
+    block = np.zeros(100)
+    for function in ("allreduce", "alltoall", "scan", "reduce"):
+        for name in algorithms(function):
+            run(function, *arrays, comm=comm, algorithm=name)
+    run("alltoall", MPI.IN_PLACE, arrays[0], comm=comm)
+    run("allgather", block, arrays[0], comm=comm)
+    run("reduce_scatter_block", arrays[0], block, comm=comm)
+    run("alltoallv", [arrays[0], [100] * P], [arrays[1], [100] * P], comm=comm, algorithm="tree")
+    references = [weakref.ref(array) for array in (*arrays, block)]
+    assert len(channel_of(comm).entries) > 10
+    del arrays, block
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 3
+
+
+def test_bounded(comm, monkeypatch):
+    """In number and in bytes; whatever is dropped is made again."""
+    channel = channel_of(comm)
+    memory, result = np.ones(300), np.zeros(300)
+    monkeypatch.setattr(channels, "MAX_PLANS", 10)
+    for offset in range(15):
+        run("allreduce", memory[offset:], result[offset:], comm=comm)
+    assert len(channel.entries) == 10
+    assert channel.nbytes == sum(entry.nbytes for entry in channel.entries.values())
+    assert misses(comm, "allreduce", memory, result) == 1
+    monkeypatch.setattr(channels, "MAX_BYTES", 100_000)
+    for offset in range(8):
+        for name in ("tree", "ring", "recursive_doubling"):
+            run("alltoall", MPI.IN_PLACE, np.ones((P, 200 + offset)), comm=comm, algorithm=name)
+    assert channel.nbytes <= 100_000
+    assert channel.nbytes == sum(entry.nbytes for entry in channel.entries.values())
+    large, result = np.ones(20_000), np.zeros(20_000)
+    assert misses(comm, "alltoall", MPI.IN_PLACE, np.ones(20_000 * P)) == 0  # too large to keep
+    for _ in range(2):
+        run("allreduce", large, result, comm=comm)
+        check(result, np.full(20_000, float(P)))
+
+
+def test_kept_bytes_are_counted(comm):
+    """Scratch, packed messages and the copies that are made beforehand."""
+    channel, size = channel_of(comm), 8 * 1000 * P
+    run("alltoall", MPI.IN_PLACE, np.ones(1000 * P), comm=comm, algorithm="naive")
+    assert channel.nbytes >= size
+    if P > 3:  # where the blocks of a message are no neighbours
+        before = channel.nbytes
+        blocks = np.ones(1000 * P)
+        run("alltoall", blocks, blocks.copy(), comm=comm, algorithm="recursive_doubling")
+        assert channel.nbytes >= before + size
+
+
+def test_algorithm_that_fails_is_not_kept(comm, registry):
+    @algorithm("bcast")
+    def fails(rank, p, buf, root):
+        yield copy(buf, buf[:0])
+
+    for _ in range(2):
+        with pytest.raises(ScheduleError, match=r"bcast\.fails"):
+            run("bcast", np.zeros(2), comm=comm, algorithm="fails")
+        assert not channel_of(comm).entries
+
+
+def test_algorithm_that_was_registered_anew(comm, registry):
+    """As when its file is edited and loaded again."""
+    data, result = np.ones(2), np.zeros(2)
+
+    def register(value):
+        @algorithm("allreduce", name="local")
+        def local(rank, p, sendbuf, recvbuf):
+            for _ in range(value):
+                yield copy(sendbuf, recvbuf)
+
+    for value, expected in ((1, 1), (0, 0), (2, 1)):
+        register(value)
+        result[...] = 0
+        for _ in range(2):
+            run("allreduce", data, result, comm=comm, algorithm="local")
+            check(result, np.full(2, float(expected)))
+    assert len(channel_of(comm).entries) == 1
+    assert channel_of(comm).nbytes == sum(e.nbytes for e in channel_of(comm).entries.values())

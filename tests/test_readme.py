@@ -1,0 +1,59 @@
+"""What the README shows is what there is."""
+
+import doctest
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from collectives.algorithms import allreduce
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def block(start):
+    """The Python block that begins so."""
+    [found] = [code for code in PYTHON if code.startswith(start)]
+    return found
+
+
+def test_the_ring_is_the_one_in_the_source():
+    assert block("@algorithm").strip() == inspect.getsource(allreduce.ring).strip()
+
+
+def test_the_session_without_mpi():
+    session = doctest.DocTestParser().get_doctest(block(">>>"), {}, "README", None, 0)
+    assert session.examples
+    assert doctest.DocTestRunner().run(session).failed == 0
+
+
+def test_the_example_algorithm_passes_the_check(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(block("# mine.py"))
+    run = subprocess.run(
+        [sys.executable, "-m", "collectives", "check", "--load", path],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=ROOT,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "allreduce.whole_ring" in run.stdout and "all right" in run.stdout
+
+
+def test_the_program_runs_on_one_rank():
+    program = block("import numpy as np")
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, cwd=ROOT
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_files_exist():
+    """Every file and folder that the reading list names."""
+    listed = README[README.index("## What to read") :]
+    for path in re.findall(r"`((?:algorithms|collectives|bench|examples)/[\w/.]*)`", listed):
+        assert (ROOT / path).exists(), path
