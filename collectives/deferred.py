@@ -22,7 +22,7 @@ from collectives.mpi_operators import own
 from collectives.requests import Prequest, Request
 
 Function = Callable[..., None]
-Work = Callable[[], object]
+Work = Callable[[], None]
 
 
 class _Reached(Exception):

@@ -13,6 +13,7 @@ MPI then says that it is complete.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from threading import RLock
 from typing import Any, NoReturn
@@ -123,7 +124,7 @@ class _Ours:
                 raise operation.error
 
 
-class Request(_Ours, MPI.Request):
+class Request(_Ours, MPI.Request):  # type: ignore[misc]
     """A nonblocking collective in flight.
 
     Parameters
@@ -150,7 +151,7 @@ class Request(_Ours, MPI.Request):
         return self
 
 
-class Prequest(_Ours, MPI.Prequest):
+class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
     """A persistent collective.
 
     `MPI.Prequest.Startall` starts it, too: the thread in
@@ -165,6 +166,11 @@ class Prequest(_Ours, MPI.Prequest):
     """
 
     _operation: Operation | None = None
+    _running: Operation | None = None
+    _begin: Callable[[Callable[[], None]], Operation]
+    _release: Callable[[], None] | None
+    _lock: RLock
+    _tag: int
 
     def __new__(
         cls,
@@ -177,8 +183,8 @@ class Prequest(_Ours, MPI.Prequest):
         self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
         self._begin, self._release, self._tag = begin, free, tag
         self._lock = RLock()
-        self._running: Operation | None = None
         PROGRESS.watch(tag, self._look)
+        _ALIVE[tag] = self
         return self
 
     def Start(self) -> None:
@@ -198,6 +204,7 @@ class Prequest(_Ours, MPI.Prequest):
             if self._release is not None:
                 self._release()
                 self._release = None
+                del _ALIVE[self._tag]
                 BELLS.give(self._tag)
 
     def free(self) -> None:
@@ -232,3 +239,15 @@ class Prequest(_Ours, MPI.Prequest):
     def _complete(self) -> None:
         self._look()
         super()._complete()
+
+
+_ALIVE: dict[int, Prequest] = {}
+
+
+@atexit.register
+def _free_all() -> None:
+    """Persistent requests must be gone before MPI is finalized."""
+    if not MPI.Is_finalized():
+        for request in list(_ALIVE.values()):
+            if request._running is None:
+                request.Free()

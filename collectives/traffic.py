@@ -37,7 +37,7 @@ class Traffic:
 
     def __init__(self, comm: MPI.Intracomm):
         self.comm = comm
-        bound = MPI.COMM_WORLD.Get_attr(MPI.TAG_UB)  # where MPI promises it
+        bound: int = MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 32767  # where MPI promises it
         self.lanes = Lanes(FIRST_TAG, min(FIRST_TAG + NONBLOCKING_TAGS - 1, bound // 2))
         self.first = self.lanes.last + 1
         self.last = min(bound, self.lanes.last + PERSISTENT_TAGS)
