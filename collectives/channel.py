@@ -36,6 +36,7 @@ from collectives.engines.stages import stages_of
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
 from collectives.operators import SUM, Operator
+from collectives.pool import Pool
 from collectives.problems import BLOCKWISE
 from collectives.traffic import Traffic
 
@@ -81,6 +82,11 @@ class Entry:
     nbytes: int
     setup: Setup | None = None
 
+    @property
+    def current(self) -> bool:
+        """Whether the algorithm has not been registered anew."""
+        return self.registered.get(self.algorithm.name) is self.algorithm
+
     def set_up(self, comm: MPI.Intracomm) -> None:
         """Make persistent requests of the messages: quicker to start than new ones."""
         self.setup = Setup(stages_of(self.plan, self.operator), comm, TAG)
@@ -106,6 +112,11 @@ class Channel:
         self.agreement = Agreement(self.comm)
         self.always_agree = agreement.always()
         self.agreed: set[Generator] = set()
+
+    @cached_property
+    def idle(self) -> Pool:
+        """Stages of nonblocking calls, to be used again."""
+        return Pool()
 
     @cached_property
     def traffic(self) -> Traffic:
@@ -155,23 +166,9 @@ class Channel:
         `buffers` is what the primitive's function in `arguments` takes, and
         `counts` is described at its `Reader`.
         """
-        # 1, 1.0 and True make the same key, but are not all right.
-        if type(root) is not int and root is not None:
-            root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
-        key: tuple | None
-        try:
-            key = (primitive, algorithm, root, counts, _PREDEFINED[id(op)])
-            for buf in buffers:
-                if type(buf) is _Array:
-                    key += (_address(buf), buf.size, buf.dtype, buf.flags.num)
-                else:
-                    key += (_fact(buf),)
-            if parameters:
-                key += tuple([(name, type(x), x) for name, x in parameters.items()])
-            entry = self.entries.get(key)
-        except (_NotKept, KeyError, TypeError, ValueError, BufferError):
-            key = entry = None
-        if entry is None or entry.registered.get(entry.algorithm.name) is not entry.algorithm:
+        key = self.key(primitive, algorithm, buffers, root, op, parameters, counts)
+        entry = None if key is None else self.entries.get(key)
+        if entry is None or not entry.current:
             entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {}, counts)
             if key is not None:
                 self._keep(key, entry)
@@ -181,6 +178,34 @@ class Channel:
             if entry.setup is None:
                 entry.set_up(self.comm)
         run(entry.calls)
+
+    def key(
+        self,
+        primitive: str,
+        algorithm: str | None,
+        buffers: Sequence[Any],
+        root: int | None,
+        op: MPI.Op | None,
+        parameters: dict[str, Any] | None,
+        counts: tuple[int, ...] | bytes | None,
+    ) -> tuple | None:
+        """All that the plan of a call depends on; None if it must not be kept."""
+        # 1, 1.0 and True make the same key, but are not all right.
+        if type(root) is not int and root is not None:
+            root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
+        try:
+            key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)])
+            for buf in buffers:
+                if type(buf) is _Array:
+                    key += (_address(buf), buf.size, buf.dtype, buf.flags.num)
+                else:
+                    key += (_fact(buf),)
+            if parameters:
+                key += tuple([(name, type(x), x) for name, x in parameters.items()])
+            hash(key)
+        except (_NotKept, KeyError, TypeError, ValueError, BufferError):
+            return None
+        return key
 
     def _prepare(
         self,
@@ -303,7 +328,7 @@ def _after(read: Arguments, generator: Iterator) -> Iterator:
 def _fact(buf: Any) -> Any:
     """What a plan depends on in one buffer: of data where it is, not what it is.
 
-    `Channel.call` has the line about arrays again, for speed.
+    `Channel.key` has the line about arrays again, for speed.
     """
     if isinstance(buf, _Array):
         return _address(buf), buf.size, buf.dtype, buf.flags.num

@@ -14,7 +14,7 @@ from typing import Any
 
 from mpi4py import MPI
 
-from collectives.channel import Channel
+from collectives.channel import Channel, Entry
 from collectives.engines.nonblocking import Operation, poster
 from collectives.engines.persistent import Setup
 from collectives.engines.stages import Stage, stages_of
@@ -69,9 +69,27 @@ def calls_of(channel: Channel, function: Function) -> Iterator[tuple]:
         rehearsal.passed = 0
 
 
-def _stages(channel: Channel, call: tuple) -> list[Stage]:
+def _stages(channel: Channel, call: tuple) -> tuple[Entry, list[Stage]]:
     entry = channel.plan(*call)
-    return stages_of(entry.plan, own(entry.operator))
+    return entry, stages_of(entry.plan, own(entry.operator))
+
+
+class _Borrowed:
+    """The stages of one nonblocking call, out of the channel's pool if it has them."""
+
+    def __init__(self, channel: Channel, call: tuple):
+        self.channel = channel
+        self.key = channel.key(*call)
+        found: tuple[Entry, list[Stage]] | None = None
+        if self.key is not None:
+            found = channel.idle.take(self.key)
+        if found is None or not found[0].current:
+            found = _stages(channel, call)
+        self.entry, self.stages = found
+
+    def give_back(self) -> None:
+        if self.key is not None:
+            self.channel.idle.give(self.key, self.entry, self.stages)
 
 
 def start(
@@ -89,13 +107,18 @@ def start(
         Work before the first and after the last stage.
     """
     calls = calls_of(channel, function)
-    first = _stages(channel, next(calls))  # raises what is wrong before anything is sent
+    first = _Borrowed(channel, next(calls))  # raises what is wrong before anything is sent
 
     def stages() -> Iterator[Stage]:
         yield _work(before)
-        yield from first
-        for call in calls:
-            yield from _stages(channel, call)
+        borrowed = first
+        while True:
+            yield from borrowed.stages
+            borrowed.give_back()
+            call = next(calls, None)
+            if call is None:
+                break
+            borrowed = _Borrowed(channel, call)
         yield _work(after)
 
     def begin(ended: Work) -> Operation:
@@ -139,7 +162,7 @@ def set_up(
         if call[0] == primitive:
             break
         channel.call(*call)
-    stages = _stages(channel, call)
+    _, stages = _stages(channel, call)
     place, tag = channel.traffic.settle()
     setup = Setup(stages, place.comm, tag)
 
