@@ -17,6 +17,7 @@ from mpi4py import MPI
 from collectives.channel import Channel, Entry
 from collectives.engines.nonblocking import Operation, poster
 from collectives.engines.persistent import Setup
+from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, stages_of
 from collectives.mpi_operators import own
 from collectives.requests import Prequest, Request
@@ -106,11 +107,12 @@ def start(
     before, after : callable, optional
         Work before the first and after the last stage.
     """
+    check_threads()
     calls = calls_of(channel, function)
     first = _Borrowed(channel, next(calls))  # raises what is wrong before anything is sent
 
     def stages() -> Iterator[Stage]:
-        yield _work(before)
+        yield from _work(before)
         borrowed = first
         while True:
             yield from borrowed.stages
@@ -119,7 +121,7 @@ def start(
             if call is None:
                 break
             borrowed = _Borrowed(channel, call)
-        yield _work(after)
+        yield from _work(after)
 
     def begin(ended: Work) -> Operation:
         traffic = channel.traffic
@@ -158,6 +160,7 @@ def set_up(
     freed : callable, optional
         Work when the request is freed.
     """
+    check_threads()
     for call in calls_of(channel, function):
         if call[0] == primitive:
             break
@@ -165,9 +168,9 @@ def set_up(
     _, stages = _stages(channel, call)
     place, tag = channel.traffic.settle()
     setup = Setup(stages, place.comm, tag)
+    every = [*_work(before), *stages, *_work(after)]
 
     def begin(ended: Work) -> Operation:
-        every = [_work(before), *stages, _work(after)]
         return Operation(iter(every), setup.post, ended)
 
     def free(keep: Function) -> None:
@@ -179,5 +182,6 @@ def set_up(
     return Prequest(begin, partial(free, function))
 
 
-def _work(work: Work | None) -> Stage:
-    return Stage(after=[] if work is None else [(work, ())])
+def _work(work: Work | None) -> list[Stage]:
+    """A stage without messages, if there is work."""
+    return [] if work is None else [Stage(after=[(work, ())])]

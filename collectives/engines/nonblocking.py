@@ -16,6 +16,8 @@ from collectives.engines.stages import Stage
 
 Post = Callable[[Stage], list]
 
+_NOTHING = Stage()
+
 
 class Operation:
     """One collective on its way.
@@ -44,7 +46,7 @@ class Operation:
         self.post = post
         self.ended = ended
         self.before = before
-        self.stage = Stage()
+        self.stage = _NOTHING
         self.requests: list[MPI.Request] = []
         self.done = False
         self.error: BaseException | None = None
@@ -90,7 +92,7 @@ class Operation:
 
     def _end(self, error: BaseException | None = None) -> None:
         self.error = error
-        self.stage, self.requests, self.stages = Stage(), [], iter(())
+        self.stage, self.requests, self.stages = _NOTHING, [], iter(())
         self.done = True
         self.ended()
 

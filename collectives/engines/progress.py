@@ -6,8 +6,8 @@ rank waits for: a plain receive, a blocking collective, or `MPI.Request.Waitall`
 on a list of all kinds of requests, none of which know of us. The thread sleeps
 while there is nothing in flight or somebody else is advancing.
 
-The thread needs MPI.THREAD_MULTIPLE, which mpi4py asks for by default. Without
-it operations advance only when one of them is tested or waited for.
+The thread needs MPI.THREAD_MULTIPLE, which mpi4py asks for by default. Without it
+nothing is started: a program that is right could wait for ever.
 """
 
 from __future__ import annotations
@@ -15,16 +15,32 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable
+from functools import cache
 from threading import Event, Lock, Thread
 from time import perf_counter, sleep
 
 from mpi4py import MPI
 
 from collectives.engines.nonblocking import Operation
+from collectives.errors import RestrictionError
 
 QUIET = 1e-3  # seconds without a poll after which the thread takes over
 SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after a poll without progress
+LINGER = 0.1  # seconds without work before it waits to be woken, which costs the waker more
 PATIENCE = 50  # polls without progress before a waiting rank offers its core
+
+
+@cache
+def check_threads() -> None:
+    """Raise RestrictionError unless MPI lets threads call it at any time."""
+    level = MPI.Query_thread()
+    if level < MPI.THREAD_MULTIPLE:
+        names = {MPI.THREAD_SINGLE: "SINGLE", MPI.THREAD_FUNNELED: "FUNNELED"}
+        raise RestrictionError(
+            "nonblocking and persistent collectives: need MPI.THREAD_MULTIPLE, "
+            f"got MPI.THREAD_{names.get(level, 'SERIALIZED')}; leave mpi4py.rc.thread_level "
+            "as it is, or use the blocking forms"
+        )
 
 
 class Progress:
@@ -91,7 +107,7 @@ class Progress:
         return any(progress)
 
     def _wake(self) -> None:
-        if self._thread is None and MPI.Query_thread() == MPI.THREAD_MULTIPLE:
+        if self._thread is None:
             self._thread = Thread(target=self._run, name="collectives-progress", daemon=True)
             atexit.register(self._end)  # before mpi4py finalizes MPI
             self._thread.start()
@@ -99,13 +115,15 @@ class Progress:
             self._work.set()
 
     def _run(self) -> None:
-        pause = QUIET
+        pause, last = QUIET, perf_counter()
         while not self._stop:
-            if not self.operations and not self.watched:
+            if self.operations or self.watched:
+                last = perf_counter()
+            elif perf_counter() - last > LINGER:
                 self._work.clear()
                 if not self.operations and not self.watched:
                     self._work.wait()
-                pause = QUIET
+                pause, last = QUIET, perf_counter()
             sleep(pause)
             pause = self._turn(pause)
 
