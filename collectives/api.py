@@ -20,11 +20,14 @@ RestrictionError
     The algorithm cannot do this; the message names some that can.
 UnknownAlgorithm
     There is no such algorithm; the message names those there are.
+CallMismatch
+    The ranks called different things.
 
-before anything is sent, and then no buffer has changed. What is wrong on all
-ranks is raised on all ranks. What only one rank can see, such as the length of
-the root's recvbuf in gather, is raised there, and as under MPI the others wait;
-in scatterv and gatherv, where the root speaks first, all ranks raise.
+before the collective sends anything, and then no buffer has changed. The ranks
+check the first call of an algorithm on a communicator together, so that all
+raise if one of them is wrong, and with COLLECTIVES_CHECK=1 in the environment
+every call. Otherwise a mistake that only one rank can see, in a later call, is
+raised there alone while the others wait, as under MPI.
 """
 
 from __future__ import annotations

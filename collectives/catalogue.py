@@ -77,7 +77,7 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
         The algorithm has no such parameter.
     """
     names = algorithms_for(primitive)
-    name, _, text = (DEFAULTS[primitive] if spec is None else spec).partition(":")
+    name, _, text = str(DEFAULTS[primitive] if spec is None else spec).partition(":")
     if name not in names:
         choices = ", ".join(_nearest_first(name, names))
         raise UnknownAlgorithm(
