@@ -7,6 +7,7 @@ memory; so each takes stages out of the pool, and puts them back at its end.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 from collectives.engines.stages import Stage
@@ -21,21 +22,23 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[tuple, list[tuple[Any, list[Stage]]]] = {}
         self._calls = self._nbytes = 0
+        self._lock = Lock()  # what is put back may come from the thread that advances
 
     def take(self, key: tuple) -> tuple[Any, list[Stage]] | None:
         """The entry and the stages of a call with this key, if there are any."""
-        found = self._idle.get(key)
-        return self._pop(key) if found else None
+        with self._lock:
+            return self._pop(key) if key in self._idle else None
 
     def give(self, key: tuple, entry: Any, stages: list[Stage]) -> None:
         """Put back what nobody uses now."""
         if entry.nbytes > MAX_BYTES:
             return
-        self._idle.setdefault(key, []).append((entry, stages))
-        self._calls += 1
-        self._nbytes += entry.nbytes
-        while self._calls > MAX_CALLS or self._nbytes > MAX_BYTES:
-            self._pop(next(iter(self._idle)))
+        with self._lock:
+            self._idle.setdefault(key, []).append((entry, stages))
+            self._calls += 1
+            self._nbytes += entry.nbytes
+            while self._calls > MAX_CALLS or self._nbytes > MAX_BYTES:
+                self._pop(next(iter(self._idle)))
 
     def _pop(self, key: tuple) -> tuple[Any, list[Stage]]:
         alike = self._idle[key]

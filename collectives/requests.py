@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from itertools import count
 from threading import RLock
 from typing import Any, NoReturn
 
@@ -32,12 +33,14 @@ class Bells:
     def __init__(self) -> None:
         self._comm: MPI.Intracomm | None = None
         self._free: list[int] = []
-        self._count = 0
+        self._more = count()
+        self._lock = RLock()
 
     @property
     def comm(self) -> MPI.Intracomm:
         if self._comm is None:
-            self._comm = MPI.COMM_SELF.Dup()
+            with self._lock:
+                self._comm = self._comm or MPI.COMM_SELF.Dup()
         return self._comm
 
     def take(self) -> int:
@@ -45,8 +48,7 @@ class Bells:
         try:
             return self._free.pop()
         except IndexError:
-            self._count += 1
-            return self._count - 1
+            return next(self._more)
 
     def give(self, tag: int) -> None:
         """Nobody needs this tag any more."""

@@ -127,12 +127,14 @@ class Lanes:
         self.last = last
         self.next = first
         self.latest: dict[int, Operation] = {}
+        self._lock = Lock()
 
     def enter(self) -> tuple[int, Operation | None]:
         """The tag for one more operation, and whom it has to follow."""
         tag = self.next
         self.next = tag + 1 if tag < self.last else self.first
-        return tag, self.latest.pop(tag, None)
+        with self._lock:
+            return tag, self.latest.pop(tag, None)
 
     def occupy(self, tag: int, operation: Operation) -> None:
         """Remember who has a tag."""
@@ -140,5 +142,6 @@ class Lanes:
 
     def leave(self, tag: int, operation: Operation) -> None:
         """Forget who had a tag."""
-        if self.latest.get(tag) is operation:
-            del self.latest[tag]
+        with self._lock:
+            if self.latest.get(tag) is operation:
+                del self.latest[tag]

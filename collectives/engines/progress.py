@@ -108,11 +108,16 @@ class Progress:
 
     def _wake(self) -> None:
         if self._thread is None:
-            self._thread = Thread(target=self._run, name="collectives-progress", daemon=True)
-            atexit.register(self._end)  # before mpi4py finalizes MPI
-            self._thread.start()
+            self._begin()
         if not self._work.is_set():
             self._work.set()
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="collectives-progress", daemon=True)
+                atexit.register(self._end)  # before mpi4py finalizes MPI
+                self._thread.start()
 
     def _run(self) -> None:
         pause, last = QUIET, perf_counter()
