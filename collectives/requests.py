@@ -14,8 +14,8 @@ MPI then says that it is complete.
 from __future__ import annotations
 
 import atexit
+import itertools
 from collections.abc import Callable
-from itertools import count
 from threading import RLock
 from typing import Any, NoReturn
 
@@ -33,7 +33,7 @@ class Bells:
     def __init__(self) -> None:
         self._comm: MPI.Intracomm | None = None
         self._free: list[int] = []
-        self._more = count()
+        self._more = itertools.count()
         self._lock = RLock()
 
     @property
