@@ -17,7 +17,9 @@ class Blocking(Forms):
         self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
     ) -> None:
         spec = self._algorithms[primitive] if algorithm is None else algorithm
-        function(self._channel(), *arguments, algorithm=spec, **parameters)
+        if not self:
+            self._channel()  # raises mpi4py's own error
+        function(self, *arguments, algorithm=spec, **parameters)
 
     def _callw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> None:
         source, target = self._sides(sendbuf, recvbuf)

@@ -198,8 +198,10 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
     def Free(self) -> None:
         """Release the request; an operation that runs is waited for."""
         self._look()
-        if self._running is not None:
-            PROGRESS.wait(self._running)
+        running = self._running
+        if running is not None:
+            PROGRESS.wait(running)
+            super(_Ours, self).Wait()
         with self._lock:
             PROGRESS.unwatch(self._tag)
             super().Free()
