@@ -56,4 +56,4 @@ if __name__ == "__main__":
     error = abs(laplacian(len(solution)) @ solution - np.sin(np.arange(1, len(solution) + 1))).max()
     if MPI.COMM_WORLD.rank == 0:
         print(f"largest residual {error:.1e}")
-    sys.exit(error > 1e-6)
+    sys.exit(int(error > 1e-6))

@@ -53,4 +53,4 @@ if __name__ == "__main__":
     sweep, residual, _ = run(MPI.COMM_WORLD)
     if MPI.COMM_WORLD.rank == 0:
         print(f"{sweep} sweeps, residual {residual**0.5:.1e}")
-    sys.exit(residual > 1e-6)
+    sys.exit(int(residual > 1e-6))
