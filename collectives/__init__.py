@@ -28,6 +28,8 @@ if not (Path(__file__).parent / "algorithms").is_dir():
 _HOME = {
     "api": "barrier bcast scatter scatterv gather gatherv allgather allgatherv reduce "
     "allreduce reduce_scatter reduce_scatter_block alltoall alltoallv scan exscan",
+    "comm": "Comm",
+    "requests": "Prequest Request",
     "catalogue": "DEFAULTS algorithms_for find load",
     "simulation": "Counts count simulate",
     "engines.simulator": "Clock Run",
@@ -45,10 +47,12 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.algorithms.registry import *  # noqa: F403
     from collectives.api import *  # noqa: F403
     from collectives.catalogue import *  # noqa: F403
+    from collectives.comm import *  # noqa: F403
     from collectives.engines.simulator import *  # noqa: F403
     from collectives.errors import *  # noqa: F403
     from collectives.operators import *  # noqa: F403
     from collectives.problems import *  # noqa: F403
+    from collectives.requests import *  # noqa: F403
     from collectives.simulation import *  # noqa: F403
 
 

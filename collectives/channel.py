@@ -14,8 +14,10 @@ registered anew is recorded anew.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,13 +28,17 @@ from collectives.agreement import Agreement
 from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm, Generator
 from collectives.arguments import Arguments, Reader, check_root
 from collectives.catalogue import check_parameters, check_restrictions, find
-from collectives.engines.blocking import Call, compile_plan, run
+from collectives.engines.blocking import TAG, Call, compile_plan, run
 from collectives.engines.driver import Process
+from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
+from collectives.engines.stages import stages_of
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
 from collectives.operators import SUM, Operator
+from collectives.pool import Pool
 from collectives.problems import BLOCKWISE
+from collectives.traffic import Traffic
 
 _Array = np.ndarray
 _address = MPI.Get_address
@@ -46,9 +52,9 @@ class _NotKept(Exception):
     """A call whose plan must not be kept."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Entry:
-    """A plan that is ready to run.
+    """A plan that is ready to run. At its second use its messages are set up for good.
 
     Attributes
     ----------
@@ -59,24 +65,45 @@ class Entry:
     description : str
         The call, in words that are the same on all ranks.
     plan : Plan
+    operator : Operator
     calls : list of Call
     nbytes : int
         The memory that the entry keeps, roughly.
+    setup : Setup or None
+        The persistent requests that `calls` use by then.
     """
 
     algorithm: Algorithm
     registered: dict[str, Algorithm]
     description: str
     plan: Plan
+    operator: Operator
     calls: list[Call]
     nbytes: int
+    setup: Setup | None = None
+
+    @property
+    def current(self) -> bool:
+        """Whether the algorithm has not been registered anew."""
+        return self.registered.get(self.algorithm.name) is self.algorithm
+
+    def set_up(self, comm: MPI.Intracomm) -> None:
+        """Make persistent requests of the messages: quicker to start than new ones."""
+        self.setup = Setup(stages_of(self.plan, self.operator), comm, TAG)
+        self.calls = self.setup.calls()
+
+    def free(self) -> None:
+        """Give the persistent requests back to MPI."""
+        if self.setup is not None:
+            self.setup.free()
+            self.setup = None
 
 
 class Channel:
     """What the library knows about one communicator."""
 
     def __init__(self, comm: MPI.Intracomm):
-        self.comm = comm.Dup()
+        self.comm = MPI.Intracomm(comm).Dup()
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         self.entries: dict[tuple, Entry] = {}
@@ -85,6 +112,28 @@ class Channel:
         self.agreement = Agreement(self.comm)
         self.always_agree = agreement.always()
         self.agreed: set[Generator] = set()
+
+    @cached_property
+    def idle(self) -> Pool:
+        """Stages of nonblocking calls, to be used again."""
+        return Pool()
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """Its operations in flight."""
+        return Traffic(self.comm)
+
+    def close(self) -> None:
+        """Give everything back to MPI; what is in flight comes to its end first."""
+        self.forget()
+        self.traffic.close()
+
+    def forget(self) -> None:
+        """Drop all plans."""
+        for entry in self.entries.values():
+            entry.free()
+        self.entries.clear()
+        self.nbytes = 0
 
     def table(self, *shape: int) -> np.ndarray:
         """Space for counts: always the same, so that the plans that fill it are found again."""
@@ -117,12 +166,35 @@ class Channel:
         `buffers` is what the primitive's function in `arguments` takes, and
         `counts` is described at its `Reader`.
         """
+        key = self.key(primitive, algorithm, buffers, root, op, parameters, counts)
+        entry = None if key is None else self.entries.get(key)
+        if entry is None or not entry.current:
+            entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {}, counts)
+            if key is not None:
+                self._keep(key, entry)
+        else:
+            if self.always_agree:
+                self.agreement.reach(entry.description, None)
+            if entry.setup is None:
+                entry.set_up(self.comm)
+        run(entry.calls)
+
+    def key(
+        self,
+        primitive: str,
+        algorithm: str | None,
+        buffers: Sequence[Any],
+        root: int | None,
+        op: MPI.Op | None,
+        parameters: dict[str, Any] | None,
+        counts: tuple[int, ...] | bytes | None,
+    ) -> tuple | None:
+        """All that the plan of a call depends on; None if it must not be kept."""
         # 1, 1.0 and True make the same key, but are not all right.
         if type(root) is not int and root is not None:
             root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
-        key: tuple | None
         try:
-            key = (primitive, algorithm, root, counts, _PREDEFINED[id(op)])
+            key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)])
             for buf in buffers:
                 if type(buf) is _Array:
                     key += (_address(buf), buf.size, buf.dtype, buf.flags.num)
@@ -130,16 +202,10 @@ class Channel:
                     key += (_fact(buf),)
             if parameters:
                 key += tuple([(name, type(x), x) for name, x in parameters.items()])
-            entry = self.entries.get(key)
+            hash(key)
         except (_NotKept, KeyError, TypeError, ValueError, BufferError):
-            key = entry = None
-        if entry is None or entry.registered.get(entry.algorithm.name) is not entry.algorithm:
-            entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {}, counts)
-            if key is not None:
-                self._keep(key, entry)
-        elif self.always_agree:
-            self.agreement.reach(entry.description, None)
-        run(entry.calls)
+            return None
+        return key
 
     def _prepare(
         self,
@@ -167,6 +233,22 @@ class Channel:
             assert problem is not None
             raise problem
         return entry
+
+    def plan(
+        self,
+        primitive: str,
+        spec: str | None,
+        buffers: Sequence[Any],
+        root: int | None,
+        op: MPI.Op | None,
+        parameters: dict[str, Any],
+        counts: tuple[int, ...] | bytes | None,
+    ) -> Entry:
+        """Check everything on this rank alone, and make a plan; nothing is sent."""
+        algorithm, given = self.choose(primitive, spec, parameters)
+        if primitive in ROOTED:
+            root = check_root(str(algorithm), root, self.p)
+        return self._record(algorithm, given, buffers, root, op, counts)
 
     def _record(
         self,
@@ -197,12 +279,13 @@ class Channel:
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
         description = _description(algorithm, parameters, read, root, operator)
         registered = REGISTRY[algorithm.primitive]
-        return Entry(algorithm, registered, description, plan, calls, nbytes)
+        return Entry(algorithm, registered, description, plan, operator, calls, nbytes)
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""
         replaced = self.entries.pop(key, None)
         if replaced is not None:
+            replaced.free()
             self.nbytes -= replaced.nbytes
         if entry.nbytes > MAX_BYTES:
             return
@@ -210,6 +293,7 @@ class Channel:
         self.nbytes += entry.nbytes
         while len(self.entries) > MAX_PLANS or self.nbytes > MAX_BYTES:
             oldest = self.entries.pop(next(iter(self.entries)))
+            oldest.free()
             self.nbytes -= oldest.nbytes
 
 
@@ -244,7 +328,7 @@ def _after(read: Arguments, generator: Iterator) -> Iterator:
 def _fact(buf: Any) -> Any:
     """What a plan depends on in one buffer: of data where it is, not what it is.
 
-    `Channel.call` has the line about arrays again, for speed.
+    `Channel.key` has the line about arrays again, for speed.
     """
     if isinstance(buf, _Array):
         return _address(buf), buf.size, buf.dtype, buf.flags.num
@@ -275,8 +359,10 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def channel_of(comm: MPI.Intracomm) -> Channel:
+def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
     """The channel of a communicator, made when it is asked for the first time.
+
+    A channel is its own channel.
 
     Raises
     ------
@@ -285,6 +371,8 @@ def channel_of(comm: MPI.Intracomm) -> Channel:
     """
     channel = _CHANNELS.get(getattr(comm, "handle", None))
     if channel is None:
+        if isinstance(comm, Channel):
+            return comm
         if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
             raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
         channel = _CHANNELS[comm.handle] = Channel(comm)
@@ -294,9 +382,15 @@ def channel_of(comm: MPI.Intracomm) -> Channel:
 
 def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
     """MPI calls this when the communicator is freed; its handle may come again."""
-    channel = _CHANNELS.pop(handle)
-    channel.entries.clear()
-    channel.comm.Free()
+    _CHANNELS.pop(handle).close()
+
+
+@atexit.register
+def _forget() -> None:
+    """Persistent requests must be gone before MPI is finalized."""
+    if not MPI.Is_finalized():
+        for channel in _CHANNELS.values():
+            channel.forget()
 
 
 # By handle, which is quicker to look up than MPI's own attribute.

@@ -6,6 +6,9 @@ faster; everything else goes through `MPI.Op.Reduce_local`.
 
 from __future__ import annotations
 
+import weakref
+from dataclasses import replace
+
 import numpy as np
 from mpi4py import MPI
 
@@ -105,3 +108,14 @@ def _try(title: str, op: MPI.Op, dtype: np.dtype, datatype: MPI.Datatype) -> Non
 def _name(op: MPI.Op) -> str:
     known = (f"MPI.{name}" for name, predefined in PREDEFINED.items() if op == predefined)
     return next(known, "a user's operator")
+
+
+def own(operator: Operator) -> Operator:
+    """The same operator, whose datatype the user may free."""
+    kernel = operator.kernel
+    if not isinstance(kernel, _Local) or kernel.datatype.is_predefined:
+        return operator
+    datatype = kernel.datatype.Dup()
+    kernel = _Local(kernel.op, datatype)
+    weakref.finalize(kernel, datatype.Free).atexit = False
+    return replace(operator, kernel=kernel)

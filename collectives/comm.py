@@ -1,0 +1,164 @@
+"""`Comm`, a drop-in for `MPI.Intracomm` that runs our algorithms.
+
+::
+
+    comm = collectives.Comm(MPI.COMM_WORLD)
+    comm = collectives.Comm(MPI.COMM_WORLD, algorithm="ring")
+    comm = collectives.Comm(MPI.COMM_WORLD, algorithm={"bcast": "tree", "allreduce": "ring"})
+
+Collectives take mpi4py's arguments, and as keywords the name of an algorithm and
+its parameters. Everything else is mpi4py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mpi4py import MPI
+
+from collectives.algorithms import PRIMITIVES
+from collectives.blocking_forms import Blocking
+from collectives.catalogue import DEFAULTS, algorithms_for, find
+from collectives.channel import Channel, channel_of
+from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.nonblocking_forms import Nonblocking
+from collectives.object_forms import Objects
+from collectives.persistent_forms import Persistent
+
+Choice = str | Mapping[str, str] | None
+
+
+class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
+    """An intracommunicator whose collectives are ours.
+
+    It shares the handle of the communicator that it is made of, so messages from
+    one to the other meet. Making it is collective.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    algorithm : str or mapping, optional
+        What to use where a call does not say: one name for all primitives, or
+        one for each primitive, with or without parameters. A primitive that has
+        no algorithm of the one name keeps its default, which `algorithm_for`
+        tells.
+
+    Raises
+    ------
+    UnknownAlgorithm
+        No primitive has this algorithm, or there is no such primitive.
+    ArgumentError
+        `comm` is not an intracommunicator, or there is no such parameter.
+    """
+
+    _algorithms: Mapping[str, str] = DEFAULTS
+
+    def __new__(cls, comm: MPI.Intracomm | None = None, algorithm: Choice = None) -> Comm:
+        if comm is not None and not isinstance(comm, MPI.Intracomm):
+            raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
+        self = super().__new__(cls, comm)
+        if algorithm is not None:
+            self._algorithms = _choose(algorithm)
+        elif isinstance(comm, Comm):
+            self._algorithms = comm._algorithms
+        if self:
+            channel_of(self)
+        return self
+
+    def algorithm_for(self, primitive: str) -> str:
+        """The algorithm that a call takes which does not name one."""
+        algorithms_for(primitive)  # raises if there is no such primitive
+        return self._algorithms[primitive]
+
+    def _channel(self) -> Channel:
+        if not self:
+            self.Get_size()  # raises mpi4py's own error
+        return channel_of(self)
+
+    def _like(self, comm: MPI.Comm) -> Any:
+        """A new communicator of mpi4py's, as one of ours with the same defaults."""
+        if not comm or not isinstance(comm, MPI.Intracomm):
+            return comm
+        return type(self)(comm, self._algorithms)
+
+    def Dup(self, info: MPI.Info | None = None) -> Comm:
+        """A duplicate with the same defaults."""
+        return self._like(super().Dup(info))
+
+    def Dup_with_info(self, info: MPI.Info) -> Comm:
+        """A duplicate with hints and the same defaults."""
+        return self._like(super().Dup_with_info(info))
+
+    def Clone(self) -> Comm:
+        """A duplicate with the same defaults."""
+        return self._like(super().Clone())
+
+    def Idup(self, info: MPI.Info | None = None) -> tuple[Comm, MPI.Request]:
+        """A duplicate with the same defaults, to be used when the request has ended."""
+        duplicate, request = super().Idup(info)
+        duplicate._algorithms = self._algorithms
+        return duplicate, request
+
+    def Idup_with_info(self, info: MPI.Info) -> tuple[Comm, MPI.Request]:
+        """`Idup` with hints."""
+        duplicate, request = super().Idup_with_info(info)
+        duplicate._algorithms = self._algorithms
+        return duplicate, request
+
+    def Split(self, color: int = 0, key: int = 0) -> Comm:
+        """A communicator for each color, with the same defaults."""
+        return self._like(super().Split(color, key))
+
+    def Split_type(self, split_type: int, key: int = 0, info: MPI.Info = MPI.INFO_NULL) -> Comm:
+        """A communicator for each set of ranks that share something, with the same defaults."""
+        return self._like(super().Split_type(split_type, key, info))
+
+    def Create(self, group: MPI.Group) -> Comm:
+        """A communicator for the ranks of a group, with the same defaults."""
+        return self._like(super().Create(group))
+
+    def Create_group(self, group: MPI.Group, tag: int = 0) -> Comm:
+        """`Create`, which only the ranks of the group call."""
+        return self._like(super().Create_group(group, tag))
+
+    def Free(self) -> None:
+        """Free the communicator and our private duplicate; what is in flight ends first."""
+        self._settle()
+        super().Free()
+
+    def Disconnect(self) -> None:
+        """`Free` that waits for all communication."""
+        self._settle()
+        super().Disconnect()
+
+    def _settle(self) -> None:
+        if self:
+            channel_of(self).traffic.finish()
+
+
+def _choose(algorithm: str | Mapping[str, str]) -> dict[str, str]:
+    """An algorithm for every primitive."""
+    if isinstance(algorithm, Mapping):
+        for primitive, spec in algorithm.items():
+            find(primitive, spec)
+        return {**DEFAULTS, **algorithm}
+    chosen = dict(DEFAULTS)
+    problem: ArgumentError | None = None
+    for primitive in PRIMITIVES:
+        try:
+            find(primitive, algorithm)
+            chosen[primitive] = algorithm
+        except UnknownAlgorithm:
+            pass
+        except ArgumentError as error:  # the name is right, a parameter is not
+            problem = error
+    if algorithm in chosen.values():
+        return chosen
+    if problem is not None:
+        raise problem
+    names = dict.fromkeys(name for primitive in PRIMITIVES for name in algorithms_for(primitive))
+    raise UnknownAlgorithm(
+        f"Comm: the name of an algorithm is needed, got {algorithm!r}; "
+        f"choose from {', '.join(names)}"
+    )

@@ -1,0 +1,147 @@
+"""The nonblocking engine: a plan that is advanced by whoever has time.
+
+An operation starts the messages of a stage and returns. `advance` goes on as far
+as the messages that have arrived allow, and never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from threading import Lock
+
+from mpi4py import MPI
+
+from collectives.engines.blocking import run
+from collectives.engines.stages import Stage
+
+Post = Callable[[Stage], list]
+
+_NOTHING = Stage()
+
+
+class Operation:
+    """One collective on its way.
+
+    Parameters
+    ----------
+    stages : iterator of Stage
+        The next one is asked for when the one before has ended, so that it may
+        depend on what has arrived.
+    post : callable
+        Starts the messages of a stage and returns their requests.
+    ended : callable
+        Called once, when the operation has ended or failed.
+    before : Operation, optional
+        Has to end before this one starts.
+    """
+
+    def __init__(
+        self,
+        stages: Iterator[Stage],
+        post: Post,
+        ended: Callable[[], None],
+        before: Operation | None = None,
+    ):
+        self.stages = stages
+        self.post = post
+        self.ended = ended
+        self.before = before
+        self.stage = _NOTHING
+        self.requests: list[MPI.Request] = []
+        self.done = False
+        self.error: BaseException | None = None
+        self._lock = Lock()
+
+    def advance(self) -> bool:
+        """Go as far as possible without waiting; return whether there was any progress."""
+        if not self._lock.acquire(blocking=False):
+            return False  # another thread is at it
+        try:
+            return not self.done and self._go(MPI.Request.Testall)
+        finally:
+            self._lock.release()
+
+    def finish(self) -> None:
+        """Go to the end, waiting for every stage."""
+        with self._lock:
+            self._go(MPI.Request.Waitall)
+
+    def _go(self, arrived: Callable[[list], bool]) -> bool:
+        if self.before is not None:
+            if not self.before.done:
+                return False
+            self.before = None
+        progress = False
+        try:
+            while not self.done and (not self.requests or arrived(self.requests)):
+                progress = True
+                self._next_stage()
+        except BaseException as error:  # whoever waits for the operation gets it
+            self._end(error)
+        return progress
+
+    def _next_stage(self) -> None:
+        run(self.stage.after)
+        stage = next(self.stages, None)
+        if stage is None:
+            self._end()
+            return
+        self.stage = stage
+        run(stage.before)
+        self.requests = self.post(stage)
+
+    def _end(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.stage, self.requests, self.stages = _NOTHING, [], iter(())
+        self.done = True
+        self.ended()
+
+
+def poster(comm: MPI.Intracomm, tag: int) -> Post:
+    """What starts the messages of a stage, on a communicator and with a tag."""
+
+    def post(stage: Stage) -> list[MPI.Request]:
+        requests = [comm.Irecv(buf, source, tag) for buf, source in stage.recvs]
+        return requests + [comm.Isend(buf, dest, tag) for buf, dest in stage.sends]
+
+    return post
+
+
+class Lanes:
+    """The tags of a communicator's operations in flight.
+
+    Every operation takes the next tag, and all ranks start operations in the
+    same order, so messages of two never mix. When the numbers come round again,
+    an operation that finds its tag in use starts after the one that has it. To
+    skip the tag instead would be wrong: which operations are still in flight
+    differs from rank to rank.
+
+    Parameters
+    ----------
+    first, last : int
+        The tags.
+    """
+
+    def __init__(self, first: int, last: int):
+        self.first = first
+        self.last = last
+        self.next = first
+        self.latest: dict[int, Operation] = {}
+        self._lock = Lock()
+
+    def enter(self) -> tuple[int, Operation | None]:
+        """The tag for one more operation, and whom it has to follow."""
+        tag = self.next
+        self.next = tag + 1 if tag < self.last else self.first
+        with self._lock:
+            return tag, self.latest.pop(tag, None)
+
+    def occupy(self, tag: int, operation: Operation) -> None:
+        """Remember who has a tag."""
+        self.latest[tag] = operation
+
+    def leave(self, tag: int, operation: Operation) -> None:
+        """Forget who had a tag."""
+        with self._lock:
+            if self.latest.get(tag) is operation:
+                del self.latest[tag]

@@ -1,0 +1,162 @@
+"""Progress: who advances the operations in flight.
+
+Whoever tests or waits for one operation advances all of them. In between, a
+thread does, because MPI promises that an operation comes to its end whatever its
+rank waits for: a plain receive, a blocking collective, or `MPI.Request.Waitall`
+on a list of all kinds of requests, none of which know of us. The thread sleeps
+while there is nothing in flight or somebody else is advancing.
+
+The thread needs MPI.THREAD_MULTIPLE, which mpi4py asks for by default. Without it
+nothing is started: a program that is right could wait for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable
+from functools import cache
+from threading import Event, Lock, Thread
+from time import perf_counter, sleep
+
+from mpi4py import MPI
+
+from collectives.engines.nonblocking import Operation
+from collectives.errors import RestrictionError
+
+QUIET = 1e-3  # seconds without a poll after which the thread takes over
+SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after a poll without progress
+LINGER = 0.1  # seconds without work before it waits to be woken, which costs the waker more
+PATIENCE = 50  # polls without progress before a waiting rank offers its core
+
+
+@cache
+def check_threads() -> None:
+    """Raise RestrictionError unless MPI lets threads call it at any time."""
+    level = MPI.Query_thread()
+    if level < MPI.THREAD_MULTIPLE:
+        names = {MPI.THREAD_SINGLE: "SINGLE", MPI.THREAD_FUNNELED: "FUNNELED"}
+        raise RestrictionError(
+            "nonblocking and persistent collectives: need MPI.THREAD_MULTIPLE, "
+            f"got MPI.THREAD_{names.get(level, 'SERIALIZED')}; leave mpi4py.rc.thread_level "
+            "as it is, or use the blocking forms"
+        )
+
+
+class Progress:
+    """The operations in flight of this process, and who else is to be looked at.
+
+    Attributes
+    ----------
+    operations : dict
+        Those in flight, oldest first.
+    watched : dict
+        Calls that the thread makes from time to time while there are any.
+    """
+
+    def __init__(self) -> None:
+        self.operations: dict[int, Operation] = {}
+        self.watched: dict[int, Callable[[], None]] = {}
+        self.polled = 0.0
+        self._lock = Lock()
+        self._work = Event()
+        self._stop = False
+        self._thread: Thread | None = None
+
+    def add(self, operation: Operation) -> None:
+        """Take care of an operation, and start it."""
+        with self._lock:
+            self.operations[id(operation)] = operation
+        operation.advance()
+        self._wake()
+
+    def remove(self, operation: Operation) -> None:
+        with self._lock:
+            self.operations.pop(id(operation), None)
+
+    def watch(self, key: int, look: Callable[[], None]) -> None:
+        """Call `look` from time to time, until `unwatch(key)`."""
+        with self._lock:
+            self.watched[key] = look
+        self._wake()
+
+    def unwatch(self, key: int) -> None:
+        with self._lock:
+            self.watched.pop(key, None)
+
+    def poll(self) -> bool:
+        """Advance all operations; return whether there was any progress."""
+        self.polled = perf_counter()
+        return self._poll()
+
+    def wait(self, operation: Operation) -> None:
+        """Advance all operations until this one has ended."""
+        idle = 0
+        while not operation.done:
+            if len(self.operations) == 1:
+                operation.finish()
+            elif self.poll():
+                idle = 0
+            elif (idle := idle + 1) > PATIENCE:
+                _yield()
+
+    def _poll(self) -> bool:
+        with self._lock:
+            operations = list(self.operations.values())
+        progress = [operation.advance() for operation in operations]
+        return any(progress)
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._begin()
+        if not self._work.is_set():
+            self._work.set()
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="collectives-progress", daemon=True)
+                atexit.register(self._end)  # before mpi4py finalizes MPI
+                self._thread.start()
+
+    def _run(self) -> None:
+        pause, last = QUIET, perf_counter()
+        while not self._stop:
+            if self.operations or self.watched:
+                last = perf_counter()
+            elif perf_counter() - last > LINGER:
+                self._work.clear()
+                if not self.operations and not self.watched:
+                    self._work.wait()
+                pause, last = QUIET, perf_counter()
+            sleep(pause)
+            pause = self._turn(pause)
+
+    def _turn(self, pause: float) -> float:
+        """The thread's poll, unless others do it; return how long to sleep then."""
+        if perf_counter() - self.polled < QUIET:
+            return QUIET
+        with self._lock:
+            looks = list(self.watched.values())
+        for look in looks:
+            look()
+        if not self.operations:
+            return LONGEST
+        return SHORTEST if self._poll() else min(2 * pause, LONGEST)
+
+    def _end(self) -> None:
+        self._stop = True
+        self._work.set()
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _yield() -> None:
+    """Let another process have this core."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        sleep(0)
+
+
+PROGRESS = Progress()

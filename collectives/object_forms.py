@@ -1,0 +1,210 @@
+"""The object forms: any picklable object, any Python operator.
+
+An object travels as its pickle. The ranks tell each other the lengths first, then
+the bytes move by the same algorithms as buffers of uneven blocks. Reductions
+collect the objects and combine them in rank order: the result depends on no
+algorithm, and an operator need not commute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.channel import Channel
+from collectives.errors import ArgumentError
+
+Op = MPI.Op | Callable[[Any, Any], Any]
+
+_FAILED = -1  # instead of a length: this rank has no pickle to send
+
+
+class Objects:
+    """The object forms."""
+
+    _algorithms: Mapping[str, str]
+
+    def _channel(self) -> Channel:
+        raise NotImplementedError
+
+    def barrier(self, *, algorithm: str | None = None, **parameters: Any) -> None:
+        """Leave when every rank has come."""
+        self._move("barrier", algorithm, parameters, ())
+
+    def bcast(
+        self, obj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
+    ) -> Any:
+        """The root's object, on all ranks."""
+        here = self._channel().rank == root
+        pickles = _Pickles([obj] if here else [], 1)
+        [length] = self._told(pickles, root, "bcast")
+        data = pickles.joined() if here else bytearray(length)
+        self._move("bcast", algorithm, parameters, (data,), root)
+        return obj if here else MPI.pickle.loads(data)
+
+    def scatter(
+        self,
+        sendobj: Sequence[Any] | None,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """This rank's one of the root's p objects."""
+        channel = self._channel()
+        here = channel.rank == root
+        pickles = _Pickles(sendobj if here else [], channel.p)
+        lengths = self._told(pickles, root, "scatter")
+        mine = bytearray(lengths[channel.rank])
+        buffers = [pickles.joined(), lengths, None, MPI.BYTE] if here else None, mine
+        self._move("scatter", algorithm, parameters, buffers, root, tuple(lengths))
+        return MPI.pickle.loads(mine)
+
+    def gather(
+        self, sendobj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
+    ) -> list[Any] | None:
+        """All ranks' objects, at the root."""
+        pickles = _Pickles([sendobj], 1)
+        lengths = self._exchanged(pickles, "gather")[:, 0].tolist()
+        here = self._channel().rank == root
+        whole = bytearray(sum(lengths)) if here else None
+        buffers = pickles.joined(), [whole, lengths, None, MPI.BYTE] if here else None
+        self._move("gather", algorithm, parameters, buffers, root, tuple(lengths))
+        return None if whole is None else _split(whole, lengths)
+
+    def allgather(
+        self, sendobj: Any, *, algorithm: str | None = None, **parameters: Any
+    ) -> list[Any]:
+        """All ranks' objects, on all ranks."""
+        pickles = _Pickles([sendobj], 1)
+        lengths = self._exchanged(pickles, "allgather")[:, 0].tolist()
+        whole = bytearray(sum(lengths))
+        buffers = pickles.joined(), [whole, lengths, None, MPI.BYTE]
+        self._move("allgather", algorithm, parameters, buffers, None, tuple(lengths))
+        return _split(whole, lengths)
+
+    def alltoall(
+        self, sendobj: Sequence[Any], *, algorithm: str | None = None, **parameters: Any
+    ) -> list[Any]:
+        """What every rank has for this one, of p objects each."""
+        channel = self._channel()
+        pickles = _Pickles(sendobj, channel.p)
+        matrix = self._exchanged(pickles, "alltoall")
+        counts = matrix.tobytes()
+        going, coming = matrix[channel.rank].tolist(), matrix[:, channel.rank].tolist()
+        whole = bytearray(sum(coming))
+        buffers = [pickles.joined(), going, None, MPI.BYTE], [whole, coming, None, MPI.BYTE]
+        self._move("alltoall", algorithm, parameters, buffers, None, counts)
+        return _split(whole, coming)
+
+    def reduce(self, sendobj: Any, op: Op = MPI.SUM, root: int = 0) -> Any:
+        """The reduction of all ranks' objects, at the root."""
+        objects = self.gather(sendobj, root)
+        return None if objects is None else reduce(op, objects)
+
+    def allreduce(self, sendobj: Any, op: Op = MPI.SUM) -> Any:
+        """The reduction of all ranks' objects, the same on all ranks: rank 0 makes it."""
+        objects = self.gather(sendobj)
+        result, problem = None, None
+        if objects is not None:
+            try:
+                result = reduce(op, objects)
+            except Exception as error:  # or the others would wait for the result
+                problem = error
+        result, problem = self.bcast((result, problem))
+        if problem is not None:
+            raise problem
+        return result
+
+    def scan(self, sendobj: Any, op: Op = MPI.SUM) -> Any:
+        """The reduction of the objects of ranks 0 .. this one."""
+        return reduce(op, self.allgather(sendobj)[: self._channel().rank + 1])
+
+    def exscan(self, sendobj: Any, op: Op = MPI.SUM) -> Any:
+        """The reduction of the objects of the ranks below this one; None on rank 0."""
+        lower = self.allgather(sendobj)[: self._channel().rank]
+        return reduce(op, lower) if lower else None
+
+    def _move(
+        self,
+        primitive: str,
+        algorithm: str | None,
+        parameters: dict[str, Any],
+        buffers: tuple,
+        root: int | None = None,
+        counts: tuple[int, ...] | bytes | None = None,
+    ) -> None:
+        spec = self._algorithms[primitive] if algorithm is None else algorithm
+        self._channel().call(primitive, spec, buffers, root, None, parameters, counts)
+
+    def _told(self, pickles: _Pickles, root: int, primitive: str) -> list[int]:
+        """The lengths of the root's pickles; its failure is everybody's."""
+        channel = self._channel()
+        row = channel.table(pickles.expected)
+        row[:] = pickles.lengths
+        channel.call("bcast", None, (row,), root)
+        if _FAILED in row:
+            raise pickles.error(primitive, f"rank {root}") from pickles.problem
+        return row.tolist()
+
+    def _exchanged(self, pickles: _Pickles, primitive: str) -> np.ndarray:
+        """The lengths of everybody's pickles, one row per rank; a failure is everybody's."""
+        channel = self._channel()
+        row = channel.table(pickles.expected)
+        row[:] = pickles.lengths
+        matrix = channel.table(channel.p, row.size)
+        channel.call("allgather", None, (row, matrix))
+        failed = np.flatnonzero((matrix == _FAILED).any(axis=1)).tolist()
+        if failed:
+            raise pickles.error(primitive, f"rank {failed[0]}") from pickles.problem
+        return matrix
+
+
+class _Pickles:
+    """The pickles of the objects that this rank sends.
+
+    Attributes
+    ----------
+    expected : int
+        How many there have to be.
+    lengths : list of int
+        Of each pickle; `_FAILED` if there are none to send.
+    problem : Exception or None
+        Why there are none.
+    """
+
+    def __init__(self, objects: Any, expected: int):
+        self.expected = expected
+        self.problem: Exception | None = None
+        self._pieces: list[bytes] = []
+        try:
+            self._pieces = [MPI.pickle.dumps(each) for each in objects]
+            if len(self._pieces) != expected:
+                self.problem = ValueError(f"{len(self._pieces)} objects instead of {expected}")
+        except Exception as error:
+            self.problem = error
+        fine = self.problem is None
+        self.lengths = [len(piece) for piece in self._pieces] if fine else [_FAILED] * expected
+
+    def joined(self) -> bytes:
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    def error(self, primitive: str, who: str) -> ArgumentError:
+        needed = (
+            "a picklable object" if self.expected == 1 else f"{self.expected} picklable objects"
+        )
+        return ArgumentError(
+            f"{primitive}: needs {needed} from {who}, got others; its own error says why"
+        )
+
+
+def _split(whole: bytearray, lengths: list[int]) -> list[Any]:
+    """The objects in a row of pickles."""
+    memory = memoryview(whole)
+    starts = accumulate(lengths, initial=0)
+    return [MPI.pickle.loads(memory[at : at + n]) for at, n in zip(starts, lengths)]

@@ -1,0 +1,257 @@
+"""Requests that stand for an operation of ours, as good as MPI's own.
+
+A request of ours holds a real request of MPI: the synchronous send of an empty
+message from this process to itself, which is received when the operation has
+ended. So MPI's own functions can wait for it, alone or in a list with others,
+while the thread in `collectives.engines.progress` advances the operation.
+Testing or waiting for it by its own methods advances the operation at once.
+
+With a persistent request, the message also tells that MPI has started it. To ask
+MPI for the state of a request that another thread waits for would not do: Open
+MPI then says that it is complete.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+from collections.abc import Callable
+from threading import RLock
+from typing import Any, NoReturn
+
+from mpi4py import MPI
+
+from collectives.engines.nonblocking import Operation
+from collectives.engines.progress import PROGRESS
+
+_EMPTY = (None, 0, MPI.BYTE)
+
+
+class Bells:
+    """Messages from this process to itself, each with a tag of its own while it is needed."""
+
+    def __init__(self) -> None:
+        self._comm: MPI.Intracomm | None = None
+        self._free: list[int] = []
+        self._more = itertools.count()
+        self._lock = RLock()
+
+    @property
+    def comm(self) -> MPI.Intracomm:
+        if self._comm is None:
+            with self._lock:
+                self._comm = self._comm or MPI.COMM_SELF.Dup()
+        return self._comm
+
+    def take(self) -> int:
+        """A tag that nobody has."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return next(self._more)
+
+    def give(self, tag: int) -> None:
+        """Nobody needs this tag any more."""
+        self._free.append(tag)
+
+    def ring(self, tag: int) -> None:
+        """Receive the message with this tag, which completes its send."""
+        self.comm.Recv(_EMPTY, 0, tag)
+
+    def waits(self, tag: int) -> bool:
+        """Whether a message with this tag has been sent and not received."""
+        return self.comm.Iprobe(0, tag)
+
+
+BELLS = Bells()
+
+
+class _Ours:
+    """What nonblocking and persistent requests of ours have in common."""
+
+    _operation: Operation | None
+
+    def Wait(self, status: MPI.Status | None = None) -> bool:
+        """Wait for the operation."""
+        self._complete()
+        return super().Wait(status)  # type: ignore[misc]
+
+    def Test(self, status: MPI.Status | None = None) -> bool:
+        """Advance the operation; return whether it has ended."""
+        self._advance()
+        return super().Test(status)  # type: ignore[misc]
+
+    def Get_status(self, status: MPI.Status | None = None) -> bool:
+        """Advance the operation; return whether it has ended, and keep the request."""
+        self._advance()
+        return super().Get_status(status)  # type: ignore[misc]
+
+    def wait(self, status: MPI.Status | None = None) -> Any:
+        """Wait for the operation."""
+        self._complete()
+        return super().wait(status)  # type: ignore[misc]
+
+    def test(self, status: MPI.Status | None = None) -> tuple[bool, Any]:
+        """Advance the operation; return whether it has ended."""
+        self._advance()
+        return super().test(status)  # type: ignore[misc]
+
+    def get_status(self, status: MPI.Status | None = None) -> bool:
+        """Advance the operation; return whether it has ended, and keep the request."""
+        return self.Get_status(status)
+
+    def Cancel(self) -> NoReturn:
+        """MPI does not allow it for collectives."""
+        raise MPI.Exception(MPI.ERR_REQUEST)
+
+    cancel = Cancel
+
+    def _complete(self) -> None:
+        if self._operation is not None:
+            PROGRESS.wait(self._operation)
+            self._report()
+
+    def _advance(self) -> None:
+        if self._operation is not None:
+            if not self._operation.done:
+                PROGRESS.poll()
+            self._report()
+
+    def _report(self) -> None:
+        """Raise, once, what the operation ended with."""
+        operation = self._operation
+        if operation is not None and operation.done:
+            self._operation = None
+            if operation.error is not None:
+                raise operation.error
+
+
+class Request(_Ours, MPI.Request):  # type: ignore[misc]
+    """A nonblocking collective in flight.
+
+    Parameters
+    ----------
+    begin : callable
+        `begin(ended)` makes the operation; it is to call `ended` at its end.
+    """
+
+    _operation: Operation | None = None
+
+    def __new__(cls, begin: Callable[[Callable[[], None]], Operation] | None = None) -> Request:
+        if begin is None:
+            return super().__new__(cls)
+        tag = BELLS.take()
+        self = super().__new__(cls, BELLS.comm.Issend(_EMPTY, 0, tag))
+
+        def ended() -> None:
+            PROGRESS.remove(operation)
+            BELLS.ring(tag)
+            BELLS.give(tag)
+
+        self._operation = operation = begin(ended)
+        PROGRESS.add(operation)
+        return self
+
+
+class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
+    """A persistent collective.
+
+    `MPI.Prequest.Startall` starts it, too: the thread in
+    `collectives.engines.progress` sees that the request has become active.
+
+    Parameters
+    ----------
+    begin : callable
+        `begin(ended)` makes the operation of one start.
+    free : callable
+        Releases what all starts share.
+    """
+
+    _operation: Operation | None = None
+    _running: Operation | None = None
+    _begin: Callable[[Callable[[], None]], Operation]
+    _release: Callable[[], None] | None
+    _lock: RLock
+    _tag: int
+
+    def __new__(
+        cls,
+        begin: Callable[[Callable[[], None]], Operation] | None = None,
+        free: Callable[[], None] | None = None,
+    ) -> Prequest:
+        if begin is None:
+            return super().__new__(cls)
+        tag = BELLS.take()
+        self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
+        self._begin, self._release, self._tag = begin, free, tag
+        self._lock = RLock()
+        PROGRESS.watch(tag, self._look)
+        _ALIVE[tag] = self
+        return self
+
+    def Start(self) -> None:
+        """Start the operation; what is in the buffers now counts."""
+        with self._lock:
+            super().Start()
+            self._start()
+
+    def Free(self) -> None:
+        """Release the request; an operation that runs is waited for."""
+        self._look()
+        running = self._running
+        if running is not None:
+            PROGRESS.wait(running)
+            super(_Ours, self).Wait()
+        with self._lock:
+            PROGRESS.unwatch(self._tag)
+            super().Free()
+            if self._release is not None:
+                self._release()
+                self._release = None
+                del _ALIVE[self._tag]
+                BELLS.give(self._tag)
+
+    def free(self) -> None:
+        """Release the request unless that has happened."""
+        if self:
+            self.Free()
+
+    def _start(self) -> None:
+        def ended() -> None:
+            PROGRESS.remove(operation)
+            BELLS.ring(self._tag)
+            if self._running is operation:  # not started again already
+                self._running = None
+
+        self._operation = self._running = operation = self._begin(ended)
+        PROGRESS.add(operation)
+
+    def _look(self) -> None:
+        """Start the operation if MPI has started the request."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self and self._running is None and BELLS.waits(self._tag):
+                self._start()
+        finally:
+            self._lock.release()
+
+    def _advance(self) -> None:
+        self._look()
+        super()._advance()
+
+    def _complete(self) -> None:
+        self._look()
+        super()._complete()
+
+
+_ALIVE: dict[int, Prequest] = {}
+
+
+@atexit.register
+def _free_all() -> None:
+    """Persistent requests must be gone before MPI is finalized."""
+    if not MPI.Is_finalized():
+        for request in list(_ALIVE.values()):
+            if request._running is None:
+                request.Free()

@@ -1,0 +1,78 @@
+"""The object forms of Comm."""
+
+import operator
+
+import numpy as np
+import pytest
+from common import COMM, RANK, P
+from mpi4py import MPI
+
+import collectives
+from collectives.errors import ArgumentError
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.fixture(scope="module", params=["default", "ring", "naive"])
+def comm(request):
+    return collectives.Comm(COMM, None if request.param == "default" else request.param)
+
+
+def thing(rank, seed=0):
+    """An object of a different length on each rank."""
+    return {"rank": rank, "list": list(range(rank * 5 + seed)), "text": "x" * (7 * rank)}
+
+
+def test_moves(comm):
+    comm.barrier()
+    for root in range(P):
+        assert comm.bcast(thing(RANK) if root == RANK else None, root) == thing(root)
+        everything = [thing(rank, root) for rank in range(P)]
+        assert comm.scatter(everything if root == RANK else None, root) == thing(RANK, root)
+        gathered = comm.gather(thing(RANK, root), root)
+        assert gathered == (everything if root == RANK else None)
+    assert comm.allgather(thing(RANK)) == [thing(rank) for rank in range(P)]
+    sent = [thing(RANK, dest) for dest in range(P)]
+    assert comm.alltoall(sent) == [thing(source, RANK) for source in range(P)]
+    assert comm.alltoall(dest for dest in range(P)) == [RANK] * P
+
+
+def test_reductions(comm):
+    """Concatenation: the order of operands shows."""
+    mine, everything = f"<{RANK}>", [f"<{rank}>" for rank in range(P)]
+    for root in range(P):
+        reduced = comm.reduce(mine, operator.add, root)
+        assert reduced == ("".join(everything) if root == RANK else None)
+    assert comm.allreduce(mine, operator.add) == "".join(everything)
+    assert comm.scan(mine, operator.add) == "".join(everything[: RANK + 1])
+    assert comm.exscan(mine, operator.add) == ("".join(everything[:RANK]) or None)
+    assert comm.allreduce(RANK + 0.5) == COMM.allreduce(RANK + 0.5)
+    assert comm.allreduce((RANK % 2, RANK), MPI.MAXLOC) == COMM.allreduce(
+        (RANK % 2, RANK), MPI.MAXLOC
+    )
+
+
+def test_large(comm):
+    array = np.arange(400_000) + RANK
+    assert comm.bcast(array if RANK == 0 else None)[-1] == 399_999
+    assert [each[0] for each in comm.allgather(array)] == list(range(P))
+
+
+def test_what_is_received_is_a_copy(comm):
+    whole = comm.allgather([RANK])
+    whole[RANK].append("more")
+    assert comm.allgather([RANK])[RANK] == [RANK]
+
+
+def test_all_ranks_raise(comm):
+    """What one rank cannot send is an error on all."""
+    last = P - 1
+    with pytest.raises(ArgumentError, match=rf"gather: needs a picklable object from rank {last}"):
+        comm.gather((lambda: 0) if last == RANK else 1)
+    with pytest.raises(ArgumentError, match=rf"scatter: needs .* from rank {last}"):
+        comm.scatter([1] * (P + 1) if last == RANK else None, last)
+    with pytest.raises(ArgumentError, match="root must be a rank from 0 to"):
+        comm.bcast(1, P)
+    with pytest.raises(TypeError):
+        comm.allreduce(None, operator.add) if P > 1 else operator.add(None, None)
+    comm.barrier()
