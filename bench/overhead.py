@@ -76,11 +76,13 @@ def ways(comm: MPI.Intracomm, size: int) -> list[Callable[[], object]]:
     """The calls to compare, each checked once."""
     elements = size // 8
     sendbuf = np.arange(elements, dtype=np.float64) + comm.rank
-    recvbuf, arriving = np.empty(elements), np.empty(elements)
+    recvbuf = np.empty(elements)
+    # The library has space of its own, so each loop gets its own, too.
+    spaces = np.empty(elements), np.empty(elements)
     calls: list[Callable[[], object]] = [
         partial(collectives.allreduce, comm, sendbuf, recvbuf, algorithm="recursive_doubling"),
-        partial(by_hand, comm, sendbuf, recvbuf, arriving),
-        partial(plain, comm, sendbuf, recvbuf, arriving),
+        partial(by_hand, comm, sendbuf, recvbuf, spaces[0]),
+        partial(plain, comm, sendbuf, recvbuf, spaces[1]),
         partial(comm.Allreduce, sendbuf, recvbuf),
     ]
     wanted = comm.size * np.arange(elements) + comm.size * (comm.size - 1) / 2

@@ -168,7 +168,7 @@ class Channel:
         """
         key = self.key(primitive, algorithm, buffers, root, op, parameters, counts)
         entry = None if key is None else self.entries.get(key)
-        if entry is None or not entry.current:
+        if entry is None or entry.registered.get(entry.algorithm.name) is not entry.algorithm:
             entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {}, counts)
             if key is not None:
                 self._keep(key, entry)
@@ -202,7 +202,7 @@ class Channel:
                     key += (_fact(buf),)
             if parameters:
                 key += tuple([(name, type(x), x) for name, x in parameters.items()])
-            hash(key)
+                hash(key)  # a parameter may have none
         except (_NotKept, KeyError, TypeError, ValueError, BufferError):
             return None
         return key
