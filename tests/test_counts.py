@@ -19,7 +19,7 @@ from collectives.simulation import count, simulate
 ALGORITHMS = [algorithm for names in REGISTRY.values() for algorithm in names.values()]
 RANKS = range(1, 34)
 # Algorithms beyond the textbook's four meet fewer, to save time.
-SOME = {*range(1, 10), 12, 15, 16, 17, 24, 31, 32, 33}
+SOME = {*range(1, 7), 8, 9, 12, 16, 17, 33}
 ALPHA, BETA, GAMMA = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
 
 
@@ -204,7 +204,7 @@ def test_cost_line_at_other_roots(algorithm):
     Only the reductions that reach the root from both sides in rank order take
     more rounds for some roots, as their docstrings say.
     """
-    for p in possible(algorithm, range(2, 18)):
+    for p in possible(algorithm, [2, 3, 4, 5, 6, 7, 8, 11, 12, 16]):
         for clock in (ALPHA, BETA, GAMMA)[: 2 + (algorithm.primitive == "reduce")]:
             for segments in segmentations(algorithm)[:2]:
                 given = {} if segments is None else {"segments": segments}

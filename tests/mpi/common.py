@@ -7,18 +7,23 @@ arguments serves both.
 from typing import Any
 
 import numpy as np
+import pytest
 from mpi4py import MPI
 
 import collectives
 from collectives.algorithms import REGISTRY
-from collectives.catalogue import check_restrictions
+from collectives.catalogue import TEXTBOOK, check_restrictions
 from collectives.errors import RestrictionError
 
 COMM = MPI.COMM_WORLD
 RANK, P = COMM.rank, COMM.size
 
+# The textbook's four on any number of ranks, the rest of the catalogue on up to 4.
 ALGORITHMS = [
-    (primitive, name) for primitive, algorithms in REGISTRY.items() for name in algorithms
+    (primitive, name)
+    for primitive, algorithms in REGISTRY.items()
+    for name in algorithms
+    if name in TEXTBOOK or P <= 4
 ]
 
 # Functions that are a primitive with other blocks.
@@ -29,6 +34,9 @@ PRIMITIVE = {
     "alltoallv": "alltoall",
     "reduce_scatter_block": "reduce_scatter",
 }
+
+# The many forms of `Comm` add nothing on more ranks but time.
+at_1_3_and_4_ranks = pytest.mark.skipif(P not in (1, 3, 4), reason="runs on 1, 3 and 4 ranks")
 
 
 def ours(function: str, *arguments: Any, comm: MPI.Intracomm = COMM, **options: Any) -> None:

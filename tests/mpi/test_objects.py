@@ -4,13 +4,13 @@ import operator
 
 import numpy as np
 import pytest
-from common import COMM, RANK, P
+from common import COMM, RANK, P, at_1_3_and_4_ranks
 from mpi4py import MPI
 
 import collectives
 from collectives.errors import ArgumentError
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, at_1_3_and_4_ranks]
 
 
 @pytest.fixture(scope="module", params=["default", "ring", "naive"])
