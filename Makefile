@@ -35,7 +35,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke test test-sim test-mpi lint format clean
+.PHONY: help bench bench-smoke test test-sim test-mpi prove lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -64,6 +64,9 @@ test-mpi-%: $(VENV)/ready ## tests/mpi at one number of ranks
 	@$(IN) $(LIMITED) mpirun -n $* sh -c '[ $(RANK) = 0 ] || exec >$(VENV)/rank-$(RANK).log 2>&1; \
 	    exec python -u -m mpi4py -m pytest --with-mpi -x --no-header --color=no -p no:cacheprovider tests/mpi' \
 	    || { tail -n 60 $(VENV)/rank-*.log 2>/dev/null; echo "tests/mpi failed on $* ranks, MPI=$(MPI)"; exit 1; }
+
+prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks; takes hours
+	$(IN) python -m collectives prove -p 140
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree

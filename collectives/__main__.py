@@ -1,10 +1,10 @@
-"""`python -m collectives`: list, count and check algorithms. Needs no MPI."""
+"""`python -m collectives`: list, count, check and prove algorithms. Needs no MPI."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from collectives.errors import CollectiveError, RestrictionError
 from collectives.operators import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.simulation import count
+from collectives.symbolic import prove
 from collectives.units import format_bytes, parse_bytes
 from collectives.verify import verify
 
@@ -44,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     primitives: dict[str, Any] = {"nargs": "*", "metavar": "primitive", "help": "all without one"}
 
+    names: dict[str, Any] = {
+        "nargs": "*",
+        "metavar": "primitive.algorithm",
+        "help": "without one all, or all that --load adds",
+    }
+
     listing = commands.add_parser("list", help="what there is, what it costs and who invented it")
     listing.add_argument("primitives", **primitives)
     listing.set_defaults(command=_list)
@@ -57,13 +64,16 @@ def _parser() -> argparse.ArgumentParser:
     counting.set_defaults(command=_count)
 
     checking = commands.add_parser("check", help="run algorithms in the simulator, for many p")
-    checking.add_argument(
-        "names", nargs="*", metavar="primitive.algorithm", help="all that --load adds without one"
-    )
+    checking.add_argument("names", **names)
     checking.add_argument("-p", type=int, default=17, help="up to so many ranks (%(default)s)")
     checking.set_defaults(command=_check)
 
-    for command in (listing, counting, checking):
+    proving = commands.add_parser("prove", help="prove algorithms right, whatever the data")
+    proving.add_argument("names", **names)
+    proving.add_argument("-p", type=int, default=33, help="up to so many ranks (%(default)s)")
+    proving.set_defaults(command=_prove)
+
+    for command in (listing, counting, checking, proving):
         command.add_argument(
             "--load", action="append", default=[], metavar="FILE", help="a file with algorithms"
         )
@@ -105,19 +115,49 @@ def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[st
 
 
 def _check(console: Console, arguments: argparse.Namespace) -> int:
+    def check(algorithm: Algorithm) -> int:
+        runs = 0
+        for problem in _problems(algorithm, arguments.p):
+            for rendezvous in (False, True):
+                verify(algorithm, problem, rendezvous=rendezvous)
+                runs += 1
+        return runs
+
+    return _each(console, arguments, check, "runs")
+
+
+def _prove(console: Console, arguments: argparse.Namespace) -> int:
+    def proofs(algorithm: Algorithm) -> int:
+        done = 0
+        for p in range(1, arguments.p + 1):
+            try:
+                check_restrictions(algorithm, p)
+            except RestrictionError:
+                continue
+            for root in {0, p // 2, p - 1} if algorithm.primitive in ROOTED else [0]:
+                prove(algorithm, p, root=root)
+                done += 1
+        return done
+
+    return _each(console, arguments, proofs, "proofs")
+
+
+def _each(
+    console: Console,
+    arguments: argparse.Namespace,
+    examine: Callable[[Algorithm], int],
+    what: str,
+) -> int:
+    """Examine every algorithm that was asked for, and say how it went."""
     wrong = 0
     for algorithm in _chosen(arguments):
-        runs = 0
         try:
-            for problem in _problems(algorithm, arguments.p):
-                for rendezvous in (False, True):
-                    verify(algorithm, problem, rendezvous=rendezvous)
-                    runs += 1
+            done = examine(algorithm)
         except CollectiveError as error:
             wrong += 1
             console.print(escape(f"WRONG {error}"))
         else:
-            console.print(f"{algorithm}: {runs} runs, p up to {arguments.p}, all right")
+            console.print(f"{algorithm}: {done} {what}, p up to {arguments.p}, all right")
     return 1 if wrong else 0
 
 

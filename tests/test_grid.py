@@ -10,7 +10,7 @@ import pytest
 
 from collectives.algorithms import REGISTRY
 from collectives.algorithms.registry import REDUCTIONS, ROOTED
-from collectives.catalogue import check_restrictions
+from collectives.catalogue import TEXTBOOK, check_restrictions
 from collectives.errors import RestrictionError
 from collectives.operators import MATPROD, MATRIX, SUM
 from collectives.problems import BLOCKWISE, CAN_BE_IN_PLACE, Buffers, Problem
@@ -21,8 +21,7 @@ SMALL = list(range(1, 18))
 LARGE = [31, 32, 33, 64]
 
 # The four that every primitive has meet every p; the others meet some, here, and
-# many more when `python -m collectives.symbolic` proves them.
-TEXTBOOK = ("naive", "ring", "recursive_doubling", "tree")
+# all of them where `python -m collectives prove` is run.
 SOME = [1, 2, 3, 4, 5, 6, 8, 12, 17]
 
 # (dtype, operator); the last one does not commute.
