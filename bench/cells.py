@@ -18,6 +18,7 @@ from collectives.catalogue import TEXTBOOK, algorithms_for, find, is_loaded
 from collectives.errors import UnknownAlgorithm
 from collectives.operators import SUM
 from collectives.problems import BLOCKWISE, Problem
+from collectives.units import format_bytes
 
 BUILTIN = "mpi"
 EVERY = "all"
@@ -52,7 +53,7 @@ class Cell:
     @property
     def readable_size(self) -> str:
         """The size as people write it; empty where there is none."""
-        return "" if self.primitive == "barrier" else readable(self.size)
+        return "" if self.primitive == "barrier" else format_bytes(self.size)
 
     @property
     def group(self) -> tuple[str, int]:
@@ -107,12 +108,3 @@ def groups(some: Sequence[Cell]) -> list[list[int]]:
     for index, cell in enumerate(some):
         found.setdefault(cell.group, []).append(index)
     return list(found.values())
-
-
-def readable(size: float) -> str:
-    """Bytes as people write them: 8 B, 1.5 KiB, 1 MiB."""
-    units = ["B", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:
-        size /= 1024
-        units.pop(0)
-    return f"{round(size, 2 if size < 10 else 1):g} {units[0]}"

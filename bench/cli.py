@@ -12,12 +12,12 @@ from typing import NoReturn
 from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import find, load
 from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.units import parse_bytes
 
 from .cells import BUILTIN, DTYPE, EVERY, has
 
 SIZES = "8,1K,32K,1M"
 BUDGET = 45.0
-UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 DESCRIPTION = """\
 Time every algorithm of every primitive and the MPI's built-in (mpi), side by
@@ -133,10 +133,10 @@ def parse(arguments: Sequence[str]) -> Options | None:
 
 def parse_size(text: str) -> int:
     """Bytes of a size such as 8, 1K or 32KiB."""
-    match = re.fullmatch(r"(\d+) *([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise Usage(f"a size reads 8, 1K, 32K or 1M, got {text!r}")
-    size = int(match[1]) * UNITS[match[2].upper()]
+    try:
+        size = parse_bytes(text)
+    except ValueError as error:
+        raise Usage(str(error)) from None
     if size % DTYPE.itemsize:
         raise Usage(f"a size must be a multiple of {DTYPE.itemsize} bytes ({DTYPE}), got {text}")
     return size

@@ -25,8 +25,8 @@ from rich.text import Text
 
 import collectives
 from collectives.errors import WrongResult
+from collectives.units import format_bytes
 
-from .cells import readable
 from .report import console, header, microseconds
 from .system import system
 
@@ -135,7 +135,7 @@ def main(comm: MPI.Intracomm, seconds: float) -> None:
         times = compare(comm, ways(comm, size), seconds)
         library, *others = times.min(axis=0)
         table.add_row(
-            readable(size),
+            format_bytes(size),
             *[microseconds(value) for value in (library, *others)],
             *[f"{library / other:.2f}" for other in others],
             str(len(times)),

@@ -11,7 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from .cells import readable
+from collectives.units import format_bytes
+
 from .results import Result
 from .schedule import MINIMUM
 from .terminal import terminal, width
@@ -110,7 +111,7 @@ def _table(primitive: str, results: Sequence[Result], sizes: Sequence[int]) -> T
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column(primitive, no_wrap=True)
     for size in sizes:
-        title, below = (f"{readable(size)}\n", "\n") if primitive != "barrier" else ("", "")
+        title, below = (f"{format_bytes(size)}\n", "\n") if primitive != "barrier" else ("", "")
         table.add_column(f"{title}min", justify="right", no_wrap=True)
         table.add_column(f"{below}median", justify="right", no_wrap=True)
     for title in ("rounds", "messages", "sent"):
@@ -139,7 +140,7 @@ def counts(result: Result) -> list[str]:
     found = result.outlook.counts
     if found is None:
         return ["-", "-", "-"]
-    return [str(found.rounds), str(found.messages), readable(found.bytes_sent_max)]
+    return [str(found.rounds), str(found.messages), format_bytes(found.bytes_sent_max)]
 
 
 def notes(results: Sequence[Result]) -> list[str]:

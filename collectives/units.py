@@ -22,9 +22,9 @@ def parse_bytes(text: str) -> int:
 
 
 def format_bytes(nbytes: float) -> str:
-    """The same the other way round, with at most three digits: `1.5 MiB`."""
+    """The same the other way round, rounded: `1.5 MiB`."""
     units = ["B", "KiB", "MiB", "GiB", "TiB"]
     while nbytes >= 1024 and len(units) > 1:
         nbytes /= 1024
         units.pop(0)
-    return f"{nbytes:.3g} {units[0]}"
+    return f"{round(nbytes, 2 if nbytes < 10 else 1):g} {units[0]}"

@@ -9,12 +9,13 @@ import pytest
 from rich.console import Console
 
 from collectives.bench import cli, output, report
-from collectives.bench.cells import Cell, cells, groups, readable
+from collectives.bench.cells import Cell, cells, groups
 from collectives.bench.check import Wrong, first_wrong, refill
 from collectives.bench.preflight import outlook
 from collectives.bench.results import results
 from collectives.bench.schedule import ENOUGH, MAXIMUM, Schedule
 from collectives.bench.statistics import Summary, marks, outside_interval, summarise
+from collectives.units import format_bytes
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_a_size_is_what_one_rank_contributes():
 
 
 def test_bytes_as_people_write_them():
-    written = [readable(size) for size in (0, 8, 1000, 1536, 2**20, 10.25 * 2**20)]
+    written = [format_bytes(size) for size in (0, 8, 1000, 1536, 2**20, 10.25 * 2**20)]
     assert written == ["0 B", "8 B", "1000 B", "1.5 KiB", "1 MiB", "10.2 MiB"]
 
 
