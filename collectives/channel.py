@@ -168,7 +168,7 @@ class Channel:
         """
         key = self.key(primitive, algorithm, buffers, root, op, parameters, counts)
         entry = None if key is None else self.entries.get(key)
-        if entry is None or entry.registered.get(entry.algorithm.name) is not entry.algorithm:
+        if entry is None or not entry.current:
             entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {}, counts)
             if key is not None:
                 self._keep(key, entry)
@@ -219,8 +219,6 @@ class Channel:
     ) -> Entry:
         """Check everything, together with the other ranks the first time; make a plan."""
         algorithm, given = self.choose(primitive, spec, parameters)
-        if primitive in ROOTED:
-            root = check_root(str(algorithm), root, self.p)
         entry, problem = None, None
         try:
             entry = self._record(algorithm, given, buffers, root, op, counts)
@@ -246,8 +244,6 @@ class Channel:
     ) -> Entry:
         """Check everything on this rank alone, and make a plan; nothing is sent."""
         algorithm, given = self.choose(primitive, spec, parameters)
-        if primitive in ROOTED:
-            root = check_root(str(algorithm), root, self.p)
         return self._record(algorithm, given, buffers, root, op, counts)
 
     def _record(
@@ -259,8 +255,10 @@ class Channel:
         op: MPI.Op | None,
         counts: tuple[int, ...] | bytes | None,
     ) -> Entry:
-        """Read the buffers, record the algorithm's rounds, and compile them."""
+        """Check the root and the buffers, record the algorithm's rounds, and compile them."""
         title = str(algorithm)
+        if algorithm.primitive in ROOTED:
+            root = check_root(title, root, self.p)
         reader = Reader(title, self.rank, self.p, root, counts)
         read = arguments.READERS[algorithm.primitive](reader, *buffers)
         operator = SUM
