@@ -94,7 +94,9 @@ def _list(console: Console, arguments: argparse.Namespace) -> int:
 def _count(console: Console, arguments: argparse.Namespace) -> int:
     columns = "rounds", "messages", "bytes of the busiest rank", "of all", "operator uses", "of all"
     for primitive in arguments.primitives or PRIMITIVES:
-        title = f"{primitive}, p = {arguments.p}, n = {format_bytes(arguments.n)}"
+        title = f"{primitive}, p = {arguments.p}"
+        if primitive != "barrier":
+            title += f", n = {format_bytes(arguments.n)}"
         table = _table(title, "algorithm", *columns)
         for column in table.columns[1:]:
             column.justify = "right"
