@@ -16,9 +16,10 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.catalogue import find
-from collectives.engines.blocking import Call, compile_plan, run
+from collectives.engines.blocking import compile_stages, run
 from collectives.engines.driver import Process
 from collectives.engines.plan import record
+from collectives.engines.stages import Call, Stage, stages_of
 from collectives.errors import CallMismatch, CollectiveError
 from collectives.operators import MIN
 
@@ -38,6 +39,7 @@ class Agreement:
         self.comm = comm
         self.mine = np.empty(3, np.int64)
         self.least = np.empty(3, np.int64)
+        self.stages: list[Stage] = []
         self.calls: list[Call] = []
 
     def reach(self, description: str, problem: CollectiveError | None) -> None:
@@ -75,7 +77,8 @@ class Agreement:
             allreduce, _ = find("allreduce", "recursive_doubling")
             generator = allreduce.generator(rank, p, self.mine, self.least)
             plan = record(Process(str(allreduce), rank, p, generator))
-            self.calls, _ = compile_plan(plan, self.comm, MIN, TAG)
+            self.stages = stages_of(plan, MIN)
+            self.calls = compile_stages(self.stages, self.comm, TAG)
         run(self.calls)
 
 

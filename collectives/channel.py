@@ -28,11 +28,11 @@ from collectives.agreement import Agreement
 from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm, Generator
 from collectives.arguments import Arguments, Reader, check_root
 from collectives.catalogue import check_parameters, check_restrictions, find
-from collectives.engines.blocking import TAG, Call, compile_plan, run
+from collectives.engines.blocking import TAG, compile_stages, run
 from collectives.engines.driver import Process
 from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
-from collectives.engines.stages import stages_of
+from collectives.engines.stages import Call, Stage, stages_of
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
 from collectives.operators import SUM, Operator
@@ -66,6 +66,7 @@ class Entry:
         The call, in words that are the same on all ranks.
     plan : Plan
     operator : Operator
+    stages : list of Stage
     calls : list of Call
     nbytes : int
         The memory that the entry keeps, roughly.
@@ -78,6 +79,7 @@ class Entry:
     description: str
     plan: Plan
     operator: Operator
+    stages: list[Stage]
     calls: list[Call]
     nbytes: int
     setup: Setup | None = None
@@ -89,7 +91,7 @@ class Entry:
 
     def set_up(self, comm: MPI.Intracomm) -> None:
         """Make persistent requests of the messages: quicker to start than new ones."""
-        self.setup = Setup(stages_of(self.plan, self.operator), comm, TAG)
+        self.setup = Setup(self.stages, comm, TAG)
         self.calls = self.setup.calls()
 
     def free(self) -> None:
@@ -273,11 +275,13 @@ class Channel:
             values.append(read.counts)
         generator = algorithm.generator(self.rank, self.p, *values, **parameters)
         plan = record(Process(title, self.rank, self.p, _after(read, generator)))
-        calls, packed_bytes = compile_plan(plan, self.comm, operator)
+        stages = stages_of(plan, operator)
+        calls = compile_stages(stages, self.comm)
+        packed_bytes = sum(stage.packed_bytes for stage in stages)
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
         description = _description(algorithm, parameters, read, root, operator)
         registered = REGISTRY[algorithm.primitive]
-        return Entry(algorithm, registered, description, plan, operator, calls, nbytes)
+        return Entry(algorithm, registered, description, plan, operator, stages, calls, nbytes)
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""

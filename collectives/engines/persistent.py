@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 from mpi4py import MPI
 
-from collectives.engines.blocking import Call
-from collectives.engines.stages import Stage
+from collectives.engines.stages import Call, Stage
 
 # Up to this many requests, starting each and waiting for each is quicker than
 # to build MPI's array of them.

@@ -7,17 +7,21 @@ in who waits for them; the rest of a round is the same for all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from mpi4py import MPI
 
 from collectives.algorithms.steps import copy
-from collectives.engines.blocking import Call, _copies, _pack, _reduction, _unpack
+from collectives.buffers import array_at
+from collectives.engines import driver
 from collectives.engines.driver import Round, views_of
 from collectives.engines.plan import Plan
 from collectives.operators import Operator
 
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Message = tuple[Any, int]
 
 
@@ -35,6 +39,8 @@ class Stage:
         Unpack, then reduce and copy.
     round : Round or None
         What it was made of. The messages give addresses; this keeps the memory.
+    packed_bytes : int
+        Memory for messages that do not lie in one piece.
     """
 
     before: list[Call] = field(default_factory=list)
@@ -42,20 +48,88 @@ class Stage:
     recvs: list[Message] = field(default_factory=list)
     after: list[Call] = field(default_factory=list)
     round: Round | None = None
+    packed_bytes: int = 0
 
 
 def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
     """The stages of a plan, in order."""
-    stages = []
+    return [_stage(round_, operator) for round_ in plan.rounds]
+
+
+def _stage(round_: Round, operator: Operator) -> Stage:
+    before: list[Call] = []
+    after: list[Call] = []
     packed: list[np.ndarray] = []  # kept alive by the calls that use it
-    for round_ in plan.rounds:
-        stage = Stage(round=round_)
-        stage.sends.extend((_pack(m, stage.before, packed), m.peer) for m in round_.sends)
-        stage.recvs.extend((_unpack(m, stage.after, packed), m.peer) for m in round_.recvs)
-        for step in round_.local:
-            if isinstance(step, copy):
-                stage.after.extend(_copies(list(views_of(step.src)), list(views_of(step.dst))))
-            else:
-                stage.after.append(_reduction(operator, step))
-        stages.append(stage)
-    return stages
+    sends = [(_pack(message, before, packed), message.peer) for message in round_.sends]
+    recvs = [(_unpack(message, after, packed), message.peer) for message in round_.recvs]
+    for step in round_.local:
+        if isinstance(step, copy):
+            after += _copies(list(views_of(step.src)), list(views_of(step.dst)))
+        else:
+            after.append((operator.kernel, (step.inbuf, step.inoutbuf, step.out)))
+    return Stage(before, sends, recvs, after, round_, sum(memory.nbytes for memory in packed))
+
+
+def _pack(message: driver.Message, before: list[Call], packed: list[np.ndarray]) -> tuple:
+    views = merge(message.views)
+    if len(views) <= 1:
+        return _spec(views)
+    packed.append(np.empty(sum(v.size for v in views), views[0].dtype))
+    before.append((np.concatenate, (views, 0, packed[-1])))
+    return _spec(packed[-1:])
+
+
+def _unpack(message: driver.Message, after: list[Call], packed: list[np.ndarray]) -> tuple:
+    views = merge(message.views)
+    if len(views) <= 1:
+        return _spec(views)
+    packed.append(np.empty(sum(v.size for v in views), views[0].dtype))
+    after += _copies(packed[-1:], views)
+    return _spec(packed[-1:])
+
+
+def _spec(views: list[np.ndarray]) -> tuple:
+    """A message as mpi4py takes it, with nothing left to look up.
+
+    Both sides agree on the layout, so the data travel as bytes. mpi4py's own
+    buffer object is read faster than an array; the plan keeps the memory alive.
+    """
+    if not views:
+        return None, 0, MPI.BYTE
+    return _buffer(views[0]), views[0].nbytes, MPI.BYTE
+
+
+def _buffer(view: np.ndarray) -> MPI.buffer:
+    return MPI.buffer.fromaddress(MPI.Get_address(view), view.nbytes)
+
+
+def _copies(src: list[np.ndarray], dst: list[np.ndarray]) -> list[Call]:
+    """Copy `src`, end to end, into `dst`, piece by piece where both are whole."""
+    calls: list[Call] = []
+    sources, targets = [v for v in src if v.size], [v for v in dst if v.size]
+    while sources:
+        size = min(sources[0].size, targets[0].size)
+        calls.append((np.copyto, (targets[0][:size], sources[0][:size])))
+        for queue in (sources, targets):
+            queue[0] = queue[0][size:]
+            if not queue[0].size:
+                queue.pop(0)
+    return calls
+
+
+def merge(views: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Join views that are neighbours in memory; drop empty ones."""
+    filled = [view for view in views if view.size]
+    if len(filled) <= 1:
+        return filled
+    spans = [[MPI.Get_address(filled[0]), filled[0].nbytes]]
+    for view in filled[1:]:
+        address = MPI.Get_address(view)
+        if address == spans[-1][0] + spans[-1][1]:
+            spans[-1][1] += view.nbytes
+        else:
+            spans.append([address, view.nbytes])
+    if len(spans) == len(filled):
+        return filled
+    # The memory belongs to the views that are joined; the plan keeps those.
+    return [array_at(address, nbytes, filled[0].dtype) for address, nbytes in spans]
