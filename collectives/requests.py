@@ -24,6 +24,9 @@ from mpi4py import MPI
 from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
 
+Begin = Callable[[Callable[[], None]], Operation]
+Wait = Callable[[Operation], None]
+
 _EMPTY = (None, 0, MPI.BYTE)
 
 
@@ -70,6 +73,7 @@ class _Ours:
     """What nonblocking and persistent requests of ours have in common."""
 
     _operation: Operation | None
+    _wait: Callable[[Operation], None]
 
     def Wait(self, status: MPI.Status | None = None) -> bool:
         """Wait for the operation."""
@@ -108,7 +112,7 @@ class _Ours:
 
     def _complete(self) -> None:
         if self._operation is not None:
-            PROGRESS.wait(self._operation)
+            self._wait(self._operation)
             self._report()
 
     def _advance(self) -> None:
@@ -133,11 +137,13 @@ class Request(_Ours, MPI.Request):  # type: ignore[misc]
     ----------
     begin : callable
         `begin(ended)` makes the operation; it is to call `ended` at its end.
+    wait : callable
+        `wait(operation)` waits for it.
     """
 
     _operation: Operation | None = None
 
-    def __new__(cls, begin: Callable[[Callable[[], None]], Operation] | None = None) -> Request:
+    def __new__(cls, begin: Begin | None = None, wait: Wait = PROGRESS.wait) -> Request:
         if begin is None:
             return super().__new__(cls)
         tag = BELLS.take()
@@ -148,6 +154,7 @@ class Request(_Ours, MPI.Request):  # type: ignore[misc]
             BELLS.ring(tag)
             BELLS.give(tag)
 
+        self._wait = wait
         self._operation = operation = begin(ended)
         PROGRESS.add(operation)
         return self
@@ -165,25 +172,28 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         `begin(ended)` makes the operation of one start.
     free : callable
         Releases what all starts share.
+    wait : callable
+        `wait(operation)` waits for one start's.
     """
 
     _operation: Operation | None = None
     _running: Operation | None = None
-    _begin: Callable[[Callable[[], None]], Operation]
+    _begin: Begin
     _release: Callable[[], None] | None
     _lock: RLock
     _tag: int
 
     def __new__(
         cls,
-        begin: Callable[[Callable[[], None]], Operation] | None = None,
+        begin: Begin | None = None,
         free: Callable[[], None] | None = None,
+        wait: Wait = PROGRESS.wait,
     ) -> Prequest:
         if begin is None:
             return super().__new__(cls)
         tag = BELLS.take()
         self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
-        self._begin, self._release, self._tag = begin, free, tag
+        self._begin, self._release, self._wait, self._tag = begin, free, wait, tag
         self._lock = RLock()
         PROGRESS.watch(tag, self._look)
         _ALIVE[tag] = self
@@ -200,7 +210,7 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         self._look()
         running = self._running
         if running is not None:
-            PROGRESS.wait(running)
+            self._wait(running)
             super(_Ours, self).Wait()
         with self._lock:
             PROGRESS.unwatch(self._tag)

@@ -89,16 +89,21 @@ class Progress:
         self.polled = perf_counter()
         return self._poll()
 
+    def advance(self, operation: Operation) -> bool:
+        """Advance all operations, and this one even if it is not among them."""
+        progress = self.poll()
+        return progress if id(operation) in self.operations else operation.advance() or progress
+
     def wait(self, operation: Operation) -> None:
         """Advance all operations until this one has ended."""
         idle = 0
         while not operation.done:
-            if len(self.operations) == 1:
+            if len(self.operations) == (id(operation) in self.operations):
                 operation.finish()
-            elif self.poll():
+            elif self.advance(operation):
                 idle = 0
             elif (idle := idle + 1) > PATIENCE:
-                _yield()
+                offer_core()
 
     def _poll(self) -> bool:
         with self._lock:
@@ -151,7 +156,7 @@ class Progress:
             self._thread.join()
 
 
-def _yield() -> None:
+def offer_core() -> None:
     """Let another process have this core."""
     if hasattr(os, "sched_yield"):
         os.sched_yield()
