@@ -313,6 +313,7 @@ class Channel:
         operation = self.traffic.launch(stages, _nothing)
         self.wait(operation, name, number)
         if operation.error is not None:
+            self.number = number  # the call is over, even if this was only a part of it
             if isinstance(operation.error, CollectiveError):
                 self.told = operation.error
             raise operation.error

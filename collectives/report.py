@@ -51,7 +51,8 @@ class State:
     at: str = ""
     left: str = ""
 
-    def __str__(self) -> str:
+    def told(self, call: str, number: int | None) -> str:
+        """In words; the call is named unless it is the one that all know of."""
         if self.left:
             return f"rank {self.rank} {self.left}{self._past()}"
         at = f" at {self.at}" if self.at else ""
@@ -62,7 +63,9 @@ class State:
             doing = f"waits in round {self.round} for {steps} ({self.line})"
         else:
             doing = f"is at work in round {self.round}" + (f" ({self.line})" if self.line else "")
-        return f"rank {self.rank} {doing}, called{at}"
+        known = (self.call, self.number) == (call, number)
+        inside = "" if known else f"in {_numbered(self.call, self.number)} "
+        return f"rank {self.rank} {inside}{doing}, called{at}"
 
     def _past(self) -> str:
         return f"; its last was {_numbered(self.last, self.started)}" if self.last else ""
@@ -82,19 +85,22 @@ def explain(states: Mapping[int, State], p: int, seconds: float) -> str:
     guilty, reason = _reason(states, p, call, number)
     lines = [f"{_numbered(call, number)}: no end within {seconds:g} s: {reason}"]
     order = sorted(states, key=lambda rank: (rank not in guilty, rank))
-    lines += [str(states[rank]) for rank in order[:MAX_LINES]]
+    lines += [states[rank].told(call, number) for rank in order[:MAX_LINES]]
     if len(order) > MAX_LINES:
         lines.append(f"and {len(order) - MAX_LINES} more ranks")
     return "\n  ".join(lines)
 
 
 def _the_call(states: Mapping[int, State]) -> tuple[str, int | None]:
-    """The call that most ranks wait in, of those with the highest number."""
+    """The earliest call in which ranks wait: who is further waits for these.
+
+    If ranks call different things there, it is what most of them call.
+    """
     waiting = [state for state in states.values() if state.call]
-    highest = max((state.number or 0 for state in waiting), default=0)
+    earliest = min(state.number or 0 for state in waiting)
     votes: dict[tuple[str, int | None], int] = defaultdict(int)
     for state in waiting:
-        if (state.number or 0) == highest:
+        if (state.number or 0) == earliest:
             votes[state.call, state.number] += 1
     return max(votes, key=lambda each: votes[each])
 
@@ -105,7 +111,7 @@ def _reason(
     """The ranks to look at, and what is the matter with them."""
     silent = [rank for rank in range(p) if rank not in states]
     absent = [s.rank for s in states.values() if s.left or _never_came(s, number)]
-    elsewhere = [s for s in states.values() if s.call and (s.call, s.number) != (call, number)]
+    elsewhere = [s for s in states.values() if s.number == number and s.call not in ("", call)]
     reasons = []
     if absent:
         reasons.append(f"{ranks_in_words(sorted(absent))} never came")

@@ -40,12 +40,15 @@ def test_ranks_that_left_and_ranks_that_do_not_answer():
 def test_a_rank_in_another_call():
     head, lines = told(waiting(0, 1), waiting(1, 0, call="bcast.tree"), waiting(2, 1))
     assert head == f"{CALL}, call 7: no end within 1.5 s: rank 1 called bcast.tree, call 7"
-    assert lines[0].startswith("rank 1 waits")
+    assert lines[0].startswith("rank 1 in bcast.tree, call 7 waits in round 2 for recv from 0")
 
 
-def test_a_rank_in_an_earlier_call():
-    head, _ = told(waiting(0, 1), waiting(1, 0, number=6), waiting(2, 1, number=6))
-    assert head == f"{CALL}, call 7: no end within 1.5 s: ranks 1, 2 called {CALL}, call 6"
+def test_ranks_that_are_further_than_others():
+    head, lines = told(waiting(0, 2, number=8), waiting(1, 3), waiting(2, 3), State(3, 6))
+    assert head == f"{CALL}, call 7: no end within 1.5 s: rank 3 never came"
+    assert f"rank 0 in {CALL}, call 8 waits in round 2 for recv from 2" in lines[1]
+    head, _ = told(waiting(0, 1), waiting(1, 2, number=6), waiting(2, 1, number=6))
+    assert head == f"{CALL}, call 6: no end within 1.5 s: ranks wait for each other, 1 for 2 for 1"
 
 
 def test_a_persistent_call_has_no_number():
