@@ -393,12 +393,7 @@ class Channel:
         if type(root) is not int and root is not None:
             root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
         try:
-            key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)])
-            for buf in buffers:
-                if type(buf) is _Array:
-                    key += (_address(buf), buf.size, buf.dtype, buf.flags.num)
-                else:
-                    key += (_fact(buf),)
+            key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)], _facts(buffers))
             if parameters:
                 key += tuple([(name, type(x), x) for name, x in parameters.items()])
                 hash(key)  # a parameter may have none
@@ -485,11 +480,20 @@ def _after(read: Arguments, generator: Iterator) -> Iterator:
     yield from generator
 
 
-def _fact(buf: Any) -> Any:
-    """What a plan depends on in one buffer: of data where it is, not what it is.
+def _facts(buffers: Sequence[Any]) -> tuple:
+    """What a plan depends on in its buffers."""
+    if len(buffers) == 2:
+        one, two = buffers
+        if type(one) is _Array is type(two):  # the most frequent case, spelled out for speed
+            here, there = one.flags.num, two.flags.num
+            return (
+                _address(one), one.size, one.dtype, here, _address(two), two.size, two.dtype, there
+            )  # fmt: skip
+    return tuple([_fact(buf) for buf in buffers])
 
-    `Channel.key` has the line about arrays again, for speed.
-    """
+
+def _fact(buf: Any) -> Any:
+    """What a plan depends on in one buffer: of data where it is, not what it is."""
     if isinstance(buf, _Array):
         return _address(buf), buf.size, buf.dtype, buf.flags.num
     if buf is None or isinstance(buf, MPI.InPlaceType):
@@ -533,7 +537,9 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
     if channel is None:
         if isinstance(comm, Channel):
             return comm
-        if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+        if isinstance(comm, MPI.Intracomm) and not comm:
+            comm.Get_size()  # it has been freed: raises mpi4py's own error
+        if not isinstance(comm, MPI.Intracomm):
             raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
         wanted = getattr(comm, "_settings", None) or settings.from_environment()
         channel = _open(comm, wanted)

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from collectives.channel import Attempt, Channel, Entry, Invocation
-from collectives.engines.nonblocking import Operation
 from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, stages_of
@@ -28,11 +27,15 @@ Work = Callable[[], None]
 
 
 class _Reached(Exception):
-    """A function of the api has come to a plan that has not been carried out."""
+    """A function of the api has come to a plan whose outcome it needs to go on."""
 
 
 class _Rehearsal(Channel):
-    """A channel that stops at every call once."""
+    """A channel that only takes down what is to be called.
+
+    The last call of a function is the one that it is about. Those before it are
+    made within it, to tell counts.
+    """
 
     def __init__(self, channel: Channel):
         self.comm = channel.comm
@@ -41,10 +44,15 @@ class _Rehearsal(Channel):
         self.tables = {}
         self.carried_out = 0
         self.passed = 0
+        self.last: Invocation | None = None
 
     def call(self, *call: Any, **more: Any) -> None:
+        invocation = Invocation(*call, **more)
+        if not invocation.within:
+            self.last = invocation
+            return
         if self.passed == self.carried_out:
-            raise _Reached(Invocation(*call, **more))
+            raise _Reached(invocation)
         self.passed += 1
 
     @contextmanager
@@ -55,15 +63,14 @@ class _Rehearsal(Channel):
 def calls_of(channel: Channel, function: Function) -> Iterator[Invocation]:
     """The channel's calls that a function makes, one after the other."""
     rehearsal = _Rehearsal(channel)
-    while True:
+    while rehearsal.last is None:
         try:
             function(rehearsal)
-            return
         except _Reached as reached:
-            [call] = reached.args
-        yield call
-        rehearsal.carried_out += 1
-        rehearsal.passed = 0
+            yield reached.args[0]
+            rehearsal.carried_out += 1
+            rehearsal.passed = 0
+    yield rehearsal.last
 
 
 @dataclass
@@ -164,20 +171,15 @@ def set_up(
     check_threads()
     with channel.guard("a persistent collective"):
         for call in calls_of(channel, function):
-            if not call.within:
-                break
-            channel.call(*call)
+            if call.within:
+                channel.call(*call)
     attempt = channel.attempt(call)
     if channel.settings.check:
         number = channel.begin(attempt.name)
         channel.carry_out(channel.compare(attempt, "persistent", number), attempt.name, number)
     stages = _own_stages(attempt.result())
     place, tag = channel.traffic.settle()
-    setup = Setup(stages, place.comm, tag)
-    every = [*_work(before), *stages, *_work(after)]
-
-    def begin(ended: Work) -> Operation:
-        return Operation(iter(every), setup.post, ended)
+    setup = Setup([*_work(before), *stages, *_work(after)], place.comm, tag)
 
     def free(keep: Function) -> None:
         setup.free()
@@ -186,7 +188,7 @@ def set_up(
             freed()
 
     wait = partial(channel.wait, name=f"persistent {attempt.name}", number=None)
-    return Prequest(begin, partial(free, function), wait)
+    return Prequest(setup, partial(free, function), wait)
 
 
 def _work(work: Work | None) -> list[Stage]:

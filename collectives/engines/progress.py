@@ -65,14 +65,14 @@ class Progress:
 
     def add(self, operation: Operation) -> None:
         """Take care of an operation, and start it."""
-        with self._lock:
-            self.operations[id(operation)] = operation
+        self.operations[id(operation)] = operation
         operation.advance()
-        self._wake()
+        if not self._work.is_set():
+            self._wake()
 
     def remove(self, operation: Operation) -> None:
-        with self._lock:
-            self.operations.pop(id(operation), None)
+        """An operation has ended."""
+        self.operations.pop(id(operation), None)
 
     def watch(self, key: int, look: Callable[[], None]) -> None:
         """Call `look` from time to time, until `unwatch(key)`."""
@@ -106,9 +106,8 @@ class Progress:
                 offer_core()
 
     def _poll(self) -> bool:
-        with self._lock:
-            operations = list(self.operations.values())
-        progress = [operation.advance() for operation in operations]
+        # Other threads add and remove; the copy is made in one go.
+        progress = [operation.advance() for operation in list(self.operations.values())]
         return any(progress)
 
     def _wake(self) -> None:
