@@ -336,10 +336,12 @@ def reduce_scatter(
     elif isinstance(sendbuf, MPI.InPlaceType):
         raise BufferMismatch(
             f"{title}: recvcounts needs one count per rank with MPI.IN_PLACE, got None; "
-            "give the counts or use reduce_scatter_block"
+            "give the counts or use reduce_scatter_block",
+            mpi_class="ERR_COUNT",
         )
     else:
-        length = Reader(title, channel.rank, channel.p).output("recvbuf", recvbuf).view.size
+        reader = Reader(title, channel.rank, channel.p, reduces=True)
+        length = reader.output("recvbuf", recvbuf).view.size
         counts = _exchange(channel, [length])[:, 0].tolist()
     buffers = sendbuf, recvbuf
     channel.call("reduce_scatter", algorithm, buffers, None, op, parameters, tuple(counts))
@@ -424,7 +426,7 @@ def alltoallv(
         reader = Reader(str(chosen), channel.rank, channel.p, counts=())
         in_place = isinstance(sendbuf, MPI.InPlaceType)
         buf, name = (recvbuf, "recvbuf") if in_place else (sendbuf, "sendbuf")
-        mine = reader.counts_of(name, reader.input(name, buf, channel.p))
+        mine = reader.counts_of(reader.input(name, buf, blocked=True))
         counts = _exchange(channel, mine).tobytes()
     buffers = sendbuf, recvbuf
     channel.call("alltoall", algorithm, buffers, parameters=parameters, counts=counts)

@@ -27,8 +27,6 @@ class Blocking(Forms):
         arguments = source.spec, target.spec
         self._call("alltoall", api.alltoallv, arguments, algorithm, parameters)
         target.unpack()
-        source.free()
-        target.free()
 
     def Barrier(
         self,

@@ -32,7 +32,7 @@ from collectives.engines.blocking import TAG, compile_stages, run
 from collectives.engines.driver import Process
 from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
-from collectives.engines.stages import Call, Stage, stages_of
+from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
 from collectives.operators import SUM, Operator
@@ -261,12 +261,13 @@ class Channel:
         title = str(algorithm)
         if algorithm.primitive in ROOTED:
             root = check_root(title, root, self.p)
-        reader = Reader(title, self.rank, self.p, root, counts)
+        reduces = algorithm.primitive in REDUCTIONS
+        reader = Reader(title, self.rank, self.p, root, counts, reduces)
         read = arguments.READERS[algorithm.primitive](reader, *buffers)
         operator = SUM
-        if algorithm.primitive in REDUCTIONS:
+        if reduces:
             assert read.like is not None
-            operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
+            operator = operator_of(title, op, read.like.element)
         check_restrictions(algorithm, self.p, operator.commutative)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
@@ -275,7 +276,7 @@ class Channel:
             values.append(read.counts)
         generator = algorithm.generator(self.rank, self.p, *values, **parameters)
         plan = record(Process(title, self.rank, self.p, _after(read, generator)))
-        stages = stages_of(plan, operator)
+        stages = [*local(reader.before), *stages_of(plan, operator), *local(reader.after)]
         calls = compile_stages(stages, self.comm)
         packed_bytes = sum(stage.packed_bytes for stage in stages)
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
@@ -376,7 +377,9 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
         if isinstance(comm, Channel):
             return comm
         if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
-            raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
+            raise ArgumentError(
+                f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
+            )
         channel = _CHANNELS[comm.handle] = Channel(comm)
         comm.Set_attr(_KEYVAL, comm.handle)
     return channel

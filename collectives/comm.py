@@ -56,7 +56,9 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     def __new__(cls, comm: MPI.Intracomm | None = None, algorithm: Choice = None) -> Comm:
         if comm is not None and not isinstance(comm, MPI.Intracomm):
-            raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
+            raise ArgumentError(
+                f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
+            )
         self = super().__new__(cls, comm)
         if algorithm is not None:
             self._algorithms = _choose(algorithm)

@@ -18,8 +18,7 @@ from collectives.channel import Channel, Entry
 from collectives.engines.nonblocking import Operation, poster
 from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
-from collectives.engines.stages import Stage, stages_of
-from collectives.mpi_operators import own
+from collectives.engines.stages import Stage, local
 from collectives.requests import Prequest, Request
 
 Function = Callable[..., None]
@@ -70,11 +69,6 @@ def calls_of(channel: Channel, function: Function) -> Iterator[tuple]:
         rehearsal.passed = 0
 
 
-def _stages(channel: Channel, call: tuple) -> tuple[Entry, list[Stage]]:
-    entry = channel.plan(*call)
-    return entry, stages_of(entry.plan, own(entry.operator))
-
-
 class _Borrowed:
     """The stages of one nonblocking call, out of the channel's pool if it has them."""
 
@@ -85,7 +79,8 @@ class _Borrowed:
         if self.key is not None:
             found = channel.idle.take(self.key)
         if found is None or not found[0].current:
-            found = _stages(channel, call)
+            entry = channel.plan(*call)
+            found = entry, entry.stages
         self.entry, self.stages = found
 
     def give_back(self) -> None:
@@ -144,7 +139,6 @@ def set_up(
     function: Function,
     before: Work | None = None,
     after: Work | None = None,
-    freed: Work | None = None,
 ) -> Prequest:
     """Set up what a function of the api does, to start it often.
 
@@ -157,15 +151,13 @@ def set_up(
         The one that the function is about.
     function, before, after
         As in `start`; kept until the request is freed.
-    freed : callable, optional
-        Work when the request is freed.
     """
     check_threads()
     for call in calls_of(channel, function):
         if call[0] == primitive:
             break
         channel.call(*call)
-    _, stages = _stages(channel, call)
+    stages = channel.plan(*call).stages
     place, tag = channel.traffic.settle()
     setup = Setup(stages, place.comm, tag)
     every = [*_work(before), *stages, *_work(after)]
@@ -176,12 +168,10 @@ def set_up(
     def free(keep: Function) -> None:
         setup.free()
         channel.traffic.vacate(place)
-        if freed is not None:
-            freed()
 
     return Prequest(begin, partial(free, function))
 
 
 def _work(work: Work | None) -> list[Stage]:
     """A stage without messages, if there is work."""
-    return [] if work is None else [Stage(after=[(work, ())])]
+    return [] if work is None else local([(work, ())])

@@ -1,21 +1,31 @@
 """What an MPI.Op does to two numpy vectors.
 
 Predefined operators go through numpy where numpy computes the same, which is
-faster; everything else goes through `MPI.Op.Reduce_local`.
+faster, and otherwise through `MPI.Op.Reduce_local`.
+
+Of an operator that was made from a Python function, the function is called. So
+it may be freed while a nonblocking or persistent call uses it, and so may the
+datatype, of which the operator here has a duplicate. MPI cannot duplicate an
+operator, so one that was made elsewhere, in C, has to live until the call ends.
 """
 
 from __future__ import annotations
 
+import traceback
 import weakref
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 from mpi4py import MPI
 
 from collectives import operators
 from collectives.buffers import datatype_of
+from collectives.datatypes import Element, Layout
 from collectives.errors import ArgumentError
-from collectives.operators import Operator
+from collectives.operators import Kernel, Operator
+
+# Applies an operator to so many elements at two addresses, and leaves the result at the second.
+Apply = Callable[[int, int, int], None]
 
 PREDEFINED: dict[str, MPI.Op] = {
     "SUM": MPI.SUM,
@@ -52,31 +62,43 @@ _NUMPY = {
 }
 
 
-def operator_of(title: str, op: MPI.Op | None, dtype: np.dtype, datatype: MPI.Datatype) -> Operator:
+def operator_of(title: str, op: MPI.Op | None, element: Element) -> Operator:
     """The operator that does what `op` does.
 
     Raises
     ------
     ArgumentError
-        MPI does not define `op` for this datatype.
+        MPI does not define `op` for this datatype, or it is no operator.
     """
     if not isinstance(op, MPI.Op) or op == MPI.OP_NULL:
-        raise ArgumentError(f"{title}: op must be an MPI.Op such as MPI.SUM, got {op!r}")
+        needed = "op must be an MPI.Op such as MPI.SUM"
+        raise ArgumentError(f"{title}: {needed}, got {op!r}", mpi_class="ERR_OP")
+    dtype, datatype = element.unit, element.datatype
     operator, kinds = _NUMPY.get(op.handle, (None, ""))
     fits = operator is not None and dtype.kind in kinds
     if op.is_predefined and not (fits and datatype == datatype_of(dtype)):
-        _try(title, op, dtype, datatype)
+        _try(title, op, element)
     if operator is not None and fits:
         return operator
-    return Operator(_name(op), _Local(op, datatype), op.Is_commutative())
+    return Operator(_name(op), _kernel(op, element), op.Is_commutative())
 
 
-class _Local:
-    """A kernel over MPI_Reduce_local, which leaves its result in the right operand."""
+def _kernel(op: MPI.Op, element: Element) -> Kernel:
+    datatype = element.datatype
+    if not datatype.is_predefined:
+        datatype = datatype.Dup()
+    apply = _apply(op, datatype, element.extent)
+    kernel = _Spread(apply, datatype, element) if element.gaps else _Dense(apply)
+    if not element.datatype.is_predefined:
+        weakref.finalize(kernel, datatype.Free).atexit = False
+    return kernel
 
-    def __init__(self, op: MPI.Op, datatype: MPI.Datatype):
-        self.op = op
-        self.datatype = datatype
+
+class _Dense:
+    """A kernel for elements without gaps."""
+
+    def __init__(self, apply: Apply):
+        self.apply = apply
 
     def __call__(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
         if not out.size:
@@ -84,38 +106,95 @@ class _Local:
         result = right.copy() if _same(left, out) else out
         if not _same(right, result):
             result[...] = right
-        self.op.Reduce_local([left, left.size, self.datatype], [result, result.size, self.datatype])
+        self.apply(MPI.Get_address(left), MPI.Get_address(result), left.size)
         if result is not out:
             out[...] = result
+
+
+class _Spread:
+    """A kernel for packed elements: it lays them out as the datatype says."""
+
+    def __init__(self, apply: Apply, datatype: MPI.Datatype, element: Element):
+        self.apply = apply
+        self.datatype = datatype
+        self.element = element
+
+    def __call__(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+        if not out.size:
+            return
+        one, other = self._lay_out(left), self._lay_out(right)
+        self.apply(one.address, other.address, left.size)
+        other.pack(out)
+
+    def _lay_out(self, packed: np.ndarray) -> Layout:
+        """Fresh memory with the elements in it."""
+        low, high = self.element.reach(packed.size)
+        low = min(low, 0) // 16 * 16  # keep the alignment
+        high = max(high, packed.size * self.element.extent)
+        memory = np.zeros(high - low, np.uint8)
+        address = MPI.Get_address(memory) - low
+        layout = Layout(address, [packed.size], [0], [self.datatype], keep=memory)
+        layout.unpack(packed)
+        return layout
+
+
+def _apply(op: MPI.Op, datatype: MPI.Datatype, extent: int) -> Apply:
+    function = None if op.is_predefined else _function_of(op)
+
+    def buffers(left: int, right: int, count: int) -> list[MPI.buffer]:
+        nbytes = max(count * extent, 1)
+        return [MPI.buffer.fromaddress(address, nbytes) for address in (left, right)]
+
+    def call(left: int, right: int, count: int) -> None:
+        assert function is not None
+        try:
+            function(*buffers(left, right, count), datatype)
+        except BaseException:
+            # The other ranks wait for the result and cannot be told: end them, as mpi4py does.
+            traceback.print_exc()
+            MPI.COMM_WORLD.Abort(1)
+
+    def reduce_local(left: int, right: int, count: int) -> None:
+        if op == MPI.OP_NULL:
+            raise ArgumentError("op must live until the call ends, got one that was freed")
+        one, other = buffers(left, right, count)
+        op.Reduce_local([one, count, datatype], [other, count, datatype])
+
+    return reduce_local if function is None else call
+
+
+def _function_of(op: MPI.Op) -> Callable | None:
+    """The Python function of an operator; None if it has none."""
+    try:
+        _, (function, _) = op.__reduce__()
+    except ValueError:
+        return None
+    return function
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
     return one is other or MPI.Get_address(one) == MPI.Get_address(other)
 
 
-def _try(title: str, op: MPI.Op, dtype: np.dtype, datatype: MPI.Datatype) -> None:
+def _try(title: str, op: MPI.Op, element: Element) -> None:
     """Apply a predefined operator to one element, to see whether MPI defines it."""
+    datatype, dtype = element.datatype, element.unit
     left, right = np.zeros(1, dtype), np.zeros(1, dtype)
-    try:
-        op.Reduce_local([left, 1, datatype], [right, 1, datatype])
-    except MPI.Exception as error:
-        raise ArgumentError(
-            f"{title}: op must be defined for the datatype, got {_name(op)} for {dtype}; "
-            "choose another operator or convert the data"
-        ) from error
+    refused = None
+    if datatype.is_predefined:
+        try:
+            op.Reduce_local([left, 1, datatype], [right, 1, datatype])
+            return
+        except MPI.Exception as error:
+            refused = error
+    name = dtype if datatype.is_predefined else "a derived datatype"
+    raise ArgumentError(
+        f"{title}: op must be defined for the datatype, got {_name(op)} for {name}; "
+        "choose another operator or convert the data",
+        mpi_class="ERR_OP",
+    ) from refused
 
 
 def _name(op: MPI.Op) -> str:
     known = (f"MPI.{name}" for name, predefined in PREDEFINED.items() if op == predefined)
     return next(known, "a user's operator")
-
-
-def own(operator: Operator) -> Operator:
-    """The same operator, whose datatype the user may free."""
-    kernel = operator.kernel
-    if not isinstance(kernel, _Local) or kernel.datatype.is_predefined:
-        return operator
-    datatype = kernel.datatype.Dup()
-    kernel = _Local(kernel.op, datatype)
-    weakref.finalize(kernel, datatype.Free).atexit = False
-    return replace(operator, kernel=kernel)

@@ -26,13 +26,7 @@ class Nonblocking(Forms):
         source, target = self._sides(sendbuf, recvbuf)
         arguments = source.spec, target.spec
         function = self._function("alltoall", api.alltoallv, arguments, algorithm, parameters)
-
-        def after() -> None:
-            target.unpack()
-            source.free()
-            target.free()
-
-        return start(self._channel(), function, source.pack, after)
+        return start(self._channel(), function, source.pack, target.unpack)
 
     def Ibarrier(
         self,

@@ -51,6 +51,11 @@ class Stage:
     packed_bytes: int = 0
 
 
+def local(calls: list[Call]) -> list[Stage]:
+    """A stage without messages, if there are calls to make."""
+    return [Stage(after=calls)] if calls else []
+
+
 def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
     """The stages of a plan, in order."""
     return [_stage(round_, operator) for round_ in plan.rounds]

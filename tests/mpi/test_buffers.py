@@ -21,7 +21,6 @@ COUNTS = list(range(P))
     "form",
     [
         lambda a: a,
-        lambda a: [a],
         lambda a: (a, MPI.DOUBLE),
         lambda a: [a, "d"],
         lambda a: [a, a.size],
