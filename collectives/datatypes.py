@@ -11,10 +11,10 @@ time it runs, so an algorithm only ever sees vectors without gaps.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -22,6 +22,7 @@ from mpi4py import MPI
 from mpi4py.util import dtlib
 
 BYTE = np.dtype(np.uint8)
+LARGEST = 2**31 - 1  # what a count of MPI 3 holds
 
 # Combiners that repeat one datatype, and repeat it without gaps if the whole has none.
 _REPEATS = {
@@ -116,6 +117,18 @@ def element_of(datatype: MPI.Datatype, whole: bool = False) -> Element:
     return Element(datatype, unit, units, extent, lower, lower + true_extent, gaps)
 
 
+class Own(MPI.Datatype):
+    """A duplicate of a datatype, which its owner may free; frees itself."""
+
+    @classmethod
+    def of(cls, datatype: MPI.Datatype) -> Own:
+        return cls(MPI.Datatype(datatype).Dup())
+
+    def __del__(self) -> None:
+        if not MPI.Is_finalized():
+            self.free()
+
+
 class Layout:
     """Where data lie in somebody's memory, to pack and unpack them.
 
@@ -146,18 +159,53 @@ class Layout:
 
         blocks = MPI.Datatype.Create_struct(counts, displs, datatypes)
         # To mpi4py, memory of one byte holds one element of extent 1.
-        self.whole = blocks.Create_resized(0, 1).Commit()
+        self.whole = Own(blocks.Create_resized(0, 1).Commit())
         self.memory = MPI.buffer.fromaddress(address, 1)
         blocks.Free()
-        weakref.finalize(self, self.whole.Free).atexit = False
 
     def pack(self, packed: np.ndarray) -> None:
         """From the memory to `packed`, block after block."""
-        self.whole.Pack(self.memory, packed, 0, MPI.COMM_SELF)
+        if packed.nbytes > LARGEST:
+            _move((self.memory, 1, self.whole), as_bytes(packed))
+        else:
+            self.whole.Pack(self.memory, packed, 0, MPI.COMM_SELF)
 
     def unpack(self, packed: np.ndarray) -> None:
         """From `packed` to the memory; what lies between the data is not touched."""
-        self.whole.Unpack(packed, 0, self.memory, MPI.COMM_SELF)
+        if packed.nbytes > LARGEST:
+            _move(as_bytes(packed), (self.memory, 1, self.whole))
+        else:
+            self.whole.Unpack(packed, 0, self.memory, MPI.COMM_SELF)
+
+
+def as_bytes(view: np.ndarray) -> tuple[MPI.buffer, int, MPI.Datatype]:
+    """A message of the bytes of a view: of more than an int can count, as one element.
+
+    MPI 4 has larger counts, but not every MPI has MPI 4.
+    """
+    memory = MPI.buffer.fromaddress(MPI.Get_address(view), view.nbytes)
+    if view.nbytes <= LARGEST:
+        return memory, view.nbytes, MPI.BYTE
+    return memory, 1, _large(view.nbytes)
+
+
+@lru_cache(maxsize=64)
+def _large(nbytes: int) -> MPI.Datatype:
+    wholes, rest = divmod(nbytes, 2**30)
+    gibibyte = MPI.BYTE.Create_contiguous(2**30)
+    all_ = MPI.Datatype.Create_struct([wholes, rest], [0, wholes * 2**30], [gibibyte, MPI.BYTE])
+    gibibyte.Free()
+    return Own(all_.Commit())
+
+
+def _move(source: tuple, target: tuple) -> None:
+    """Copy from one layout to another, by a message from this process to itself."""
+    _alone().Sendrecv(source, 0, 0, target, 0, 0)
+
+
+@cache
+def _alone() -> MPI.Intracomm:
+    return MPI.COMM_SELF.Dup()
 
 
 def _basics(datatype: MPI.Datatype) -> set[np.dtype]:

@@ -12,15 +12,16 @@ operator, so one that was made elsewhere, in C, has to live until the call ends.
 from __future__ import annotations
 
 import traceback
-import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
 from collectives import operators
 from collectives.buffers import datatype_of
-from collectives.datatypes import Element, Layout
+from collectives.datatypes import LARGEST, Element, Layout, Own
 from collectives.errors import ArgumentError
 from collectives.operators import Kernel, Operator
 
@@ -62,7 +63,32 @@ _NUMPY = {
 }
 
 
-def operator_of(title: str, op: MPI.Op | None, element: Element) -> Operator:
+@dataclass(frozen=True)
+class UserOperator:
+    """An operator that the user made, with all that is to be known of it once it is freed.
+
+    Attributes
+    ----------
+    op : MPI.Op
+    function : callable or None
+        The Python function that it was made from.
+    commutative : bool
+    """
+
+    op: MPI.Op
+    function: Callable | None
+    commutative: bool
+
+    @classmethod
+    def of(cls, op: MPI.Op) -> UserOperator:
+        try:
+            _, (function, _) = op.__reduce__()
+        except ValueError:
+            function = None
+        return cls(op, function, op.Is_commutative())
+
+
+def operator_of(title: str, op: MPI.Op | UserOperator | None, element: Element) -> Operator:
     """The operator that does what `op` does.
 
     Raises
@@ -70,28 +96,47 @@ def operator_of(title: str, op: MPI.Op | None, element: Element) -> Operator:
     ArgumentError
         MPI does not define `op` for this datatype, or it is no operator.
     """
+    [op] = owned(op)
+    if isinstance(op, UserOperator):
+        return Operator("a user's operator", _kernel(op, element), op.commutative)
     if not isinstance(op, MPI.Op) or op == MPI.OP_NULL:
         needed = "op must be an MPI.Op such as MPI.SUM"
         raise ArgumentError(f"{title}: {needed}, got {op!r}", mpi_class="ERR_OP")
     dtype, datatype = element.unit, element.datatype
     operator, kinds = _NUMPY.get(op.handle, (None, ""))
     fits = operator is not None and dtype.kind in kinds
-    if op.is_predefined and not (fits and datatype == datatype_of(dtype)):
+    if not (fits and datatype == datatype_of(dtype)):
         _try(title, op, element)
     if operator is not None and fits:
         return operator
-    return Operator(_name(op), _kernel(op, element), op.Is_commutative())
+    return Operator(_name(op), _Dense(_reduce_local(op, datatype, element.extent)))
 
 
-def _kernel(op: MPI.Op, element: Element) -> Kernel:
-    datatype = element.datatype
-    if not datatype.is_predefined:
-        datatype = datatype.Dup()
-    apply = _apply(op, datatype, element.extent)
-    kernel = _Spread(apply, datatype, element) if element.gaps else _Dense(apply)
-    if not element.datatype.is_predefined:
-        weakref.finalize(kernel, datatype.Free).atexit = False
-    return kernel
+def owned(*arguments: Any) -> list:
+    """The same arguments of a call, whatever their owner frees after that."""
+    duplicates: dict[int, Own] = {}  # one of each: whether two are equal counts
+
+    def own(argument: Any) -> Any:
+        if isinstance(argument, MPI.Op) and not argument.is_predefined:
+            return UserOperator.of(argument)
+        if isinstance(argument, (list, tuple)) and argument:
+            *layout, datatype = argument
+            if isinstance(datatype, MPI.Datatype) and not datatype.is_predefined:
+                key = datatype.handle
+                duplicates[key] = duplicates.get(key) or Own.of(datatype)
+                return [*layout, duplicates[key]]
+        return argument
+
+    return [own(argument) for argument in arguments]
+
+
+def _kernel(op: UserOperator, element: Element) -> Kernel:
+    datatype = element.datatype if element.datatype.is_predefined else Own.of(element.datatype)
+    if op.function is None:
+        apply = _reduce_local(op.op, datatype, element.extent)
+    else:
+        apply = _call(op.function, datatype, element.extent)
+    return _Spread(apply, datatype, element) if element.gaps else _Dense(apply)
 
 
 class _Dense:
@@ -138,38 +183,36 @@ class _Spread:
         return layout
 
 
-def _apply(op: MPI.Op, datatype: MPI.Datatype, extent: int) -> Apply:
-    function = None if op.is_predefined else _function_of(op)
+def _call(function: Callable, datatype: MPI.Datatype, extent: int) -> Apply:
+    """Apply an operator by its Python function."""
 
-    def buffers(left: int, right: int, count: int) -> list[MPI.buffer]:
-        nbytes = max(count * extent, 1)
-        return [MPI.buffer.fromaddress(address, nbytes) for address in (left, right)]
-
-    def call(left: int, right: int, count: int) -> None:
-        assert function is not None
+    def apply(left: int, right: int, count: int) -> None:
         try:
-            function(*buffers(left, right, count), datatype)
+            function(_buffer(left, count * extent), _buffer(right, count * extent), datatype)
         except BaseException:
             # The other ranks wait for the result and cannot be told: end them, as mpi4py does.
             traceback.print_exc()
             MPI.COMM_WORLD.Abort(1)
 
-    def reduce_local(left: int, right: int, count: int) -> None:
+    return apply
+
+
+def _reduce_local(op: MPI.Op, datatype: MPI.Datatype, extent: int) -> Apply:
+    """Apply an operator by MPI."""
+
+    def apply(left: int, right: int, count: int) -> None:
         if op == MPI.OP_NULL:
             raise ArgumentError("op must live until the call ends, got one that was freed")
-        one, other = buffers(left, right, count)
-        op.Reduce_local([one, count, datatype], [other, count, datatype])
+        for start in range(0, count, LARGEST):
+            n, offset = min(count - start, LARGEST), start * extent
+            one, other = _buffer(left + offset, n * extent), _buffer(right + offset, n * extent)
+            op.Reduce_local([one, n, datatype], [other, n, datatype])
 
-    return reduce_local if function is None else call
+    return apply
 
 
-def _function_of(op: MPI.Op) -> Callable | None:
-    """The Python function of an operator; None if it has none."""
-    try:
-        _, (function, _) = op.__reduce__()
-    except ValueError:
-        return None
-    return function
+def _buffer(address: int, nbytes: int) -> MPI.buffer:
+    return MPI.buffer.fromaddress(address, max(nbytes, 0))
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -197,4 +240,4 @@ def _try(title: str, op: MPI.Op, element: Element) -> None:
 
 def _name(op: MPI.Op) -> str:
     known = (f"MPI.{name}" for name, predefined in PREDEFINED.items() if op == predefined)
-    return next(known, "a user's operator")
+    return next(known)

@@ -9,6 +9,7 @@ from mpi4py import MPI
 from collectives import api
 from collectives.deferred import start
 from collectives.forms import Counts, Forms
+from collectives.mpi_operators import owned
 from collectives.requests import Request
 
 
@@ -18,6 +19,7 @@ class Nonblocking(Forms):
     def _start(
         self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
     ) -> Request:
+        arguments = tuple(owned(*arguments))
         return start(
             self._channel(), self._function(primitive, function, arguments, algorithm, parameters)
         )
