@@ -40,7 +40,7 @@ from mpi4py import MPI
 
 from collectives.algorithms.registry import Algorithm
 from collectives.arguments import READERS, Reader, check_root
-from collectives.buffers import integers
+from collectives.buffers import integers, is_in_place
 from collectives.channel import Channel, channel_of
 from collectives.errors import BufferMismatch
 
@@ -333,7 +333,7 @@ def reduce_scatter(
     title = str(channel.choose("reduce_scatter", algorithm, parameters)[0])
     if recvcounts is not None:
         counts = integers(title, "recvcounts", recvcounts, channel.p)
-    elif isinstance(sendbuf, MPI.InPlaceType):
+    elif is_in_place(sendbuf):
         raise BufferMismatch(
             f"{title}: recvcounts needs one count per rank with MPI.IN_PLACE, got None; "
             "give the counts or use reduce_scatter_block",
@@ -424,7 +424,7 @@ def alltoallv(
     counts: tuple | bytes = ()
     if chosen.needs_counts:
         reader = Reader(str(chosen), channel.rank, channel.p, counts=())
-        in_place = isinstance(sendbuf, MPI.InPlaceType)
+        in_place = is_in_place(sendbuf)
         buf, name = (recvbuf, "recvbuf") if in_place else (sendbuf, "sendbuf")
         mine = reader.counts_of(reader.input(name, buf, blocked=True))
         counts = _exchange(channel, mine).tobytes()

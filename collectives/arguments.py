@@ -12,11 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from mpi4py import MPI
 
 from collectives.algorithms.blocks import Blocks, partition
 from collectives.algorithms.steps import copy
-from collectives.buffers import Vector, read
+from collectives.buffers import Vector, is_in_place, read
 from collectives.errors import ArgumentError, BufferMismatch
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -145,10 +144,6 @@ class Reader:
             raise self.mismatch(name, "blocks that do not overlap", f"{spans}")
 
 
-def _in_place(buf: Any) -> bool:
-    return isinstance(buf, MPI.InPlaceType)
-
-
 def barrier(call: Reader) -> Arguments:
     return Arguments([])
 
@@ -174,7 +169,7 @@ def scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     whole = call.input("sendbuf", sendbuf, blocked=True)
     counts = call.counts_of(whole)
     blocks = whole.blocks(counts)
-    if _in_place(recvbuf):
+    if is_in_place(recvbuf):
         return Arguments([blocks, blocks[call.rank]], whole, counts)
     mine = call.output("recvbuf", recvbuf)
     call.separate(whole, mine)
@@ -193,11 +188,11 @@ def gather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 def allgather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     """Where all blocks arrive, with this rank's own block from sendbuf."""
-    whole = call.output("recvbuf", recvbuf, blocked=True, reads=_in_place(sendbuf))
+    whole = call.output("recvbuf", recvbuf, blocked=True, reads=is_in_place(sendbuf))
     counts = call.counts_of(whole)
     blocks = whole.blocks(counts)
     call.targets("recvbuf", blocks)
-    if _in_place(sendbuf):
+    if is_in_place(sendbuf):
         return Arguments([blocks[call.rank], blocks], whole, counts)
     mine = call.input("sendbuf", sendbuf)
     call.separate(mine, whole)
@@ -207,8 +202,8 @@ def allgather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 def elementwise(call: Reader, sendbuf: Any, recvbuf: Any, keeps: bool = False) -> Arguments:
     """A vector in, a vector out, which `keeps` what it holds unless it is written."""
-    result = call.output("recvbuf", recvbuf, reads=keeps or _in_place(sendbuf))
-    if _in_place(sendbuf):
+    result = call.output("recvbuf", recvbuf, reads=keeps or is_in_place(sendbuf))
+    if is_in_place(sendbuf):
         return Arguments([result.view, result.view], result)
     mine = call.input("sendbuf", sendbuf)
     call.separate(mine, result)
@@ -230,7 +225,7 @@ def reduce(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 def reduce_scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     equal = call.counts is None
-    in_place = _in_place(sendbuf)
+    in_place = is_in_place(sendbuf)
     result = call.output("recvbuf", recvbuf, blocked=equal and in_place, reads=in_place)
     if in_place:
         counts = call.counts_of(result) if equal else call.lengths(0)
@@ -248,12 +243,12 @@ def reduce_scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 
 def alltoall(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
-    result = call.output("recvbuf", recvbuf, blocked=True, reads=_in_place(sendbuf))
+    result = call.output("recvbuf", recvbuf, blocked=True, reads=is_in_place(sendbuf))
     coming = call.counts_of(result)
     incoming = result.blocks(coming)
     call.targets("recvbuf", incoming)
     prelude = []
-    if _in_place(sendbuf):
+    if is_in_place(sendbuf):
         twin = np.empty_like(result.view)
         prelude.append(copy(result.view, twin))
         mine = replace(result, view=twin)

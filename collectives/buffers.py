@@ -182,6 +182,11 @@ def _failing(title: str, name: str) -> Callable[..., BufferMismatch]:
     return fail
 
 
+def is_in_place(buf: Any) -> bool:
+    """Whether a buffer stands for the other one: MPI.IN_PLACE or, as in mpi4py, None."""
+    return buf is None or isinstance(buf, MPI.InPlaceType)
+
+
 # What a buffer says
 
 
@@ -251,6 +256,9 @@ def _column(count, displ, blocks: int, nbytes: int, element: Element, fail) -> t
     start = 0 if displ is None else _integer(displ, fail)
     if start and element.extent <= 0:
         raise fail("a positive extent for a displacement", element.extent, mpi_class="ERR_TYPE")
+    if start * element.extent > nbytes:
+        needed = f"{start} elements before its own"
+        raise fail(needed, nbytes // element.extent, mpi_class="ERR_COUNT")
     if count is not None:
         return [_integer(count, fail) * blocks], [start]
     n = _fitting(nbytes - start * element.extent, element, fail)
@@ -314,8 +322,9 @@ def _memory(data: Any, writes: bool, typed: bool, fail) -> _Memory:
         got = f"an array with strides {array.strides}"
         raise fail("contiguous memory", got, "pass a contiguous copy", MemoryMismatch)
     if array.dtype.hasobject or (typed and not array.dtype.isnative):
+        error = UnknownDatatype if array.dtype.hasobject else MemoryMismatch
         needed = "numbers in native byte order"
-        raise fail(needed, f"dtype {array.dtype!r}", error=UnknownDatatype)
+        raise fail(needed, f"dtype {array.dtype!r}", error=error, mpi_class="ERR_TYPE")
     if typed and not array.dtype.itemsize:
         raise fail("elements with a size", f"dtype {array.dtype!r}", error=UnknownDatatype)
     readonly = not array.flags.writeable
