@@ -40,7 +40,7 @@ from mpi4py import MPI
 
 from collectives.algorithms.registry import Algorithm
 from collectives.arguments import READERS, Reader, check_root
-from collectives.buffers import integers
+from collectives.buffers import integers, is_in_place
 from collectives.channel import Channel, channel_of
 from collectives.errors import BufferMismatch
 
@@ -506,9 +506,8 @@ def _counts_from_root(
 def _all_counts(channel: Channel, title: str, sendbuf: Any, recvbuf: Any) -> bytes:
     """What each rank sends to each, as the bytes of a matrix."""
     reader = Reader(title, channel.rank, channel.p, counts=())
-    in_place = isinstance(sendbuf, MPI.InPlaceType)
-    buf, name = (recvbuf, "recvbuf") if in_place else (sendbuf, "sendbuf")
-    mine = reader.counts_of(name, reader.input(name, buf, channel.p))
+    buf, name = (recvbuf, "recvbuf") if is_in_place(sendbuf) else (sendbuf, "sendbuf")
+    mine = reader.counts_of(reader.input(name, buf, blocked=True))
     return _exchange(channel, mine, title).tobytes()
 
 
@@ -518,12 +517,14 @@ def _block_lengths(
     """What a reduce_scatter gives to each rank."""
     if recvcounts is not None:
         return integers(title, "recvcounts", recvcounts, channel.p)
-    if isinstance(sendbuf, MPI.InPlaceType):
+    if is_in_place(sendbuf):
         raise BufferMismatch(
             f"{title}: recvcounts needs one count per rank with MPI.IN_PLACE, got None; "
-            "give the counts or use reduce_scatter_block"
+            "give the counts or use reduce_scatter_block",
+            mpi_class="ERR_COUNT",
         )
-    length = Reader(title, channel.rank, channel.p).output("recvbuf", recvbuf).view.size
+    reader = Reader(title, channel.rank, channel.p, reduces=True)
+    length = reader.output("recvbuf", recvbuf).view.size
     return _exchange(channel, [length], title)[:, 0].tolist()
 
 

@@ -7,17 +7,18 @@ and returns what the algorithm is called with. Nothing is sent or written here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from mpi4py import MPI
 
 from collectives.algorithms.blocks import Blocks, partition
 from collectives.algorithms.steps import copy
-from collectives.buffers import Vector, read
+from collectives.buffers import Vector, is_in_place, read
 from collectives.errors import ArgumentError, BufferMismatch
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 @dataclass
@@ -29,9 +30,9 @@ class Arguments:
     values : list
         The arguments, without the root and the counts.
     like : Vector or None
-        A buffer whose dtype and datatype stand for all; None in a barrier.
+        A buffer whose units and datatype stand for all; None in a barrier.
     counts : sequence of int, or 2-d array for alltoall
-        The block lengths of all ranks.
+        The block lengths of all ranks, in units.
     prelude : list of copy
         Copies to make before the algorithm starts, each time it runs.
     """
@@ -53,9 +54,13 @@ class Reader:
     rank, p : int
     root : int or None
     counts : tuple of int, bytes or None
-        None where blocks are equal. In a v-variant the lengths of all blocks
-        as far as the caller knows them: one per rank; in alltoall the bytes of
-        a p x p matrix of int64; or empty, if the buffers say enough.
+        None where blocks are equal. In a v-variant the lengths of all blocks, in
+        units, as far as the caller knows them: one per rank; in alltoall the bytes
+        of a p x p matrix of int64; or empty, if the buffers say enough.
+    reduces : bool
+        Whether whole elements are the units, because an operator works on them.
+    before, after : list of calls
+        What packs and unpacks the buffers that have been read.
     """
 
     title: str
@@ -63,41 +68,60 @@ class Reader:
     p: int
     root: int | None = None
     counts: tuple[int, ...] | bytes | None = None
-
-    @property
-    def vary(self) -> int | None:
-        """How many counts a buffer with one per rank may give; None if it may not."""
-        return None if self.counts is None else self.p
+    reduces: bool = False
+    before: list[Call] = field(default_factory=list)
+    after: list[Call] = field(default_factory=list)
 
     @property
     def at_root(self) -> bool:
         return self.rank == self.root
 
-    def input(self, name: str, buf: Any, p: int | None = None) -> Vector:
-        return read(self.title, name, buf, p)
-
-    def output(self, name: str, buf: Any, p: int | None = None) -> Vector:
-        vector = read(self.title, name, buf, p)
-        if not vector.writable:
-            raise self.mismatch(name, "writable memory", "a read-only buffer")
+    def input(self, name: str, buf: Any, blocked: bool = False) -> Vector:
+        """A buffer that is read; `blocked` says that it has one block per rank."""
+        vector = self._read(name, buf, blocked, writes=False)
+        if vector.layout is not None:
+            self.before.append((vector.layout.pack, (vector.view,)))
         return vector
 
-    def mismatch(self, name: str, needed: str, got: Any, todo: str = "") -> BufferMismatch:
+    def output(self, name: str, buf: Any, blocked: bool = False, reads: bool = False) -> Vector:
+        """A buffer that is written; `reads` says that what is in it counts, too."""
+        vector = self._read(name, buf, blocked, writes=True)
+        if vector.layout is not None:
+            if reads:
+                self.before.append((vector.layout.pack, (vector.view,)))
+            self.after.append((vector.layout.unpack, (vector.view,)))
+        return vector
+
+    def _read(self, name: str, buf: Any, blocked: bool, writes: bool) -> Vector:
+        title = f"{self.title}: rank {self.rank} of {self.p}"
+        blocks, vary = (self.p, self.counts is not None) if blocked else (1, False)
+        return read(title, name, buf, blocks, vary=vary, writes=writes, whole=self.reduces)
+
+    def mismatch(
+        self, name: str, needed: str, got: Any, todo: str = "", mpi_class: str | None = None
+    ) -> BufferMismatch:
         todo = f"; {todo}" if todo else ""
         return BufferMismatch(
-            f"{self.title}: rank {self.rank} of {self.p}: {name} needs {needed}, got {got}{todo}"
+            f"{self.title}: rank {self.rank} of {self.p}: {name} needs {needed}, got {got}{todo}",
+            mpi_class,
         )
 
     def length(self, name: str, vector: Vector, needed: int, why: str) -> None:
         if vector.view.size != needed:
-            raise self.mismatch(name, f"{needed} elements ({why})", vector.view.size)
+            mpi_class = "ERR_TRUNCATE" if name == "recvbuf" else "ERR_COUNT"
+            got = vector.view.size
+            raise self.mismatch(name, f"{needed} elements ({why})", got, mpi_class=mpi_class)
 
     def separate(self, sendbuf: Vector, recvbuf: Vector) -> None:
-        """Two buffers of one call: the same dtype, and no common memory."""
-        if sendbuf.view.dtype != recvbuf.view.dtype:
-            raise self.mismatch(
-                "sendbuf", f"recvbuf's dtype {recvbuf.view.dtype}", sendbuf.view.dtype
-            )
+        """Two buffers of one call: the same type, and no common memory."""
+        units = sendbuf.view.dtype, recvbuf.view.dtype
+        if units[0] != units[1]:
+            needed = f"recvbuf's dtype {units[1]}"
+            raise self.mismatch("sendbuf", needed, units[0], mpi_class="ERR_TYPE")
+        types = sendbuf.element.datatype, recvbuf.element.datatype
+        if self.reduces and types[0] != types[1] and not all(t.is_predefined for t in types):
+            raise self.mismatch("sendbuf", "recvbuf's datatype", "another", mpi_class="ERR_TYPE")
+        # What is packed is read before and written after all else.
         if np.may_share_memory(sendbuf.view, recvbuf.view):
             raise self.mismatch(
                 "recvbuf", "memory of its own", "a buffer that overlaps sendbuf", "use MPI.IN_PLACE"
@@ -107,25 +131,17 @@ class Reader:
         """The block lengths of all ranks, by default p times the same."""
         return tuple(self.counts or (otherwise,) * self.p)
 
-    def even(self, name: str, vector: Vector) -> tuple[int, ...]:
-        """Counts of a vector that is cut into p equal blocks."""
-        if vector.view.size % self.p:
-            raise self.mismatch(name, f"a multiple of {self.p} elements", vector.view.size)
-        return (vector.view.size // self.p,) * self.p
-
-    def counts_of(self, name: str, vector: Vector) -> tuple[int, ...]:
-        """Counts of a vector with one count per rank; equal ones without."""
-        return self.even(name, vector) if vector.counts is None else tuple(vector.counts)
+    def counts_of(self, vector: Vector) -> tuple[int, ...]:
+        """Counts of a vector with one block per rank; equal ones unless it has others."""
+        if vector.counts is None:
+            return (vector.view.size // self.p,) * self.p
+        return tuple(vector.counts)
 
     def targets(self, name: str, blocks: Blocks) -> None:
         """Blocks that are written must not overlap each other."""
         spans = sorted((a, b) for a, b in zip(blocks.starts, blocks.stops, strict=True) if a < b)
         if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
             raise self.mismatch(name, "blocks that do not overlap", f"{spans}")
-
-
-def _in_place(buf: Any) -> bool:
-    return isinstance(buf, MPI.InPlaceType)
 
 
 def barrier(call: Reader) -> Arguments:
@@ -150,10 +166,10 @@ def scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
         counts = call.lengths(mine.view.size)
         call.length("recvbuf", mine, counts[call.rank], "the root's count for this rank")
         return Arguments([None, mine.view], mine, counts)
-    whole = call.input("sendbuf", sendbuf, call.vary)
-    counts = call.counts_of("sendbuf", whole)
+    whole = call.input("sendbuf", sendbuf, blocked=True)
+    counts = call.counts_of(whole)
     blocks = whole.blocks(counts)
-    if _in_place(recvbuf):
+    if is_in_place(recvbuf):
         return Arguments([blocks, blocks[call.rank]], whole, counts)
     mine = call.output("recvbuf", recvbuf)
     call.separate(whole, mine)
@@ -172,11 +188,11 @@ def gather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 def allgather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     """Where all blocks arrive, with this rank's own block from sendbuf."""
-    whole = call.output("recvbuf", recvbuf, call.vary)
-    counts = call.counts_of("recvbuf", whole)
+    whole = call.output("recvbuf", recvbuf, blocked=True, reads=is_in_place(sendbuf))
+    counts = call.counts_of(whole)
     blocks = whole.blocks(counts)
     call.targets("recvbuf", blocks)
-    if _in_place(sendbuf):
+    if is_in_place(sendbuf):
         return Arguments([blocks[call.rank], blocks], whole, counts)
     mine = call.input("sendbuf", sendbuf)
     call.separate(mine, whole)
@@ -184,15 +200,20 @@ def allgather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     return Arguments([mine.view, blocks], whole, counts)
 
 
-def elementwise(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
-    """allreduce, scan and exscan: a vector in, a vector out."""
-    result = call.output("recvbuf", recvbuf)
-    if _in_place(sendbuf):
+def elementwise(call: Reader, sendbuf: Any, recvbuf: Any, keeps: bool = False) -> Arguments:
+    """A vector in, a vector out, which `keeps` what it holds unless it is written."""
+    result = call.output("recvbuf", recvbuf, reads=keeps or is_in_place(sendbuf))
+    if is_in_place(sendbuf):
         return Arguments([result.view, result.view], result)
     mine = call.input("sendbuf", sendbuf)
     call.separate(mine, result)
     call.length("sendbuf", mine, result.view.size, "as many as recvbuf")
     return Arguments([mine.view, result.view], result)
+
+
+def exscan(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
+    """Nothing comes before rank 0: its recvbuf stays as it is."""
+    return elementwise(call, sendbuf, recvbuf, keeps=call.rank == 0)
 
 
 def reduce(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
@@ -203,15 +224,17 @@ def reduce(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 
 def reduce_scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
-    result = call.output("recvbuf", recvbuf)
-    if _in_place(sendbuf):
-        counts = call.lengths(0) if call.counts else call.even("recvbuf", result)
+    equal = call.counts is None
+    in_place = is_in_place(sendbuf)
+    result = call.output("recvbuf", recvbuf, blocked=equal and in_place, reads=in_place)
+    if in_place:
+        counts = call.counts_of(result) if equal else call.lengths(0)
         call.length("recvbuf", result, sum(counts), "the whole vector, in place")
         twin = np.empty_like(result.view)
         mine = result.view[: counts[call.rank]]
         prelude = [copy(result.view, twin)]
         return Arguments([partition(twin, counts), mine], result, counts, prelude)
-    whole = call.input("sendbuf", sendbuf)
+    whole = call.input("sendbuf", sendbuf, blocked=equal)
     call.separate(whole, result)
     counts = call.lengths(result.view.size)
     call.length("recvbuf", result, counts[call.rank], "its block of sendbuf")
@@ -220,19 +243,19 @@ def reduce_scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 
 def alltoall(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
-    result = call.output("recvbuf", recvbuf, call.vary)
-    coming = call.counts_of("recvbuf", result)
+    result = call.output("recvbuf", recvbuf, blocked=True, reads=is_in_place(sendbuf))
+    coming = call.counts_of(result)
     incoming = result.blocks(coming)
     call.targets("recvbuf", incoming)
     prelude = []
-    if _in_place(sendbuf):
+    if is_in_place(sendbuf):
         twin = np.empty_like(result.view)
         prelude.append(copy(result.view, twin))
-        mine = Vector(twin, result.datatype, result.counts, result.displs)
+        mine = replace(result, view=twin)
     else:
-        mine = call.input("sendbuf", sendbuf, call.vary)
+        mine = call.input("sendbuf", sendbuf, blocked=True)
         call.separate(mine, result)
-    going = call.counts_of("sendbuf", mine)
+    going = call.counts_of(mine)
     matrix = np.array(going, np.int64)
     if call.counts is None:
         call.length("sendbuf", mine, result.view.size, "as many as recvbuf")
@@ -241,10 +264,11 @@ def alltoall(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
         matrix = np.frombuffer(bytes(call.counts), np.int64).reshape(call.p, call.p)
         sent = matrix[:, call.rank].tolist()
         if sent != list(coming):
-            raise call.mismatch("recvbuf", f"the counts that the ranks send, {sent}", list(coming))
+            needed = f"the counts that the ranks send, {sent}"
+            raise call.mismatch("recvbuf", needed, list(coming), mpi_class="ERR_TRUNCATE")
     if going[call.rank] != coming[call.rank]:
         needed = f"{going[call.rank]} elements from the rank itself, as sendbuf has"
-        raise call.mismatch("recvbuf", needed, coming[call.rank])
+        raise call.mismatch("recvbuf", needed, coming[call.rank], mpi_class="ERR_TRUNCATE")
     return Arguments([mine.blocks(going), incoming], result, matrix, prelude)
 
 
@@ -259,7 +283,7 @@ READERS: dict[str, Callable[..., Arguments]] = {
     "reduce_scatter": reduce_scatter,
     "alltoall": alltoall,
     "scan": elementwise,
-    "exscan": elementwise,
+    "exscan": exscan,
 }
 
 
@@ -267,4 +291,6 @@ def check_root(title: str, root: Any, p: int) -> int:
     """Raise ArgumentError unless `root` is one of p ranks."""
     if isinstance(root, (int, np.integer)) and 0 <= root < p:
         return int(root)
-    raise ArgumentError(f"{title}: root must be a rank from 0 to {p - 1}, got {root!r}")
+    raise ArgumentError(
+        f"{title}: root must be a rank from 0 to {p - 1}, got {root!r}", mpi_class="ERR_ROOT"
+    )

@@ -23,8 +23,6 @@ class Blocking(Forms, MPI.Intracomm):
         spec = self._algorithms["alltoall"] if algorithm is None else algorithm
         api.alltoallv(self, *arguments, spec, **parameters)
         target.unpack()
-        source.free()
-        target.free()
 
     def Barrier(
         self,

@@ -120,8 +120,9 @@ def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> Non
 
 def check_restrictions(algorithm: Algorithm, p: int, commutative: bool = True) -> None:
     """Raise RestrictionError if the algorithm declares that it cannot do this."""
+    not_in_order = algorithm.commutative and not commutative
     for needed, got, fails in (
-        ("a commutative operator", "one that is not", algorithm.commutative and not commutative),
+        ("a commutative operator", "one that is not", not_in_order),
         ("a power-of-two number of ranks", p, algorithm.power_of_two and p & (p - 1)),
         (f"at least {algorithm.minimum_p} ranks", p, p < algorithm.minimum_p),
     ):
@@ -132,7 +133,8 @@ def check_restrictions(algorithm: Algorithm, p: int, commutative: bool = True) -
                 if _can_do(other, p, commutative)
             ]
             raise RestrictionError(
-                f"{algorithm}: needs {needed}, got {got}; use {' or '.join(others) or 'another p'}"
+                f"{algorithm}: needs {needed}, got {got}; use {' or '.join(others) or 'another p'}",
+                mpi_class="ERR_OP" if not_in_order else None,
             )
 
 

@@ -35,7 +35,7 @@ from collectives.engines.nonblocking import Operation
 from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
 from collectives.engines.progress import PROGRESS
-from collectives.engines.stages import Call, Stage, stages_of
+from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
 from collectives.operators import SUM, Operator
@@ -414,12 +414,13 @@ class Channel:
         title = str(algorithm)
         if algorithm.primitive in ROOTED:
             root = check_root(title, root, self.p)
-        reader = Reader(title, self.rank, self.p, root, counts)
+        reduces = algorithm.primitive in REDUCTIONS
+        reader = Reader(title, self.rank, self.p, root, counts, reduces)
         read = arguments.READERS[algorithm.primitive](reader, *buffers)
         operator = SUM
-        if algorithm.primitive in REDUCTIONS:
+        if reduces:
             assert read.like is not None
-            operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
+            operator = operator_of(title, op, read.like.element)
         check_restrictions(algorithm, self.p, operator.commutative)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
@@ -428,7 +429,7 @@ class Channel:
             values.append(read.counts)
         generator = algorithm.generator(self.rank, self.p, *values, **parameters)
         plan = record(Process(title, self.rank, self.p, _after(read, generator)))
-        stages = stages_of(plan, operator)
+        stages = [*local(reader.before), *stages_of(plan, operator), *local(reader.after)]
         calls = compile_stages(stages, self.comm)
         packed_bytes = sum(stage.packed_bytes for stage in stages)
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
@@ -540,7 +541,9 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
         if isinstance(comm, MPI.Intracomm) and not comm:
             comm.Get_size()  # it has been freed: raises mpi4py's own error
         if not isinstance(comm, MPI.Intracomm):
-            raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
+            raise ArgumentError(
+                f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
+            )
         wanted = getattr(comm, "_settings", None) or settings.from_environment()
         channel = _open(comm, wanted)
     return channel

@@ -77,7 +77,9 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         timeout: float | None = None,
     ) -> Comm:
         if comm is not None and not isinstance(comm, MPI.Intracomm):
-            raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
+            raise ArgumentError(
+                f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
+            )
         check_time("timeout", timeout)
         self = super().__new__(cls, comm)
         if algorithm is not None:

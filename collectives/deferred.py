@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from collectives.channel import Attempt, Channel, Entry, Invocation
+from collectives.channel import Attempt, Channel, Invocation
 from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
-from collectives.engines.stages import Stage, stages_of
+from collectives.engines.stages import Stage, local
 from collectives.errors import CollectiveError
-from collectives.mpi_operators import own
 from collectives.requests import Prequest, Request
 
 Function = Callable[..., None]
@@ -100,7 +99,7 @@ def _part(channel: Channel, call: Invocation) -> _Part:
         entry, stages = found
         return _Part(channel, Attempt.of(entry), call.within, key, stages)
     attempt = channel.attempt(call)
-    stages = _own_stages(attempt.entry) if attempt.entry is not None else []
+    stages = attempt.entry.stages if attempt.entry is not None else []
     return _Part(channel, attempt, call.within, key, stages)
 
 
@@ -111,10 +110,6 @@ def _parts(channel: Channel, function: Function) -> Iterator[_Part]:
             yield _part(channel, call)
     except CollectiveError as error:
         yield _Part(channel, Attempt("a collective", problem=error))
-
-
-def _own_stages(entry: Entry) -> list[Stage]:
-    return stages_of(entry.plan, own(entry.operator))
 
 
 def start(
@@ -154,7 +149,6 @@ def set_up(
     function: Function,
     before: Work | None = None,
     after: Work | None = None,
-    freed: Work | None = None,
 ) -> Prequest:
     """Set up what a function of the api does, to start it often.
 
@@ -165,8 +159,6 @@ def set_up(
     channel : Channel
     function, before, after
         As in `start`; kept until the request is freed.
-    freed : callable, optional
-        Work when the request is freed.
     """
     check_threads()
     with channel.guard("a persistent collective"):
@@ -177,15 +169,13 @@ def set_up(
     if channel.settings.check:
         number = channel.begin(attempt.name)
         channel.carry_out(channel.compare(attempt, "persistent", number), attempt.name, number)
-    stages = _own_stages(attempt.result())
+    stages = attempt.result().stages
     place, tag = channel.traffic.settle()
     setup = Setup([*_work(before), *stages, *_work(after)], place.comm, tag)
 
     def free(keep: Function) -> None:
         setup.free()
         channel.traffic.vacate(place)
-        if freed is not None:
-            freed()
 
     wait = partial(channel.wait, name=f"persistent {attempt.name}", number=None)
     return Prequest(setup, partial(free, function), wait)
@@ -193,4 +183,4 @@ def set_up(
 
 def _work(work: Work | None) -> list[Stage]:
     """A stage without messages, if there is work."""
-    return [] if work is None else [Stage(after=[(work, ())])]
+    return [] if work is None else local([(work, ())])

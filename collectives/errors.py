@@ -6,7 +6,10 @@
       ArgumentError    (ValueError)    the call is wrong: root, parameter, operator
       RestrictionError (ValueError)    the algorithm cannot do this: operator, p
       UnknownAlgorithm (LookupError)   no such name; lists the names there are
-      BufferMismatch   (ValueError)    length, dtype, memory layout, overlap
+      BufferMismatch   (ValueError)    length, dtype, overlap
+        MemoryMismatch   (BufferError)   memory that cannot be written or is in pieces
+        SpellingMismatch (TypeError)     no buffer at all, or counts that are no integers
+        UnknownDatatype  (KeyError)      no type of MPI's
       CallMismatch     (ValueError)    ranks call different things
       ScheduleError    (RuntimeError)  the algorithm is wrong: it broke a rule
         Deadlock                       its ranks wait for each other
@@ -16,29 +19,84 @@
 A message reads ``<primitive>.<algorithm>: <what is needed>, got <value>; <what
 to do>``. The first five are raised before anything is sent: no buffer has
 changed.
+
+Over MPI each is an `MPI.Exception`, too, so that code which was written for mpi4py
+goes on to work: `Get_error_class` gives MPI.ERR_ROOT, ERR_OP, ERR_COUNT,
+ERR_TRUNCATE, ERR_TYPE, ERR_BUFFER, ERR_COMM, ERR_ARG and the like, and
+`Get_error_string` the message. Where mpi4py raises an error of Python's, the
+`BufferMismatch` is one of these as well: TypeError, KeyError, BufferError or
+ValueError.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class CollectiveError(Exception):
-    """Base of all errors raised by this library."""
+    """Base of all errors raised by this library.
+
+    Parameters
+    ----------
+    message : str
+    mpi_class : str, optional
+        The error class that MPI has for this, such as ``"ERR_ROOT"``; each of
+        our classes has one of its own for when there is none that says more.
+    """
+
+    mpi_class = "ERR_OTHER"
+
+    # What `collectives.mpi_errors` makes of each class: nothing without MPI.
+    variants: ClassVar[dict[type, type]] = {}
+
+    def __new__(cls, *args, **options):
+        return super().__new__(cls.variants.get(cls, cls), *args)
+
+    def __init__(self, message: str, mpi_class: str | None = None):
+        Exception.__init__(self, message)
+        if mpi_class is not None:
+            self.mpi_class = mpi_class
+
+    def __str__(self) -> str:
+        return self.args[0]  # a KeyError would show its repr
 
 
 class ArgumentError(CollectiveError, ValueError):
     """An argument that is not a buffer is out of its range."""
 
+    mpi_class = "ERR_ARG"
+
 
 class RestrictionError(CollectiveError, ValueError):
     """The algorithm declares that it cannot do this."""
+
+    mpi_class = "ERR_UNSUPPORTED_OPERATION"
 
 
 class UnknownAlgorithm(CollectiveError, LookupError):
     """There is no algorithm of that name."""
 
+    mpi_class = "ERR_ARG"
+
 
 class BufferMismatch(CollectiveError, ValueError):
     """A buffer has the wrong length, dtype or memory layout."""
+
+    mpi_class = "ERR_BUFFER"
+
+
+class MemoryMismatch(BufferMismatch, BufferError):
+    """Memory that is read-only, in several pieces, or out of the CPU's reach."""
+
+
+class SpellingMismatch(BufferMismatch, TypeError):
+    """What should be a buffer, or its counts, is something else."""
+
+
+class UnknownDatatype(BufferMismatch, KeyError):
+    """MPI has no such datatype."""
+
+    mpi_class = "ERR_TYPE"
 
 
 class CallMismatch(CollectiveError, ValueError):
@@ -47,6 +105,8 @@ class CallMismatch(CollectiveError, ValueError):
 
 class ScheduleError(CollectiveError, RuntimeError):
     """The algorithm broke a rule: its steps do not fit together."""
+
+    mpi_class = "ERR_INTERN"
 
 
 class Deadlock(ScheduleError):

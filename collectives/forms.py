@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mpi4py import MPI
-
 from collectives.alltoallw import Side, read_side
+from collectives.buffers import is_in_place
 from collectives.channel import Channel
 
 Counts = Sequence[int] | None
@@ -36,7 +35,7 @@ class Forms:
     def _sides(self, sendbuf: Any, recvbuf: Any) -> tuple[Side, Side]:
         """The buffers of an Alltoallw; in place, what is in recvbuf is sent."""
         p = self._channel().p
-        in_place = isinstance(sendbuf, MPI.InPlaceType)
+        in_place = is_in_place(sendbuf)
         name, source = ("recvbuf", recvbuf) if in_place else ("sendbuf", sendbuf)
         target = read_side("alltoallw", "recvbuf", recvbuf, p, writes=True)
         return read_side("alltoallw", name, source, p, writes=False), target

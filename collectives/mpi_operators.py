@@ -1,21 +1,32 @@
 """What an MPI.Op does to two numpy vectors.
 
 Predefined operators go through numpy where numpy computes the same, which is
-faster; everything else goes through `MPI.Op.Reduce_local`.
+faster, and otherwise through `MPI.Op.Reduce_local`.
+
+Of an operator that was made from a Python function, the function is called. So
+it may be freed while a nonblocking or persistent call uses it, and so may the
+datatype, of which the operator here has a duplicate. MPI cannot duplicate an
+operator, so one that was made elsewhere, in C, has to live until the call ends.
 """
 
 from __future__ import annotations
 
-import weakref
-from dataclasses import replace
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
 from collectives import operators
 from collectives.buffers import datatype_of
+from collectives.datatypes import LARGEST, Element, Layout, Own
 from collectives.errors import ArgumentError
-from collectives.operators import Operator
+from collectives.operators import Kernel, Operator
+
+# Applies an operator to so many elements at two addresses, and leaves the result at the second.
+Apply = Callable[[int, int, int], None]
 
 PREDEFINED: dict[str, MPI.Op] = {
     "SUM": MPI.SUM,
@@ -52,31 +63,88 @@ _NUMPY = {
 }
 
 
-def operator_of(title: str, op: MPI.Op | None, dtype: np.dtype, datatype: MPI.Datatype) -> Operator:
+@dataclass(frozen=True)
+class UserOperator:
+    """An operator that the user made, with all that is to be known of it once it is freed.
+
+    Attributes
+    ----------
+    op : MPI.Op
+    function : callable or None
+        The Python function that it was made from.
+    commutative : bool
+    """
+
+    op: MPI.Op
+    function: Callable | None
+    commutative: bool
+
+    @classmethod
+    def of(cls, op: MPI.Op) -> UserOperator:
+        try:
+            content: Any = op.__reduce__()
+            function = content[1][0]
+        except ValueError:
+            function = None
+        return cls(op, function, op.Is_commutative())
+
+
+def operator_of(title: str, op: MPI.Op | UserOperator | None, element: Element) -> Operator:
     """The operator that does what `op` does.
 
     Raises
     ------
     ArgumentError
-        MPI does not define `op` for this datatype.
+        MPI does not define `op` for this datatype, or it is no operator.
     """
+    [op] = owned(op)
+    if isinstance(op, UserOperator):
+        return Operator("a user's operator", _kernel(op, element), op.commutative)
     if not isinstance(op, MPI.Op) or op == MPI.OP_NULL:
-        raise ArgumentError(f"{title}: op must be an MPI.Op such as MPI.SUM, got {op!r}")
+        needed = "op must be an MPI.Op such as MPI.SUM"
+        raise ArgumentError(f"{title}: {needed}, got {op!r}", mpi_class="ERR_OP")
+    dtype, datatype = element.unit, element.datatype
     operator, kinds = _NUMPY.get(op.handle, (None, ""))
     fits = operator is not None and dtype.kind in kinds
-    if op.is_predefined and not (fits and datatype == datatype_of(dtype)):
-        _try(title, op, dtype, datatype)
+    if not (fits and datatype == datatype_of(dtype)):
+        _try(title, op, element)
     if operator is not None and fits:
         return operator
-    return Operator(_name(op), _Local(op, datatype), op.Is_commutative())
+    return Operator(_name(op), _Dense(_reduce_local(op, datatype, element.extent)))
 
 
-class _Local:
-    """A kernel over MPI_Reduce_local, which leaves its result in the right operand."""
+def owned(*arguments: Any) -> list:
+    """The same arguments of a call, whatever their owner frees after that."""
+    duplicates: dict[int, Own] = {}  # one of each: whether two are equal counts
 
-    def __init__(self, op: MPI.Op, datatype: MPI.Datatype):
-        self.op = op
-        self.datatype = datatype
+    def own(argument: Any) -> Any:
+        if isinstance(argument, MPI.Op) and not argument.is_predefined:
+            return UserOperator.of(argument)
+        if isinstance(argument, (list, tuple)) and argument:
+            *layout, datatype = argument
+            if isinstance(datatype, MPI.Datatype) and not datatype.is_predefined:
+                key = datatype.handle
+                duplicates[key] = duplicates.get(key) or Own.of(datatype)
+                return [*layout, duplicates[key]]
+        return argument
+
+    return [own(argument) for argument in arguments]
+
+
+def _kernel(op: UserOperator, element: Element) -> Kernel:
+    datatype = element.datatype if element.datatype.is_predefined else Own.of(element.datatype)
+    if op.function is None:
+        apply = _reduce_local(op.op, datatype, element.extent)
+    else:
+        apply = _call(op.function, datatype, element.extent)
+    return _Spread(apply, datatype, element) if element.gaps else _Dense(apply)
+
+
+class _Dense:
+    """A kernel for elements without gaps."""
+
+    def __init__(self, apply: Apply):
+        self.apply = apply
 
     def __call__(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
         if not out.size:
@@ -84,38 +152,93 @@ class _Local:
         result = right.copy() if _same(left, out) else out
         if not _same(right, result):
             result[...] = right
-        self.op.Reduce_local([left, left.size, self.datatype], [result, result.size, self.datatype])
+        self.apply(MPI.Get_address(left), MPI.Get_address(result), left.size)
         if result is not out:
             out[...] = result
+
+
+class _Spread:
+    """A kernel for packed elements: it lays them out as the datatype says."""
+
+    def __init__(self, apply: Apply, datatype: MPI.Datatype, element: Element):
+        self.apply = apply
+        self.datatype = datatype
+        self.element = element
+
+    def __call__(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+        if not out.size:
+            return
+        one, other = self._lay_out(left), self._lay_out(right)
+        self.apply(one.address, other.address, left.size)
+        other.pack(out)
+
+    def _lay_out(self, packed: np.ndarray) -> Layout:
+        """Fresh memory with the elements in it."""
+        low, high = self.element.reach(packed.size)
+        low = min(low, 0) // 16 * 16  # keep the alignment
+        high = max(high, packed.size * self.element.extent)
+        memory = np.zeros(high - low, np.uint8)
+        address = MPI.Get_address(memory) - low
+        layout = Layout(address, [packed.size], [0], [self.datatype], keep=memory)
+        layout.unpack(packed)
+        return layout
+
+
+def _call(function: Callable, datatype: MPI.Datatype, extent: int) -> Apply:
+    """Apply an operator by its Python function."""
+
+    def apply(left: int, right: int, count: int) -> None:
+        try:
+            function(_buffer(left, count * extent), _buffer(right, count * extent), datatype)
+        except BaseException:
+            # The other ranks wait for the result and cannot be told: end them, as mpi4py does.
+            traceback.print_exc()
+            MPI.COMM_WORLD.Abort(1)
+
+    return apply
+
+
+def _reduce_local(op: MPI.Op, datatype: MPI.Datatype, extent: int) -> Apply:
+    """Apply an operator by MPI."""
+
+    def apply(left: int, right: int, count: int) -> None:
+        if op == MPI.OP_NULL:
+            raise ArgumentError("op must live until the call ends, got one that was freed")
+        for start in range(0, count, LARGEST):
+            n, offset = min(count - start, LARGEST), start * extent
+            one, other = _buffer(left + offset, n * extent), _buffer(right + offset, n * extent)
+            op.Reduce_local([one, n, datatype], [other, n, datatype])
+
+    return apply
+
+
+def _buffer(address: int, nbytes: int) -> MPI.buffer:
+    return MPI.buffer.fromaddress(address, max(nbytes, 0))
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
     return one is other or MPI.Get_address(one) == MPI.Get_address(other)
 
 
-def _try(title: str, op: MPI.Op, dtype: np.dtype, datatype: MPI.Datatype) -> None:
+def _try(title: str, op: MPI.Op, element: Element) -> None:
     """Apply a predefined operator to one element, to see whether MPI defines it."""
+    datatype, dtype = element.datatype, element.unit
     left, right = np.zeros(1, dtype), np.zeros(1, dtype)
-    try:
-        op.Reduce_local([left, 1, datatype], [right, 1, datatype])
-    except MPI.Exception as error:
-        raise ArgumentError(
-            f"{title}: op must be defined for the datatype, got {_name(op)} for {dtype}; "
-            "choose another operator or convert the data"
-        ) from error
+    refused = None
+    if datatype.is_predefined:
+        try:
+            op.Reduce_local([left, 1, datatype], [right, 1, datatype])
+            return
+        except MPI.Exception as error:
+            refused = error
+    name = dtype if datatype.is_predefined else "a derived datatype"
+    raise ArgumentError(
+        f"{title}: op must be defined for the datatype, got {_name(op)} for {name}; "
+        "choose another operator or convert the data",
+        mpi_class="ERR_OP",
+    ) from refused
 
 
 def _name(op: MPI.Op) -> str:
     known = (f"MPI.{name}" for name, predefined in PREDEFINED.items() if op == predefined)
-    return next(known, "a user's operator")
-
-
-def own(operator: Operator) -> Operator:
-    """The same operator, whose datatype the user may free."""
-    kernel = operator.kernel
-    if not isinstance(kernel, _Local) or kernel.datatype.is_predefined:
-        return operator
-    datatype = kernel.datatype.Dup()
-    kernel = _Local(kernel.op, datatype)
-    weakref.finalize(kernel, datatype.Free).atexit = False
-    return replace(operator, kernel=kernel)
+    return next(known)

@@ -9,6 +9,7 @@ from mpi4py import MPI
 from collectives import api
 from collectives.deferred import start
 from collectives.forms import Counts, Forms
+from collectives.mpi_operators import owned
 from collectives.requests import Request
 
 
@@ -18,6 +19,7 @@ class Nonblocking(Forms):
     def _start(
         self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
     ) -> Request:
+        arguments = tuple(owned(*arguments))
         return start(
             self._channel(), self._function(primitive, function, arguments, algorithm, parameters)
         )
@@ -26,13 +28,7 @@ class Nonblocking(Forms):
         source, target = self._sides(sendbuf, recvbuf)
         arguments = source.spec, target.spec
         function = self._function("alltoall", api.alltoallv, arguments, algorithm, parameters)
-
-        def after() -> None:
-            target.unpack()
-            source.free()
-            target.free()
-
-        return start(self._channel(), function, source.pack, after)
+        return start(self._channel(), function, source.pack, target.unpack)
 
     def Ibarrier(
         self,

@@ -25,12 +25,7 @@ class Persistent(Forms):
         source, target = self._sides(sendbuf, recvbuf)
         arguments = source.spec, target.spec
         function = self._function("alltoall", api.alltoallv, arguments, algorithm, parameters)
-
-        def free() -> None:
-            source.free()
-            target.free()
-
-        return set_up(self._channel(), function, source.pack, target.unpack, free)
+        return set_up(self._channel(), function, source.pack, target.unpack)
 
     def Barrier_init(
         self,

@@ -16,6 +16,7 @@ from mpi4py import MPI
 
 from collectives.algorithms.steps import copy
 from collectives.buffers import array_at
+from collectives.datatypes import as_bytes
 from collectives.engines import driver
 from collectives.engines.driver import Round, views_of
 from collectives.engines.plan import Plan
@@ -52,6 +53,11 @@ class Stage:
     round: Round | None = None
     packed_bytes: int = 0
     line: tuple[str, int] | None = None
+
+
+def local(calls: list[Call]) -> list[Stage]:
+    """A stage without messages, if there are calls to make."""
+    return [Stage(after=calls)] if calls else []
 
 
 def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
@@ -99,13 +105,7 @@ def _spec(views: list[np.ndarray]) -> tuple:
     Both sides agree on the layout, so the data travel as bytes. mpi4py's own
     buffer object is read faster than an array; the plan keeps the memory alive.
     """
-    if not views:
-        return None, 0, MPI.BYTE
-    return _buffer(views[0]), views[0].nbytes, MPI.BYTE
-
-
-def _buffer(view: np.ndarray) -> MPI.buffer:
-    return MPI.buffer.fromaddress(MPI.Get_address(view), view.nbytes)
+    return as_bytes(views[0]) if views else (None, 0, MPI.BYTE)
 
 
 def _copies(src: list[np.ndarray], dst: list[np.ndarray]) -> list[Call]:

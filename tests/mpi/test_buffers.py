@@ -1,14 +1,15 @@
-"""Buffers in every form that mpi4py knows."""
+"""Buffers in every form that mpi4py knows: it and we take the same, and refuse the same."""
 
 from array import array
 
 import numpy as np
 import pytest
-from common import COMM, RANK, P, check
+from common import COMM, RANK, P, builtin, check
 from common import ours as run
 from mpi4py import MPI
 
 from collectives.channel import channel_of
+from collectives.errors import BufferMismatch, CollectiveError
 
 pytestmark = pytest.mark.mpi
 
@@ -21,7 +22,6 @@ COUNTS = list(range(P))
     "form",
     [
         lambda a: a,
-        lambda a: [a],
         lambda a: (a, MPI.DOUBLE),
         lambda a: [a, "d"],
         lambda a: [a, a.size],
@@ -112,6 +112,228 @@ def test_memory_that_is_no_array_is_not_kept():
         run("allreduce", array("q", [number + RANK]), memoryview(total).cast("q"))
         assert int.from_bytes(total, "little") == P * number + sum(COUNTS)
     assert len(channel_of(COMM).entries) == before
+
+
+class ByDLPack:
+    """Has memory by DLPack alone, as the tensors of deep learning."""
+
+    def __init__(self, array, device=None):
+        self.array, self.device = array, device
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.device or self.array.__dlpack_device__()
+
+
+class OnGpu:
+    """Says that its memory is a GPU's."""
+
+    def __init__(self, array):
+        described = array.__array_interface__
+        self.__cuda_array_interface__ = {
+            key: described[key] for key in ("data", "shape", "typestr")
+        }
+        self.__cuda_array_interface__["version"] = 3
+
+
+class ByArrayInterface:
+    """numpy could read it; mpi4py does not."""
+
+    def __init__(self, array):
+        self.__array_interface__ = array.__array_interface__
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+# What each makes of an array of 6 float64.
+D = MPI.DOUBLE
+SPELLINGS = {
+    "array": lambda a: a,
+    "matrix": lambda a: a.reshape(2, 3),
+    "Fortran": lambda a: a.reshape(2, 3).T,
+    "memoryview": memoryview,
+    "buffer": lambda a: MPI.buffer(a),
+    "array.array": lambda a: array("d", a),
+    "bytearray": lambda a: bytearray(a),
+    "bytes": lambda a: bytes(a),
+    "DLPack": ByDLPack,
+    "DLPack, type": lambda a: [ByDLPack(a), D],
+    "DLPack, count": lambda a: [ByDLPack(a), 6],
+    "DLPack, strides": lambda a: ByDLPack(a[::2]),
+    "DLPack, ints": lambda a: ByDLPack(a.view(np.int16)),
+    "array interface": ByArrayInterface,
+    "read-only": read_only,
+    "strides": lambda a: a[::2],
+    "backwards": lambda a: a[::-1],
+    "square": lambda a: a.reshape(2, 3)[:, :2],
+    "memoryview, strides": lambda a: memoryview(a)[::2],
+    "objects": lambda a: a.astype(object),
+    "byte order": lambda a: a.astype(">f8"),
+    "byte order, type": lambda a: [a.astype(">f8"), D],
+    "half": lambda a: a.astype("e"),
+    "complex": lambda a: a.view(complex),
+    "bool": lambda a: a.view(bool),
+    "list of numbers": lambda a: [1.0, 2.0],
+    "number": lambda a: 1.0,
+    "text": lambda a: "text",
+    "None": lambda a: None,
+    "empty": lambda a: [],
+    "empty tuple": lambda a: (),
+    "(a)": lambda a: [a],
+    "five": lambda a: [a, 6, 0, D, 0],
+    "count": lambda a: [a, 6],
+    "numpy's count": lambda a: (a, np.int8(6)),
+    "fewer": lambda a: [a, 3],
+    "no elements": lambda a: [a, 0],
+    "negative": lambda a: [a, -1],
+    "a float as count": lambda a: [a, 6.0],
+    "a text as count": lambda a: [a, 6, "6"],
+    "type": lambda a: [a, D],
+    "code": lambda a: [a, "d"],
+    "long code": lambda a: [a, "f8"],
+    "unknown code": lambda a: [a, "zz"],
+    "no code": lambda a: [a, 6, 8],
+    "dtype": lambda a: [a, 6, np.dtype("d")],
+    "other type": lambda a: [a, MPI.INT],
+    "other size": lambda a: [a[:3], MPI.INT.Create_contiguous(4)],
+    "null type": lambda a: [a, 6, MPI.DATATYPE_NULL],
+    "count and type": lambda a: [a, 6, D],
+    "count and None": lambda a: [a, 6, None],
+    "None and type": lambda a: [a, None, D],
+    "pair": lambda a: [a, (3, 1)],
+    "pair in a list": lambda a: [a, [3, 1]],
+    "pair and type": lambda a: [a, (3, 1), D],
+    "half a pair": lambda a: [a, (None, 2), D],
+    "other half": lambda a: [a, (3, None), D],
+    "triple": lambda a: [a, (3, 1, 1), D],
+    "displacement": lambda a: [a, 3, 1, D],
+    "numpy's displacement": lambda a: [a, 3, np.int64(1), "d"],
+    "no displacement": lambda a: [a, 3, None, D],
+    "negative displacement": lambda a: [a, 3, -1, D],
+    "displacement beyond": lambda a: [a, None, 7, D],
+    "no data": lambda a: [None, 0, D],
+    "no data, no count": lambda a: [None, D],
+    "no data, pair": lambda a: [None, (0, 0), D],
+    "no data, no type": lambda a: [None, 0],
+    "no data but a count": lambda a: [None, 3, D],
+    "counts": lambda a: [a, [6]],
+    "counts of an array": lambda a: [a, np.array([6])],
+    "counts and type": lambda a: [a, [6], D],
+    "counts and displs": lambda a: [a, ([3], [1])],
+    "counts, displs, type": lambda a: [a, ([3], [1]), D],
+    "counts, displs": lambda a: [a, [3], [1], D],
+    "tuples": lambda a: [a, (3,), (1,), D],
+    "arrays": lambda a: [a, array("i", [3]), np.array([1]), D],
+    "a count and displs": lambda a: [a, 3, [1], D],
+    "counts and None": lambda a: [a, [3], None, D],
+    "too many counts": lambda a: [a, [1, 2], None, D],
+    "no counts": lambda a: [a, [], None, D],
+    "floats": lambda a: [a, [3.0], None, D],
+}
+ONLY_MPI4PY = {  # which reads what does not belong to the buffer, or what we cannot
+    "MPI.BOTTOM": lambda a: [MPI.BOTTOM, 0, D],
+    "too much": lambda a: [a, 7],
+    "GPU": OnGpu,
+    "DLPack on a GPU": lambda a: ByDLPack(a, device=(2, 0)),
+}
+
+
+def outcome(call, *arguments):
+    try:
+        call(*arguments)
+    except Exception as error:
+        return error
+    return None
+
+
+@pytest.mark.skipif(P > 1, reason="compares what one rank takes")
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_as_mpi4py(name):
+    """Read or written, whole or in blocks: refused by both or by none, by the same error."""
+    make = SPELLINGS[name]
+    calls = {"bcast": [None], "scatter": [None, MPI.IN_PLACE], "scatterv": [None, MPI.IN_PLACE]}
+    calls |= {"allgather": [MPI.IN_PLACE, None], "allgatherv": [MPI.IN_PLACE, None]}
+    calls |= {"alltoallv": [MPI.IN_PLACE, None], "alltoall": [MPI.IN_PLACE, None]}
+    for function, call in calls.items():
+        errors = []
+        for collective in (builtin, run):
+            buf = make(np.arange(6.0))
+            errors.append(outcome(collective, function, *[buf if x is None else x for x in call]))
+        theirs, ours = errors
+        assert (theirs is None) == (ours is None), (function, theirs, ours)
+        if theirs is not None:
+            assert isinstance(ours, CollectiveError) and isinstance(ours, MPI.Exception)
+            assert isinstance(ours, type(theirs)), (function, theirs, ours)
+
+
+@pytest.mark.parametrize("name", ONLY_MPI4PY)
+def test_what_we_refuse(name):
+    with pytest.raises(BufferMismatch) as caught:
+        run("bcast", ONLY_MPI4PY[name](np.arange(6.0)))
+    assert caught.value.Get_error_class() in (MPI.ERR_BUFFER, MPI.ERR_TRUNCATE)
+
+
+def test_count_of_a_block():
+    """Where a buffer has one block per rank, its count is that of a block, as in C."""
+    send, whole = np.arange(3.0) + 10 * RANK, np.full(4 * P, -1.0)
+    right = whole.copy()
+    right[: 3 * P] = (np.arange(3.0) + 10 * np.arange(P)[:, None]).ravel()
+    for call in (run, builtin):
+        whole[...] = -1
+        call("allgather", [send, 3, MPI.DOUBLE], [whole, 3, MPI.DOUBLE])
+        check(whole, right)
+        whole[...] = -1
+        call("gather", send, [whole, 3] if RANK == P - 1 else None, P - 1)
+        check(whole, right if RANK == P - 1 else np.full(4 * P, -1.0))
+        mine, there = np.full(3, -1.0), np.arange(3.0 * P)
+        call("scatter", [there, 3, MPI.DOUBLE] if RANK == P - 1 else None, mine, P - 1)
+        check(mine, there[3 * RANK :][:3])
+        whole[...] = -1
+        call("alltoall", [there + 100 * RANK, 3], [whole, 3, "d"])
+        check(whole[: 3 * P], (mine + 100 * np.arange(P)[:, None]).ravel())
+        result = np.full(3, -1.0)
+        options = {"function": "reduce_scatter_block"}
+        if call is builtin:
+            COMM.Reduce_scatter_block([there, 3, MPI.DOUBLE], [result, 3, MPI.DOUBLE])
+        else:
+            run(*options.values(), [there, 3, MPI.DOUBLE], [result, 3, MPI.DOUBLE])
+        check(result, P * there[3 * RANK :][:3])
+    with pytest.raises(BufferMismatch, match=rf"needs {5 * P} elements for block 0"):
+        run("allgather", send, [whole, 5, MPI.DOUBLE])
+
+
+def test_equal_blocks_of_a_v_variant():
+    """One count and one distance stand for all; without any the elements are dealt out."""
+    send, right = np.arange(2.0) + 10 * RANK, np.full((P, 3), -1.0)
+    right[:, :2] = np.arange(2.0) + 10 * np.arange(P)[:, None]
+    for call in (run, builtin):
+        whole = np.full((P, 3), -1.0)
+        call("allgatherv", send, [whole, 2, 3, MPI.DOUBLE])
+        check(whole, right)
+        whole = np.full(2 * P, -1.0)
+        call("allgatherv", send, [whole, 2])
+        check(whole, right[:, :2].ravel())
+        dealt = np.full(P + 1, -1.0)  # rank 0 has one more
+        mine = np.arange(1.0 + (RANK == 0)) + 10 * RANK
+        call("allgatherv", mine, dealt)
+        check(dealt, np.array([0, 1, *(10.0 * np.arange(1, P))]))
+
+
+def test_tensors():
+    """What has memory by DLPack alone is read and written each time."""
+    data, result = np.arange(5.0) + RANK, np.zeros(5)
+    for _ in range(2):
+        run("allreduce", ByDLPack(data), ByDLPack(result))
+        check(result, P * np.arange(5.0) + TOTAL)
+        data += 1
+        result -= P
+        check(result, P * np.arange(5.0) + TOTAL - P)
+        data -= 1
 
 
 def test_numpy_scalars():
