@@ -73,11 +73,11 @@ class Reader:
     def at_root(self) -> bool:
         return self.rank == self.root
 
-    def input(self, name: str, buf: Any, p: int | None = None) -> Vector:
-        return read(self.title, name, buf, p)
+    def input(self, name: str, buf: Any, p: int | None = None, blocks: int = 1) -> Vector:
+        return read(self.title, name, buf, p, blocks)
 
-    def output(self, name: str, buf: Any, p: int | None = None) -> Vector:
-        vector = read(self.title, name, buf, p)
+    def output(self, name: str, buf: Any, p: int | None = None, blocks: int = 1) -> Vector:
+        vector = read(self.title, name, buf, p, blocks)
         if not vector.writable:
             raise self.mismatch(name, "writable memory", "a read-only buffer")
         return vector
@@ -150,7 +150,7 @@ def scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
         counts = call.lengths(mine.view.size)
         call.length("recvbuf", mine, counts[call.rank], "the root's count for this rank")
         return Arguments([None, mine.view], mine, counts)
-    whole = call.input("sendbuf", sendbuf, call.vary)
+    whole = call.input("sendbuf", sendbuf, call.vary, call.p)
     counts = call.counts_of("sendbuf", whole)
     blocks = whole.blocks(counts)
     if _in_place(recvbuf):
@@ -172,7 +172,7 @@ def gather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 def allgather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     """Where all blocks arrive, with this rank's own block from sendbuf."""
-    whole = call.output("recvbuf", recvbuf, call.vary)
+    whole = call.output("recvbuf", recvbuf, call.vary, call.p)
     counts = call.counts_of("recvbuf", whole)
     blocks = whole.blocks(counts)
     call.targets("recvbuf", blocks)
@@ -203,15 +203,17 @@ def reduce(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 
 def reduce_scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
-    result = call.output("recvbuf", recvbuf)
+    blocks = call.p if call.counts is None else 1
     if _in_place(sendbuf):
+        result = call.output("recvbuf", recvbuf, None, blocks)
         counts = call.lengths(0) if call.counts else call.even("recvbuf", result)
         call.length("recvbuf", result, sum(counts), "the whole vector, in place")
         twin = np.empty_like(result.view)
         mine = result.view[: counts[call.rank]]
         prelude = [copy(result.view, twin)]
         return Arguments([partition(twin, counts), mine], result, counts, prelude)
-    whole = call.input("sendbuf", sendbuf)
+    result = call.output("recvbuf", recvbuf)
+    whole = call.input("sendbuf", sendbuf, None, blocks)
     call.separate(whole, result)
     counts = call.lengths(result.view.size)
     call.length("recvbuf", result, counts[call.rank], "its block of sendbuf")
@@ -220,7 +222,7 @@ def reduce_scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 
 def alltoall(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
-    result = call.output("recvbuf", recvbuf, call.vary)
+    result = call.output("recvbuf", recvbuf, call.vary, call.p)
     coming = call.counts_of("recvbuf", result)
     incoming = result.blocks(coming)
     call.targets("recvbuf", incoming)
@@ -230,7 +232,7 @@ def alltoall(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
         prelude.append(copy(result.view, twin))
         mine = Vector(twin, result.datatype, result.counts, result.displs)
     else:
-        mine = call.input("sendbuf", sendbuf, call.vary)
+        mine = call.input("sendbuf", sendbuf, call.vary, call.p)
         call.separate(mine, result)
     going = call.counts_of("sendbuf", mine)
     matrix = np.array(going, np.int64)

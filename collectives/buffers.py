@@ -54,7 +54,7 @@ class Vector:
         return Blocks(self.view, self.displs, stops)
 
 
-def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
+def read(title: str, name: str, buf: Any, p: int | None = None, blocks: int = 1) -> Vector:
     """Read one buffer.
 
     Parameters
@@ -65,6 +65,8 @@ def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
         Anything described at the top of this file.
     p : int, optional
         Number of blocks, if the buffer may give one count per rank.
+    blocks : int
+        Number of blocks that a single count is the length of.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def read(title: str, name: str, buf: Any, p: int | None = None) -> Vector:
     )
     if p is None:
         start = displs[0] if displs else 0
-        stop = start + counts[0] if counts else view.size
+        stop = start + counts[0] * blocks if counts else view.size
         _check_range([start], [stop - start], view.size, fail)
         return Vector(view[start:stop], datatype)
     if counts is not None:
