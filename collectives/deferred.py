@@ -94,7 +94,11 @@ class _Borrowed:
 
 
 def start(
-    channel: Channel, function: Function, before: Work | None = None, after: Work | None = None
+    channel: Channel,
+    function: Function,
+    before: Work | None = None,
+    after: Work | None = None,
+    freed: Work | None = None,
 ) -> Request:
     """Start what a function of the api does.
 
@@ -106,10 +110,17 @@ def start(
         until the operation has ended.
     before, after : callable, optional
         Work before the first and after the last stage.
+    freed : callable, optional
+        Work when nothing of the call is needed any more, even if it has failed.
     """
-    check_threads()
     calls = calls_of(channel, function)
-    first = _Borrowed(channel, next(calls))  # raises what is wrong before anything is sent
+    try:
+        check_threads()
+        first = _Borrowed(channel, next(calls))  # raises what is wrong before anything is sent
+    except BaseException:
+        if freed is not None:
+            freed()
+        raise
 
     def stages() -> Iterator[Stage]:
         yield from _work(before)
@@ -129,6 +140,8 @@ def start(
 
         def leave() -> None:
             traffic.leave(operation, tag)
+            if freed is not None:
+                freed()
             ended()
 
         operation = Operation(stages(), poster(channel.comm, tag), leave, predecessor)
@@ -180,6 +193,29 @@ def set_up(
             freed()
 
     return Prequest(begin, partial(free, function))
+
+
+def lasting(arguments: tuple) -> tuple[tuple, Work | None]:
+    """Arguments whose derived datatypes the user may free at once, and what frees ours.
+
+    A call that begins by telling counts reads its buffers again after that.
+    """
+    duplicates: list[MPI.Datatype] = []
+
+    def last(buf: Any) -> Any:
+        if not isinstance(buf, (list, tuple)) or not buf or not isinstance(buf[-1], MPI.Datatype):
+            return buf
+        if buf[-1].is_predefined:
+            return buf
+        duplicates.append(buf[-1].Dup())
+        return [*buf[:-1], duplicates[-1]]
+
+    def free() -> None:
+        for datatype in duplicates:
+            datatype.Free()
+
+    arguments = tuple([last(argument) for argument in arguments])
+    return arguments, free if duplicates else None
 
 
 def _work(work: Work | None) -> list[Stage]:

@@ -7,7 +7,7 @@ from typing import Any
 from mpi4py import MPI
 
 from collectives import api
-from collectives.deferred import start
+from collectives.deferred import lasting, start
 from collectives.forms import Counts, Forms
 from collectives.requests import Request
 
@@ -18,9 +18,9 @@ class Nonblocking(Forms):
     def _start(
         self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
     ) -> Request:
-        return start(
-            self._channel(), self._function(primitive, function, arguments, algorithm, parameters)
-        )
+        arguments, freed = lasting(arguments)
+        function = self._function(primitive, function, arguments, algorithm, parameters)
+        return start(self._channel(), function, freed=freed)
 
     def _startw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> Request:
         source, target = self._sides(sendbuf, recvbuf)
