@@ -17,7 +17,7 @@ import argparse
 import sys
 import time
 import traceback
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -48,7 +48,8 @@ class Options(NamedTuple):
     def command(self, first: int, last: int) -> str:
         """What repeats the cases of these numbers."""
         words = ["mpirun -n", str(WORLD.size), "python tests/fuzz", f"--seed {self.seed}"]
-        words += [f"--case {last}"] if first == last else [f"--first {first} --cases {last - first + 1}"]
+        several = f"--first {first} --cases {last - first + 1}"
+        words += [f"--case {last}" if first == last else several]
         words += [f"--load {path}" for path in self.load]
         words += [f"--only {self.only}"] if self.only else []
         words += ["--gaps"] if self.gaps and not GAPS else []
@@ -63,8 +64,8 @@ def read_options() -> Options:
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", help="a primitive or an algorithm, such as allreduce.ring")
     parser.add_argument("--load", action="append", default=[], help="a file with algorithms")
-    parser.add_argument("--gaps", action="store_true", default=GAPS, help="datatypes with gaps, too")
-    parser.add_argument("--limit", type=float, default=60, help="seconds for one case (default: 60)")
+    parser.add_argument("--gaps", action="store_true", default=GAPS, help="gaps in datatypes, too")
+    parser.add_argument("--limit", type=float, default=60, help="seconds for a case (default: 60)")
     given = vars(parser.parse_args())
     if given["case"] is not None:
         given.update(first=given["case"], cases=1)
@@ -126,9 +127,9 @@ class Fuzz:
         problems = group.control.allgather(problem)
         if not any(problems):
             return True
-        alone = self.fails_alone(case, group)
+        first = number if self.fails_alone(case, group) else start
         if group.rank == 0:
-            report(case, number, group, problems, options.command(number if alone else start, number))
+            report(case, number, group, problems, options.command(first, number))
         return False
 
     def fails_alone(self, case: cases.Case, group: Group) -> bool:

@@ -214,9 +214,7 @@ class Part:
     def renew(self, seed: list[int]) -> None:
         """New values in all buffers, outputs and gaps included."""
         for at, memory in enumerate(self.memories.values()):
-            fill(
-                memory.body(), self.call.element, self.call.operator, self.call.exact, [*seed, at]
-            )
+            fill(memory.body(), self.call.element, self.call.operator, self.call.exact, [*seed, at])
             memory.copy()
 
     def expect(self, twin: MPI.Intracomm) -> None:
@@ -248,11 +246,17 @@ class Part:
                 return found
         return None
 
-    def digest(self) -> bytes | None:
-        """What must be the same on all ranks, if anything must."""
-        if self.call.form != "allreduce" or self.call.exact:
-            return None
-        return self._significant(self.memories["recvbuf"].ours).tobytes()
+    @property
+    def same_everywhere(self) -> bool:
+        """Whether all ranks must have the same bits although MPI's own may have others."""
+        return self.call.form == "allreduce" and not self.call.exact
+
+    def digest(self) -> bytes:
+        """The bytes of the result."""
+        side = self.call.sides[self.rank][1]
+        rows = self.memories["recvbuf"].body().reshape(-1, self.call.element.dtype.itemsize)
+        rows = rows[side.displs[0] : side.displs[0] + side.counts[0]]
+        return rows[:, self.call.element.significant()].tobytes()
 
     def _difference(self, name: str, memory: Memory) -> str | None:
         got, expected = memory.ours, memory.theirs
@@ -285,12 +289,6 @@ class Part:
                     close |= np.isclose(one, other, rtol=64 * np.finfo(element.dtype).eps, atol=0)
             rows[close] = True
         return alike
-
-    def _significant(self, memory: np.ndarray) -> np.ndarray:
-        side = self.call.sides[self.rank][1]
-        rows = inside(memory).reshape(-1, self.call.element.dtype.itemsize)
-        rows = rows[side.displs[0] : side.displs[0] + side.counts[0]]
-        return rows[:, self.call.element.significant()]
 
     def _describe(self, at: int, got: np.ndarray, expected: np.ndarray) -> str:
         size = self.call.element.dtype.itemsize

@@ -101,10 +101,18 @@ def _draw_call(rng: Random, p: int, gaps: bool, only: str | None) -> Call | Obje
     return calls.draw(rng, p, gaps, only)
 
 
-def run(case: Case, group: Group) -> str | None:
-    """Run a case; return what is wrong on this rank."""
+def run(case: Case, group: Group, again: int = 0) -> str | None:
+    """Run a case; return what is wrong on this rank.
+
+    Before the first turn everything is carried out `again` times, unchecked, with
+    whatever is in the buffers.
+    """
     rng = Random(f"{case.seed}/rank {group.rank}")
     with _parts(case, group, rng) as parts:
+        for part, _ in parts if again else []:
+            part.renew([*case.seed, group.rank])
+        for _ in range(again):
+            _carry_out(parts, rng, group, False)
         for turn in range(case.turns):
             for at, (part, _) in enumerate(parts):
                 part.renew([*case.seed, turn, at, group.rank])
@@ -226,9 +234,8 @@ def _first_problem(
         f"{part.call}: {problem}" for part, _ in parts if (problem := part.wrong()) is not None
     ]
     for part, _ in parts:  # all ranks come here, whatever is wrong on one of them
-        if isinstance(part, Part) and part.call.form == "allreduce" and not part.call.exact:
-            if len(set(group.control.allgather(part.digest()))) > 1:
-                problems.append(f"{part.call}: other bits than on other ranks")
+        if part.same_everywhere and len(set(group.control.allgather(part.digest()))) > 1:
+            problems.append(f"{part.call}: other bits than on other ranks")
     if any(part.call.form == "barrier" for part, _ in parts) and len(parts) == 1:
         latest = group.control.allreduce(entered, MPI.MAX)
         if left < latest:

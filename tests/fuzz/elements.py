@@ -66,6 +66,10 @@ def _pair(code: str) -> np.dtype:
     return np.dtype([("value", code), ("place", "i")], align=True)
 
 
+def _integer(dtype: np.dtype) -> Element:
+    return Element(dtype.name, dtype, "integer", MPI.Datatype.fromcode(dtype.char))
+
+
 def _opaque(size: int) -> np.dtype:
     return np.dtype((np.void, size))
 
@@ -80,10 +84,7 @@ def _mixture() -> MPI.Datatype:
 
 BYTES = Element("MPI.BYTE", np.dtype("u1"), "bits", MPI.BYTE)
 WHOLE = [
-    *[
-        Element(np.dtype(code).name, np.dtype(code), "integer", MPI.Datatype.fromcode(np.dtype(code).char))
-        for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
-    ],
+    *[_integer(np.dtype(code)) for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")],
     Element("MPI.AINT", np.dtype(np.intp), "integer", MPI.AINT),
     BYTES,
     Element("MPI.CHAR", np.dtype("u1"), "opaque", MPI.CHAR),

@@ -57,6 +57,7 @@ class ObjectPart:
     expected: Any = None
     got: Any = None
     request: None = None
+    same_everywhere = False
 
     def renew(self, seed: list[int]) -> None:
         rng = Random(str(seed))
@@ -84,9 +85,6 @@ class ObjectPart:
         if equal(self.got, self.expected):
             return None
         return f"result expected {self.expected!r:.60}, got {self.got!r:.60}"
-
-    def digest(self) -> None:
-        return None
 
     def free_datatypes(self) -> None:
         pass

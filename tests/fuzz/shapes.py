@@ -145,9 +145,7 @@ def alltoallv(sizes: Sizes, root: int, in_place: bool) -> Sides:
 
 def reduce(sizes: Sizes, root: int, in_place: bool) -> Sides:
     n = sizes.count()
-    return [
-        (sizes.whole(n), sizes.whole(n) if rank == root else None) for rank in range(sizes.p)
-    ]
+    return [(sizes.whole(n), sizes.whole(n) if rank == root else None) for rank in range(sizes.p)]
 
 
 def elementwise(sizes: Sizes, root: int, in_place: bool) -> Sides:

@@ -42,7 +42,9 @@ class Tally:
     def missing(self, p: int, gaps: bool) -> list[str]:
         """What has never been used although it could have been."""
         return [
-            name for kind, names in _everything(p, gaps).items() for name in names - {*self.of(kind)}
+            name
+            for kind, names in _everything(p, gaps).items()
+            for name in names - {*self.of(kind)}
         ]
 
     def __str__(self) -> str:
@@ -53,8 +55,11 @@ class Tally:
 
 
 def _everything(p: int, gaps: bool) -> dict[str, set[str]]:
-    methods = {f"{prefix}{form if prefix else form.capitalize()}" for form in FORMS for prefix in "I"}
-    methods |= {form.capitalize() for form in FORMS} | {f"{f.capitalize()}_init" for f in FORMS}
+    methods = {
+        method
+        for form in FORMS
+        for method in (form.capitalize(), f"I{form}", f"{form.capitalize()}_init")
+    }
     return {
         "forms": methods,
         "algorithms": {

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from threading import Thread
+from threading import Thread, main_thread
 
 from mpi4py import MPI
 
@@ -45,15 +45,12 @@ class Watchdog:
             f"  rank {rank} has waited for {self.limit:g} s in {self.what} {_innermost()}",
             flush=True,
         )
-        time.sleep(2)  # let the other ranks say the same
+        time.sleep(1)  # let the other ranks say the same
         MPI.COMM_WORLD.Abort(1)
         os._exit(1)
 
 
 def _innermost() -> str:
     """Where the main thread is."""
-    main = sys._current_frames()[_MAIN]
+    main = sys._current_frames()[main_thread().ident]
     return f"({os.path.basename(main.f_code.co_filename)}:{main.f_lineno})"
-
-
-_MAIN = __import__("threading").main_thread().ident
