@@ -19,6 +19,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter
 from random import Random
 from statistics import median
@@ -40,6 +41,7 @@ WORLD = MPI.COMM_WORLD
 SAMPLES = 40
 AGAIN = 10  # times that each case is carried out beforehand
 MANNERS = {BLOCKING: "blocking", NONBLOCKING: "nonblocking", PERSISTENT: "persistent"}
+PLANS = 100  # that a communicator keeps: few, so that most are dropped again
 CYCLES = 6000  # of Dup and Free; MPICH has about 2000 communicators
 
 
@@ -67,6 +69,8 @@ class Soak:
                 free_group(passing)
             self.cycles(lasting, CYCLES // SAMPLES)
             self.memory.append(resident())
+            if WORLD.rank == 0:
+                print(f"{self.counts['calls']} calls, {self.memory[-1]:.1f} MiB", file=sys.stderr)
         self.bounded(lasting)
         self.watchdog.rest()
         free_group(lasting)
@@ -172,7 +176,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--allowance", type=float, default=4.0, help="MiB (default: 4)")
     given = parser.parse_args()
-    np.seterr(all="ignore")  # in-place sums that are carried out again and again
+    channel.MAX_PLANS = PLANS
+    warnings.simplefilter("ignore", RuntimeWarning)  # sums of sums of sums, in place
     began = time.monotonic()
     warm_up()
     handles, before = in_use(), leftovers()
