@@ -107,7 +107,8 @@ class Fuzz:
         for number in numbers:
             if fine and number % len(groups) == mine:
                 fine = self.case(number, group, numbers.start)
-        self.watchdog.enter("the end of a batch", self.options.command(numbers.start, numbers[-1]))
+        command = self.options.command(numbers.start, numbers[-1])
+        self.watchdog.enter("the end of a batch", command, limits=BATCH)  # others may be at it
         fine = WORLD.allreduce(fine, MPI.LAND)
         if fine:  # after a failure something may be in flight for ever
             free_group(group)

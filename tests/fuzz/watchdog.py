@@ -20,13 +20,14 @@ class Watchdog:
     def __init__(self, limit: float):
         self.limit = limit
         self.what = self.command = ""
-        self.deadline = float("inf")
+        self.began, self.deadline = 0.0, float("inf")
         Thread(target=self._run, daemon=True).start()
 
-    def enter(self, what: str, command: str) -> None:
-        """This begins now; `command` repeats it."""
+    def enter(self, what: str, command: str, limits: int = 1) -> None:
+        """This begins now and may take some times the limit; `command` repeats it."""
         self.what, self.command = what, command
-        self.deadline = time.monotonic() + self.limit
+        self.began = time.monotonic()
+        self.deadline = self.began + limits * self.limit
 
     def note(self, problem: str) -> None:
         """What has gone wrong on this rank."""
@@ -42,7 +43,8 @@ class Watchdog:
         rank = MPI.COMM_WORLD.rank
         print(
             f"FAILED: {self.command}\n"
-            f"  rank {rank} has waited for {self.limit:g} s in {self.what} {_innermost()}",
+            f"  rank {rank} has spent {time.monotonic() - self.began:.1f} s in {self.what} "
+            f"{_innermost()}",
             flush=True,
         )
         time.sleep(1)  # let the other ranks say the same
