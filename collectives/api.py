@@ -6,8 +6,9 @@ keywords or in the name: ``algorithm="ring:segments=8"``. Without one it takes
 the default, `collectives.DEFAULTS[primitive]`.
 
 A buffer is a numpy array or another object with memory, or a list ``[data,
-count, datatype]`` with or without its last two; in the v-variants ``[data,
-counts, displacements, datatype]``. MPI.IN_PLACE is taken where MPI allows it.
+count, datatype]`` with or without its last two, where the count is that of one block
+if there is one for each rank; in the v-variants ``[data, counts, displacements,
+datatype]``. MPI.IN_PLACE is taken where MPI allows it.
 A call repeated with the same buffers replays its plan.
 
 All functions raise

@@ -104,7 +104,7 @@ def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> Non
     """Raise ArgumentError unless the algorithm has these parameters.
 
     An integer parameter, or one whose default None means "choose", is a number
-    of something and must be positive.
+    of something and must be positive; a radix must be at least 2.
     """
     for key, value in parameters.items():
         if key not in algorithm.parameters:
@@ -112,10 +112,12 @@ def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> Non
             raise ArgumentError(f"{algorithm}: no parameter {key!r}; choose from {known}")
         if value is None and algorithm.parameters[key] is None:
             continue
-        if isinstance(algorithm.parameters[key], (int, type(None))) and not (
-            isinstance(value, int) and value > 0
-        ):
-            raise ArgumentError(f"{algorithm}: {key} must be a positive integer, got {value!r}")
+        if not isinstance(algorithm.parameters[key], (int, type(None))):
+            continue
+        least = 2 if key == "radix" else 1
+        if not (isinstance(value, int) and value >= least):
+            needed = "a positive integer" if least == 1 else f"an integer from {least} on"
+            raise ArgumentError(f"{algorithm}: {key} must be {needed}, got {value!r}")
 
 
 def check_restrictions(algorithm: Algorithm, p: int, commutative: bool = True) -> None:

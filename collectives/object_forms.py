@@ -4,6 +4,9 @@ An object travels as its pickle. The ranks tell each other the lengths first, th
 the bytes move by the same algorithms as buffers of uneven blocks. Reductions
 collect the objects and combine them in rank order: the result depends on no
 algorithm, and an operator need not commute.
+
+`mpi4py.util.pkl5.Intracomm(comm)` of a `Comm` has its handle and mpi4py's object forms,
+not ours. It is of use for objects beyond 2 GiB where MPI is older than 4.0.
 """
 
 from __future__ import annotations

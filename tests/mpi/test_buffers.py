@@ -89,6 +89,30 @@ def test_forms_of_blocks(form):
     check(mine, np.full(RANK, RANK))
 
 
+def test_a_count_is_the_length_of_a_block():
+    """Where there is one block per rank, as in mpi4py; the rest of the memory is left alone."""
+    summed = [MPI.SUM]
+    for function, more in (
+        ("scatter", [P - 1]),
+        ("gather", [P - 1]),
+        ("allgather", []),
+        ("alltoall", []),
+        ("reduce_scatter_block", summed),
+    ):
+        for start in (0, 2):
+            right, result = np.full(3 * P + 3, -1), np.full(3 * P + 3, -1)
+            send = [np.arange(3 * P + 3) + 100 * RANK, 3, start, MPI.INT64_T]
+            for call, out in ((builtin, right), (run, result)):
+                call(function, send, [out, 3, start, MPI.INT64_T], *more)
+            check(result, right, function, start)
+    for function, more in (("allgather", []), ("alltoall", []), ("reduce_scatter_block", summed)):
+        right = np.arange(3 * P + 3) + 100 * RANK
+        result, written = right.copy(), 3 if more else 3 * P + 3
+        builtin(function, MPI.IN_PLACE, [right, 3, MPI.INT64_T], *more)
+        run(function, MPI.IN_PLACE, [result, 3, MPI.INT64_T], *more)
+        check(result[:written], right[:written], function, "in place")
+
+
 @pytest.mark.parametrize("memory", [bytearray, lambda size: array("B", bytes(size))])
 def test_memory_that_is_no_array(memory):
     recv = memory(3 * P)

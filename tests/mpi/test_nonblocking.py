@@ -198,6 +198,28 @@ def test_what_the_user_drops_and_frees(comm):
     op.Free()
 
 
+def test_datatype_freed_while_counts_are_told(comm):
+    """These forms read their buffers again when the counts have arrived."""
+    pair = MPI.INT64_T.Create_contiguous(2).Commit()
+    mine, whole = forms.numbers(RANK, 4, 0), np.zeros(4 * P, np.int64)
+    sent, got = np.concatenate([mine + dest for dest in range(P)]), np.zeros(4 * P, np.int64)
+    out = np.zeros(4, np.int64)
+    ones = [2] * P
+    requests = [
+        comm.Igatherv([mine, 2, pair], [whole, ones, pair]),
+        comm.Ialltoallv([sent, ones, pair], [got, ones, pair], algorithm="tree"),
+        comm.Iscatterv([sent, ones, pair], [out, 2, pair]),
+    ]
+    pair.Free()
+    for request in requests:
+        request.Wait()
+    everything = [forms.numbers(rank, 4, 0) for rank in range(P)]
+    if RANK == 0:
+        assert np.array_equal(whole, np.concatenate(everything))
+    assert np.array_equal(got, np.concatenate(everything) + RANK)
+    assert np.array_equal(out, everything[0] + RANK)
+
+
 def test_request_dropped(comm):
     call = forms.make("allreduce")
     comm.Iallreduce(*call.arguments)

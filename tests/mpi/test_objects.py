@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from common import COMM, RANK, P, at_1_3_and_4_ranks
 from mpi4py import MPI
+from mpi4py.util import pkl5
 
 import collectives
 from collectives.errors import ArgumentError
@@ -56,6 +57,34 @@ def test_large(comm):
     array = np.arange(400_000) + RANK
     assert comm.bcast(array if RANK == 0 else None)[-1] == 399_999
     assert [each[0] for each in comm.allgather(array)] == list(range(P))
+
+
+@pytest.mark.slow
+def test_64_mib():
+    """Objects as large as mpi4py.util.pkl5 is made for."""
+    comm, n = collectives.Comm(COMM), 8 * 2**20
+    array = np.arange(n) * (RANK + 1)
+    for root in range(P):
+        got = comm.bcast(array if root == RANK else None, root)
+        assert np.array_equal(got, np.arange(n) * (root + 1))
+    for rank, each in enumerate(comm.allgather({"rank": RANK, "array": array})):
+        assert each["rank"] == rank and np.array_equal(each["array"], np.arange(n) * (rank + 1))
+
+
+def test_pkl5(comm):
+    """It shares the handle and takes mpi4py's own collectives; each leaves the other alone."""
+    large = pkl5.Intracomm(comm)
+    assert not isinstance(large, collectives.Comm)
+    array = np.arange(100_000) + RANK
+    request = comm.Iallreduce(array, total := np.zeros_like(array))
+    assert np.array_equal(large.bcast(array if RANK == 0 else None), np.arange(100_000))
+    everything = comm.allgather(array)
+    assert all(np.array_equal(*pair) for pair in zip(everything, large.allgather(array)))
+    assert large.alltoall([thing(RANK)] * P) == comm.alltoall([thing(RANK)] * P)
+    request.Wait()
+    assert np.array_equal(total, sum(everything))
+    back = collectives.Comm(large)  # ours again, on the same handle
+    assert back.allgather(RANK) == list(range(P))
 
 
 def test_what_is_received_is_a_copy(comm):
