@@ -9,7 +9,7 @@ from .registry import algorithm
 from .steps import copy, in_rank_order, recv, reduce, send
 
 
-@algorithm("allreduce")
+@algorithm("allreduce", also="linear")
 def naive(rank, p, sendbuf, recvbuf):
     """Linear allreduce: rank 0 collects everything and tells everyone.
 
@@ -87,7 +87,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield send(recvbuf, mate)
 
 
-@algorithm("allreduce")
+@algorithm("allreduce", also="reduce_bcast")
 def tree(rank, p, sendbuf, recvbuf):
     """Binomial trees: reduce up to rank 0, then broadcast down again.
 

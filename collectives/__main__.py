@@ -82,13 +82,26 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(console: Console, arguments: argparse.Namespace) -> int:
     for primitive in arguments.primitives or PRIMITIVES:
-        table = _table(primitive, "algorithm", "cost", "restrictions", "reference")
+        order = ["rank order"] if primitive in REDUCTIONS else []
+        table = _table(primitive, "algorithm", "cost", "restrictions", *order, "reference")
         for name in algorithms_for(primitive):
             algorithm = REGISTRY[primitive][name]
             restrictions = algorithm.restrictions.partition(";")[0]
-            table.add_row(*map(escape, (name, algorithm.cost, restrictions, algorithm.reference)))
+            kept = ["kept" if algorithm.keeps_order else "not kept"] if order else []
+            row = name, algorithm.cost, restrictions, *kept, algorithm.reference
+            table.add_row(*map(escape, row))
+        for other, spec in _other_names(primitive):
+            table.add_row(escape(other), escape(f"same as {spec}"))
         console.print(table)
     return 0
+
+
+def _other_names(primitive: str) -> Iterator[tuple[str, str]]:
+    """The other names of algorithms, each with what it stands for."""
+    for name, algorithm in REGISTRY[primitive].items():
+        for other, parameters in algorithm.names.items():
+            if other != name:
+                yield other, f"{name}:{parameters}" if parameters else name
 
 
 def _count(console: Console, arguments: argparse.Namespace) -> int:

@@ -25,7 +25,14 @@ from mpi4py import MPI
 
 from collectives import agreement, arguments
 from collectives.agreement import Agreement
-from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm, Generator
+from collectives.algorithms.registry import (
+    GROUP,
+    REDUCTIONS,
+    REGISTRY,
+    ROOTED,
+    Algorithm,
+    Generator,
+)
 from collectives.arguments import Arguments, Reader, check_root
 from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.engines.blocking import TAG, compile_stages, run
@@ -35,6 +42,7 @@ from collectives.engines.plan import Plan, record
 from collectives.engines.stages import Call, Stage, stages_of
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
+from collectives.nodes import detect, grouping
 from collectives.operators import SUM, Operator
 from collectives.pool import Pool
 from collectives.problems import BLOCKWISE
@@ -114,6 +122,7 @@ class Channel:
         self.agreement = Agreement(self.comm)
         self.always_agree = agreement.always()
         self.agreed: set[Generator] = set()
+        self.nodes: tuple[int, ...] | None = None
 
     @cached_property
     def idle(self) -> Pool:
@@ -221,6 +230,7 @@ class Channel:
     ) -> Entry:
         """Check everything, together with the other ranks the first time; make a plan."""
         algorithm, given = self.choose(primitive, spec, parameters)
+        self._learn_nodes(algorithm, given)
         entry, problem = None, None
         try:
             entry = self._record(algorithm, given, buffers, root, op, counts)
@@ -244,8 +254,12 @@ class Channel:
         parameters: dict[str, Any],
         counts: tuple[int, ...] | bytes | None,
     ) -> Entry:
-        """Check everything on this rank alone, and make a plan; nothing is sent."""
+        """Check everything on this rank alone, and make a plan.
+
+        Nothing is sent, unless it is the first call that has to know the nodes.
+        """
         algorithm, given = self.choose(primitive, spec, parameters)
+        self._learn_nodes(algorithm, given)
         return self._record(algorithm, given, buffers, root, op, counts)
 
     def _record(
@@ -259,6 +273,7 @@ class Channel:
     ) -> Entry:
         """Check the root and the buffers, record the algorithm's rounds, and compile them."""
         title = str(algorithm)
+        groups, own = self._groups(algorithm, parameters)
         if algorithm.primitive in ROOTED:
             root = check_root(title, root, self.p)
         reader = Reader(title, self.rank, self.p, root, counts)
@@ -267,13 +282,15 @@ class Channel:
         if algorithm.primitive in REDUCTIONS:
             assert read.like is not None
             operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
-        check_restrictions(algorithm, self.p, operator.commutative)
+        check_restrictions(algorithm, self.p, operator.commutative, groups)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
             values.append(root)
         if algorithm.needs_counts:
             values.append(read.counts)
-        generator = algorithm.generator(self.rank, self.p, *values, **parameters)
+        if algorithm.needs_groups:
+            values.append(groups)
+        generator = algorithm.generator(self.rank, self.p, *values, **own)
         plan = record(Process(title, self.rank, self.p, _after(read, generator)))
         stages = stages_of(plan, operator)
         calls = compile_stages(stages, self.comm)
@@ -282,6 +299,27 @@ class Channel:
         description = _description(algorithm, parameters, read, root, operator)
         registered = REGISTRY[algorithm.primitive]
         return Entry(algorithm, registered, description, plan, operator, stages, calls, nbytes)
+
+    def _groups(
+        self, algorithm: Algorithm, parameters: dict[str, Any]
+    ) -> tuple[tuple[int, ...] | None, dict[str, Any]]:
+        """The groups of an algorithm that asks for them, and its other parameters."""
+        if not algorithm.needs_groups:
+            return None, parameters
+        others = {name: value for name, value in parameters.items() if name != GROUP}
+        group = parameters.get(GROUP)
+        if group is not None:
+            return grouping(str(algorithm), self.p, group), others
+        return self.nodes, others
+
+    def _learn_nodes(self, algorithm: Algorithm, parameters: dict[str, Any]) -> None:
+        """Ask MPI which ranks share a node, the first time that it matters.
+
+        All ranks do, so they see first that all are about to.
+        """
+        if algorithm.needs_groups and parameters.get(GROUP) is None and self.nodes is None:
+            self.agreement.reach(f"{algorithm}, which asks who shares a node", None)
+            self.nodes = detect(self.comm)
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""

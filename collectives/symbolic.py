@@ -161,8 +161,7 @@ class _Prover(Simulator):
 
     def __init__(self, algorithm, problem, buffers, parameters, rendezvous, witness):
         def program(rank: int):
-            arguments = problem.arguments(algorithm, rank, buffers[rank])
-            return algorithm.generator(rank, problem.p, *arguments, **parameters)
+            return problem.start(algorithm, rank, buffers[rank], parameters)
 
         barrier = algorithm.primitive == "barrier"
         super().__init__(str(algorithm), problem.p, program, JOIN, rendezvous=rendezvous or barrier)

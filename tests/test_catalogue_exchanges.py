@@ -198,7 +198,7 @@ def test_skips():
 def test_distances_to_a_radix():
     assert distances(28, 3) == [1, 3, 9, 27] and distances(27, 3) == [1, 3, 9]
     assert distances(1, 5) == [] and distances(40) == [1, 2, 4, 8, 16, 32]
-    with pytest.raises(ValueError, match="radix must be at least 2, got 1"):
+    with pytest.raises(ValueError, match="radix must be an integer from 2 on, got 1"):
         distances(4, 1)
 
 

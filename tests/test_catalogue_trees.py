@@ -12,11 +12,14 @@ from collectives.algorithms.registry import REDUCTIONS
 from collectives.algorithms.steps import recv, send
 from collectives.cost import predicted_time
 from collectives.engines.simulator import Clock
+from collectives.errors import ArgumentError
+from collectives.nodes import grouping
 from collectives.operators import MATPROD, MATRIX, SUM
-from collectives.problems import Problem
+from collectives.problems import Buffers, Problem
 from collectives.simulation import simulate
 from collectives.verify import verify
 
+NO_BUFFERS = Buffers(None, None)
 ALPHA, BETA, GAMMA = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
 
 
@@ -249,7 +252,7 @@ def nobody_leaves_early(full_name, p, **given):
     """Whether every rank has heard of all, by recorded messages alone."""
     rank_rounds = []
     for rank in range(p):
-        rounds_of = [*find(full_name).generator(rank, p, **given)]
+        rounds_of = [*Problem("barrier", p).start(find(full_name), rank, NO_BUFFERS, given)]
         rank_rounds.append([list(r) if isinstance(r, (list, tuple)) else [r] for r in rounds_of])
     heard = [{rank} for rank in range(p)]
     mail, turn, posted = {}, [0] * p, [False] * p
@@ -276,7 +279,7 @@ def nobody_leaves_early(full_name, p, **given):
 
 def test_radix_of_one_is_an_error():
     for full_name in (*KNOMIAL, "barrier.k_dissemination"):
-        with pytest.raises(ValueError, match="radix must be at least 2, got 1"):
+        with pytest.raises(ArgumentError, match=f"{full_name}: radix must be an integer from 2 on"):
             rounds(full_name, 4, radix=1)
 
 
@@ -354,7 +357,8 @@ def test_the_vector_enters_every_node_once():
         crossings = []
         for rank in range(10):
             buf = np.zeros(4)
-            for steps in find("bcast.hierarchical").generator(rank, 10, buf, root, group=4):
+            groups = grouping("bcast.hierarchical", 10, 4)
+            for steps in find("bcast.hierarchical").generator(rank, 10, buf, root, groups):
                 messages = steps if isinstance(steps, (list, tuple)) else [steps]
                 sends = [step for step in messages if isinstance(step, send)]
                 crossings += [step.dest // 4 for step in sends if step.dest // 4 != rank // 4]
