@@ -6,11 +6,13 @@
 #   MPI=system    the MPI on PATH, in .venv-system
 #   NP=8          ranks of `make bench`
 #   ARGS='...'    further arguments of `make bench`
+#   JOBS=2        processes of `make prove`
 #   PYTHON=...    the Python to build the environments with, 3.10 or newer
 
 MPI    ?= mpich
 NP     ?= 4
 ARGS   ?=
+JOBS   ?= 2
 PYTHON ?= python3
 RANKS  ?= 1 2 3 4 5 8
 LIMIT  ?= 240
@@ -65,8 +67,8 @@ test-mpi-%: $(VENV)/ready ## tests/mpi at one number of ranks
 	    exec python -u -m mpi4py -m pytest --with-mpi -x --no-header --color=no -p no:cacheprovider tests/mpi' \
 	    || { tail -n 60 $(VENV)/rank-*.log 2>/dev/null; echo "tests/mpi failed on $* ranks, MPI=$(MPI)"; exit 1; }
 
-prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks; takes hours
-	$(IN) python -m collectives prove -p 140
+prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks: JOBS=2 processes
+	$(IN) python -m collectives prove -p 140 --jobs $(JOBS)
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree

@@ -105,14 +105,10 @@ def k_dissemination(rank, p, *, radix=3):
     Restrictions: none
     Reference: Hoefler, Mehlan, Mietke, Rehm, IPDPS workshops 2006
     """
-    if radix < 2:
-        raise ValueError(f"radix must be at least 2, got {radix}")
-    stride = 1
-    while stride < p:
+    for stride in distances(p, radix):
         reach = range(stride, min(radix * stride, p), stride)
         sends = [send(NOTHING, (rank + distance) % p) for distance in reach]
         yield sends + [recv(NOTHING, (rank - distance) % p) for distance in reach]
-        stride *= radix
 
 
 def heap(rank, p, arity):

@@ -146,7 +146,7 @@ def check_restrictions(
         (
             "a commutative operator, or groups of neighbouring ranks",
             f"one that is not and groups {groups}",
-            not commutative and _mixes(algorithm, groups),
+            not commutative and mixes(algorithm, groups),
         ),
         ("a power-of-two number of ranks", p, algorithm.power_of_two and p & (p - 1)),
         (f"at least {algorithm.minimum_p} ranks", p, p < algorithm.minimum_p),
@@ -162,8 +162,8 @@ def check_restrictions(
             )
 
 
-def _mixes(algorithm: Algorithm, groups: Sequence[int] | None) -> bool:
-    """Whether operands meet out of order because groups are not runs of ranks."""
+def mixes(algorithm: Algorithm, groups: Sequence[int] | None) -> bool:
+    """Whether operands meet out of rank order because groups are not runs of ranks."""
     return algorithm.primitive in REDUCTIONS and groups is not None and not in_order(groups)
 
 
