@@ -37,7 +37,7 @@ def ring(rank, p, sendbuf, recvbuf):
     Cost: 2*(p-1)*(alpha + n/p*beta) + (p-1)*n/p*gamma
     Restrictions: commutative op; the sum of block b starts at rank b and ends
         at rank b-1, so the operands are in cyclic order, not in rank order
-    Reference: Patarasuk, Yuan, Journal of Parallel and Distributed Computing 69, 2009
+    Reference: Patarasuk, Yuan, Journal of Parallel and Distributed Computing 69(2), 2009
     """
     left, right = neighbours(rank, p)
     block = split(recvbuf, p)

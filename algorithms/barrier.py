@@ -71,7 +71,8 @@ def tree(rank, p):
 
     Cost: 2*ceil(lg(p))*alpha
     Restrictions: none
-    Reference: folklore
+    Reference: folklore; as a tournament Hensgen, Finkel, Manber, International Journal of
+        Parallel Programming 17(1), 1988
     """
     parent, children, _ = binomial_tree(rank, p)
     for child in reversed(children):

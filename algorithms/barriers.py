@@ -103,7 +103,8 @@ def k_dissemination(rank, p, *, radix=3):
     Cost: ((radix-1)*(ceil(log(p, radix)) - 1) + ceil(p/radix**(ceil(log(p, radix)) - 1)) - 1)
         *alpha
     Restrictions: none
-    Reference: Hoefler, Mehlan, Mietke, Rehm, IPDPS workshops 2006
+    Reference: Hoefler, Mehlan, Mietke, Rehm, International Parallel and Distributed
+        Processing Symposium (workshops) 2006
     """
     for stride in distances(p, radix):
         reach = range(stride, min(radix * stride, p), stride)

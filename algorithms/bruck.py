@@ -59,8 +59,8 @@ def sparbit(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Loch, Koslovski, Sparbit: a new logarithmic-cost and data
-        locality-aware MPI Allgather algorithm, 2021
+    Reference: Loch, Koslovski, Computer Architecture and High Performance Computing
+        (SBAC-PAD) 2021
     """
     yield copy(sendbuf, recvbuf[rank])
     for distance in reversed(distances(p)):
