@@ -87,7 +87,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
             yield send(held[team.span(player, distance)], team.rank(partner))
 
 
-@algorithm("gather", also="binomial")
+@algorithm("gather", also="binomial", tree=binomial_tree)
 def tree(rank, p, sendbuf, recvbuf, root, counts):
     """Binomial tree: pass up all the blocks of a subtree in one message.
 

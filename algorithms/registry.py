@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .ranks import Tree
 from .steps import Step
 
 Generator = Callable[..., Iterator[Step | tuple[Step, ...] | list[Step]]]
@@ -78,6 +79,9 @@ class Algorithm:
         It wants to know the block lengths of all ranks.
     needs_groups : bool
         It wants to know which ranks form a group, such as those of a node.
+    tree : callable or None
+        `tree(rank, p, root, **parameters)` is the tree of a scatter or gather: of
+        the block lengths a rank needs only those of its own subtree.
     parameters : mapping
         Its keyword parameters and their defaults.
     also : tuple of str
@@ -98,6 +102,7 @@ class Algorithm:
     needs_groups: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     also: tuple[str, ...] = ()
+    tree: Callable[..., Tree] | None = None
     summary: str = ""
     cost: str = ""
     restrictions: str = ""
@@ -141,6 +146,7 @@ def algorithm(
     *,
     name: str | None = None,
     also: str | Sequence[str] = (),
+    tree: Callable[..., Tree] | None = None,
     commutative: bool = False,
     power_of_two: bool = False,
     minimum_p: int = 1,
@@ -156,6 +162,10 @@ def algorithm(
     also : str or sequence of str, optional
         Other names by which it can be found. One may stand for parameters too:
         "linear:segments=1".
+    tree : callable, optional
+        The tree of a scatter or gather in which a rank uses the block lengths of its
+        own subtree only: `tree(rank, p, root, **parameters)`. A scatter of that name
+        tells the ranks these lengths.
     commutative, power_of_two, minimum_p
         Restrictions. They are checked before the first step, so the generator
         need not test them.
@@ -190,6 +200,7 @@ def algorithm(
             "groups" in wanted,
             MappingProxyType(parameters),
             (also,) if isinstance(also, str) else tuple(also),
+            tree,
             **_docstring(generator),
         )
         for one in made.names:

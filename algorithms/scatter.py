@@ -90,7 +90,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
         yield send(held[mate], mate)
 
 
-@algorithm("scatter", also="binomial")
+@algorithm("scatter", also="binomial", tree=binomial_tree)
 def tree(rank, p, sendbuf, recvbuf, root, counts):
     """Binomial tree: pass on all the blocks of a subtree in one message.
 

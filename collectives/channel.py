@@ -296,7 +296,7 @@ class Channel:
         calls = compile_stages(stages, self.comm)
         packed_bytes = sum(stage.packed_bytes for stage in stages)
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
-        description = _description(algorithm, parameters, read, root, operator)
+        description = _description(algorithm, parameters, read, root, operator, counts)
         registered = REGISTRY[algorithm.primitive]
         return Entry(algorithm, registered, description, plan, operator, stages, calls, nbytes)
 
@@ -343,6 +343,7 @@ def _description(
     read: Arguments,
     root: int | None,
     operator: Operator,
+    counts: tuple[int, ...] | bytes | None,
 ) -> str:
     """A call in words, as far as all ranks must say the same."""
     if read.like is None:
@@ -352,6 +353,8 @@ def _description(
     given += [operator.name] if algorithm.primitive in REDUCTIONS else []
     if algorithm.primitive not in BLOCKWISE:
         given.append(f"{read.like.view.size} elements")
+    elif algorithm.tree is not None and counts is not None:
+        given.append("blocks of as many elements as the root has told")
     elif algorithm.primitive != "alltoall":
         given.append(f"blocks of {', '.join(map(str, read.counts))} elements")
     given.append(f"{read.like.view.dtype}")

@@ -11,13 +11,14 @@ from collectives.algorithms import REGISTRY, double_tree
 from collectives.algorithms.registry import REDUCTIONS
 from collectives.algorithms.steps import recv, send
 from collectives.cost import predicted_time
-from collectives.engines.simulator import Clock
+from collectives.engines.simulator import Clock, Simulator
 from collectives.errors import ArgumentError, RestrictionError
 from collectives.nodes import grouping, in_order
 from collectives.operators import MATPROD, MATRIX, SUM
 from collectives.problems import Buffers, Problem
 from collectives.simulation import simulate
 from collectives.symbolic import prove
+from collectives.verify import check as check_answer
 from collectives.verify import verify
 
 NO_BUFFERS = Buffers(None, None)
@@ -449,3 +450,28 @@ def test_grouping():
     assert grouping("", 5) == (0, 0, 0, 0, 1)
     assert grouping("", 5, 2) == (0, 0, 1, 1, 2) and grouping("", 3, [4, 0, 4]) == (4, 0, 4)
     assert in_order((3, 3, 1)) and not in_order((3, 1, 3)) and in_order(())
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [algorithm for names in REGISTRY.values() for algorithm in names.values() if algorithm.tree],
+    ids=str,
+)
+def test_a_rank_needs_the_lengths_of_its_subtree_only(algorithm):
+    """As scatterv and gatherv tell them: the others are 0."""
+    random = np.random.default_rng(1)
+    for p in (1, 2, 3, 6, 13, 21):
+        for root in {0, p // 2, p - 1}:
+            counts = random.integers(0, 5, p).tolist()
+            problem = Problem(algorithm.primitive, p, root=root, counts=counts)
+            buffers = [problem.buffers(rank) for rank in range(p)]
+
+            def program(rank, problem=problem, buffers=buffers):
+                *arguments, lengths = problem.arguments(algorithm, rank, buffers[rank])
+                _, first, last = algorithm.tree(rank, problem.p, problem.root).mine
+                known = [n if first <= i < last else 0 for i, n in enumerate(lengths)]
+                return algorithm.generator(rank, problem.p, *arguments, known)
+
+            Simulator(str(algorithm), p, program, rendezvous=True).run()
+            for rank in range(p):
+                check_answer(str(algorithm), problem, rank, buffers[rank])
