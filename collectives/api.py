@@ -513,7 +513,7 @@ def _counts_from_root(
             problem = error
             counts[:] = -1
     if chosen.tree is None:
-        channel.call("bcast", "tree", (counts,), root)
+        channel.tell("bcast", "tree", (counts,), root)
     else:
         _tell_subtrees(channel, chosen, given, root, counts)
     if counts.min() < 0:
@@ -541,7 +541,7 @@ def _tell_subtrees(
         whole = channel.table(2, sum(sizes))[0]
         np.concatenate([counts[first:last] for first, last in subtrees], out=whole)
         blocks = [whole, sizes]
-    channel.call("scatter", chosen.name, (blocks, mine), root, None, given, tuple(sizes))
+    channel.tell("scatter", chosen.name, (blocks, mine), root, None, given, tuple(sizes))
     counts[:] = 0
     counts[slice(*subtrees[rank])] = mine
 
@@ -560,5 +560,5 @@ def _exchange(channel: Channel, mine: Sequence[int]) -> np.ndarray:
     row = channel.table(len(mine))
     row[:] = mine
     everyone = channel.table(channel.p, row.size)
-    channel.call("allgather", "recursive_doubling", (row, everyone))
+    channel.tell("allgather", "recursive_doubling", (row, everyone))
     return everyone

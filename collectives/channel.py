@@ -190,6 +190,10 @@ class Channel:
                 entry.set_up(self.comm)
         run(entry.calls)
 
+    def tell(self, *call: Any) -> None:
+        """A call by which ranks tell each other what their next one has to know."""
+        self.call(*call)
+
     def key(
         self,
         primitive: str,

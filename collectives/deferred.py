@@ -41,8 +41,15 @@ class _Rehearsal(Channel):
         self.carried_out = 0
         self.passed = 0
 
-    def call(
+    def call(self, *call: Any, **options: Any) -> None:
+        self._reach(False, *call, **options)
+
+    def tell(self, *call: Any, **options: Any) -> None:
+        self._reach(True, *call, **options)
+
+    def _reach(
         self,
+        tells: bool,
         primitive: str,
         algorithm: str | None,
         buffers: Any,
@@ -52,12 +59,16 @@ class _Rehearsal(Channel):
         counts: tuple[int, ...] | bytes | None = None,
     ) -> None:
         if self.passed == self.carried_out:
-            raise _Reached(primitive, algorithm, buffers, root, op, parameters or {}, counts)
+            call = primitive, algorithm, buffers, root, op, parameters or {}, counts
+            raise _Reached(call, tells)
         self.passed += 1
 
 
-def calls_of(channel: Channel, function: Function) -> Iterator[tuple]:
-    """The arguments of the channel's calls that a function makes, one after the other."""
+def calls_of(channel: Channel, function: Function) -> Iterator[tuple[tuple, bool]]:
+    """The channel's calls that a function makes, one after the other.
+
+    Each as its arguments, and whether it only tells what the next one has to know.
+    """
     rehearsal = _Rehearsal(channel)
     while True:
         try:
@@ -108,7 +119,7 @@ def start(
         Work before the first and after the last stage.
     """
     check_threads()
-    calls = calls_of(channel, function)
+    calls = (call for call, _ in calls_of(channel, function))
     first = _Borrowed(channel, next(calls))  # raises what is wrong before anything is sent
 
     def stages() -> Iterator[Stage]:
@@ -140,7 +151,6 @@ def start(
 
 def set_up(
     channel: Channel,
-    primitive: str,
     function: Function,
     before: Work | None = None,
     after: Work | None = None,
@@ -153,16 +163,14 @@ def set_up(
     Parameters
     ----------
     channel : Channel
-    primitive : str
-        The one that the function is about.
     function, before, after
         As in `start`; kept until the request is freed.
     freed : callable, optional
         Work when the request is freed.
     """
     check_threads()
-    for call in calls_of(channel, function):
-        if call[0] == primitive:
+    for call, tells in calls_of(channel, function):
+        if not tells:
             break
         channel.call(*call)
     _, stages = _stages(channel, call)
