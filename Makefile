@@ -8,6 +8,7 @@
 #   CASES=10000   cases of `make fuzz`, and SEED=0 what they are drawn from
 #   CALLS=200000  calls of `make soak`
 #   ARGS='...'    further arguments of these three
+#   JOBS=2        processes of `make prove`
 #   PYTHON=...    the Python to build the environments with, 3.10 or newer
 
 MPI    ?= mpich
@@ -16,6 +17,7 @@ ARGS   ?=
 CASES  ?= 1000
 SEED   ?= 0
 CALLS  ?= 200000
+JOBS   ?= 2
 PYTHON ?= python3
 RANKS  ?= 1 2 3 4 5 8
 LIMIT  ?= 240
@@ -82,8 +84,8 @@ fuzz-smoke: $(VENV)/ready ## a fuzz of a few seconds, part of `make test`
 soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4); takes long
 	$(IN) mpirun -n $(NP) python tests/fuzz/soak.py --calls $(CALLS) --seed $(SEED) $(ARGS)
 
-prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks; takes hours
-	$(IN) python -m collectives prove -p 140
+prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks: JOBS=2 processes
+	$(IN) python -m collectives prove -p 140 --jobs $(JOBS)
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree

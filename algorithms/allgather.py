@@ -6,7 +6,7 @@ from .registry import algorithm
 from .steps import copy, recv, send
 
 
-@algorithm("allgather")
+@algorithm("allgather", also=("linear", "spread"))
 def naive(rank, p, sendbuf, recvbuf):
     """Everyone tells everyone: p-1 direct messages a rank.
 
@@ -76,7 +76,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield send(recvbuf.range(mate + 1, p - 1), mate)
 
 
-@algorithm("allgather")
+@algorithm("allgather", also="gather_bcast")
 def tree(rank, p, sendbuf, recvbuf):
     """Binomial trees: gather at rank 0, then broadcast everything.
 

@@ -9,7 +9,7 @@ from .registry import algorithm
 from .steps import copy, in_rank_order, recv, reduce, send
 
 
-@algorithm("allreduce")
+@algorithm("allreduce", also="linear")
 def naive(rank, p, sendbuf, recvbuf):
     """Linear allreduce: rank 0 collects everything and tells everyone.
 
@@ -37,7 +37,7 @@ def ring(rank, p, sendbuf, recvbuf):
     Cost: 2*(p-1)*(alpha + n/p*beta) + (p-1)*n/p*gamma
     Restrictions: commutative op; the sum of block b starts at rank b and ends
         at rank b-1, so the operands are in cyclic order, not in rank order
-    Reference: Patarasuk, Yuan, Journal of Parallel and Distributed Computing 69, 2009
+    Reference: Patarasuk, Yuan, Journal of Parallel and Distributed Computing 69(2), 2009
     """
     left, right = neighbours(rank, p)
     block = split(recvbuf, p)
@@ -87,7 +87,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield send(recvbuf, mate)
 
 
-@algorithm("allreduce")
+@algorithm("allreduce", also="reduce_bcast")
 def tree(rank, p, sendbuf, recvbuf):
     """Binomial trees: reduce up to rank 0, then broadcast down again.
 

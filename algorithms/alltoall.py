@@ -3,12 +3,12 @@
 from . import gather, scatter
 from .blocks import partition
 from .memory import scratch
-from .ranks import distances, neighbours
+from .ranks import distances, fold, neighbours
 from .registry import algorithm
 from .steps import copy, recv, send
 
 
-@algorithm("alltoall")
+@algorithm("alltoall", also=("linear", "spread"))
 def naive(rank, p, sendbuf, recvbuf):
     """Direct exchange: every block goes straight to its destination.
 
@@ -51,7 +51,7 @@ def ring(rank, p, sendbuf, recvbuf, counts):
         outgoing = passing
 
 
-@algorithm("alltoall")
+@algorithm("alltoall", also=("bruck", "two_phase_bruck"))
 def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     """Bruck's all-to-all: a block travels its distance in powers of two.
 
@@ -82,7 +82,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
         yield send(departing, (rank + jump) % p), recv(arriving, (rank - jump) % p)
 
 
-@algorithm("alltoall")
+@algorithm("alltoall", also="gather_scatter")
 def tree(rank, p, sendbuf, recvbuf, counts):
     """Binomial trees: gather everything at rank 0, sort it, scatter it.
 
@@ -107,3 +107,56 @@ def tree(rank, p, sendbuf, recvbuf, counts):
         yield copy([row[source][dest] for dest in range(p) for source in range(p)], by_dest.buf)
     yield from scatter.tree(rank, p, by_dest, landed, 0, coming)
     yield copy(landed, recvbuf[0:p])
+
+
+@algorithm("alltoall")
+def hypercube(rank, p, sendbuf, recvbuf, counts):
+    """Store and forward on a hypercube: in each dimension, hand over what lies beyond.
+
+    In round k a rank swaps with its partner at distance 2**k: it gives away all blocks
+    whose destination is on the partner's side of dimension k, wherever they come from.
+    As many bytes as in Bruck's algorithm, but both directions of a link at once. If p
+    is not a power of two, 2**floor(lg p) ranks play: the first even ranks hand their
+    blocks to the odd rank after them and get those for them from it in the end. Players
+    then have blocks of up to two ranks for up to two ranks, and the factor of beta is
+    an upper bound.
+
+    Cost: (floor(lg(p)) + 2*fold(p))*alpha
+        + (floor(lg(p))*(1/2 + 5/6*fold(p)) + 2*fold(p))*n*beta
+    Restrictions: none
+    Reference: Johnsson, Ho, IEEE Transactions on Computers 38(9), 1989 (for powers of two)
+    """
+    team = fold(p)
+    player, mate = team.player(rank), team.mate(rank)
+    yield copy(sendbuf[rank], recvbuf[rank])
+    if player is None:
+        yield send(sendbuf.range(rank + 1, p - 1), mate)
+        yield recv(recvbuf.range(rank + 1, p - 1), mate)
+        return
+    held = {(rank, dest): sendbuf[dest] for dest in range(p)}
+
+    def room(pairs):
+        for source, dest in pairs:
+            size = int(counts[source][dest])
+            held[source, dest] = recvbuf[source] if dest == rank else scratch(recvbuf.buf, size)
+        return [held[pair] for pair in pairs]
+
+    if mate is not None:
+        yield recv(room([(mate, (mate + i) % p) for i in range(1, p)]), mate)
+    for distance in distances(team.size):
+        partner = player ^ distance
+        peer = team.rank(partner)
+        outgoing = [held.pop(pair) for pair in beyond(team, p, player, partner, distance)]
+        incoming = room(beyond(team, p, partner, player, distance))
+        yield send(outgoing, peer), recv(incoming, peer)
+    if mate is not None:
+        yield send([held[(mate + i) % p, mate] for i in range(1, p)], mate)
+
+
+def beyond(team, p, giver, taker, distance):
+    """The blocks (source, dest) that one player hands another across a dimension."""
+    ranks = range(p)
+    sources = ranks[team.span(giver, distance)]
+    players = range(taker % (2 * distance), team.size, 2 * distance)
+    dests = [dest for player in players for dest in ranks[team.span(player)]]
+    return [(source, dest) for source in sources for dest in dests]

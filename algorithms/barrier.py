@@ -5,7 +5,7 @@ from .registry import algorithm
 from .steps import NOTHING, recv, send
 
 
-@algorithm("barrier")
+@algorithm("barrier", also=("linear", "central"))
 def naive(rank, p):
     """Central counter: everyone reports to rank 0, then rank 0 answers everyone.
 
@@ -45,7 +45,7 @@ def ring(rank, p):
     yield [send(NOTHING, right)] if rank < p - 2 else []
 
 
-@algorithm("barrier")
+@algorithm("barrier", also="dissemination")
 def recursive_doubling(rank, p):
     """Dissemination barrier: news travels twice as far in each round.
 
@@ -63,7 +63,7 @@ def recursive_doubling(rank, p):
         yield send(NOTHING, (rank + distance) % p), recv(NOTHING, (rank - distance) % p)
 
 
-@algorithm("barrier")
+@algorithm("barrier", also=("binomial", "tournament"))
 def tree(rank, p):
     """Binomial tree: reports come up to rank 0, the answer goes down again.
 
@@ -71,7 +71,8 @@ def tree(rank, p):
 
     Cost: 2*ceil(lg(p))*alpha
     Restrictions: none
-    Reference: folklore
+    Reference: folklore; as a tournament Hensgen, Finkel, Manber, International Journal of
+        Parallel Programming 17(1), 1988
     """
     parent, children, _ = binomial_tree(rank, p)
     for child in reversed(children):

@@ -6,13 +6,12 @@ ranks gather the news at once, and all know after the last round (dissemination,
 recursive exchange). Or the news are brought to one rank, which lets the others go:
 twice the rounds, but 2(p-1) messages instead of p lg p (counter, trees, MCS).
 
-Two barriers of the literature are here under other names. A tournament, in which
-the loser of each match reports to the winner and the champion wakes up the losers
-in reverse order, sends the messages of `barrier.tree`, since who wins is agreed
-before the start. A double ring is the `barrier.ring`: a token that passes twice.
+A tournament is `barrier.tree` under another name: the loser of each match reports
+to the winner, and the champion wakes up the losers in reverse order. Since who wins
+is agreed before the start, these are the messages of a binomial tree.
 """
 
-from .ranks import distances, fold
+from .ranks import distances, fold, neighbours
 from .registry import algorithm
 from .steps import NOTHING, recv, send
 
@@ -39,6 +38,28 @@ def mcs(rank, p):
         yield send(NOTHING, arrival)
         yield recv(NOTHING, wakeup)
     yield [send(NOTHING, child) for child in sleepers]
+
+
+@algorithm("barrier")
+def double_ring(rank, p):
+    """Double ring: a token runs round the ring twice, each time back to rank 0.
+
+    When it is back for the first time all have come; who sees it for the second time
+    may leave. `barrier.ring` saves what is not needed: the last message of both laps,
+    by which rank 0 hears that its news has gone round.
+
+    Cost: (p > 1)*2*p*alpha
+    Restrictions: none
+    Reference: folklore; as in Open MPI
+    """
+    left, right = neighbours(rank, p)
+    for _ in range(2 if p > 1 else 0):
+        if rank == 0:
+            yield send(NOTHING, right)
+            yield recv(NOTHING, left)
+        else:
+            yield recv(NOTHING, left)
+            yield send(NOTHING, right)
 
 
 @algorithm("barrier")
@@ -82,16 +103,13 @@ def k_dissemination(rank, p, *, radix=3):
     Cost: ((radix-1)*(ceil(log(p, radix)) - 1) + ceil(p/radix**(ceil(log(p, radix)) - 1)) - 1)
         *alpha
     Restrictions: none
-    Reference: Hoefler, Mehlan, Mietke, Rehm, IPDPS workshops 2006
+    Reference: Hoefler, Mehlan, Mietke, Rehm, International Parallel and Distributed
+        Processing Symposium (workshops) 2006
     """
-    if radix < 2:
-        raise ValueError(f"radix must be at least 2, got {radix}")
-    stride = 1
-    while stride < p:
+    for stride in distances(p, radix):
         reach = range(stride, min(radix * stride, p), stride)
         sends = [send(NOTHING, (rank + distance) % p) for distance in reach]
         yield sends + [recv(NOTHING, (rank - distance) % p) for distance in reach]
-        stride *= radix
 
 
 def heap(rank, p, arity):

@@ -8,7 +8,7 @@ from .registry import algorithm
 from .steps import recv, send
 
 
-@algorithm("bcast")
+@algorithm("bcast", also="linear")
 def naive(rank, p, buf, root):
     """Linear broadcast: the root sends the vector to one rank after another.
 
@@ -24,7 +24,7 @@ def naive(rank, p, buf, root):
         yield recv(buf, root)
 
 
-@algorithm("bcast")
+@algorithm("bcast", also="pipeline")
 def ring(rank, p, buf, root, *, segments=None):
     """Pipelined chain: segments run round the ring, one behind the other.
 
@@ -51,7 +51,7 @@ def ring(rank, p, buf, root, *, segments=None):
         yield arrives + leaves
 
 
-@algorithm("bcast")
+@algorithm("bcast", also=("van_de_geijn", "scatter_allgather"))
 def recursive_doubling(rank, p, buf, root):
     """Van de Geijn's broadcast: scatter the vector, then allgather its blocks.
 
@@ -74,7 +74,7 @@ def recursive_doubling(rank, p, buf, root):
     yield from allgather.recursive_doubling(rank, p, mine, block)
 
 
-@algorithm("bcast")
+@algorithm("bcast", also="binomial")
 def tree(rank, p, buf, root):
     """Binomial tree: everyone who has the vector sends it to someone who has not.
 

@@ -93,8 +93,8 @@ def bcast(rank, p, buf, root):
 
     Cost: ceil(lg(p))*(alpha + n*beta)
     Restrictions: none
-    Reference: De Sensi et al., Bine Trees, International Conference for High
-        Performance Computing (SC) 2025
+    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
+        Communication Locality, SC 2025
     """
     size = p + p % 2
     first = arrivals(size)
@@ -124,8 +124,8 @@ def allgather(rank, p, sendbuf, recvbuf):
     Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
         + (p-1 + (p > 1)*(p % 2)*(p + ceil(lg(p))))*n/p*beta
     Restrictions: none
-    Reference: De Sensi et al., Bine Trees, International Conference for High
-        Performance Computing (SC) 2025
+    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
+        Communication Locality, SC 2025
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -154,8 +154,8 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
     Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
         + (p-1 + (p > 1)*(p % 2)*(p + ceil(lg(p))))*n/p*(beta + gamma)
     Restrictions: commutative op; the trees are not in rank order
-    Reference: De Sensi et al., Bine Trees, International Conference for High
-        Performance Computing (SC) 2025
+    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
+        Communication Locality, SC 2025
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -190,7 +190,8 @@ def swing(rank, p, sendbuf, recvbuf):
         + 2*(p-1 + (p > 1)*(p % 2)*(p + 1))*n/p*beta
         + (p-1 + (p > 1)*(p % 2)*(p + 1))*n/p*gamma
     Restrictions: commutative op; the trees are not in rank order
-    Reference: De Sensi, Bonato, Saam, Hoefler, NSDI 2024
+    Reference: De Sensi, Bonato, Saam, Hoefler, Symposium on Networked Systems Design
+        and Implementation (NSDI) 2024
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)

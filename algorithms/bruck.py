@@ -11,9 +11,15 @@ digit do not wait for each other and make one round. With k-1 ports that is
 ceil(log_k p) rounds; a rank with one port pays for each message, and gains only
 where messages can overlap.
 
-The all-to-all to base 2 is `alltoall.recursive_doubling`.
+The all-to-all to base 2 is `alltoall.recursive_doubling`. Blocks may differ in length
+there, as in all algorithms here. The literature has two ways to let Bruck's algorithm do
+so, because a rank does not know the lengths of blocks that only pass through it: tell
+them one round ahead (two-phase Bruck), or make all blocks as long as the longest
+(`padded_bruck`). Here the lengths are known before the first round, since all that is
+yielded follows from them; so the second phase of two-phase Bruck is all there is to do.
 """
 
+from .blocks import partition
 from .memory import scratch
 from .ranks import distances
 from .registry import algorithm
@@ -53,8 +59,8 @@ def sparbit(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Loch, Koslovski, Sparbit: a new logarithmic-cost and data
-        locality-aware MPI Allgather algorithm, 2021
+    Reference: Loch, Koslovski, Computer Architecture and High Performance Computing
+        (SBAC-PAD) 2021
     """
     yield copy(sendbuf, recvbuf[rank])
     for distance in reversed(distances(p)):
@@ -123,3 +129,35 @@ def alltoall_k_bruck(rank, p, sendbuf, recvbuf, counts, *, radix=3):
                 held[d] = recvbuf[origin] if arrived else scratch(recvbuf.buf, size)
             steps.append(recv([held[d] for d in moving], (rank - jump) % p))
         yield steps
+
+
+@algorithm("alltoall")
+def padded_bruck(rank, p, sendbuf, recvbuf, counts):
+    """Padded Bruck: all blocks are made as long as the longest, then jump.
+
+    Each block is laid into a slot of its own, one for every distance. In the round of
+    jump 2**k the slots whose distance has bit k go to the rank 2**k to the right, full
+    or not. In the end the block in slot d is the one that the rank d to the left has
+    sent. Nobody needs to know what a slot holds, only how long the longest block is.
+    Half of the slots move in each round, or fewer if p is not a power of two: the
+    factor of beta is then an upper bound.
+
+    Cost: ceil(lg(p))*(alpha + n/2*beta)
+    Restrictions: none
+    Reference: Fan, Gilray, Pascucci, Huang, Micinski, Kumar, International Symposium on
+        High-Performance Parallel and Distributed Computing (HPDC) 2022
+    """
+    longest = int(counts.max())
+    slots, arriving = (
+        list(partition(scratch(recvbuf.buf, p * longest), [longest] * p)) for _ in range(2)
+    )
+    leaving = [sendbuf[(rank + d) % p] for d in range(p)]
+    yield [copy(block, slots[d][: block.size]) for d, block in enumerate(leaving)]
+    for jump in distances(p):
+        moving = [d for d in range(p) if d & jump]
+        outgoing, incoming = ([room[d] for d in moving] for room in (slots, arriving))
+        yield send(outgoing, (rank + jump) % p), recv(incoming, (rank - jump) % p)
+        for d in moving:
+            slots[d], arriving[d] = arriving[d], slots[d]
+    landing = [recvbuf[(rank - d) % p] for d in range(p)]
+    yield [copy(slots[d][: block.size], block) for d, block in enumerate(landing)]

@@ -8,9 +8,9 @@ from .registry import algorithm
 from .steps import copy, recv, reduce, send
 
 
-@algorithm("exscan")
+@algorithm("exscan", also="direct")
 def naive(rank, p, sendbuf, recvbuf):
-    """Linear exscan: every rank sends its vector to all the ranks above it.
+    """Direct exscan: every rank sends its vector to all the ranks above it.
 
     Rank r adds up r vectors itself, in rank order, when they have all come;
     they take r vectors of scratch space.
@@ -24,7 +24,7 @@ def naive(rank, p, sendbuf, recvbuf):
         yield copy(below, recvbuf)
 
 
-@algorithm("exscan")
+@algorithm("exscan", also=("pipeline", "linear:segments=1"))
 def ring(rank, p, sendbuf, recvbuf, *, segments=None):
     """Pipelined chain: the running sum goes from rank to rank, in segments.
 
@@ -53,7 +53,7 @@ def ring(rank, p, sendbuf, recvbuf, *, segments=None):
         yield steps
 
 
-@algorithm("exscan")
+@algorithm("exscan", also="hillis_steele")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Hillis-Steele, shifted: pass the vectors one rank up, then scan them.
 
@@ -77,7 +77,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield steps
 
 
-@algorithm("exscan")
+@algorithm("exscan", also="blelloch")
 def tree(rank, p, sendbuf, recvbuf):
     """Blelloch scan: sums go up a binomial tree, prefixes come down.
 

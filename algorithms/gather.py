@@ -7,7 +7,7 @@ from .registry import algorithm
 from .steps import copy, recv, send
 
 
-@algorithm("gather")
+@algorithm("gather", also="linear")
 def naive(rank, p, sendbuf, recvbuf, root):
     """Linear gather: every rank sends its block straight to the root.
 
@@ -52,7 +52,7 @@ def ring(rank, p, sendbuf, recvbuf, root, counts):
     yield send(held, left)
 
 
-@algorithm("gather")
+@algorithm("gather", also="hypercube")
 def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
     """Hypercube gather: in each dimension one half hands all it has to the other.
 
@@ -87,7 +87,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
             yield send(held[team.span(player, distance)], team.rank(partner))
 
 
-@algorithm("gather")
+@algorithm("gather", also="binomial", tree=binomial_tree)
 def tree(rank, p, sendbuf, recvbuf, root, counts):
     """Binomial tree: pass up all the blocks of a subtree in one message.
 

@@ -47,7 +47,7 @@ def bcast(rank, p, buf, root, *, radix=4):
     yield [send(buf, child.root) for child in children]
 
 
-@algorithm("scatter", name="knomial")
+@algorithm("scatter", name="knomial", tree=knomial_tree)
 def scatter(rank, p, sendbuf, recvbuf, root, counts, *, radix=4):
     """K-nomial tree: pass on all the blocks of a subtree in one message.
 
@@ -71,7 +71,7 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts, *, radix=4):
     yield copy(held[rank], recvbuf)
 
 
-@algorithm("gather", name="knomial")
+@algorithm("gather", name="knomial", tree=knomial_tree)
 def gather(rank, p, sendbuf, recvbuf, root, counts, *, radix=4):
     """K-nomial tree: pass up all the blocks of a subtree in one message.
 

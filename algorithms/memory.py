@@ -17,18 +17,28 @@ def scratch(like: np.ndarray, size: int | None = None) -> np.ndarray:
     Parameters
     ----------
     like : numpy.ndarray
-        Gives the dtype. If it is a phantom, so is the result.
+        Gives the dtype. If it is a phantom or another `Special`, so is the result.
     size : int, optional
         Number of elements.
     """
     size = like.size if size is None else size
-    if type(like) is Phantom:
-        return phantom(size, like.dtype)
+    if isinstance(like, Special):
+        return like.scratch(size)
     return np.empty(size, like.dtype)
 
 
-class Phantom(np.ndarray):
+class Special(np.ndarray):
+    """A vector that makes temporary space of its own kind."""
+
+    def scratch(self, size: int) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Phantom(Special):
     """A read-only vector of many elements in the memory of one."""
+
+    def scratch(self, size: int) -> Phantom:
+        return phantom(size, self.dtype)
 
 
 def phantom(size: int, dtype: np.dtype) -> Phantom:

@@ -6,33 +6,51 @@ Here there is one partner a round. No rank is ever sent more than one message at
 a time, and a reduction needs room for one block, not for p-1 of them.
 
 In round k a rank sends to the one k to the right and hears from the one k to the
-left. If p is a power of two, rank XOR k makes both the same rank, so that a round
-is made of pairs, and both directions of a link are used at once.
+left. Or both are the same: rank XOR k makes pairs of all ranks, if their number is a
+power of two, so that both directions of a link are used at once.
 """
 
 from .memory import scratch
+from .ranks import ceil_lg
 from .registry import algorithm
 from .steps import copy, recv, reduce, send
 
 
-@algorithm("alltoall", name="pairwise")
+@algorithm("alltoall", name="pairwise", also="pairwise_shift")
 def alltoall(rank, p, sendbuf, recvbuf):
-    """Pairwise exchange: in round k, swap blocks with rank XOR k.
+    """Pairwise exchange: in round k, send to the right by k, hear from the left by k.
 
-    Every block goes straight to its destination. If p is not a power of two, rank
-    XOR k may not exist, and round k sends k to the right and hears from k to the
-    left.
+    Every block goes straight to its destination, whatever p is, and in no round do two
+    ranks send to the same one.
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
     Reference: Thakur, Rabenseifner, Gropp, International Journal of High
         Performance Computing Applications 19(1), 2005
     """
-    paired = p & (p - 1) == 0
     yield copy(sendbuf[rank], recvbuf[rank])
     for k in range(1, p):
-        dest, source = (rank ^ k, rank ^ k) if paired else ((rank + k) % p, (rank - k) % p)
+        dest, source = (rank + k) % p, (rank - k) % p
         yield send(sendbuf[dest], dest), recv(recvbuf[source], source)
+
+
+@algorithm("alltoall")
+def pairwise_xor(rank, p, sendbuf, recvbuf):
+    """Pairwise exchange in pairs: in round k, swap blocks with rank XOR k.
+
+    If p is not a power of two, there are as many rounds as for the next one, and a
+    rank whose partner does not exist sits out.
+
+    Cost: (2**ceil(lg(p)) - 1)*(alpha + n/p*beta)
+    Restrictions: none
+    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
+        Performance Computing Applications 19(1), 2005 (for powers of two)
+    """
+    yield copy(sendbuf[rank], recvbuf[rank])
+    for k in range(1, 1 << ceil_lg(p)):
+        partner = rank ^ k
+        if partner < p:
+            yield send(sendbuf[partner], partner), recv(recvbuf[partner], partner)
 
 
 @algorithm("reduce_scatter", name="pairwise")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -53,6 +54,16 @@ def digits(p: int, radix: int) -> list[tuple[int, int]]:
 def rows(p: int) -> int:
     """The rows of the most nearly square grid of p ranks: no more than columns."""
     return max(r for r in range(1, p + 1) if r * r <= p and p % r == 0)
+
+
+def powers(p: int) -> list[int]:
+    """The powers of two that p is the sum of, the largest first."""
+    return [1 << k for k in reversed(range(p.bit_length())) if p >> k & 1]
+
+
+def ratios(p: int) -> int:
+    """How many times as large each of `powers(p)` is as the next, added up."""
+    return sum(large // small for large, small in pairwise(powers(p)))
 
 
 def skips(p: int) -> list[int]:

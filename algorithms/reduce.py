@@ -9,7 +9,7 @@ from .registry import algorithm
 from .steps import copy, in_rank_order, recv, reduce, send
 
 
-@algorithm("reduce")
+@algorithm("reduce", also="linear")
 def naive(rank, p, sendbuf, recvbuf, root):
     """Linear reduce: the root takes one vector after another and adds it.
 
@@ -97,7 +97,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root):
     yield from gather.recursive_doubling(rank, p, block, collected, root, counts)
 
 
-@algorithm("reduce")
+@algorithm("reduce", also="binomial")
 def tree(rank, p, sendbuf, recvbuf, root):
     """Binomial tree: partial results meet on their way to the root.
 

@@ -9,7 +9,7 @@ from .registry import algorithm
 from .steps import copy, elements, in_rank_order, recv, reduce, send
 
 
-@algorithm("reduce_scatter")
+@algorithm("reduce_scatter", also="linear")
 def naive(rank, p, sendbuf, recvbuf):
     """Direct exchange: everyone sends everyone their block; each adds its own.
 
@@ -28,7 +28,7 @@ def naive(rank, p, sendbuf, recvbuf):
     yield [*sends, *recvs, copy(share[0], recvbuf), *adds]
 
 
-@algorithm("reduce_scatter", commutative=True)
+@algorithm("reduce_scatter", also="bucket", commutative=True)
 def ring(rank, p, sendbuf, recvbuf):
     """Bucket algorithm: partial sums travel round the ring and end where they belong.
 
@@ -52,7 +52,7 @@ def ring(rank, p, sendbuf, recvbuf):
     yield copy(held, recvbuf)
 
 
-@algorithm("reduce_scatter")
+@algorithm("reduce_scatter", also="butterfly")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Butterfly: partners at distance 1, 2, 4, ... split the work in halves.
 
@@ -102,7 +102,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield send(done[: done.size - recvbuf.size], mate)
 
 
-@algorithm("reduce_scatter")
+@algorithm("reduce_scatter", also="reduce_then_scatter")
 def tree(rank, p, sendbuf, recvbuf):
     """Binomial trees: reduce to rank 0, then scatter.
 

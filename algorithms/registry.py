@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .ranks import Tree
 from .steps import Step
 
 Generator = Callable[..., Iterator[Step | tuple[Step, ...] | list[Step]]]
@@ -50,6 +51,13 @@ ROOTED: frozenset[str] = frozenset(p for p, names in ARGUMENTS.items() if "root"
 # `counts[i]` elements for rank i, and in alltoall `counts[i][j]` from i to j.
 WITH_COUNTS: frozenset[str] = frozenset({"scatter", "gather", "alltoall"})
 
+# An algorithm with two levels may ask, after these, for `groups`: a tuple with the
+# number of each rank's group. Its caller then has one more parameter, `group`.
+GROUP = "group"
+
+# A parameter that is a number counts something, so 1 is the least it can be, but for:
+LEAST: Mapping[str, int] = MappingProxyType({"radix": 2})
+
 
 @dataclass(frozen=True)
 class Algorithm:
@@ -69,8 +77,16 @@ class Algorithm:
         It needs at least so many ranks.
     needs_counts : bool
         It wants to know the block lengths of all ranks.
+    needs_groups : bool
+        It wants to know which ranks form a group, such as those of a node.
+    tree : callable or None
+        `tree(rank, p, root, **parameters)` is the tree of a scatter or gather: of
+        the block lengths a rank needs only those of its own subtree.
     parameters : mapping
         Its keyword parameters and their defaults.
+    also : tuple of str
+        Other names of it, some with the parameters that make it so:
+        "linear:segments=1".
     summary, cost, restrictions, reference : str
         From the docstring. `cost` is a formula in p, n (bytes), alpha, beta
         and gamma.
@@ -83,7 +99,10 @@ class Algorithm:
     power_of_two: bool = False
     minimum_p: int = 1
     needs_counts: bool = False
+    needs_groups: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+    tree: Callable[..., Tree] | None = None
     summary: str = ""
     cost: str = ""
     restrictions: str = ""
@@ -92,14 +111,42 @@ class Algorithm:
     def __str__(self) -> str:
         return f"{self.primitive}.{self.name}"
 
+    @property
+    def keeps_order(self) -> bool | None:
+        """Whether operands meet in rank order; None where nothing is reduced.
+
+        An algorithm that does needs no operator that commutes. With two levels this
+        takes groups of neighbouring ranks.
+        """
+        return not self.commutative if self.primitive in REDUCTIONS else None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """All its names, and the parameters that each stands for."""
+        return {self.name: "", **{name: text for name, _, text in map(_parts, self.also)}}
+
+
+def _parts(spec: str) -> tuple[str, str, str]:
+    return spec.partition(":")
+
 
 REGISTRY: dict[str, dict[str, Algorithm]] = {primitive: {} for primitive in PRIMITIVES}
+
+
+def named(primitive: str, name: str) -> tuple[Algorithm, str] | None:
+    """The algorithm of this name, and the parameters that the name stands for."""
+    for algorithm in REGISTRY[primitive].values():
+        if name in algorithm.names:
+            return algorithm, algorithm.names[name]
+    return None
 
 
 def algorithm(
     primitive: str,
     *,
     name: str | None = None,
+    also: str | Sequence[str] = (),
+    tree: Callable[..., Tree] | None = None,
     commutative: bool = False,
     power_of_two: bool = False,
     minimum_p: int = 1,
@@ -112,6 +159,13 @@ def algorithm(
         One of `PRIMITIVES`.
     name : str, optional
         The algorithm's name; the function's name by default.
+    also : str or sequence of str, optional
+        Other names by which it can be found. One may stand for parameters too:
+        "linear:segments=1".
+    tree : callable, optional
+        The tree of a scatter or gather in which a rank uses the block lengths of its
+        own subtree only: `tree(rank, p, root, **parameters)`. A scatter of that name
+        tells the ranks these lengths.
     commutative, power_of_two, minimum_p
         Restrictions. They are checked before the first step, so the generator
         need not test them.
@@ -134,21 +188,26 @@ def algorithm(
 
     def register(generator: Generator) -> Generator:
         title = generator.__name__ if name is None else name
-        taken = REGISTRY[primitive].get(title)
-        if taken is not None and not _same_source(taken.generator, generator):
-            raise ValueError(f"{primitive}.{title} exists already; choose another name")
-        needs_counts, parameters = _signature(f"{primitive}.{title}", primitive, generator)
-        REGISTRY[primitive][title] = Algorithm(
+        wanted, parameters = _signature(f"{primitive}.{title}", primitive, generator)
+        made = Algorithm(
             primitive,
             title,
             generator,
             commutative,
             power_of_two,
             minimum_p,
-            needs_counts,
+            "counts" in wanted,
+            "groups" in wanted,
             MappingProxyType(parameters),
+            (also,) if isinstance(also, str) else tuple(also),
+            tree,
             **_docstring(generator),
         )
+        for one in made.names:
+            taken = named(primitive, one)
+            if taken is not None and not _same_source(taken[0].generator, generator):
+                raise ValueError(f"{primitive}.{one} exists already; choose another name")
+        REGISTRY[primitive][title] = made
         return generator
 
     return register
@@ -162,22 +221,27 @@ def _same_source(one: Generator, other: Generator) -> bool:
     )
 
 
-def _signature(title: str, primitive: str, generator: Generator) -> tuple[bool, dict[str, Any]]:
-    """Check the arguments; return whether it wants counts, and its parameters."""
+def _signature(
+    title: str, primitive: str, generator: Generator
+) -> tuple[list[str], dict[str, Any]]:
+    """Check the arguments; return which it asks for beyond the usual, and its parameters."""
     if not inspect.isgeneratorfunction(generator):
         raise TypeError(f"{title}: an algorithm must be a generator, got {generator!r}")
     parameters = inspect.signature(generator).parameters.values()
     positional = [x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD]
-    wanted = ["rank", "p", *ARGUMENTS[primitive]]
-    optional = ["counts"] if primitive in WITH_COUNTS else []
-    if positional not in (wanted, wanted + optional):
-        hint = f" (and {optional[0]} if it needs them)" if optional else ""
-        raise TypeError(f"{title}: needs the arguments {wanted}{hint}, got {positional}")
+    usual = ["rank", "p", *ARGUMENTS[primitive]]
+    on_request = ["counts", "groups"] if primitive in WITH_COUNTS else ["groups"]
+    wanted = [name for name in on_request if name in positional]
+    if positional != usual + wanted:
+        hint = f" (and {', '.join(on_request)} if it needs them)"
+        raise TypeError(f"{title}: needs the arguments {usual}{hint}, got {positional}")
     tunable = {x.name: x.default for x in parameters if x.kind is x.KEYWORD_ONLY}
     for key, default in tunable.items():
         if default is inspect.Parameter.empty:
             raise TypeError(f"{title}: parameter {key} needs a default")
-    return positional != wanted, tunable
+    if "groups" in wanted:
+        tunable = {GROUP: None, **tunable}
+    return wanted, tunable
 
 
 def _docstring(generator: Generator) -> dict[str, str]:

@@ -64,7 +64,7 @@ def neighbor_exchange(rank, p, sendbuf, recvbuf):
         yield steps
 
 
-def _pass_round(rank, ring, block, arriving=None):
+def pass_round(rank, ring, block, arriving=None):
     """One round trip of all blocks on the ring of ranks `ring`, one block a rank.
 
     With `arriving` partial sums travel and are added to: the rank at place i ends
@@ -108,7 +108,28 @@ def ring_segmented(rank, p, sendbuf, recvbuf, *, segments=None):
             share = arriving[: mine.size]
             outgoing = send(pieces[(rank - k) % p][s], right)
             yield outgoing, recv(share, left), reduce(share, mine)
-    yield from _pass_round(rank, range(p), block)
+    yield from pass_round(rank, range(p), block)
+
+
+@algorithm("allgather", name="torus", also="mesh")
+def torus_allgather(rank, p, sendbuf, recvbuf):
+    """Two-dimensional torus: a ring along the columns, then one along the rows.
+
+    The ranks lie in `rows(p)` rows, as near to a square as p can be divided. The ring
+    of its column brings each rank the blocks of the column; the ring of its row then
+    passes round whole columns.
+
+    Cost: (rows(p) + p/rows(p) - 2)*alpha + (p-1)*n/p*beta
+    Restrictions: none
+    Reference: Jain, Sabharwal, International Conference on Supercomputing 2010
+    """
+    columns = p // rows(p)
+    row = range(rank - rank % columns, rank - rank % columns + columns)
+    column = range(rank % columns, p, columns)
+    yield copy(sendbuf, recvbuf[rank])
+    yield from pass_round(rank, column, [recvbuf[member] for member in column])
+    whole = [[recvbuf[i] for i in range(c, p, columns)] for c in range(columns)]
+    yield from pass_round(rank, row, whole)
 
 
 @algorithm("allreduce", commutative=True)
@@ -131,7 +152,7 @@ def torus(rank, p, sendbuf, recvbuf):
     piece = split(part[rank % columns], len(column))
     arriving = scratch(part[0])
     yield copy(sendbuf, recvbuf)
-    yield from _pass_round(rank, row, part, arriving)
-    yield from _pass_round(rank, column, piece, arriving)
-    yield from _pass_round(rank, column, piece)
-    yield from _pass_round(rank, row, part)
+    yield from pass_round(rank, row, part, arriving)
+    yield from pass_round(rank, column, piece, arriving)
+    yield from pass_round(rank, column, piece)
+    yield from pass_round(rank, row, part)

@@ -9,9 +9,9 @@ from .registry import algorithm
 from .steps import copy, recv, reduce, send
 
 
-@algorithm("scan")
+@algorithm("scan", also="direct")
 def naive(rank, p, sendbuf, recvbuf):
-    """Linear scan: every rank sends its vector to all the ranks above it.
+    """Direct scan: every rank sends its vector to all the ranks above it.
 
     Rank r adds up r+1 vectors itself, in rank order, when they have all come;
     they take r vectors of scratch space.
@@ -27,7 +27,7 @@ def naive(rank, p, sendbuf, recvbuf):
         yield reduce(below, sendbuf, out=recvbuf)
 
 
-@algorithm("scan")
+@algorithm("scan", also=("pipeline", "linear:segments=1"))
 def ring(rank, p, sendbuf, recvbuf, *, segments=None):
     """Pipelined chain: the running sum goes from rank to rank, in segments.
 
@@ -53,7 +53,7 @@ def ring(rank, p, sendbuf, recvbuf, *, segments=None):
         yield steps
 
 
-@algorithm("scan")
+@algorithm("scan", also="hillis_steele")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Hillis-Steele scan: add what comes from 1, 2, 4, ... ranks below.
 
@@ -74,7 +74,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield steps
 
 
-@algorithm("scan")
+@algorithm("scan", also="blelloch")
 def tree(rank, p, sendbuf, recvbuf):
     """Blelloch scan: sums go up a binomial tree, prefixes come down.
 

@@ -2,7 +2,9 @@
 
 Passing the vectors on and then scanning them, as `exscan.recursive_doubling`
 does, spends a whole round on the shift. The 123-doubling exscan starts with
-distances 1, 2, 3 instead and doubles only from then on: 1, 2, 3, 6, 12, ...
+distances 1, 2, 3 instead and doubles only from then on: 1, 2, 3, 6, 12, ... More such
+rounds at first, in which the ranks pass on the inclusive sums, reach farther, at one
+more use of the operator each; `two_phase` takes as few as make the rounds the fewest.
 
 Doubling sends the whole vector ceil(lg p) times. For long vectors the pipelined
 tree sends it three times from any port, however many ranks there are. It is an
@@ -26,7 +28,7 @@ from typing import NamedTuple
 from .blocks import Blocks, split
 from .memory import scratch
 from .pipeline import default_segments
-from .ranks import distances, floor_lg, in_order_tree
+from .ranks import ceil_lg, distances, floor_lg, in_order_tree
 from .registry import algorithm
 from .steps import copy, recv, reduce, send
 
@@ -101,6 +103,43 @@ def doubling_123(rank, p, sendbuf, recvbuf):
             steps += [recv(arriving, rank - distance), reduce(arriving, below)]
         yield steps
         outgoing, lowest = below, 1  # the sum below rank 0 is empty
+    if rank > 0:
+        yield copy(below, recvbuf)
+
+
+@algorithm("exscan")
+def two_phase(rank, p, sendbuf, recvbuf):
+    """Inclusive sums first, exclusive sums then: the fewest rounds for every p.
+
+    After k rounds of the first phase a rank has the sum over the 2**k - 1 ranks below
+    it; it adds its own vector and passes that on, 2**k ranks up. In the second phase it
+    passes on the sum as it is, and each round doubles what it covers. A round of the
+    first kind reaches one rank farther, and applies the operator once more: there are
+    as many as the whole needs to end after ceil(lg p) rounds, between 1 and all.
+
+    Cost: ceil(lg(p))*(alpha + n*beta) + (p > 2)*(2*ceil(lg(p)) - 2
+        - floor(lg(2**ceil(lg(p)) - p + 1)))*n*gamma
+    Restrictions: none
+    Reference: Träff, Two Efficient Message-passing Exclusive Scan Algorithms, arXiv
+        2604.25667, 2026
+    """
+    rounds = ceil_lg(p)
+    inclusive = next(k for k in range(rounds + 1) if (2**k - 1) * 2 ** (rounds - k) >= p - 1)
+    below, through, arriving = (scratch(sendbuf) for _ in range(3))
+    reach = [2**k for k in range(inclusive)]
+    reach += [(2**inclusive - 1) * 2**k for k in range(rounds - inclusive)]
+    outgoing, lowest = sendbuf, 0
+    for k, distance in enumerate(reach):
+        steps = [send(outgoing, rank + distance)] if lowest <= rank < p - distance else []
+        if rank >= distance + lowest:
+            steps.append(recv(arriving if k > 0 else below, rank - distance))
+            steps += [reduce(arriving, below)] if k > 0 else []
+        if k + 1 < inclusive and rank > 0:
+            steps.append(reduce(below, sendbuf, out=through))
+            outgoing = through
+        elif k + 1 >= inclusive:
+            outgoing, lowest = below, 1  # the sum below rank 0 is empty
+        yield steps
     if rank > 0:
         yield copy(below, recvbuf)
 

@@ -7,7 +7,7 @@ from .registry import algorithm
 from .steps import copy, recv, send
 
 
-@algorithm("scatter")
+@algorithm("scatter", also="linear")
 def naive(rank, p, sendbuf, recvbuf, root):
     """Linear scatter: the root sends each rank its block, one after another.
 
@@ -54,7 +54,7 @@ def ring(rank, p, sendbuf, recvbuf, root, counts):
     yield [recv(recvbuf, left), *passing]
 
 
-@algorithm("scatter")
+@algorithm("scatter", also="hypercube")
 def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
     """Recursive halving on a hypercube: hand over the far half, keep the near.
 
@@ -90,7 +90,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
         yield send(held[mate], mate)
 
 
-@algorithm("scatter")
+@algorithm("scatter", also="binomial", tree=binomial_tree)
 def tree(rank, p, sendbuf, recvbuf, root, counts):
     """Binomial tree: pass on all the blocks of a subtree in one message.
 

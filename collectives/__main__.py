@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,9 @@ from collectives.symbolic import prove
 from collectives.units import format_bytes, parse_bytes
 from collectives.verify import verify
 
+# An algorithm, how often it was run, and what is wrong with it.
+Outcome = tuple[str, int, str | None]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
@@ -30,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Nothing is cut off when the output goes to a file.
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     try:
-        for path in arguments.load:
-            load(path)
+        _load(*arguments.load)
         return arguments.command(console, arguments)
     except (CollectiveError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
@@ -71,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     proving = commands.add_parser("prove", help="prove algorithms right, whatever the data")
     proving.add_argument("names", **names)
     proving.add_argument("-p", type=int, default=33, help="up to so many ranks (%(default)s)")
+    proving.add_argument(
+        "--also", type=int, nargs="*", default=[], metavar="P", help="these numbers of ranks, too"
+    )
+    proving.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
     proving.set_defaults(command=_prove)
 
     for command in (listing, counting, checking, proving):
@@ -82,13 +91,26 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(console: Console, arguments: argparse.Namespace) -> int:
     for primitive in arguments.primitives or PRIMITIVES:
-        table = _table(primitive, "algorithm", "cost", "restrictions", "reference")
+        order = ["rank order"] if primitive in REDUCTIONS else []
+        table = _table(primitive, "algorithm", "cost", "restrictions", *order, "reference")
         for name in algorithms_for(primitive):
             algorithm = REGISTRY[primitive][name]
             restrictions = algorithm.restrictions.partition(";")[0]
-            table.add_row(*map(escape, (name, algorithm.cost, restrictions, algorithm.reference)))
+            kept = ["kept" if algorithm.keeps_order else "not kept"] if order else []
+            row = name, algorithm.cost, restrictions, *kept, algorithm.reference
+            table.add_row(*map(escape, row))
+        for other, spec in _other_names(primitive):
+            table.add_row(escape(other), escape(f"same as {spec}"))
         console.print(table)
     return 0
+
+
+def _other_names(primitive: str) -> Iterator[tuple[str, str]]:
+    """The other names of algorithms, each with what it stands for."""
+    for name, algorithm in REGISTRY[primitive].items():
+        for other, parameters in algorithm.names.items():
+            if other != name:
+                yield other, f"{name}:{parameters}" if parameters else name
 
 
 def _count(console: Console, arguments: argparse.Namespace) -> int:
@@ -117,72 +139,94 @@ def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[st
 
 
 def _check(console: Console, arguments: argparse.Namespace) -> int:
-    def check(algorithm: Algorithm) -> int:
-        runs = 0
-        for problem in _problems(algorithm, arguments.p):
-            for rendezvous in (False, True):
-                verify(algorithm, problem, rendezvous=rendezvous)
-                runs += 1
-        return runs
+    examined = (_checked(name, arguments.p) for name in _chosen(arguments))
+    return _report(console, examined, f"runs, p up to {arguments.p}")
 
-    return _each(console, arguments, check, "runs")
+
+def _checked(name: str, most: int) -> Outcome:
+    algorithm, parameters = find(*name.split(".", 1))
+    runs = 0
+    try:
+        for problem in _problems(algorithm, most):
+            for rendezvous in (False, True):
+                verify(algorithm, problem, rendezvous=rendezvous, parameters=parameters)
+                runs += 1
+    except CollectiveError as error:
+        return name, runs, str(error)
+    return name, runs, None
 
 
 def _prove(console: Console, arguments: argparse.Namespace) -> int:
-    def proofs(algorithm: Algorithm) -> int:
-        done = 0
-        for p in range(1, arguments.p + 1):
-            try:
-                check_restrictions(algorithm, p)
-            except RestrictionError:
-                continue
+    ranks = [*range(1, arguments.p + 1), *arguments.also]
+    work = [(name, ranks) for name in _chosen(arguments)]
+    what = f"proofs, p up to {max(ranks, default=0)}"
+    if arguments.jobs == 1:
+        return _report(console, starmap(_proved, work), what)
+    with ProcessPoolExecutor(arguments.jobs, initializer=_load, initargs=arguments.load) as pool:
+        return _report(console, pool.map(_proved, *zip(*work)), what)
+
+
+def _proved(name: str, ranks: Sequence[int]) -> Outcome:
+    algorithm, parameters = find(*name.split(".", 1))
+    done = 0
+    try:
+        for p in filter(partial(_possible, algorithm), ranks):
             for root in {0, p // 2, p - 1} if algorithm.primitive in ROOTED else [0]:
-                prove(algorithm, p, root=root)
-                done += 1
-        return done
+                for segments in _segmentations(algorithm, p):
+                    prove(algorithm, p, root=root, **{**segments, **parameters})
+                    done += 1
+    except CollectiveError as error:
+        return name, done, str(error)
+    return name, done, None
 
-    return _each(console, arguments, proofs, "proofs")
+
+def _segmentations(algorithm: Algorithm, p: int) -> list[dict[str, int]]:
+    """One segment, a few and eight; of many ranks eight, which published schedules needed."""
+    if "segments" not in algorithm.parameters:
+        return [{}]
+    return [{"segments": segments} for segments in ((1, 3, 8) if p <= 33 else (8,))]
 
 
-def _each(
-    console: Console,
-    arguments: argparse.Namespace,
-    examine: Callable[[Algorithm], int],
-    what: str,
-) -> int:
-    """Examine every algorithm that was asked for, and say how it went."""
+def _possible(algorithm: Algorithm, p: int) -> bool:
+    """Whether an algorithm takes this number of ranks."""
+    try:
+        check_restrictions(algorithm, p)
+    except RestrictionError:
+        return False
+    return True
+
+
+def _load(*paths: str) -> None:
+    for path in paths:
+        load(path)
+
+
+def _report(console: Console, examined: Iterable[Outcome], what: str) -> int:
+    """Say how it went with each algorithm."""
     wrong = 0
-    for algorithm in _chosen(arguments):
-        try:
-            done = examine(algorithm)
-        except CollectiveError as error:
-            wrong += 1
-            console.print(escape(f"WRONG {error}"))
-        else:
-            console.print(f"{algorithm}: {done} {what}, p up to {arguments.p}, all right")
+    for name, done, error in examined:
+        wrong += error is not None
+        line = f"{name}: {done} {what}, all right" if error is None else f"WRONG {error}"
+        console.print(escape(line))
     return 1 if wrong else 0
 
 
-def _chosen(arguments: argparse.Namespace) -> Iterator[Algorithm]:
+def _chosen(arguments: argparse.Namespace) -> list[str]:
     """The algorithms named, or those of the loaded files, or all."""
     for name in arguments.names:
         primitive, _, spec = name.partition(".")
-        yield find(primitive, spec or None)[0]
-    if arguments.names:
-        return
-    for table in REGISTRY.values():
-        for algorithm in table.values():
-            if is_loaded(algorithm) or not arguments.load:
-                yield algorithm
+        find(primitive, spec or None)  # raises if there is none
+    return arguments.names or [
+        str(algorithm)
+        for table in REGISTRY.values()
+        for algorithm in table.values()
+        if is_loaded(algorithm) or not arguments.load
+    ]
 
 
 def _problems(algorithm: Algorithm, most: int) -> Iterator[Problem]:
     """Every number of ranks, every root, lengths around p, and both kinds of operator."""
-    for p in range(1, most + 1):
-        try:
-            check_restrictions(algorithm, p)
-        except RestrictionError:
-            continue
+    for p in filter(partial(_possible, algorithm), range(1, most + 1)):
         for n in sorted({0, 1, p - 1, p, p + 1, 100}):
             for root in range(p) if algorithm.primitive in ROOTED else [0]:
                 yield Problem(algorithm.primitive, p, n, root)

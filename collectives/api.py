@@ -33,12 +33,14 @@ raised there alone while the others wait, as under MPI.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
+from collectives.algorithms.ranks import Tree
 from collectives.algorithms.registry import Algorithm
 from collectives.arguments import READERS, Reader, check_root
 from collectives.buffers import integers, is_in_place
@@ -114,7 +116,8 @@ def scatterv(
 ) -> None:
     """The root hands every rank a block; the blocks may differ in length.
 
-    Only the root knows the counts; it broadcasts them first.
+    Only the root knows the counts. It tells each rank first those that the rank
+    needs: in a tree of its own subtree, in other algorithms all of them.
 
     Parameters
     ----------
@@ -132,8 +135,8 @@ def scatterv(
     channel = channel_of(comm)
     buffers = sendbuf if _is_root(channel, root) else None, recvbuf
     with channel.guard("scatterv"):
-        chosen, _ = channel.choose("scatter", algorithm, parameters)
-        counts = _counts_from_root(channel, chosen, root, buffers, "sendbuf")
+        chosen, given = channel.choose("scatter", algorithm, parameters)
+        counts = _counts_from_root(channel, chosen, given, root, buffers, "sendbuf")
     channel.call("scatter", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
@@ -174,7 +177,8 @@ def gatherv(
 ) -> None:
     """The root collects a block from every rank; the blocks may differ in length.
 
-    Only the root knows the counts; it broadcasts them first.
+    Only the root knows the counts. It tells each rank first those that the rank
+    needs: in a tree of its own subtree, in other algorithms all of them.
 
     Parameters
     ----------
@@ -192,8 +196,8 @@ def gatherv(
     channel = channel_of(comm)
     buffers = sendbuf, recvbuf if _is_root(channel, root) else None
     with channel.guard("gatherv"):
-        chosen, _ = channel.choose("gather", algorithm, parameters)
-        counts = _counts_from_root(channel, chosen, root, buffers, "recvbuf")
+        chosen, given = channel.choose("gather", algorithm, parameters)
+        counts = _counts_from_root(channel, chosen, given, root, buffers, "recvbuf")
     channel.call("gather", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
@@ -476,32 +480,70 @@ def _is_root(channel: Channel, root: Any) -> bool:
 
 
 def _counts_from_root(
-    channel: Channel, chosen: Algorithm, root: int, buffers: tuple[Any, Any], name: str
+    channel: Channel,
+    chosen: Algorithm,
+    given: dict[str, Any],
+    root: int,
+    buffers: tuple[Any, Any],
+    name: str,
 ) -> tuple[int, ...]:
-    """Block lengths that only the root knows, broadcast to all ranks.
+    """Block lengths that only the root knows: all of them, or those that a rank needs.
 
-    If the root's arguments are wrong, it broadcasts that instead, so that all
-    ranks raise. `name` is the one of the two buffers that has the counts.
+    If the root's arguments are wrong it tells that instead, so that all ranks raise.
+    `name` is the one of the two buffers that has the counts.
     """
-    title = str(chosen)
-    root = check_root(title, root, channel.p)
-    message = channel.table(1 + channel.p)
+    root = check_root(str(chosen), root, channel.p)
+    counts = channel.table(channel.p)
     problem: BufferMismatch | None = None
     if channel.rank == root:
         try:
-            reader = Reader(title, root, channel.p, root, ())
-            read = READERS[chosen.primitive](reader, *buffers)
-            message[:] = 1, *read.counts
+            reader = Reader(str(chosen), root, channel.p, root, ())
+            counts[:] = READERS[chosen.primitive](reader, *buffers).counts
         except BufferMismatch as error:
             problem = error
-            message[:] = 0
-    channel.call("bcast", "tree", (message,), root, within=f"counts of {title}")
-    if not message[0]:
+            counts[:] = -1
+    if chosen.tree is None:
+        channel.call("bcast", "tree", (counts,), root, within=f"counts of {chosen}")
+    else:
+        _tell_subtrees(channel, chosen, given, root, counts)
+    if counts.min() < 0:
         raise problem or BufferMismatch(
-            f"{title}: the root, rank {root}, needs a {name} with counts and buffers that fit, "
+            f"{chosen}: the root, rank {root}, needs a {name} with counts and buffers that fit, "
             "got others; its own error says which"
         )
-    return tuple(message[1:].tolist())
+    return tuple(counts.tolist())
+
+
+def _tell_subtrees(
+    channel: Channel, chosen: Algorithm, given: dict[str, Any], root: int, counts: np.ndarray
+) -> None:
+    """The root tells every rank the counts of its subtree; those of other ranks become 0.
+
+    They are scattered along the tree that the blocks will take.
+    """
+    rank = channel.rank
+    assert chosen.tree is not None
+    subtrees = _subtrees(chosen.tree, channel.p, root, tuple(given.items()))
+    sizes = [last - first for first, last in subtrees]
+    # Tables of one shape are the same memory, so these have shapes of their own.
+    mine, blocks = channel.table(1, sizes[rank])[0], None
+    if rank == root:
+        whole = channel.table(2, sum(sizes))[0]
+        np.concatenate([counts[first:last] for first, last in subtrees], out=whole)
+        blocks = [whole, sizes]
+    arguments = "scatter", chosen.name, (blocks, mine), root, None, given, tuple(sizes)
+    channel.call(*arguments, within=f"counts of {chosen}")
+    counts[:] = 0
+    counts[slice(*subtrees[rank])] = mine
+
+
+@lru_cache(maxsize=64)
+def _subtrees(
+    tree: Callable[..., Tree], p: int, root: int, parameters: tuple[tuple[str, Any], ...]
+) -> list[tuple[int, int]]:
+    """The first rank of each rank's subtree, and the one after its last."""
+    places = [tree(rank, p, root, **dict(parameters)).mine for rank in range(p)]
+    return [(place.first, place.last) for place in places]
 
 
 def _all_counts(channel: Channel, title: str, sendbuf: Any, recvbuf: Any) -> bytes:

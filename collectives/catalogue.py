@@ -6,12 +6,14 @@ import ast
 import difflib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
+from collectives.algorithms.registry import GROUP, LEAST, REDUCTIONS, named
 from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
+from collectives.nodes import in_order
 
 # The default of each primitive: an algorithm for every p, root and operator,
 # with the fewest rounds there are or nearly so, because most calls are short.
@@ -72,8 +74,9 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     ----------
     primitive : str
     spec : str, optional
-        A name, or a name with parameters such as `"ring:segments=8"`. The
-        primitive's default by default.
+        A name, or a name with parameters such as `"ring:segments=8"`; also one of
+        an algorithm's other names, `Algorithm.also`. The primitive's default by
+        default.
 
     Returns
     -------
@@ -89,42 +92,63 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     """
     names = algorithms_for(primitive)
     name, _, text = str(DEFAULTS[primitive] if spec is None else spec).partition(":")
-    if name not in names:
-        choices = ", ".join(_nearest_first(name, names))
+    found = named(primitive, name)
+    if found is None:
+        every = [one for known in names for one in REGISTRY[primitive][known].names]
+        choices = ", ".join(_nearest_first(name, every))
         raise UnknownAlgorithm(
             f"{primitive}: the name of an algorithm is needed, got {name!r}; choose from {choices}"
         )
-    algorithm = REGISTRY[primitive][name]
-    parameters = dict(_parameter(algorithm, item) for item in text.split(",") if item)
+    algorithm, implied = found
+    items = [*implied.split(","), *text.split(",")]
+    parameters = dict(_parameter(algorithm, item) for item in items if item)
     check_parameters(algorithm, parameters)
     return algorithm, parameters
 
 
 def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> None:
-    """Raise ArgumentError unless the algorithm has these parameters.
+    """Raise ArgumentError unless the algorithm has these parameters, with sound values.
 
     An integer parameter, or one whose default None means "choose", is a number
-    of something and must be positive; a radix must be at least 2.
+    of something: a positive integer, or from `registry.LEAST` on.
     """
     for key, value in parameters.items():
         if key not in algorithm.parameters:
             known = ", ".join(algorithm.parameters) or "none"
             raise ArgumentError(f"{algorithm}: no parameter {key!r}; choose from {known}")
-        if value is None and algorithm.parameters[key] is None:
+        default, least = algorithm.parameters[key], LEAST.get(key, 1)
+        if not isinstance(default, (int, type(None))) or (value is None and default is None):
             continue
-        if not isinstance(algorithm.parameters[key], (int, type(None))):
-            continue
-        least = 2 if key == "radix" else 1
-        if not (isinstance(value, int) and value >= least):
-            needed = "a positive integer" if least == 1 else f"an integer from {least} on"
+        if key == GROUP and isinstance(value, (tuple, list)):
+            continue  # a group for each rank: `nodes.grouping` looks at it
+        if type(value) is not int or value < least:
+            needed = f"an integer from {least} on" if least > 1 else "a positive integer"
             raise ArgumentError(f"{algorithm}: {key} must be {needed}, got {value!r}")
 
 
-def check_restrictions(algorithm: Algorithm, p: int, commutative: bool = True) -> None:
-    """Raise RestrictionError if the algorithm declares that it cannot do this."""
-    not_in_order = algorithm.commutative and not commutative
+def check_restrictions(
+    algorithm: Algorithm, p: int, commutative: bool = True, groups: Sequence[int] | None = None
+) -> None:
+    """Raise RestrictionError if the algorithm declares that it cannot do this.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    p : int
+        Number of ranks.
+    commutative : bool
+        Whether the operator commutes.
+    groups : sequence of int, optional
+        The group of each rank, for an algorithm that asks for it.
+    """
+    not_in_order = not commutative and (algorithm.commutative or mixes(algorithm, groups))
     for needed, got, fails in (
-        ("a commutative operator", "one that is not", not_in_order),
+        ("a commutative operator", "one that is not", algorithm.commutative and not commutative),
+        (
+            "a commutative operator, or groups of neighbouring ranks",
+            f"one that is not and groups {groups}",
+            not commutative and mixes(algorithm, groups),
+        ),
         ("a power-of-two number of ranks", p, algorithm.power_of_two and p & (p - 1)),
         (f"at least {algorithm.minimum_p} ranks", p, p < algorithm.minimum_p),
     ):
@@ -132,12 +156,17 @@ def check_restrictions(algorithm: Algorithm, p: int, commutative: bool = True) -
             others = [
                 name
                 for name, other in REGISTRY[algorithm.primitive].items()
-                if _can_do(other, p, commutative)
+                if other is not algorithm and _can_do(other, p, commutative)
             ]
             raise RestrictionError(
                 f"{algorithm}: needs {needed}, got {got}; use {' or '.join(others) or 'another p'}",
                 mpi_class="ERR_OP" if not_in_order else None,
             )
+
+
+def mixes(algorithm: Algorithm, groups: Sequence[int] | None) -> bool:
+    """Whether operands meet out of rank order because groups are not runs of ranks."""
+    return algorithm.primitive in REDUCTIONS and groups is not None and not in_order(groups)
 
 
 def load(path: str | Path) -> None:
@@ -181,7 +210,7 @@ def _parameter(algorithm: Algorithm, item: str) -> tuple[str, Any]:
         return key, value
 
 
-def _nearest_first(word: str, choices: tuple[str, ...]) -> list[str]:
+def _nearest_first(word: str, choices: Sequence[str]) -> list[str]:
     def distance(choice: str) -> float:
         return -difflib.SequenceMatcher(None, str(word), choice).ratio()
 

@@ -26,7 +26,14 @@ from mpi4py import MPI
 
 from collectives import arguments, settings
 from collectives.agreement import Agreement
-from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm, Generator
+from collectives.algorithms.registry import (
+    GROUP,
+    REDUCTIONS,
+    REGISTRY,
+    ROOTED,
+    Algorithm,
+    Generator,
+)
 from collectives.arguments import Arguments, Reader, check_root
 from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.engines.blocking import TAG, compile_stages, run
@@ -38,6 +45,7 @@ from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
+from collectives.nodes import detect, grouping
 from collectives.operators import SUM, Operator
 from collectives.pool import Pool
 from collectives.problems import BLOCKWISE
@@ -173,6 +181,7 @@ class Channel:
         self.number = 0  # of calls, while we are careful
         self.watch: Watch | None = None
         self.told: CollectiveError | None = None
+        self.nodes: tuple[int, ...] | None = None
         self.configure(wanted)
 
     def configure(self, wanted: Settings) -> None:
@@ -183,8 +192,7 @@ class Channel:
         CallMismatch
             The ranks want different things.
         """
-        for stage in self._agree(f"Comm with {wanted}", None):
-            run(compile_stages([stage], self.comm, COMPARISON_TAG))
+        self._run(self._agree(f"Comm with {wanted}", None))
         if self.watch is not None and wanted.timeout != self.settings.timeout:
             self.watch.close()
             self.watch = None
@@ -274,8 +282,7 @@ class Channel:
         """Check everything, together with the other ranks the first time; make a plan."""
         attempt = self.attempt(call)
         if self._is_new(attempt):
-            for stage in self.compare(attempt, call.within):
-                run(compile_stages([stage], self.comm, COMPARISON_TAG))
+            self._run(self.compare(attempt, call.within))
         entry = attempt.result()
         if key is not None:
             self._keep(key, entry)
@@ -340,6 +347,10 @@ class Channel:
         yield from agreement.stages(name, problem)
         self.agreements.append(agreement)
 
+    def _run(self, stages: Iterator[Stage]) -> None:
+        for stage in stages:
+            run(compile_stages([stage], self.comm, COMPARISON_TAG))
+
     def _is_new(self, attempt: Attempt) -> bool:
         return attempt.algorithm is not None and attempt.algorithm.generator not in self.agreed
 
@@ -354,14 +365,20 @@ class Channel:
             raise
 
     def attempt(self, call: Invocation) -> Attempt:
-        """Check everything on this rank alone, and make a plan; nothing is sent."""
+        """Check everything on this rank alone, and make a plan.
+
+        Nothing is sent, unless it is the first call that has to know the nodes.
+        """
         primitive, spec, buffers, root, op, parameters, counts, _ = call
-        algorithm = None
         try:
             algorithm, given = self.choose(primitive, spec, parameters or {})
+        except CollectiveError as error:
+            return Attempt(primitive, None, None, error)
+        self._learn_nodes(algorithm, given)
+        try:
             entry = self._record(algorithm, given, buffers, root, op, counts)
         except CollectiveError as error:
-            return Attempt(str(algorithm or primitive), algorithm, None, error)
+            return Attempt(str(algorithm), algorithm, None, error)
         return Attempt.of(entry)
 
     def _find(self, call: Invocation) -> Attempt:
@@ -412,6 +429,7 @@ class Channel:
     ) -> Entry:
         """Check the root and the buffers, record the algorithm's rounds, and compile them."""
         title = str(algorithm)
+        groups, own = self._groups(algorithm, parameters)
         if algorithm.primitive in ROOTED:
             root = check_root(title, root, self.p)
         reduces = algorithm.primitive in REDUCTIONS
@@ -421,21 +439,48 @@ class Channel:
         if reduces:
             assert read.like is not None
             operator = operator_of(title, op, read.like.element)
-        check_restrictions(algorithm, self.p, operator.commutative)
+        check_restrictions(algorithm, self.p, operator.commutative, groups)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
             values.append(root)
         if algorithm.needs_counts:
             values.append(read.counts)
-        generator = algorithm.generator(self.rank, self.p, *values, **parameters)
+        if algorithm.needs_groups:
+            values.append(groups)
+        generator = algorithm.generator(self.rank, self.p, *values, **own)
         plan = record(Process(title, self.rank, self.p, _after(read, generator)))
         stages = [*local(reader.before), *stages_of(plan, operator), *local(reader.after)]
         calls = compile_stages(stages, self.comm)
         packed_bytes = sum(stage.packed_bytes for stage in stages)
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
-        description = _description(algorithm, parameters, read, root, operator)
+        description = _description(algorithm, parameters, read, root, operator, counts)
         registered = REGISTRY[algorithm.primitive]
         return Entry(algorithm, registered, description, plan, operator, stages, calls, nbytes)
+
+    def _groups(
+        self, algorithm: Algorithm, parameters: dict[str, Any]
+    ) -> tuple[tuple[int, ...] | None, dict[str, Any]]:
+        """The groups of an algorithm that asks for them, and its other parameters."""
+        if not algorithm.needs_groups:
+            return None, parameters
+        others = {name: value for name, value in parameters.items() if name != GROUP}
+        group = parameters.get(GROUP)
+        if group is not None:
+            return grouping(str(algorithm), self.p, group), others
+        return self.nodes, others
+
+    def _learn_nodes(self, algorithm: Algorithm, parameters: dict[str, Any]) -> None:
+        """Ask MPI which ranks share a node, the first time that it matters.
+
+        All ranks do, so they see first that all are about to.
+        """
+        if algorithm.needs_groups and parameters.get(GROUP) is None and self.nodes is None:
+            stages = self._agree(f"{algorithm}, which asks who shares a node", None)
+            if self.careful:
+                self.carry_out(stages, str(algorithm), self.number + 1)
+            else:
+                self._run(stages)
+            self.nodes = detect(self.comm)
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""
@@ -459,6 +504,7 @@ def _description(
     read: Arguments,
     root: int | None,
     operator: Operator,
+    counts: tuple[int, ...] | bytes | None,
 ) -> str:
     """A call in words, as far as all ranks must say the same."""
     if read.like is None:
@@ -468,6 +514,8 @@ def _description(
     given += [operator.name] if algorithm.primitive in REDUCTIONS else []
     if algorithm.primitive not in BLOCKWISE:
         given.append(f"{read.like.view.size} elements")
+    elif algorithm.tree is not None and counts is not None:
+        given.append("blocks of as many elements as the root has told")
     elif algorithm.primitive != "alltoall":
         given.append(f"blocks of {', '.join(map(str, read.counts))} elements")
     given.append(f"{read.like.view.dtype}")

@@ -3,7 +3,8 @@
 A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
 beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base)`,
 `ceil`, `floor`, `max`, `min`, `fold(p)`, which is 1 if p is not a power of two, else
-0, and `rows(p)`, those of the most nearly square grid of p ranks. It holds for
+0, `rows(p)`, those of the most nearly square grid of p ranks, and `ratios(p)`, by which
+the powers of two that p is the sum of differ. It holds for
 root 0 and evenly divided vectors. Rounds are exact for every p, bytes and work
 for powers of two; for other p these two may be upper bounds, which the docstring
 then says. Where it says that all factors are upper bounds, rounds are no
@@ -17,9 +18,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from collectives.algorithms.pipeline import default_segments
-from collectives.algorithms.ranks import rows
-from collectives.algorithms.registry import Algorithm
+from collectives.algorithms.ranks import ratios, rows
+from collectives.algorithms.registry import GROUP, Algorithm
 from collectives.engines.simulator import Clock
+from collectives.nodes import SIMULATED
 
 _FUNCTIONS: Mapping[str, Any] = {
     "lg": math.log2,
@@ -29,6 +31,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "max": max,
     "min": min,
     "rows": rows,
+    "ratios": ratios,
     "fold": lambda p: int(p & (p - 1) != 0),
 }
 
@@ -49,4 +52,6 @@ def predicted_time(
     }
     if names.get("segments", 1) is None:
         names["segments"] = default_segments(p - 1, nbytes)
+    if names.get(GROUP, 1) is None:
+        names[GROUP] = SIMULATED
     return float(eval(algorithm.cost, {"__builtins__": {}}, names))

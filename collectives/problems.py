@@ -8,7 +8,7 @@ block, order or count cannot go unnoticed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -17,7 +17,8 @@ import numpy as np
 
 from collectives.algorithms.blocks import even_counts, partition
 from collectives.algorithms.memory import phantom
-from collectives.algorithms.registry import REDUCTIONS, ROOTED, Algorithm
+from collectives.algorithms.registry import GROUP, REDUCTIONS, ROOTED, Algorithm
+from collectives.nodes import grouping
 from collectives.operators import SUM, Operator
 
 BLOCKWISE = frozenset({"scatter", "gather", "allgather", "reduce_scatter", "alltoall"})
@@ -186,15 +187,36 @@ class Problem:
             sizes[0] = None
         return Buffers(*[None if size is None else phantom(size, self.dtype) for size in sizes])
 
-    def arguments(self, algorithm: Algorithm, rank: int, buffers: Buffers) -> list:
+    def start(
+        self, algorithm: Algorithm, rank: int, buffers: Buffers, parameters: Mapping[str, Any]
+    ) -> Iterator:
+        """The rounds of `algorithm` on `rank`."""
+        given = dict(parameters)
+        group = given.pop(GROUP, None) if algorithm.needs_groups else None
+        arguments = self.arguments(algorithm, rank, buffers, group)
+        return algorithm.generator(rank, self.p, *arguments, **given)
+
+    def arguments(
+        self, algorithm: Algorithm, rank: int, buffers: Buffers, group: Any = None
+    ) -> list:
         """What `algorithm` is called with on `rank`, after rank and p."""
+        arguments = self._buffers(rank, buffers)
+        if self.primitive in ROOTED:
+            arguments.append(self.root)
+        if algorithm.needs_counts:
+            arguments.append(self.matrix if self.primitive == "alltoall" else self.lengths)
+        if algorithm.needs_groups:
+            arguments.append(grouping(str(algorithm), self.p, group))
+        return arguments
+
+    def _buffers(self, rank: int, buffers: Buffers) -> list:
         send: Any = buffers.send
         recv: Any = buffers.recv
         match self.primitive:
             case "barrier":
                 return []
             case "bcast":
-                return [recv, self.root]
+                return [recv]
             case "scatter":
                 send = None if send is None else partition(send, self.lengths)
             case "gather":
@@ -206,12 +228,7 @@ class Problem:
             case "alltoall":
                 send = partition(send, self.matrix[rank].tolist())
                 recv = partition(recv, self.matrix[:, rank].tolist())
-        arguments: list[Any] = [send, recv]
-        if self.primitive in ROOTED:
-            arguments.append(self.root)
-        if algorithm.needs_counts:
-            arguments.append(self.matrix if self.primitive == "alltoall" else self.lengths)
-        return arguments
+        return [send, recv]
 
 
 @lru_cache(maxsize=4096)

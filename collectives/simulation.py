@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from collectives.algorithms.registry import GROUP
 from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.engines.simulator import Clock, Run
+from collectives.nodes import grouping
 from collectives.operators import SUM, Operator
 from collectives.problems import Problem
 from collectives.verify import simulator
@@ -96,7 +98,8 @@ def simulate(
     chosen, given = find(primitive, algorithm)
     given.update(parameters)
     check_parameters(chosen, given)
-    check_restrictions(chosen, p, operator.commutative)
+    groups = grouping(str(chosen), p, given.get(GROUP)) if chosen.needs_groups else None
+    check_restrictions(chosen, p, operator.commutative, groups)
     problem = Problem(primitive, p, n, root, np.dtype(dtype), operator, counts)
     buffers = [problem.phantoms(rank) for rank in range(p)]
     return simulator(chosen, problem, buffers, rendezvous, True, clock, given).run()

@@ -81,8 +81,7 @@ def simulator(
     """A simulator that is ready to run `algorithm` on these buffers."""
 
     def program(rank: int):
-        arguments = problem.arguments(algorithm, rank, buffers[rank])
-        return algorithm.generator(rank, problem.p, *arguments, **(parameters or {}))
+        return problem.start(algorithm, rank, buffers[rank], parameters or {})
 
     return Simulator(
         str(algorithm), problem.p, program, problem.operator, clock, rendezvous, phantom

@@ -113,6 +113,7 @@ def test_restrictions_line(algorithm):
         "commutative op": algorithm.commutative,
         "power of two": algorithm.power_of_two,
         f"at least {algorithm.minimum_p}": algorithm.minimum_p > 1,
+        "groups of neighbouring ranks": algorithm.needs_groups and algorithm.keeps_order is True,
     }
     for words, holds in declared.items():
         assert (words in algorithm.restrictions) == holds

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from collectives.algorithms import REGISTRY
+from collectives.algorithms.binary_blocks import blocks, pieces
 from collectives.algorithms.bine import arrivals, partner
 from collectives.algorithms.circulant import schedule
 from collectives.algorithms.elimination import groups
 from collectives.algorithms.pat import walk
-from collectives.algorithms.ranks import digits, distances, rows, skips
+from collectives.algorithms.ranks import digits, distances, powers, ratios, rows, skips
 from collectives.engines.simulator import Clock
 from collectives.operators import MATPROD, MATRIX
 from collectives.problems import Problem
@@ -81,6 +82,11 @@ ROUNDS = {
     "alltoall.pairwise": lambda p: p - 1,
     "alltoall.k_bruck": lambda p: jumps(p, 3),
     "bcast.bine": up,
+    "allgather.torus": square,
+    "alltoall.hypercube": lambda p: down(p) + 2 * odd(p),
+    "alltoall.padded_bruck": up,
+    "alltoall.pairwise_xor": lambda p: 2 ** up(p) - 1,
+    "exscan.two_phase": up,
 }
 
 # Blocks (p-ths of the vector) that the busiest rank sends, for every p.
@@ -98,6 +104,8 @@ BLOCKS = {
     "allreduce.ring_segmented": lambda p: 2 * (p - 1),
     "allreduce.gather_all": lambda p: (p - 1) * p,
     "alltoall.pairwise": lambda p: p - 1,
+    "alltoall.pairwise_xor": lambda p: p - 1,
+    "allgather.torus": lambda p: p - 1,
 }
 
 
@@ -180,8 +188,8 @@ def test_circulant_schedule(p):
 
 
 def test_circulant_alltoall_moves_less_than_bruck():
-    for p, blocks in {9: (12, 13), 17: (30, 33), 33: (73, 81), 32: (80, 80)}.items():
-        for name, wanted in zip(("circulant", "recursive_doubling"), blocks, strict=True):
+    for p, sent in {9: (12, 13), 17: (30, 33), 33: (73, 81), 32: (80, 80)}.items():
+        for name, wanted in zip(("circulant", "recursive_doubling"), sent, strict=True):
             assert count("alltoall", name, p=p, n=p).bytes_sent_max == wanted
 
 
@@ -341,3 +349,51 @@ def test_any_number_of_ranks():
         primitive, name = full_name.split(".")
         chosen = REGISTRY[primitive][name]
         assert not chosen.power_of_two and chosen.minimum_p == 1
+
+
+# Names that took their time
+
+
+def test_hypercube_hands_over_half_in_each_dimension():
+    for p in (2, 8, 32):
+        run = simulate("alltoall", "hypercube", p=p, n=64 * p)
+        assert (run.bytes_sent == 64 * p // 2 * up(p)).all()
+        assert (run.messages == up(p)).all()
+
+
+def test_padded_bruck_sends_blocks_as_long_as_the_longest():
+    """Half of p blocks in each round, whatever is in them."""
+    counts = np.zeros((8, 8), int)
+    counts[3, 5] = 11
+    run = simulate("alltoall", "padded_bruck", p=8, counts=counts)
+    assert (run.bytes_sent == 3 * 4 * 11).all()
+    exact = simulate("alltoall", "two_phase_bruck", p=8, counts=counts)
+    assert exact.bytes_sent.sum() == 11 and (exact.messages == 3).all()
+
+
+def test_two_phase_exscan_uses():
+    """The fewest rounds; one use more than rounds - 1 for each inclusive one but the first."""
+    for p in range(2, 70):
+        q = up(p)
+        inclusive = next(k for k in range(1, q + 1) if 2**q - 2 ** (q - k) >= p - 1)
+        counted = count("exscan", "two_phase", p=p, n=p)
+        assert counted.rounds == q
+        assert counted.reductions_max <= q - 1 + inclusive - 1
+    assert count("exscan", "two_phase", p=4, n=4).rounds == 2
+    prove("exscan.two_phase", 140)
+
+
+def test_binary_blocks():
+    assert [list(run) for run in blocks(13)] == [[*range(8)], [8, 9, 10, 11], [12]]
+    assert powers(1) == [1] and powers(12) == [8, 4] and ratios(13) == 6 and ratios(64) == 0
+    for p in (4, 16):  # a power of two is one block
+        counted = count("allreduce", "binary_blocks", p=p, n=p * p)
+        assert counted.rounds == 2 * up(p) and counted.bytes_sent_max == 2 * (p - 1) * p
+    for p in range(1, 40):  # every piece is worked on by one rank of each block
+        runs = blocks(p)
+        for block in runs:
+            taken = [
+                k for rank in block for k in range(len(runs[0]))[pieces(block, rank, len(runs[0]))]
+            ]
+            assert sorted(taken) == [*range(len(runs[0]))]
+    prove("allreduce.binary_blocks", 107)

@@ -11,12 +11,17 @@ from collectives.algorithms import REGISTRY, double_tree
 from collectives.algorithms.registry import REDUCTIONS
 from collectives.algorithms.steps import recv, send
 from collectives.cost import predicted_time
-from collectives.engines.simulator import Clock
+from collectives.engines.simulator import Clock, Simulator
+from collectives.errors import ArgumentError, RestrictionError
+from collectives.nodes import grouping, in_order
 from collectives.operators import MATPROD, MATRIX, SUM
-from collectives.problems import Problem
+from collectives.problems import Buffers, Problem
 from collectives.simulation import simulate
+from collectives.symbolic import prove
+from collectives.verify import check as check_answer
 from collectives.verify import verify
 
+NO_BUFFERS = Buffers(None, None)
 ALPHA, BETA, GAMMA = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
 
 
@@ -249,7 +254,7 @@ def nobody_leaves_early(full_name, p, **given):
     """Whether every rank has heard of all, by recorded messages alone."""
     rank_rounds = []
     for rank in range(p):
-        rounds_of = [*find(full_name).generator(rank, p, **given)]
+        rounds_of = [*Problem("barrier", p).start(find(full_name), rank, NO_BUFFERS, given)]
         rank_rounds.append([list(r) if isinstance(r, (list, tuple)) else [r] for r in rounds_of])
     heard = [{rank} for rank in range(p)]
     mail, turn, posted = {}, [0] * p, [False] * p
@@ -276,7 +281,7 @@ def nobody_leaves_early(full_name, p, **given):
 
 def test_radix_of_one_is_an_error():
     for full_name in (*KNOMIAL, "barrier.k_dissemination"):
-        with pytest.raises(ValueError, match="radix must be at least 2, got 1"):
+        with pytest.raises(ArgumentError, match=f"{full_name}: radix must be an integer from 2 on"):
             rounds(full_name, 4, radix=1)
 
 
@@ -354,8 +359,119 @@ def test_the_vector_enters_every_node_once():
         crossings = []
         for rank in range(10):
             buf = np.zeros(4)
-            for steps in find("bcast.hierarchical").generator(rank, 10, buf, root, group=4):
+            groups = grouping("bcast.hierarchical", 10, 4)
+            for steps in find("bcast.hierarchical").generator(rank, 10, buf, root, groups):
                 messages = steps if isinstance(steps, (list, tuple)) else [steps]
                 sends = [step for step in messages if isinstance(step, send)]
                 crossings += [step.dest // 4 for step in sends if step.dest // 4 != rank // 4]
         assert sorted(crossings) == sorted({0, 1, 2} - {root // 4})
+
+
+def scattered(p, nodes, seed):
+    """A group for each rank, in no order; some may be empty."""
+    return tuple(np.random.default_rng(seed).integers(0, nodes, p).tolist())
+
+
+TWO_LEVELS = [
+    algorithm
+    for names in REGISTRY.values()
+    for algorithm in names.values()
+    if algorithm.needs_groups
+]
+
+
+@pytest.mark.parametrize("algorithm", TWO_LEVELS, ids=str)
+def test_any_ranks_may_form_a_node(algorithm):
+    for p in (1, 2, 3, 5, 8, 13):
+        for nodes in (1, 2, 3, p):
+            group = scattered(p, nodes, p + nodes)
+            for root in {0, p // 2, p - 1}:
+                prove(algorithm, p, root=root, group=group)
+
+
+@pytest.mark.parametrize("algorithm", TWO_LEVELS, ids=str)
+def test_nodes_may_have_any_numbers(algorithm):
+    """In rank order, though the numbers of the nodes are not."""
+    for group in ((7, 7, 7, -1, 4, 4), (2, 1, 0), (5,)):
+        assert in_order(group)
+        prove(algorithm, len(group), root=len(group) - 1, group=group)
+
+
+@pytest.mark.parametrize("full_name", ["alltoall.hierarchical", "allgather.multi_leader"])
+def test_two_levels_with_uneven_blocks(full_name):
+    algorithm = find(full_name)
+    random = np.random.default_rng(3)
+    for p in (1, 2, 5, 9):
+        shape = (p, p) if algorithm.primitive == "alltoall" else p
+        counts = random.integers(0, 4, shape)
+        problem = Problem(algorithm.primitive, p, counts=counts)
+        for group in (2, scattered(p, 3, p)):
+            verify(algorithm, problem, rendezvous=True, parameters={"group": group})
+
+
+@pytest.mark.parametrize("leaders", [1, 2, 3, 50])
+def test_number_of_leaders(leaders):
+    for group in (1, 2, 3, 4, 8):
+        costs_hold("allgather.multi_leader", range(1, 34), [ALPHA], leaders=leaders, group=group)
+        for p in (1, 4, 7, 12):
+            prove("allgather.multi_leader", p, leaders=leaders, group=group)
+
+
+def test_leaders_share_the_network():
+    """With as many leaders as ranks on a node each sends one block to the next node."""
+    run = simulate("allgather", "multi_leader", p=16, n=1600, group=4, leaders=4)
+    assert (run.bytes_sent == 3 * 100 + 3 * 400).all()
+    assert simulate("allgather", "hierarchical", p=16, n=1600, group=4).bytes_sent.max() > 3600
+
+
+def test_rank_order_needs_neighbours():
+    """An operator that does not commute needs nodes of neighbouring ranks."""
+    given = {"p": 4, "n": 4, "operator": MATPROD}
+    for primitive in ("reduce", "allreduce"):
+        simulate(primitive, "hierarchical", group=(1, 1, 0, 0), **given)
+        with pytest.raises(
+            RestrictionError,
+            match=rf"{primitive}\.hierarchical: needs a commutative operator, or groups of "
+            r"neighbouring ranks, got one that is not and groups \(0, 1, 0, 1\); use naive or ",
+        ):
+            simulate(primitive, "hierarchical", group=(0, 1, 0, 1), **given)
+        simulate(primitive, "hierarchical", group=(0, 1, 0, 1), p=4, n=4)
+
+
+@pytest.mark.parametrize("group", [(), (0,), (0, 1, 2), ("a", "b"), (0, 1.5)])
+def test_a_group_for_every_rank(group):
+    with pytest.raises(
+        ArgumentError, match=r"bcast\.hierarchical: group must be a number of ranks "
+    ):
+        simulate("bcast", "hierarchical", p=2, n=2, group=group)
+
+
+def test_grouping():
+    assert grouping("", 5) == (0, 0, 0, 0, 1)
+    assert grouping("", 5, 2) == (0, 0, 1, 1, 2) and grouping("", 3, [4, 0, 4]) == (4, 0, 4)
+    assert in_order((3, 3, 1)) and not in_order((3, 1, 3)) and in_order(())
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [algorithm for names in REGISTRY.values() for algorithm in names.values() if algorithm.tree],
+    ids=str,
+)
+def test_a_rank_needs_the_lengths_of_its_subtree_only(algorithm):
+    """As scatterv and gatherv tell them: the others are 0."""
+    random = np.random.default_rng(1)
+    for p in (1, 2, 3, 6, 13, 21):
+        for root in {0, p // 2, p - 1}:
+            counts = random.integers(0, 5, p).tolist()
+            problem = Problem(algorithm.primitive, p, root=root, counts=counts)
+            buffers = [problem.buffers(rank) for rank in range(p)]
+
+            def program(rank, problem=problem, buffers=buffers):
+                *arguments, lengths = problem.arguments(algorithm, rank, buffers[rank])
+                _, first, last = algorithm.tree(rank, problem.p, problem.root).mine
+                known = [n if first <= i < last else 0 for i, n in enumerate(lengths)]
+                return algorithm.generator(rank, problem.p, *arguments, known)
+
+            Simulator(str(algorithm), p, program, rendezvous=True).run()
+            for rank in range(p):
+                check_answer(str(algorithm), problem, rank, buffers[rank])

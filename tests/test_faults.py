@@ -377,7 +377,7 @@ def test_arguments_of_another_primitive():
         TypeError,
         match=re.escape(
             "gather.wrong: needs the arguments ['rank', 'p', 'sendbuf', 'recvbuf', 'root'] "
-            "(and counts if it needs them), got ['rank', 'p', 'buf']"
+            "(and counts, groups if it needs them), got ['rank', 'p', 'buf']"
         ),
     ):
 
