@@ -8,7 +8,7 @@ from mpi4py import MPI
 
 # Reductions take derived datatypes with gaps, and so do all collectives but
 # Alltoallw, once this is on; `--gaps` turns it on for one run.
-GAPS = False
+GAPS = True
 
 
 class Element(NamedTuple):
