@@ -35,7 +35,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke test test-sim test-mpi prove lint format clean
+.PHONY: help bench bench-smoke test test-sim test-mpi prove docs lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -67,6 +67,9 @@ test-mpi-%: $(VENV)/ready ## tests/mpi at one number of ranks
 
 prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks; takes hours
 	$(IN) python -m collectives prove -p 140
+
+docs: $(VENV)/ready ## write the generated pages anew
+	$(IN) python -m collectives list --bounds --markdown > docs/catalogue.md
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree

@@ -1,4 +1,4 @@
-"""`python -m collectives`: list, count, check and prove algorithms. Needs no MPI."""
+"""`python -m collectives`: list, count, check, prove and choose algorithms. Needs no MPI."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from rich.table import Table
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
 from collectives.algorithms.registry import REDUCTIONS, ROOTED
 from collectives.catalogue import algorithms_for, check_restrictions, find, is_loaded, load
+from collectives.console import console as terminal
+from collectives.console import table
 from collectives.errors import CollectiveError, RestrictionError
 from collectives.operators import MATPROD, MATRIX
+from collectives.optimality import markdown, optimality_table
 from collectives.problems import Problem
 from collectives.simulation import count
 from collectives.symbolic import prove
@@ -27,12 +30,10 @@ from collectives.verify import verify
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = _parser().parse_args(argv)
-    # Nothing is cut off when the output goes to a file.
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     try:
         for path in arguments.load:
             load(path)
-        return arguments.command(console, arguments)
+        return arguments.command(terminal(), arguments)
     except (CollectiveError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -53,14 +54,16 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="what there is, what it costs and who invented it")
     listing.add_argument("primitives", **primitives)
+    listing.add_argument("--bounds", action="store_true", help="counted, beside the lower bounds")
+    listing.add_argument(
+        "--markdown", action="store_true", help="with --bounds: the whole catalogue, as a page"
+    )
+    _size(listing)
     listing.set_defaults(command=_list)
 
     counting = commands.add_parser("count", help="rounds, messages, bytes and operator uses")
     counting.add_argument("primitives", **primitives)
-    counting.add_argument("-p", type=int, default=8, help="number of ranks (%(default)s)")
-    counting.add_argument(
-        "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
-    )
+    _size(counting)
     counting.set_defaults(command=_count)
 
     checking = commands.add_parser("check", help="run algorithms in the simulator, for many p")
@@ -80,29 +83,52 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _size(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-p", type=_ranks, default=8, help="number of ranks (%(default)s)")
+    command.add_argument(
+        "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
+    )
+
+
+def _ranks(text: str) -> int:
+    """argparse says what is wrong when this raises ValueError."""
+    p = int(text)
+    if p < 1:
+        raise ValueError
+    return p
+
+
 def _list(console: Console, arguments: argparse.Namespace) -> int:
+    if arguments.markdown:
+        print(markdown(), end="")
+        return 0
     for primitive in arguments.primitives or PRIMITIVES:
-        table = _table(primitive, "algorithm", "cost", "restrictions", "reference")
-        for name in algorithms_for(primitive):
-            algorithm = REGISTRY[primitive][name]
-            restrictions = algorithm.restrictions.partition(";")[0]
-            table.add_row(*map(escape, (name, algorithm.cost, restrictions, algorithm.reference)))
-        console.print(table)
+        if arguments.bounds:
+            console.print(optimality_table(primitive, arguments.p, arguments.n))
+        else:
+            console.print(_references(primitive))
     return 0
 
 
+def _references(primitive: str) -> Table:
+    new = table(primitive, "algorithm", "cost", "restrictions", "reference")
+    for name in algorithms_for(primitive):
+        algorithm = REGISTRY[primitive][name]
+        restrictions = algorithm.restrictions.partition(";")[0]
+        new.add_row(*map(escape, (name, algorithm.cost, restrictions, algorithm.reference)))
+    return new
+
+
 def _count(console: Console, arguments: argparse.Namespace) -> int:
-    columns = "rounds", "messages", "bytes of the busiest rank", "of all", "operator uses", "of all"
+    columns = "rounds", "messages", "bytes sent, busiest rank", "of all", "operator uses", "of all"
     for primitive in arguments.primitives or PRIMITIVES:
         title = f"{primitive}, p = {arguments.p}"
         if primitive != "barrier":
             title += f", n = {format_bytes(arguments.n)}"
-        table = _table(title, "algorithm", *columns)
-        for column in table.columns[1:]:
-            column.justify = "right"
+        new = table(title, "algorithm", *columns, numbers=True)
         for name in algorithms_for(primitive):
-            table.add_row(name, *_counts(primitive, name, arguments))
-        console.print(table)
+            new.add_row(name, *_counts(primitive, name, arguments))
+        console.print(new)
     return 0
 
 
@@ -170,8 +196,8 @@ def _chosen(arguments: argparse.Namespace) -> Iterator[Algorithm]:
         yield find(primitive, spec or None)[0]
     if arguments.names:
         return
-    for table in REGISTRY.values():
-        for algorithm in table.values():
+    for names in REGISTRY.values():
+        for algorithm in names.values():
             if is_loaded(algorithm) or not arguments.load:
                 yield algorithm
 
@@ -188,13 +214,6 @@ def _problems(algorithm: Algorithm, most: int) -> Iterator[Problem]:
                 yield Problem(algorithm.primitive, p, n, root)
             if algorithm.primitive in REDUCTIONS and not algorithm.commutative:
                 yield Problem(algorithm.primitive, p, n, p - 1, np.dtype(MATRIX), MATPROD)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
 
 
 if __name__ == "__main__":

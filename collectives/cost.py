@@ -1,4 +1,4 @@
-"""Evaluate the `Cost:` line of an algorithm's docstring.
+"""What an algorithm costs: by the `Cost:` line of its docstring, or counted.
 
 A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
 beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base)`,
@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from collectives.algorithms.pipeline import default_segments
 from collectives.algorithms.ranks import rows
 from collectives.algorithms.registry import Algorithm
 from collectives.engines.simulator import Clock
+from collectives.simulation import simulate
 
 _FUNCTIONS: Mapping[str, Any] = {
     "lg": math.log2,
@@ -50,3 +52,40 @@ def predicted_time(
     if names.get("segments", 1) is None:
         names["segments"] = default_segments(p - 1, nbytes)
     return float(eval(algorithm.cost, {"__builtins__": {}}, names))
+
+
+@dataclass(frozen=True)
+class Path:
+    """The longest path through the messages and reductions of a run, for each term.
+
+    Attributes
+    ----------
+    rounds : int
+        Messages, one after the other: the factor of alpha.
+    nbytes : int
+        Bytes, message after message: the factor of beta.
+    work : int
+        Bytes of results, reduction after reduction: the factor of gamma.
+    """
+
+    rounds: int
+    nbytes: int
+    work: int
+
+
+def longest_path(primitive: str, algorithm: str, p: int, n: int) -> Path:
+    """The longest path of each term, counted from the rounds that run.
+
+    Parameters
+    ----------
+    primitive, algorithm : str
+        As in `collectives.find`.
+    p : int
+        Number of ranks.
+    n : int
+        Bytes of the whole vector.
+    """
+    clocks = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
+    return Path(
+        *[round(simulate(primitive, algorithm, p=p, n=n, clock=clock).time) for clock in clocks]
+    )
