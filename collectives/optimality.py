@@ -18,7 +18,7 @@ from collectives.simulation import Counts, count
 from collectives.units import format_bytes
 
 # What the page counts. All p divide both lengths.
-RANKS = (5, 8, 12, 32)
+RANKS = (5, 8, 12, 16)
 SHORT, LONG = 960, 960 * 1024
 
 COMMAND = "python -m collectives list --bounds --markdown > docs/catalogue.md"

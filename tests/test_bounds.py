@@ -34,7 +34,7 @@ def hold(algorithm, p, n, root=0, **given):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=str)
 def test_no_algorithm_beats_a_bound(algorithm):
-    for p in filter(lambda p: possible(algorithm, p), [1, 2, 3, 4, 5, 6, 7, 8, 11]):
+    for p in filter(lambda p: possible(algorithm, p), [1, 2, 3, 4, 5, 7, 8]):
         for n in (1, p - 1, 20 * p + 1):
             hold(algorithm, p, n)
 
