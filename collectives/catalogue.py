@@ -7,10 +7,12 @@ import difflib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
+from collectives.algorithms.registry import WITH_COUNTS
 from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 
 # The default of each primitive: an algorithm for every p, root and operator,
@@ -32,6 +34,9 @@ DEFAULTS: Mapping[str, str] = {
 
 # The four that every primitive has.
 TEXTBOOK: tuple[str, ...] = ("naive", "ring", "recursive_doubling", "tree")
+
+# Stands for the algorithm that a table chooses when the length is known: see `choice`.
+AUTO = "auto"
 
 _LOADED = "collectives_user_"  # what the modules of `load` are called
 
@@ -78,7 +83,8 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     Returns
     -------
     Algorithm, dict
-        The algorithm, and the parameters given in `spec`.
+        The algorithm, and the parameters given in `spec`. For `"auto"` something
+        that stands for an algorithm, until `choice.decide` says for which.
 
     Raises
     ------
@@ -89,12 +95,12 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     """
     names = algorithms_for(primitive)
     name, _, text = str(DEFAULTS[primitive] if spec is None else spec).partition(":")
-    if name not in names:
-        choices = ", ".join(_nearest_first(name, names))
+    if name not in names and name != AUTO:
+        choices = ", ".join(_nearest_first(name, (*names, AUTO)))
         raise UnknownAlgorithm(
             f"{primitive}: the name of an algorithm is needed, got {name!r}; choose from {choices}"
         )
-    algorithm = REGISTRY[primitive][name]
+    algorithm = _UNDECIDED[primitive] if name == AUTO else REGISTRY[primitive][name]
     parameters = dict(_parameter(algorithm, item) for item in text.split(",") if item)
     check_parameters(algorithm, parameters)
     return algorithm, parameters
@@ -157,6 +163,20 @@ def load(path: str | Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+
+
+def _undecided(primitive: str, *arguments: Any, **parameters: Any) -> Any:
+    raise ArgumentError(
+        f"{primitive}.{AUTO}: needs a length to choose an algorithm, got none; name an algorithm"
+    )
+
+
+_UNDECIDED: Mapping[str, Algorithm] = {
+    primitive: Algorithm(
+        primitive, AUTO, partial(_undecided, primitive), needs_counts=primitive in WITH_COUNTS
+    )
+    for primitive in PRIMITIVES
+}
 
 
 def _can_do(algorithm: Algorithm, p: int, commutative: bool) -> bool:

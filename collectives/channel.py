@@ -15,7 +15,7 @@ registered anew is recorded anew.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,7 +27,8 @@ from collectives import agreement, arguments
 from collectives.agreement import Agreement
 from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm, Generator
 from collectives.arguments import Arguments, Reader, check_root
-from collectives.catalogue import check_parameters, check_restrictions, find
+from collectives.catalogue import AUTO, check_parameters, check_restrictions, find
+from collectives.choice import choices, decide
 from collectives.engines.blocking import TAG, compile_stages, run
 from collectives.engines.driver import Process
 from collectives.engines.persistent import Setup
@@ -251,7 +252,7 @@ class Channel:
     def _record(
         self,
         algorithm: Algorithm,
-        parameters: dict[str, Any],
+        parameters: Mapping[str, Any],
         buffers: Sequence[Any],
         root: int | None,
         op: MPI.Op | None,
@@ -268,6 +269,10 @@ class Channel:
             assert read.like is not None
             operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
         check_restrictions(algorithm, self.p, operator.commutative)
+        by_table = algorithm.name == AUTO
+        nbytes = _whole_bytes(algorithm, read)
+        algorithm, parameters = decide(algorithm, parameters, self.p, nbytes, operator.commutative)
+        title = str(algorithm)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
             values.append(root)
@@ -280,6 +285,8 @@ class Channel:
         packed_bytes = sum(stage.packed_bytes for stage in stages)
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
         description = _description(algorithm, parameters, read, root, operator)
+        if by_table:
+            description += f" chosen by {choices().name}"
         registered = REGISTRY[algorithm.primitive]
         return Entry(algorithm, registered, description, plan, operator, stages, calls, nbytes)
 
@@ -299,9 +306,21 @@ class Channel:
             self.nbytes -= oldest.nbytes
 
 
+def _whole_bytes(algorithm: Algorithm, read: Arguments) -> int:
+    """Bytes of the whole vector, the same on all ranks; those of a rank's share in alltoall."""
+    if read.like is None:
+        return 0
+    elements = read.like.view.size
+    if algorithm.primitive == "alltoall":
+        elements = int(np.sum(read.counts)) // len(read.counts)
+    elif algorithm.primitive in BLOCKWISE:
+        elements = sum(read.counts)
+    return elements * read.like.view.itemsize
+
+
 def _description(
     algorithm: Algorithm,
-    parameters: dict[str, Any],
+    parameters: Mapping[str, Any],
     read: Arguments,
     root: int | None,
     operator: Operator,

@@ -17,11 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from collectives.algorithms.pipeline import default_segments
 from collectives.algorithms.ranks import rows
 from collectives.algorithms.registry import Algorithm
 from collectives.engines.simulator import Clock
 from collectives.simulation import simulate
+
+# alpha / beta, in bytes, for which pipelines choose their segments.
+STARTUP = 8192
 
 _FUNCTIONS: Mapping[str, Any] = {
     "lg": math.log2,
@@ -38,7 +40,11 @@ _FUNCTIONS: Mapping[str, Any] = {
 def predicted_time(
     algorithm: Algorithm, p: int, nbytes: int, clock: Clock, **parameters: Any
 ) -> float:
-    """Seconds that the cost line gives for `nbytes` on `p` ranks."""
+    """Seconds that the cost line gives for `nbytes` on `p` ranks.
+
+    Where an algorithm chooses its number of segments itself, so does the line, nearly
+    alike: the best for a start-up that takes as long as `STARTUP` bytes.
+    """
     names = {
         **_FUNCTIONS,
         **algorithm.parameters,
@@ -50,8 +56,26 @@ def predicted_time(
         "gamma": clock.gamma,
     }
     if names.get("segments", 1) is None:
-        names["segments"] = default_segments(p - 1, nbytes)
-    return float(eval(algorithm.cost, {"__builtins__": {}}, names))
+        names["segments"] = _best_segments(algorithm.cost, names)
+    return _evaluate(algorithm.cost, names)
+
+
+def _evaluate(cost: str, names: Mapping[str, Any]) -> float:
+    return float(eval(cost, {"__builtins__": {}}, dict(names)))
+
+
+def _best_segments(cost: str, names: Mapping[str, Any]) -> int:
+    """The bottom of a valley: few segments take long to arrive, many often start up."""
+
+    def line(segments: int) -> float:
+        clock = {"alpha": STARTUP, "beta": 1, "gamma": 0}
+        return _evaluate(cost, {**names, **clock, "segments": segments})
+
+    low, high = 1, max(1, names["n"])
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if line(middle) <= line(middle + 1) else (middle + 1, high)
+    return low
 
 
 @dataclass(frozen=True)

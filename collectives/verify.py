@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms.registry import Algorithm
+from collectives.choice import decide
 from collectives.engines.simulator import Clock, Run, Simulator
 from collectives.errors import WrongResult
 from collectives.problems import Buffers, Problem, sentinel
@@ -79,13 +80,16 @@ def simulator(
     parameters: Mapping[str, Any] | None = None,
 ) -> Simulator:
     """A simulator that is ready to run `algorithm` on these buffers."""
+    nbytes = problem.size * problem.dtype.itemsize
+    commutative = problem.operator.commutative
+    chosen, given = decide(algorithm, parameters or {}, problem.p, nbytes, commutative)
 
     def program(rank: int):
-        arguments = problem.arguments(algorithm, rank, buffers[rank])
-        return algorithm.generator(rank, problem.p, *arguments, **(parameters or {}))
+        arguments = problem.arguments(chosen, rank, buffers[rank])
+        return chosen.generator(rank, problem.p, *arguments, **given)
 
     return Simulator(
-        str(algorithm), problem.p, program, problem.operator, clock, rendezvous, phantom
+        str(chosen), problem.p, program, problem.operator, clock, rendezvous, phantom
     )
 
 
