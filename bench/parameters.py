@@ -20,6 +20,7 @@ from time import perf_counter
 
 import numpy as np
 from mpi4py import MPI
+from numpy.typing import ArrayLike
 from rich.text import Text
 
 import collectives
@@ -36,7 +37,7 @@ ENOUGH = 20  # repetitions
 BATCH_SECONDS = 1e-3  # so long are calls timed together
 
 
-def fitted(sizes: Sequence[int], times: Sequence[float]) -> tuple[float, float]:
+def fitted(sizes: ArrayLike, times: ArrayLike) -> tuple[float, float]:
     """The line `start + slope * size` with the least squares of the relative errors."""
     x, y = np.asarray(sizes, float), np.asarray(times, float)
     (start, slope), *_ = np.linalg.lstsq(np.stack([1 / y, x / y], axis=1), np.ones_like(y))

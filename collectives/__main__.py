@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,20 @@ from rich.table import Table
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
 from collectives.algorithms.registry import REDUCTIONS, ROOTED
 from collectives.catalogue import algorithms_for, check_restrictions, find, is_loaded, load
+from collectives.choice import ENVIRONMENT, choices, parse
 from collectives.console import console as terminal
 from collectives.console import table
+from collectives.engines.simulator import Clock
 from collectives.errors import CollectiveError, RestrictionError
 from collectives.operators import MATPROD, MATRIX
 from collectives.optimality import markdown, optimality_table
+from collectives.pricing import DECLARED_CLOCK, RANKS, table_text
 from collectives.problems import Problem
 from collectives.simulation import count
 from collectives.symbolic import prove
 from collectives.units import format_bytes, parse_bytes
 from collectives.verify import verify
+from collectives.why import table_of, why
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +82,30 @@ def _parser() -> argparse.ArgumentParser:
     proving.add_argument("-p", type=int, default=33, help="up to so many ranks (%(default)s)")
     proving.set_defaults(command=_prove)
 
-    for command in (listing, counting, checking, proving):
+    reasons = commands.add_parser("why", help="what algorithm='auto' takes, and why")
+    reasons.add_argument("primitive")
+    _size(reasons)
+    _clock(reasons)
+    reasons.add_argument(
+        "--in-order", action="store_true", help="for an operator that does not commute"
+    )
+    reasons.set_defaults(command=_why)
+
+    choosing = commands.add_parser("table", help="what algorithm='auto' takes, for all lengths")
+    choosing.add_argument("primitives", **primitives)
+    choosing.add_argument(
+        "-p", type=_ranks, action="append", default=[], help="number of ranks; may be repeated"
+    )
+    _clock(choosing)
+    choosing.add_argument(
+        "--write",
+        metavar="FILE",
+        help="make a table for the clock given, or that of the declared table, and write it; "
+        f"{ENVIRONMENT}=FILE makes auto use it",
+    )
+    choosing.set_defaults(command=_choices)
+
+    for command in commands.choices.values():
         command.add_argument(
             "--load", action="append", default=[], metavar="FILE", help="a file with algorithms"
         )
@@ -88,6 +117,27 @@ def _size(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
     )
+
+
+def _clock(command: argparse.ArgumentParser) -> None:
+    for name, what in (
+        ("alpha", "to start a message"),
+        ("beta", "a byte on the wire"),
+        ("gamma", "a byte reduced"),
+    ):
+        command.add_argument(
+            f"--{name}",
+            type=float,
+            metavar="SECONDS",
+            help=f"seconds {what}, as collectives.bench.parameters measures",
+        )
+
+
+def _given_clock(arguments: argparse.Namespace) -> Clock | None:
+    """The clock of the command line; what it leaves out is as in the declared table."""
+    given = {name: getattr(arguments, name) for name in ("alpha", "beta", "gamma")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(DECLARED_CLOCK, **given) if given else None
 
 
 def _ranks(text: str) -> int:
@@ -140,6 +190,31 @@ def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[st
     sent = [format_bytes(nbytes) for nbytes in (counts.bytes_sent_max, counts.bytes_sent)]
     reductions = [str(counts.reductions_max), str(counts.reductions)]
     return [str(counts.rounds), str(counts.messages), *sent, *reductions]
+
+
+def _why(console: Console, arguments: argparse.Namespace) -> int:
+    clock, commutative = _given_clock(arguments), not arguments.in_order
+    text, prices = why(arguments.primitive, arguments.p, arguments.n, clock, commutative)
+    print(text)
+    console.print(prices)
+    return 0
+
+
+def _choices(console: Console, arguments: argparse.Namespace) -> int:
+    clock, primitives = _given_clock(arguments), arguments.primitives or PRIMITIVES
+    for primitive in primitives:
+        algorithms_for(primitive)  # raises if there is no such primitive
+    found = choices()
+    if clock is not None or arguments.write:
+        text = table_text(clock or DECLARED_CLOCK, arguments.p or RANKS, primitives)
+        if arguments.write:
+            Path(arguments.write).write_text(text, encoding="utf-8")
+            print(f"{ENVIRONMENT}={arguments.write}")
+            return 0
+        found = parse("for the clock given", text)
+    for primitive in primitives:
+        console.print(table_of(primitive, found, arguments.p))
+    return 0
 
 
 def _check(console: Console, arguments: argparse.Namespace) -> int:

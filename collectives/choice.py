@@ -124,7 +124,7 @@ def choices() -> Choices:
 
 @cache
 def read(path: str) -> Choices:
-    """Read a table that `write` wrote.
+    """Read a table that ``python -m collectives table --write`` wrote.
 
     Raises
     ------
@@ -132,18 +132,20 @@ def read(path: str) -> Choices:
         There is no such file, or it is no table.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        content = json.loads(text)
-        return Choices(
-            f"{Path(path).name} {hashlib.sha256(text.encode()).hexdigest()[:8]}",
-            Clock(**content["clock"]),
-            *[_rows(content[order]) for order in ("any_order", "in_order")],
-        )
+        return parse(Path(path).name, Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArgumentError(
             f"{ENVIRONMENT} needs a table of choices, got {path} ({error!r}); "
             "make one with python -m collectives table --write FILE"
         ) from None
+
+
+def parse(title: str, text: str) -> Choices:
+    """A table from its text; what is none raises one of Python's own errors."""
+    content = json.loads(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    orders = [_rows(content[order]) for order in ("any_order", "in_order")]
+    return Choices(f"{title} {digest}", Clock(**content["clock"]), *orders)
 
 
 def written(clock: Clock, any_order: Mapping[str, Rows], in_order: Mapping[str, Rows]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 
 from collectives.algorithms.registry import PRIMITIVES, REDUCTIONS, REGISTRY
 from collectives.catalogue import find
@@ -120,11 +121,13 @@ def ranges(primitive: str, p: int, clock: Clock, commutative: bool = True) -> Ra
         return [high] if middle == low else [*refined(low, middle), *refined(middle, high)]
 
     stops = [*range(0, len(sizes) - 1, 4), len(sizes) - 1]
-    changes = [place for low, high in zip(stops, stops[1:]) for place in refined(low, high)]
+    changes = [place for low, high in pairwise(stops) for place in refined(low, high)]
     return [(0, at(0)), *[(sizes[place], at(place)) for place in changes]]
 
 
-def table(clock: Clock, ranks: Sequence[int] = RANKS, primitives: Sequence[str] = PRIMITIVES) -> str:
+def table_text(
+    clock: Clock, ranks: Sequence[int] = RANKS, primitives: Sequence[str] = PRIMITIVES
+) -> str:
     """A table of choices as text, as `choice.read` reads it."""
     any_order: dict[str, Rows] = {}
     in_order: dict[str, Rows] = {}

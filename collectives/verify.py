@@ -88,9 +88,7 @@ def simulator(
         arguments = problem.arguments(chosen, rank, buffers[rank])
         return chosen.generator(rank, problem.p, *arguments, **given)
 
-    return Simulator(
-        str(chosen), problem.p, program, problem.operator, clock, rendezvous, phantom
-    )
+    return Simulator(str(chosen), problem.p, program, problem.operator, clock, rendezvous, phantom)
 
 
 def check(title: str, problem: Problem, rank: int, buffers: Buffers) -> None:
