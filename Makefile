@@ -35,7 +35,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke test test-sim test-mpi prove docs lint format clean
+.PHONY: help bench bench-smoke test test-sim test-mpi prove docs choice lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -68,7 +68,10 @@ test-mpi-%: $(VENV)/ready ## tests/mpi at one number of ranks
 prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks; takes hours
 	$(IN) python -m collectives prove -p 140
 
-docs: $(VENV)/ready ## write the generated pages anew
+choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about half a minute
+	$(IN) python -m collectives table --write collectives/choice.json
+
+docs: $(VENV)/ready ## write the generated page of the catalogue anew
 	$(IN) python -m collectives list --bounds --markdown > docs/catalogue.md
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.

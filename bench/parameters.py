@@ -20,7 +20,6 @@ from time import perf_counter
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import ArrayLike
 from rich.text import Text
 
 import collectives
@@ -29,19 +28,13 @@ from collectives.engines.simulator import Clock
 from collectives.units import format_bytes
 
 from .report import console, header, microseconds
+from .statistics import fitted
 from .system import system
 
 SIZES = tuple(8 << shift for shift in range(0, 20, 2))  # 8 B to 2 MiB
 SECONDS = 4.0
 ENOUGH = 20  # repetitions
 BATCH_SECONDS = 1e-3  # so long are calls timed together
-
-
-def fitted(sizes: ArrayLike, times: ArrayLike) -> tuple[float, float]:
-    """The line `start + slope * size` with the least squares of the relative errors."""
-    x, y = np.asarray(sizes, float), np.asarray(times, float)
-    (start, slope), *_ = np.linalg.lstsq(np.stack([1 / y, x / y], axis=1), np.ones_like(y))
-    return float(start), float(slope)
 
 
 def minima(

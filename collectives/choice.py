@@ -143,7 +143,8 @@ def read(path: str) -> Choices:
 def parse(title: str, text: str) -> Choices:
     """A table from its text; what is none raises one of Python's own errors."""
     content = json.loads(text)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    canonical = json.dumps(content, sort_keys=True)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     orders = [_rows(content[order]) for order in ("any_order", "in_order")]
     return Choices(f"{title} {digest}", Clock(**content["clock"]), *orders)
 

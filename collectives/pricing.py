@@ -35,15 +35,16 @@ SMALLEST, LARGEST = 8, 2**24
 TIE = 1.1
 
 # What `auto` chooses from: algorithms for every p, every root and any lengths, with the
-# parameters that they have by default. Of equals the simpler comes first, and the one
-# that sends blocks from where they lie. Left out are those that need to know where the
-# ranks are (hierarchical), and those that use the operator much more often than others to
-# save a round (gather_all): the model takes a use for a short vector to be free.
+# parameters that they have by default. Of equals the one with fewer local copies comes
+# first, which the model takes to be free, then the simpler one. Left out are those that
+# need to know where the ranks are (hierarchical), and those that use the operator much
+# more often than others to save a round (gather_all): the model takes a use for a short
+# vector to be free, too.
 CANDIDATES: Mapping[str, tuple[str, ...]] = {
     "barrier": ("recursive_doubling", "recursive_exchange", "tree"),
     "bcast": ("tree", "ring", "recursive_doubling", "circulant", "double_tree", "split_binary"),
-    "scatter": ("tree", "naive"),
-    "gather": ("tree", "naive"),
+    "scatter": ("naive", "tree"),
+    "gather": ("naive", "tree"),
     "allgather": ("recursive_doubling", "ring", "circulant", "neighbor_exchange"),
     "reduce": ("tree", "ring", "rabenseifner", "recursive_doubling", "circulant", "double_tree"),
     "allreduce": (
@@ -51,8 +52,8 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = {
         *("tree", "double_tree", "dual_root"),
     ),
     "reduce_scatter": (
-        *("recursive_halving", "ring", "circulant", "pairwise", "recursive_doubling"),
-        *("naive", "tree"),
+        *("pairwise", "naive", "ring", "recursive_halving", "circulant"),
+        *("recursive_doubling", "tree"),
     ),
     "alltoall": ("naive", "recursive_doubling", "circulant", "k_bruck"),
     "scan": ("recursive_doubling", "ring", "tree", "pipelined_tree"),
