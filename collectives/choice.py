@@ -41,18 +41,24 @@ class Choices:
 
     Attributes
     ----------
-    name : str
-        The same for the same table, on all ranks.
+    title, digest : str
+        The file's name, and a number that tells tables apart.
     clock : Clock
         What it was made for.
     any_order, in_order : mapping
         Rows of each primitive; those in order are for operators that do not commute.
     """
 
-    name: str
+    title: str
+    digest: str
     clock: Clock
     any_order: Mapping[str, Rows]
     in_order: Mapping[str, Rows]
+
+    @property
+    def name(self) -> str:
+        """The same for the same table, on all ranks."""
+        return f"{self.title} {self.digest}"
 
     def row(self, primitive: str, p: int, commutative: bool = True) -> tuple[int, Ranges]:
         """The row for p ranks, and whose it is.
@@ -146,7 +152,7 @@ def parse(title: str, text: str) -> Choices:
     canonical = json.dumps(content, sort_keys=True)
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     orders = [_rows(content[order]) for order in ("any_order", "in_order")]
-    return Choices(f"{title} {digest}", Clock(**content["clock"]), *orders)
+    return Choices(title, digest, Clock(**content["clock"]), *orders)
 
 
 def written(clock: Clock, any_order: Mapping[str, Rows], in_order: Mapping[str, Rows]) -> str:

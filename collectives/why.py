@@ -184,7 +184,7 @@ def _amount(term: str, value: int) -> str:
 def _row(found: Choices, primitive: str, p: int, commutative: bool) -> str:
     listed, ranges = found.row(primitive, p, commutative)
     other = "" if listed == p else f" (p = {p} has none)"
-    return f"table {found.name}, row p = {listed}{other}: {_in_words(ranges)}"
+    return f"table {found.title}, row p = {listed}{other}: {_in_words(ranges)}"
 
 
 def _in_words(ranges: Ranges) -> str:

@@ -282,7 +282,7 @@ def test_why(capsys):
     said = lines(capsys)
     pick = choices().spec("allreduce", 12, 2**20)
     assert said[0] == f"allreduce, p = 12, n = 1 MiB: {pick}"
-    assert f"table {choices().name}, row p = 12: recursive_doubling, circulant from" in said[2]
+    assert "table choice.json, row p = 12: recursive_doubling, circulant from" in said[2]
     assert any(line.startswith("because bytes weigh most") for line in said)
     rows = [
         line.split()[0]
