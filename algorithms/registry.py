@@ -51,6 +51,10 @@ ROOTED: frozenset[str] = frozenset(p for p, names in ARGUMENTS.items() if "root"
 WITH_COUNTS: frozenset[str] = frozenset({"scatter", "gather", "alltoall"})
 
 
+# No algorithm is called so: it asks for the one that fits p and the length.
+AUTO = "auto"
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """A registered algorithm and what it declares of itself.
@@ -134,6 +138,8 @@ def algorithm(
 
     def register(generator: Generator) -> Generator:
         title = generator.__name__ if name is None else name
+        if title == AUTO:
+            raise ValueError(f"{primitive}.{title} stands for a choice; choose another name")
         taken = REGISTRY[primitive].get(title)
         if taken is not None and not _same_source(taken.generator, generator):
             raise ValueError(f"{primitive}.{title} exists already; choose another name")

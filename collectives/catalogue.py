@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
-from collectives.algorithms.registry import WITH_COUNTS
+from collectives.algorithms.registry import AUTO, WITH_COUNTS
 from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 
 # The default of each primitive: an algorithm for every p, root and operator,
@@ -34,9 +34,6 @@ DEFAULTS: Mapping[str, str] = {
 
 # The four that every primitive has.
 TEXTBOOK: tuple[str, ...] = ("naive", "ring", "recursive_doubling", "tree")
-
-# Stands for the algorithm that a table chooses when the length is known: see `choice`.
-AUTO = "auto"
 
 _LOADED = "collectives_user_"  # what the modules of `load` are called
 
@@ -171,6 +168,7 @@ def _undecided(primitive: str, *arguments: Any, **parameters: Any) -> Any:
     )
 
 
+# They stand for the algorithm that a table chooses when the length is known: see `choice`.
 _UNDECIDED: Mapping[str, Algorithm] = {
     primitive: Algorithm(
         primitive, AUTO, partial(_undecided, primitive), needs_counts=primitive in WITH_COUNTS

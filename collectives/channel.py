@@ -25,9 +25,16 @@ from mpi4py import MPI
 
 from collectives import agreement, arguments
 from collectives.agreement import Agreement
-from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED, Algorithm, Generator
+from collectives.algorithms.registry import (
+    AUTO,
+    REDUCTIONS,
+    REGISTRY,
+    ROOTED,
+    Algorithm,
+    Generator,
+)
 from collectives.arguments import Arguments, Reader, check_root
-from collectives.catalogue import AUTO, check_parameters, check_restrictions, find
+from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.choice import choices, decide
 from collectives.engines.blocking import TAG, compile_stages, run
 from collectives.engines.driver import Process

@@ -20,8 +20,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from collectives.algorithms.registry import Algorithm
-from collectives.catalogue import AUTO, check_restrictions, find
+from collectives.algorithms.registry import AUTO, Algorithm
+from collectives.catalogue import check_restrictions, find
 from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
 

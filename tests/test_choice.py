@@ -8,9 +8,9 @@ import pytest
 
 from collectives.__main__ import main
 from collectives.algorithms import PRIMITIVES, REGISTRY
-from collectives.algorithms.registry import REDUCTIONS
+from collectives.algorithms.registry import AUTO, REDUCTIONS, algorithm
 from collectives.bench.statistics import fitted
-from collectives.catalogue import AUTO, find
+from collectives.catalogue import find
 from collectives.choice import DECLARED, ENVIRONMENT, choices, decide, parse, read, written
 from collectives.cost import predicted_time
 from collectives.engines.simulator import Clock
@@ -64,7 +64,7 @@ def use(tmp_path, monkeypatch):
 def test_declared_table_is_up_to_date(primitive, commutative):
     """Those rows that are made quickly; `-m slow` makes them all."""
     assert declared().clock == DECLARED_CLOCK
-    for p in [2, 3, 4, *RANKS[RANKS.index(COUNTED) + 1 :: 3]]:
+    for p in [2, 3, 4, *RANKS[RANKS.index(COUNTED) + 1 :: 5]]:
         wanted = ranges(primitive, p, DECLARED_CLOCK, commutative)
         listed, found = declared().row(primitive, p, commutative)
         assert (listed, found) == (p, wanted), "make it anew: make choice"
@@ -158,6 +158,8 @@ def test_auto_takes_no_parameters():
 def test_auto_is_no_algorithm_of_its_own():
     assert all(AUTO not in algorithms for algorithms in REGISTRY.values())
     auto, _ = find("barrier", AUTO)
+    with pytest.raises(ValueError, match=r"barrier\.auto stands for a choice"):
+        algorithm("barrier", name=AUTO)(auto.generator)
     with pytest.raises(ArgumentError, match=r"barrier\.auto: needs a length to choose"):
         auto.generator(0, 2)
 
