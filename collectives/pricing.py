@@ -56,8 +56,8 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = {
         *("recursive_doubling", "tree"),
     ),
     "alltoall": ("naive", "recursive_doubling", "circulant", "k_bruck"),
-    "scan": ("recursive_doubling", "ring", "tree", "pipelined_tree"),
-    "exscan": ("123_doubling", "recursive_doubling", "ring", "tree", "pipelined_tree"),
+    "scan": ("tree", "recursive_doubling", "ring", "pipelined_tree"),
+    "exscan": ("recursive_doubling", "123_doubling", "ring", "tree", "pipelined_tree"),
 }
 
 
