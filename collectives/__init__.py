@@ -37,7 +37,7 @@ _HOME = {
     "problems": "Problem",
     "algorithms.registry": "PRIMITIVES Algorithm algorithm",
     "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock RestrictionError "
-    "ScheduleError UnknownAlgorithm WrongResult",
+    "ScheduleError Timeout UnknownAlgorithm WrongResult",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 

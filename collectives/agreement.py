@@ -2,47 +2,41 @@
 
 Alone, a rank whose call is wrong would raise and leave the others waiting for it.
 So before the first call of an algorithm on a communicator the ranks compare their
-calls, at the cost of one small allreduce of our own. With COLLECTIVES_CHECK=1 in
-the environment they do so before every call.
+calls, at the cost of one small allreduce of our own; checked mode does so before
+every call. What differs is told only if something does.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import pickle
 from collections import defaultdict
+from collections.abc import Generator, Iterator
 
 import numpy as np
 from mpi4py import MPI
 
+from collectives.algorithms.blocks import partition
 from collectives.catalogue import find
-from collectives.engines.blocking import compile_stages, run
 from collectives.engines.driver import Process
 from collectives.engines.plan import record
-from collectives.engines.stages import Call, Stage, stages_of
+from collectives.engines.stages import Stage, stages_of
 from collectives.errors import CallMismatch, CollectiveError
 from collectives.operators import MIN
-
-ENVIRONMENT = "COLLECTIVES_CHECK"
-TAG = 1  # apart from the collectives, in case not all ranks compare
-
-
-def always() -> bool:
-    """Whether the environment asks for every call to be compared."""
-    return os.environ.get(ENVIRONMENT, "") not in ("", "0")
+from collectives.report import ranks_in_words
 
 
 class Agreement:
-    """What the ranks of a communicator compare their calls with."""
+    """What the ranks of a communicator compare one call at a time with."""
 
     def __init__(self, comm: MPI.Intracomm):
-        self.comm = comm
+        self.rank = comm.Get_rank()
+        self.p = comm.Get_size()
         self.mine = np.empty(3, np.int64)
         self.least = np.empty(3, np.int64)
-        self.stages: list[Stage] = []
-        self.calls: list[Call] = []
+        self.comparison = self._plan("allreduce", self.mine, self.least)
 
-    def reach(self, description: str, problem: CollectiveError | None) -> None:
+    def stages(self, description: str, problem: CollectiveError | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if their calls differ.
 
         Parameters
@@ -52,6 +46,11 @@ class Agreement:
         problem : CollectiveError or None
             What is wrong with this rank's call.
 
+        Yields
+        ------
+        Stage
+            To be carried out before the next one is asked for.
+
         Raises
         ------
         CollectiveError
@@ -59,27 +58,32 @@ class Agreement:
         CallMismatch
             Says which ranks called what.
         """
-        rank, p = self.comm.Get_rank(), self.comm.Get_size()
         digest = hashlib.sha256(description.encode()).digest()
         fingerprint = int.from_bytes(digest[:7], "big")
-        self.mine[:] = p if problem is None else rank, fingerprint, -fingerprint
-        self._take_least()
+        self.mine[:] = self.p if problem is None else self.rank, fingerprint, -fingerprint
+        yield from self.comparison
         culprit, smallest, largest = self.least.tolist()
-        if culprit < p:
-            told = self.comm.bcast(problem, culprit)
-            raise told if problem is None else problem
-        if smallest != -largest:
-            raise CallMismatch(_difference(self.comm.allgather(description)))
+        if culprit == self.p and smallest == -largest:
+            return
+        told = yield from self._exchange((description, problem))
+        if culprit < self.p:
+            raise told[culprit][1] if problem is None else problem
+        raise CallMismatch(_difference([description for description, _ in told]))
 
-    def _take_least(self) -> None:
-        if not self.calls:
-            rank, p = self.comm.Get_rank(), self.comm.Get_size()
-            allreduce, _ = find("allreduce", "recursive_doubling")
-            generator = allreduce.generator(rank, p, self.mine, self.least)
-            plan = record(Process(str(allreduce), rank, p, generator))
-            self.stages = stages_of(plan, MIN)
-            self.calls = compile_stages(self.stages, self.comm, TAG)
-        run(self.calls)
+    def _exchange(self, mine: object) -> Generator[Stage, None, list]:
+        """Everybody's object."""
+        text = np.frombuffer(pickle.dumps(mine), np.uint8)
+        lengths = np.empty(self.p, np.int64)
+        yield from self._plan("allgather", np.array([text.size]), partition(lengths, [1] * self.p))
+        counts = lengths.tolist()
+        texts = partition(np.empty(sum(counts), np.uint8), counts)
+        yield from self._plan("allgather", text, texts)
+        return [pickle.loads(texts[rank].tobytes()) for rank in range(self.p)]
+
+    def _plan(self, primitive: str, *arguments: object) -> list[Stage]:
+        algorithm, _ = find(primitive, "recursive_doubling")
+        generator = algorithm.generator(self.rank, self.p, *arguments)
+        return stages_of(record(Process(str(algorithm), self.rank, self.p, generator)), MIN)
 
 
 def _difference(descriptions: list[str]) -> str:
@@ -88,8 +92,5 @@ def _difference(descriptions: list[str]) -> str:
     for rank, description in enumerate(descriptions):
         parties[description].append(rank)
     ordered = sorted(parties.items(), key=lambda party: len(party[1]))
-    called = [
-        f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks))} called {description}"
-        for description, ranks in ordered
-    ]
+    called = [f"{ranks_in_words(ranks)} called {description}" for description, ranks in ordered]
     return f"all ranks must call the same collective, got: {'; '.join(called)}"

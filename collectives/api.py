@@ -133,8 +133,9 @@ def scatterv(
     """
     channel = channel_of(comm)
     buffers = sendbuf if _is_root(channel, root) else None, recvbuf
-    chosen, _ = channel.choose("scatter", algorithm, parameters)
-    counts = _counts_from_root(channel, chosen, root, buffers, "sendbuf")
+    with channel.guard("scatterv"):
+        chosen, _ = channel.choose("scatter", algorithm, parameters)
+        counts = _counts_from_root(channel, chosen, root, buffers, "sendbuf")
     channel.call("scatter", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
@@ -192,8 +193,9 @@ def gatherv(
     """
     channel = channel_of(comm)
     buffers = sendbuf, recvbuf if _is_root(channel, root) else None
-    chosen, _ = channel.choose("gather", algorithm, parameters)
-    counts = _counts_from_root(channel, chosen, root, buffers, "recvbuf")
+    with channel.guard("gatherv"):
+        chosen, _ = channel.choose("gather", algorithm, parameters)
+        counts = _counts_from_root(channel, chosen, root, buffers, "recvbuf")
     channel.call("gather", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
@@ -333,17 +335,9 @@ def reduce_scatter(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    title = str(channel.choose("reduce_scatter", algorithm, parameters)[0])
-    if recvcounts is not None:
-        counts = integers(title, "recvcounts", recvcounts, channel.p)
-    elif isinstance(sendbuf, MPI.InPlaceType):
-        raise BufferMismatch(
-            f"{title}: recvcounts needs one count per rank with MPI.IN_PLACE, got None; "
-            "give the counts or use reduce_scatter_block"
-        )
-    else:
-        length = Reader(title, channel.rank, channel.p).output("recvbuf", recvbuf).view.size
-        counts = _exchange(channel, [length])[:, 0].tolist()
+    with channel.guard("reduce_scatter"):
+        title = str(channel.choose("reduce_scatter", algorithm, parameters)[0])
+        counts = _block_lengths(channel, title, sendbuf, recvbuf, recvcounts)
     buffers = sendbuf, recvbuf
     channel.call("reduce_scatter", algorithm, buffers, None, op, parameters, tuple(counts))
 
@@ -421,14 +415,9 @@ def alltoallv(
         Of the algorithm.
     """
     channel = channel_of(comm)
-    chosen, _ = channel.choose("alltoall", algorithm, parameters)
-    counts: tuple | bytes = ()
-    if chosen.needs_counts:
-        reader = Reader(str(chosen), channel.rank, channel.p, counts=())
-        in_place = isinstance(sendbuf, MPI.InPlaceType)
-        buf, name = (recvbuf, "recvbuf") if in_place else (sendbuf, "sendbuf")
-        mine = reader.counts_of(name, reader.input(name, buf, channel.p))
-        counts = _exchange(channel, mine).tobytes()
+    with channel.guard("alltoallv"):
+        chosen, _ = channel.choose("alltoall", algorithm, parameters)
+        counts = _all_counts(channel, str(chosen), sendbuf, recvbuf) if chosen.needs_counts else ()
     buffers = sendbuf, recvbuf
     channel.call("alltoall", algorithm, buffers, parameters=parameters, counts=counts)
 
@@ -508,7 +497,7 @@ def _counts_from_root(
         except BufferMismatch as error:
             problem = error
             message[:] = 0
-    channel.call("bcast", "tree", (message,), root)
+    channel.call("bcast", "tree", (message,), root, within=f"counts of {title}")
     if not message[0]:
         raise problem or BufferMismatch(
             f"{title}: the root, rank {root}, needs a {name} with counts and buffers that fit, "
@@ -517,10 +506,35 @@ def _counts_from_root(
     return tuple(message[1:].tolist())
 
 
-def _exchange(channel: Channel, mine: Sequence[int]) -> np.ndarray:
+def _all_counts(channel: Channel, title: str, sendbuf: Any, recvbuf: Any) -> bytes:
+    """What each rank sends to each, as the bytes of a matrix."""
+    reader = Reader(title, channel.rank, channel.p, counts=())
+    in_place = isinstance(sendbuf, MPI.InPlaceType)
+    buf, name = (recvbuf, "recvbuf") if in_place else (sendbuf, "sendbuf")
+    mine = reader.counts_of(name, reader.input(name, buf, channel.p))
+    return _exchange(channel, mine, title).tobytes()
+
+
+def _block_lengths(
+    channel: Channel, title: str, sendbuf: Any, recvbuf: Any, recvcounts: Sequence[int] | None
+) -> list[int]:
+    """What a reduce_scatter gives to each rank."""
+    if recvcounts is not None:
+        return integers(title, "recvcounts", recvcounts, channel.p)
+    if isinstance(sendbuf, MPI.InPlaceType):
+        raise BufferMismatch(
+            f"{title}: recvcounts needs one count per rank with MPI.IN_PLACE, got None; "
+            "give the counts or use reduce_scatter_block"
+        )
+    length = Reader(title, channel.rank, channel.p).output("recvbuf", recvbuf).view.size
+    return _exchange(channel, [length], title)[:, 0].tolist()
+
+
+def _exchange(channel: Channel, mine: Sequence[int], title: str) -> np.ndarray:
     """Everybody's numbers, one row per rank; valid until the next call."""
     row = channel.table(len(mine))
     row[:] = mine
     everyone = channel.table(channel.p, row.size)
-    channel.call("allgather", "recursive_doubling", (row, everyone))
+    within = f"counts of {title}"
+    channel.call("allgather", "recursive_doubling", (row, everyone), within=within)
     return everyone

@@ -1,4 +1,7 @@
-"""The blocking buffer forms. The signatures are mpi4py's; `collectives.api` does the work."""
+"""The blocking buffer forms. The signatures are mpi4py's; `collectives.api` does the work.
+
+Each calls its function directly: one call more would be felt at a few bytes.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,15 @@ from collectives import api
 from collectives.forms import Counts, Forms
 
 
-class Blocking(Forms):
+class Blocking(Forms, MPI.Intracomm):
     """The blocking forms."""
-
-    def _call(
-        self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
-    ) -> None:
-        spec = self._algorithms[primitive] if algorithm is None else algorithm
-        if not self:
-            self._channel()  # raises mpi4py's own error
-        function(self, *arguments, algorithm=spec, **parameters)
 
     def _callw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> None:
         source, target = self._sides(sendbuf, recvbuf)
         source.pack()
         arguments = source.spec, target.spec
-        self._call("alltoall", api.alltoallv, arguments, algorithm, parameters)
+        spec = self._algorithms["alltoall"] if algorithm is None else algorithm
+        api.alltoallv(self, *arguments, spec, **parameters)
         target.unpack()
         source.free()
         target.free()
@@ -37,7 +33,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Barrier` by one of our algorithms."""
-        self._call("barrier", api.barrier, (), algorithm, parameters)
+        spec = self._algorithms["barrier"] if algorithm is None else algorithm
+        api.barrier(self, spec, **parameters)
 
     def Bcast(
         self,
@@ -48,7 +45,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Bcast` by one of our algorithms."""
-        self._call("bcast", api.bcast, (buf, root), algorithm, parameters)
+        spec = self._algorithms["bcast"] if algorithm is None else algorithm
+        api.bcast(self, buf, root, spec, **parameters)
 
     def Scatter(
         self,
@@ -60,7 +58,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Scatter` by one of our algorithms."""
-        self._call("scatter", api.scatter, (sendbuf, recvbuf, root), algorithm, parameters)
+        spec = self._algorithms["scatter"] if algorithm is None else algorithm
+        api.scatter(self, sendbuf, recvbuf, root, spec, **parameters)
 
     def Scatterv(
         self,
@@ -72,7 +71,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Scatterv` by one of our algorithms."""
-        self._call("scatter", api.scatterv, (sendbuf, recvbuf, root), algorithm, parameters)
+        spec = self._algorithms["scatter"] if algorithm is None else algorithm
+        api.scatterv(self, sendbuf, recvbuf, root, spec, **parameters)
 
     def Gather(
         self,
@@ -84,7 +84,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Gather` by one of our algorithms."""
-        self._call("gather", api.gather, (sendbuf, recvbuf, root), algorithm, parameters)
+        spec = self._algorithms["gather"] if algorithm is None else algorithm
+        api.gather(self, sendbuf, recvbuf, root, spec, **parameters)
 
     def Gatherv(
         self,
@@ -96,7 +97,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Gatherv` by one of our algorithms."""
-        self._call("gather", api.gatherv, (sendbuf, recvbuf, root), algorithm, parameters)
+        spec = self._algorithms["gather"] if algorithm is None else algorithm
+        api.gatherv(self, sendbuf, recvbuf, root, spec, **parameters)
 
     def Allgather(
         self,
@@ -107,7 +109,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Allgather` by one of our algorithms."""
-        self._call("allgather", api.allgather, (sendbuf, recvbuf), algorithm, parameters)
+        spec = self._algorithms["allgather"] if algorithm is None else algorithm
+        api.allgather(self, sendbuf, recvbuf, spec, **parameters)
 
     def Allgatherv(
         self,
@@ -118,7 +121,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Allgatherv` by one of our algorithms."""
-        self._call("allgather", api.allgatherv, (sendbuf, recvbuf), algorithm, parameters)
+        spec = self._algorithms["allgather"] if algorithm is None else algorithm
+        api.allgatherv(self, sendbuf, recvbuf, spec, **parameters)
 
     def Alltoall(
         self,
@@ -129,7 +133,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Alltoall` by one of our algorithms."""
-        self._call("alltoall", api.alltoall, (sendbuf, recvbuf), algorithm, parameters)
+        spec = self._algorithms["alltoall"] if algorithm is None else algorithm
+        api.alltoall(self, sendbuf, recvbuf, spec, **parameters)
 
     def Alltoallv(
         self,
@@ -140,7 +145,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Alltoallv` by one of our algorithms."""
-        self._call("alltoall", api.alltoallv, (sendbuf, recvbuf), algorithm, parameters)
+        spec = self._algorithms["alltoall"] if algorithm is None else algorithm
+        api.alltoallv(self, sendbuf, recvbuf, spec, **parameters)
 
     def Alltoallw(
         self,
@@ -164,7 +170,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Reduce` by one of our algorithms."""
-        self._call("reduce", api.reduce, (sendbuf, recvbuf, op, root), algorithm, parameters)
+        spec = self._algorithms["reduce"] if algorithm is None else algorithm
+        api.reduce(self, sendbuf, recvbuf, op, root, spec, **parameters)
 
     def Allreduce(
         self,
@@ -176,7 +183,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Allreduce` by one of our algorithms."""
-        self._call("allreduce", api.allreduce, (sendbuf, recvbuf, op), algorithm, parameters)
+        spec = self._algorithms["allreduce"] if algorithm is None else algorithm
+        api.allreduce(self, sendbuf, recvbuf, op, spec, **parameters)
 
     def Reduce_scatter(
         self,
@@ -189,13 +197,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Reduce_scatter` by one of our algorithms."""
-        self._call(
-            "reduce_scatter",
-            api.reduce_scatter,
-            (sendbuf, recvbuf, recvcounts, op),
-            algorithm,
-            parameters,
-        )
+        spec = self._algorithms["reduce_scatter"] if algorithm is None else algorithm
+        api.reduce_scatter(self, sendbuf, recvbuf, recvcounts, op, spec, **parameters)
 
     def Reduce_scatter_block(
         self,
@@ -207,13 +210,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Reduce_scatter_block` by one of our algorithms."""
-        self._call(
-            "reduce_scatter",
-            api.reduce_scatter_block,
-            (sendbuf, recvbuf, op),
-            algorithm,
-            parameters,
-        )
+        spec = self._algorithms["reduce_scatter"] if algorithm is None else algorithm
+        api.reduce_scatter_block(self, sendbuf, recvbuf, op, spec, **parameters)
 
     def Scan(
         self,
@@ -225,7 +223,8 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Scan` by one of our algorithms."""
-        self._call("scan", api.scan, (sendbuf, recvbuf, op), algorithm, parameters)
+        spec = self._algorithms["scan"] if algorithm is None else algorithm
+        api.scan(self, sendbuf, recvbuf, op, spec, **parameters)
 
     def Exscan(
         self,
@@ -237,4 +236,5 @@ class Blocking(Forms):
         **parameters: Any,
     ) -> None:
         """`MPI.Intracomm.Exscan` by one of our algorithms."""
-        self._call("exscan", api.exscan, (sendbuf, recvbuf, op), algorithm, parameters)
+        spec = self._algorithms["exscan"] if algorithm is None else algorithm
+        api.exscan(self, sendbuf, recvbuf, op, spec, **parameters)

@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mpi4py import MPI
 
-from collectives import agreement, arguments
+from collectives import arguments, settings
 from collectives.agreement import Agreement
 from collectives.algorithms.registry import (
     AUTO,
@@ -38,15 +39,19 @@ from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.choice import choices, decide
 from collectives.engines.blocking import TAG, compile_stages, run
 from collectives.engines.driver import Process
+from collectives.engines.nonblocking import Operation
 from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
+from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Call, Stage, stages_of
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.mpi_operators import PREDEFINED, operator_of
 from collectives.operators import SUM, Operator
 from collectives.pool import Pool
 from collectives.problems import BLOCKWISE
-from collectives.traffic import Traffic
+from collectives.settings import Settings
+from collectives.traffic import COMPARISON_TAG, REPORT_TAG, Traffic
+from collectives.watch import Watch, duplicate
 
 _Array = np.ndarray
 _address = MPI.Get_address
@@ -66,8 +71,8 @@ class Entry:
 
     Attributes
     ----------
-    algorithm : Algorithm
-        What was recorded.
+    asked, algorithm : Algorithm
+        What was asked for, and what was recorded: another one for `auto`.
     registered : dict
         Where it was registered, by name.
     description : str
@@ -82,6 +87,7 @@ class Entry:
         The persistent requests that `calls` use by then.
     """
 
+    asked: Algorithm
     algorithm: Algorithm
     registered: dict[str, Algorithm]
     description: str
@@ -109,19 +115,92 @@ class Entry:
             self.setup = None
 
 
+class Invocation(NamedTuple):
+    """One call of a primitive on one rank.
+
+    Attributes
+    ----------
+    primitive : str
+    algorithm : str or None
+        A name, with or without parameters.
+    buffers : sequence
+        What the primitive's function in `arguments` takes.
+    root : int or None
+    op : MPI.Op or None
+    parameters : dict
+    counts : tuple of int, bytes or None
+        Described at `arguments.Reader`.
+    within : str
+        What the call is a part of, if it is not the user's own.
+    """
+
+    primitive: str
+    algorithm: str | None
+    buffers: Sequence[Any]
+    root: int | None = None
+    op: MPI.Op | None = None
+    parameters: dict[str, Any] | None = None
+    counts: tuple[int, ...] | bytes | None = None
+    within: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of a call on this rank: an entry that can run, or a problem."""
+
+    name: str
+    algorithm: Algorithm | None = None
+    entry: Entry | None = None
+    problem: CollectiveError | None = None
+
+    @classmethod
+    def of(cls, entry: Entry) -> Attempt:
+        # What was asked for is what a rank knows, too, that has a problem.
+        return cls(entry.description, entry.asked, entry)
+
+    def result(self) -> Entry:
+        """The entry; raises the problem if there is one."""
+        if self.entry is None:
+            assert self.problem is not None
+            raise self.problem
+        return self.entry
+
+
 class Channel:
     """What the library knows about one communicator."""
 
-    def __init__(self, comm: MPI.Intracomm):
-        self.comm = MPI.Intracomm(comm).Dup()
+    def __init__(self, comm: MPI.Intracomm, wanted: Settings):
+        self.comm = duplicate(comm, wanted.timeout)
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         self.entries: dict[tuple, Entry] = {}
         self.nbytes = 0
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
-        self.agreement = Agreement(self.comm)
-        self.always_agree = agreement.always()
+        self.agreements: list[Agreement] = []
         self.agreed: set[Generator] = set()
+        self.settings = Settings()
+        self.careful = False
+        self.number = 0  # of calls, while we are careful
+        self.watch: Watch | None = None
+        self.told: CollectiveError | None = None
+        self.configure(wanted)
+
+    def configure(self, wanted: Settings) -> None:
+        """Check and limit calls from now on, or stop it.
+
+        Raises
+        ------
+        CallMismatch
+            The ranks want different things.
+        """
+        for stage in self._agree(f"Comm with {wanted}", None):
+            run(compile_stages([stage], self.comm, COMPARISON_TAG))
+        if self.watch is not None and wanted.timeout != self.settings.timeout:
+            self.watch.close()
+            self.watch = None
+        self.settings, self.careful = wanted, wanted.careful
+        if wanted.timeout is not None and self.watch is None:
+            self.watch = Watch(self.comm, REPORT_TAG, wanted.timeout)
 
     @cached_property
     def idle(self) -> Pool:
@@ -135,8 +214,18 @@ class Channel:
 
     def close(self) -> None:
         """Give everything back to MPI; what is in flight comes to its end first."""
+        if self.watch is not None:
+            self.watch.close()
+            if self.watch.verdict:
+                return  # messages without an end keep the communicator
+        self.finish()
         self.forget()
         self.traffic.close()
+
+    def finish(self) -> None:
+        """Wait for the nonblocking operations in flight."""
+        for operation in list(self.traffic.operations.values()):
+            self.wait(operation, "a nonblocking collective in flight", None)
 
     def forget(self) -> None:
         """Drop all plans."""
@@ -170,24 +259,134 @@ class Channel:
         op: MPI.Op | None = None,
         parameters: dict[str, Any] | None = None,
         counts: tuple[int, ...] | bytes | None = None,
+        within: str = "",
     ) -> None:
         """Carry out one collective; replay its plan if there is one.
 
-        `buffers` is what the primitive's function in `arguments` takes, and
-        `counts` is described at its `Reader`.
+        The arguments are described at `Invocation`.
         """
+        if self.careful:
+            self._call_carefully(
+                Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
+            )
+            return
         key = self.key(primitive, algorithm, buffers, root, op, parameters, counts)
         entry = None if key is None else self.entries.get(key)
         if entry is None or not entry.current:
-            entry = self._prepare(primitive, algorithm, buffers, root, op, parameters or {}, counts)
-            if key is not None:
-                self._keep(key, entry)
-        else:
-            if self.always_agree:
-                self.agreement.reach(entry.description, None)
-            if entry.setup is None:
-                entry.set_up(self.comm)
+            entry = self._prepare(
+                key, Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
+            )
+        elif entry.setup is None:
+            entry.set_up(self.comm)
         run(entry.calls)
+
+    def _prepare(self, key: tuple | None, call: Invocation) -> Entry:
+        """Check everything, together with the other ranks the first time; make a plan."""
+        attempt = self.attempt(call)
+        if self._is_new(attempt):
+            for stage in self.compare(attempt, call.within):
+                run(compile_stages([stage], self.comm, COMPARISON_TAG))
+        entry = attempt.result()
+        if key is not None:
+            self._keep(key, entry)
+        return entry
+
+    def _call_carefully(self, call: Invocation) -> None:
+        """`call` where the ranks compare their calls, or where time is limited."""
+        attempt = self._find(call)
+        number = self.begin(attempt.name, call.within)
+
+        def stages() -> Iterator[Stage]:
+            if self.settings.check or self._is_new(attempt):
+                yield from self.compare(attempt, call.within, number)
+            yield from attempt.result().stages
+
+        self.carry_out(stages(), attempt.name, number)
+
+    def begin(self, name: str, within: str = "") -> int:
+        """The number of a call of the user's; what is done within it has the same.
+
+        Raises
+        ------
+        Timeout
+            An earlier call did not end in time.
+        """
+        number = self.number + 1
+        if not within:
+            self.number = number
+        if self.watch is not None:
+            self.watch.begin(name, number)
+        return number
+
+    def carry_out(self, stages: Iterator[Stage], name: str, number: int) -> None:
+        """Carry out stages, within the time limit if there is one."""
+        operation = self.traffic.launch(stages, _nothing)
+        self.wait(operation, name, number)
+        if operation.error is not None:
+            self.number = number  # the call is over, even if this was only a part of it
+            if isinstance(operation.error, CollectiveError):
+                self.told = operation.error
+            raise operation.error
+
+    def wait(self, operation: Operation, name: str, number: int | None) -> None:
+        """Wait for an operation, within the time limit if there is one."""
+        if self.watch is None:
+            PROGRESS.wait(operation)
+        else:
+            self.watch.wait(operation, name, number)
+
+    def compare(
+        self, attempt: Attempt, within: str = "", number: int | None = None
+    ) -> Iterator[Stage]:
+        """What it takes to raise on all ranks if one has a problem or calls differ."""
+        name = f"{within.strip()}: {attempt.name}" if within else attempt.name
+        told = name if number is None else f"{name}, call {number}"
+        yield from self._agree(told, attempt.problem)
+        if attempt.algorithm is not None:
+            self.agreed.add(attempt.algorithm.generator)
+
+    def _agree(self, name: str, problem: CollectiveError | None) -> Iterator[Stage]:
+        agreement = self.agreements.pop() if self.agreements else Agreement(self.comm)
+        yield from agreement.stages(name, problem)
+        self.agreements.append(agreement)
+
+    def _is_new(self, attempt: Attempt) -> bool:
+        return attempt.algorithm is not None and attempt.algorithm.generator not in self.agreed
+
+    @contextmanager
+    def guard(self, name: str) -> Iterator[None]:
+        """Let the other ranks know of an error in what surrounds a call, if they compare calls."""
+        try:
+            yield
+        except CollectiveError as error:
+            if self.settings.check and error is not self.told:
+                self.carry_out(self._agree("", error), name, self.number + 1)
+            raise
+
+    def attempt(self, call: Invocation) -> Attempt:
+        """Check everything on this rank alone, and make a plan; nothing is sent."""
+        primitive, spec, buffers, root, op, parameters, counts, _ = call
+        algorithm = None
+        try:
+            algorithm, given = self.choose(primitive, spec, parameters or {})
+            entry = self._record(algorithm, given, buffers, root, op, counts)
+        except CollectiveError as error:
+            return Attempt(str(algorithm or primitive), algorithm, None, error)
+        return Attempt.of(entry)
+
+    def _find(self, call: Invocation) -> Attempt:
+        """`attempt`, unless the plan is there already."""
+        try:
+            key = self.key(*call[:-1])
+        except CollectiveError as error:
+            return Attempt(call.primitive, None, None, error)
+        entry = None if key is None else self.entries.get(key)
+        if entry is not None and entry.current:
+            return Attempt.of(entry)
+        attempt = self.attempt(call)
+        if key is not None and attempt.entry is not None:
+            self._keep(key, attempt.entry)
+        return attempt
 
     def key(
         self,
@@ -204,57 +403,13 @@ class Channel:
         if type(root) is not int and root is not None:
             root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
         try:
-            key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)])
-            for buf in buffers:
-                if type(buf) is _Array:
-                    key += (_address(buf), buf.size, buf.dtype, buf.flags.num)
-                else:
-                    key += (_fact(buf),)
+            key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)], _facts(buffers))
             if parameters:
                 key += tuple([(name, type(x), x) for name, x in parameters.items()])
                 hash(key)  # a parameter may have none
         except (_NotKept, KeyError, TypeError, ValueError, BufferError):
             return None
         return key
-
-    def _prepare(
-        self,
-        primitive: str,
-        spec: str | None,
-        buffers: Sequence[Any],
-        root: int | None,
-        op: MPI.Op | None,
-        parameters: dict[str, Any],
-        counts: tuple[int, ...] | bytes | None,
-    ) -> Entry:
-        """Check everything, together with the other ranks the first time; make a plan."""
-        algorithm, given = self.choose(primitive, spec, parameters)
-        entry, problem = None, None
-        try:
-            entry = self._record(algorithm, given, buffers, root, op, counts)
-        except CollectiveError as error:
-            problem = error
-        if self.always_agree or algorithm.generator not in self.agreed:
-            self.agreement.reach(entry.description if entry else "", problem)
-            self.agreed.add(algorithm.generator)
-        if entry is None:
-            assert problem is not None
-            raise problem
-        return entry
-
-    def plan(
-        self,
-        primitive: str,
-        spec: str | None,
-        buffers: Sequence[Any],
-        root: int | None,
-        op: MPI.Op | None,
-        parameters: dict[str, Any],
-        counts: tuple[int, ...] | bytes | None,
-    ) -> Entry:
-        """Check everything on this rank alone, and make a plan; nothing is sent."""
-        algorithm, given = self.choose(primitive, spec, parameters)
-        return self._record(algorithm, given, buffers, root, op, counts)
 
     def _record(
         self,
@@ -276,9 +431,8 @@ class Channel:
             assert read.like is not None
             operator = operator_of(title, op, read.like.view.dtype, read.like.datatype)
         check_restrictions(algorithm, self.p, operator.commutative)
-        by_table = algorithm.name == AUTO
-        nbytes = _whole_bytes(algorithm, read)
-        algorithm, parameters = decide(algorithm, parameters, self.p, nbytes, operator.commutative)
+        asked, nbytes = algorithm, _whole_bytes(algorithm, read)
+        algorithm, parameters = decide(asked, parameters, self.p, nbytes, operator.commutative)
         title = str(algorithm)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
@@ -292,10 +446,10 @@ class Channel:
         packed_bytes = sum(stage.packed_bytes for stage in stages)
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
         description = _description(algorithm, parameters, read, root, operator)
-        if by_table:
+        if asked.name == AUTO:
             description += f" chosen by {choices().name}"
-        registered = REGISTRY[algorithm.primitive]
-        return Entry(algorithm, registered, description, plan, operator, stages, calls, nbytes)
+        where = REGISTRY[algorithm.primitive]
+        return Entry(asked, algorithm, where, description, plan, operator, stages, calls, nbytes)
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""
@@ -353,11 +507,20 @@ def _after(read: Arguments, generator: Iterator) -> Iterator:
     yield from generator
 
 
-def _fact(buf: Any) -> Any:
-    """What a plan depends on in one buffer: of data where it is, not what it is.
+def _facts(buffers: Sequence[Any]) -> tuple:
+    """What a plan depends on in its buffers."""
+    if len(buffers) == 2:
+        one, two = buffers
+        if type(one) is _Array is type(two):  # the most frequent case, spelled out for speed
+            here, there = one.flags.num, two.flags.num
+            return (
+                _address(one), one.size, one.dtype, here, _address(two), two.size, two.dtype, there
+            )  # fmt: skip
+    return tuple([_fact(buf) for buf in buffers])
 
-    `Channel.key` has the line about arrays again, for speed.
-    """
+
+def _fact(buf: Any) -> Any:
+    """What a plan depends on in one buffer: of data where it is, not what it is."""
     if isinstance(buf, _Array):
         return _address(buf), buf.size, buf.dtype, buf.flags.num
     if buf is None or isinstance(buf, MPI.InPlaceType):
@@ -401,10 +564,33 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
     if channel is None:
         if isinstance(comm, Channel):
             return comm
-        if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+        if isinstance(comm, MPI.Intracomm) and not comm:
+            comm.Get_size()  # it has been freed: raises mpi4py's own error
+        if not isinstance(comm, MPI.Intracomm):
             raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
-        channel = _CHANNELS[comm.handle] = Channel(comm)
-        comm.Set_attr(_KEYVAL, comm.handle)
+        wanted = getattr(comm, "_settings", None) or settings.from_environment()
+        channel = _open(comm, wanted)
+    return channel
+
+
+def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:
+    """Check and limit a communicator's calls; None leaves what there is. Collective.
+
+    Raises
+    ------
+    CallMismatch
+        The ranks want different things.
+    """
+    channel = _CHANNELS.get(comm.handle)
+    if channel is None:
+        _open(comm, settings.from_environment().but(check, timeout))
+    else:
+        channel.configure(channel.settings.but(check, timeout))
+
+
+def _open(comm: MPI.Intracomm, wanted: Settings) -> Channel:
+    channel = _CHANNELS[comm.handle] = Channel(comm, wanted)
+    comm.Set_attr(_KEYVAL, comm.handle)
     return channel
 
 
@@ -413,11 +599,19 @@ def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
     _CHANNELS.pop(handle).close()
 
 
+def _nothing() -> None:
+    pass
+
+
 @atexit.register
-def _forget() -> None:
+def _leave() -> None:
     """Persistent requests must be gone before MPI is finalized."""
-    if not MPI.Is_finalized():
-        for channel in _CHANNELS.values():
+    if MPI.Is_finalized():
+        return
+    for channel in _CHANNELS.values():
+        if channel.watch is not None:
+            channel.watch.leave()
+        if channel.watch is None or not channel.watch.verdict:
             channel.forget()
 
 

@@ -6,6 +6,7 @@
     comm = collectives.Comm(MPI.COMM_WORLD, algorithm="ring")
     comm = collectives.Comm(MPI.COMM_WORLD, algorithm={"bcast": "tree", "allreduce": "ring"})
     comm = collectives.Comm(MPI.COMM_WORLD, algorithm="auto")
+    comm = collectives.Comm(MPI.COMM_WORLD, check=True, timeout=60)
 
 Collectives take mpi4py's arguments, and as keywords the name of an algorithm and
 its parameters. Everything else is mpi4py's.
@@ -21,11 +22,12 @@ from mpi4py import MPI
 from collectives.algorithms import PRIMITIVES
 from collectives.blocking_forms import Blocking
 from collectives.catalogue import DEFAULTS, algorithms_for, find
-from collectives.channel import Channel, channel_of
+from collectives.channel import Channel, channel_of, configure
 from collectives.errors import ArgumentError, UnknownAlgorithm
 from collectives.nonblocking_forms import Nonblocking
 from collectives.object_forms import Objects
 from collectives.persistent_forms import Persistent
+from collectives.settings import Settings, check_time
 
 Choice = str | Mapping[str, str] | None
 
@@ -44,27 +46,47 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         one for each primitive, with or without parameters. A primitive that has
         no algorithm of the one name keeps its default, which `algorithm_for`
         tells.
+    check : bool, optional
+        Compare every call of all ranks before it starts, and raise CallMismatch
+        on all of them if they differ. By default as COLLECTIVES_CHECK=1 says.
+    timeout : float, optional
+        Seconds after which a call that has not ended raises Timeout on all ranks
+        and says where each of them is. By default COLLECTIVES_TIMEOUT, or no limit.
+
+    `check` and `timeout` belong to the communicator: they hold for all that share
+    its handle.
 
     Raises
     ------
     UnknownAlgorithm
         No primitive has this algorithm, or there is no such primitive.
     ArgumentError
-        `comm` is not an intracommunicator, or there is no such parameter.
+        `comm` is not an intracommunicator, there is no such parameter, or
+        `timeout` is not a time.
+    CallMismatch
+        The ranks give different values of `check` or `timeout`.
     """
 
     _algorithms: Mapping[str, str] = DEFAULTS
+    _settings: Settings | None = None  # until the communicator has a channel
 
-    def __new__(cls, comm: MPI.Intracomm | None = None, algorithm: Choice = None) -> Comm:
+    def __new__(
+        cls,
+        comm: MPI.Intracomm | None = None,
+        algorithm: Choice = None,
+        check: bool | None = None,
+        timeout: float | None = None,
+    ) -> Comm:
         if comm is not None and not isinstance(comm, MPI.Intracomm):
             raise ArgumentError(f"comm must be an intracommunicator, got {comm!r}")
+        check_time("timeout", timeout)
         self = super().__new__(cls, comm)
         if algorithm is not None:
             self._algorithms = _choose(algorithm)
         elif isinstance(comm, Comm):
             self._algorithms = comm._algorithms
         if self:
-            channel_of(self)
+            configure(self, check, timeout)
         return self
 
     def algorithm_for(self, primitive: str) -> str:
@@ -81,7 +103,12 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         """A new communicator of mpi4py's, as one of ours with the same defaults."""
         if not comm or not isinstance(comm, MPI.Intracomm):
             return comm
-        return type(self)(comm, self._algorithms)
+        return type(self)(comm, self._algorithms, self._wanted.check, self._wanted.timeout)
+
+    @property
+    def _wanted(self) -> Settings:
+        """What holds for this communicator, and is passed on to those made from it."""
+        return channel_of(self).settings
 
     def Dup(self, info: MPI.Info | None = None) -> Comm:
         """A duplicate with the same defaults."""
@@ -98,13 +125,13 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
     def Idup(self, info: MPI.Info | None = None) -> tuple[Comm, MPI.Request]:
         """A duplicate with the same defaults, to be used when the request has ended."""
         duplicate, request = super().Idup(info)
-        duplicate._algorithms = self._algorithms
+        duplicate._algorithms, duplicate._settings = self._algorithms, self._wanted
         return duplicate, request
 
     def Idup_with_info(self, info: MPI.Info) -> tuple[Comm, MPI.Request]:
         """`Idup` with hints."""
         duplicate, request = super().Idup_with_info(info)
-        duplicate._algorithms = self._algorithms
+        duplicate._algorithms, duplicate._settings = self._algorithms, self._wanted
         return duplicate, request
 
     def Split(self, color: int = 0, key: int = 0) -> Comm:
@@ -135,7 +162,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     def _settle(self) -> None:
         if self:
-            channel_of(self).traffic.finish()
+            channel_of(self).finish()
 
 
 def _choose(algorithm: str | Mapping[str, str]) -> dict[str, str]:

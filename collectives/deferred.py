@@ -9,16 +9,16 @@ has been carried out, which then is skipped. So no form is written twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from mpi4py import MPI
-
-from collectives.channel import Channel, Entry
-from collectives.engines.nonblocking import Operation, poster
+from collectives.channel import Attempt, Channel, Entry, Invocation
 from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, stages_of
+from collectives.errors import CollectiveError
 from collectives.mpi_operators import own
 from collectives.requests import Prequest, Request
 
@@ -27,11 +27,15 @@ Work = Callable[[], None]
 
 
 class _Reached(Exception):
-    """A function of the api has come to a plan that has not been carried out."""
+    """A function of the api has come to a plan whose outcome it needs to go on."""
 
 
 class _Rehearsal(Channel):
-    """A channel that stops at every call once."""
+    """A channel that only takes down what is to be called.
+
+    The last call of a function is the one that it is about. Those before it are
+    made within it, to tell counts.
+    """
 
     def __init__(self, channel: Channel):
         self.comm = channel.comm
@@ -40,57 +44,77 @@ class _Rehearsal(Channel):
         self.tables = {}
         self.carried_out = 0
         self.passed = 0
+        self.last: Invocation | None = None
 
-    def call(
-        self,
-        primitive: str,
-        algorithm: str | None,
-        buffers: Any,
-        root: int | None = None,
-        op: MPI.Op | None = None,
-        parameters: dict[str, Any] | None = None,
-        counts: tuple[int, ...] | bytes | None = None,
-    ) -> None:
+    def call(self, *call: Any, **more: Any) -> None:
+        invocation = Invocation(*call, **more)
+        if not invocation.within:
+            self.last = invocation
+            return
         if self.passed == self.carried_out:
-            raise _Reached(primitive, algorithm, buffers, root, op, parameters or {}, counts)
+            raise _Reached(invocation)
         self.passed += 1
 
+    @contextmanager
+    def guard(self, name: str) -> Iterator[None]:
+        yield  # who runs the function sees its errors
 
-def calls_of(channel: Channel, function: Function) -> Iterator[tuple]:
-    """The arguments of the channel's calls that a function makes, one after the other."""
+
+def calls_of(channel: Channel, function: Function) -> Iterator[Invocation]:
+    """The channel's calls that a function makes, one after the other."""
     rehearsal = _Rehearsal(channel)
-    while True:
+    while rehearsal.last is None:
         try:
             function(rehearsal)
-            return
         except _Reached as reached:
-            call = reached.args
-        yield call
-        rehearsal.carried_out += 1
-        rehearsal.passed = 0
+            yield reached.args[0]
+            rehearsal.carried_out += 1
+            rehearsal.passed = 0
+    yield rehearsal.last
 
 
-def _stages(channel: Channel, call: tuple) -> tuple[Entry, list[Stage]]:
-    entry = channel.plan(*call)
-    return entry, stages_of(entry.plan, own(entry.operator))
+@dataclass
+class _Part:
+    """One call of what is started, checked, with stages that nobody else uses meanwhile."""
 
+    channel: Channel
+    attempt: Attempt
+    within: str = ""
+    key: tuple | None = None
+    own: list[Stage] = field(default_factory=list)
 
-class _Borrowed:
-    """The stages of one nonblocking call, out of the channel's pool if it has them."""
-
-    def __init__(self, channel: Channel, call: tuple):
-        self.channel = channel
-        self.key = channel.key(*call)
-        found: tuple[Entry, list[Stage]] | None = None
+    def stages(self, number: int) -> Iterator[Stage]:
+        """Compare the call with the other ranks' if they do that, and carry it out."""
+        if self.channel.settings.check:
+            yield from self.channel.compare(self.attempt, f"nonblocking {self.within}", number)
+        entry = self.attempt.result()
+        yield from self.own
         if self.key is not None:
-            found = channel.idle.take(self.key)
-        if found is None or not found[0].current:
-            found = _stages(channel, call)
-        self.entry, self.stages = found
+            self.channel.idle.give(self.key, entry, self.own)
 
-    def give_back(self) -> None:
-        if self.key is not None:
-            self.channel.idle.give(self.key, self.entry, self.stages)
+
+def _part(channel: Channel, call: Invocation) -> _Part:
+    key = channel.key(*call[:-1])
+    found = channel.idle.take(key) if key is not None else None
+    if found is not None and found[0].current:
+        entry, stages = found
+        return _Part(channel, Attempt.of(entry), call.within, key, stages)
+    attempt = channel.attempt(call)
+    stages = _own_stages(attempt.entry) if attempt.entry is not None else []
+    return _Part(channel, attempt, call.within, key, stages)
+
+
+def _parts(channel: Channel, function: Function) -> Iterator[_Part]:
+    """The parts of what a function does; the last may be a failure."""
+    try:
+        for call in calls_of(channel, function):
+            yield _part(channel, call)
+    except CollectiveError as error:
+        yield _Part(channel, Attempt("a collective", problem=error))
+
+
+def _own_stages(entry: Entry) -> list[Stage]:
+    return stages_of(entry.plan, own(entry.operator))
 
 
 def start(
@@ -108,39 +132,25 @@ def start(
         Work before the first and after the last stage.
     """
     check_threads()
-    calls = calls_of(channel, function)
-    first = _Borrowed(channel, next(calls))  # raises what is wrong before anything is sent
+    parts = _parts(channel, function)
+    first = next(parts)
+    if not channel.settings.check:
+        first.attempt.result()  # raises what is wrong before anything is sent
+    number = channel.begin(first.attempt.name)
 
     def stages() -> Iterator[Stage]:
         yield from _work(before)
-        borrowed = first
-        while True:
-            yield from borrowed.stages
-            borrowed.give_back()
-            call = next(calls, None)
-            if call is None:
-                break
-            borrowed = _Borrowed(channel, call)
+        yield from first.stages(number)
+        for part in parts:
+            yield from part.stages(number)
         yield from _work(after)
 
-    def begin(ended: Work) -> Operation:
-        traffic = channel.traffic
-        tag, predecessor = traffic.lanes.enter()
-
-        def leave() -> None:
-            traffic.leave(operation, tag)
-            ended()
-
-        operation = Operation(stages(), poster(channel.comm, tag), leave, predecessor)
-        traffic.enter(operation, tag)
-        return operation
-
-    return Request(begin)
+    begin = partial(channel.traffic.launch, stages())
+    return Request(begin, partial(channel.wait, name=first.attempt.name, number=number))
 
 
 def set_up(
     channel: Channel,
-    primitive: str,
     function: Function,
     before: Work | None = None,
     after: Work | None = None,
@@ -153,25 +163,23 @@ def set_up(
     Parameters
     ----------
     channel : Channel
-    primitive : str
-        The one that the function is about.
     function, before, after
         As in `start`; kept until the request is freed.
     freed : callable, optional
         Work when the request is freed.
     """
     check_threads()
-    for call in calls_of(channel, function):
-        if call[0] == primitive:
-            break
-        channel.call(*call)
-    _, stages = _stages(channel, call)
+    with channel.guard("a persistent collective"):
+        for call in calls_of(channel, function):
+            if call.within:
+                channel.call(*call)
+    attempt = channel.attempt(call)
+    if channel.settings.check:
+        number = channel.begin(attempt.name)
+        channel.carry_out(channel.compare(attempt, "persistent", number), attempt.name, number)
+    stages = _own_stages(attempt.result())
     place, tag = channel.traffic.settle()
-    setup = Setup(stages, place.comm, tag)
-    every = [*_work(before), *stages, *_work(after)]
-
-    def begin(ended: Work) -> Operation:
-        return Operation(iter(every), setup.post, ended)
+    setup = Setup([*_work(before), *stages, *_work(after)], place.comm, tag)
 
     def free(keep: Function) -> None:
         setup.free()
@@ -179,7 +187,8 @@ def set_up(
         if freed is not None:
             freed()
 
-    return Prequest(begin, partial(free, function))
+    wait = partial(channel.wait, name=f"persistent {attempt.name}", number=None)
+    return Prequest(setup, partial(free, function), wait)
 
 
 def _work(work: Work | None) -> list[Stage]:

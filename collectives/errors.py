@@ -7,10 +7,11 @@
       RestrictionError (ValueError)    the algorithm cannot do this: operator, p
       UnknownAlgorithm (LookupError)   no such name; lists the names there are
       BufferMismatch   (ValueError)    length, dtype, memory layout, overlap
-      CallMismatch     (ValueError)    ranks call different things (COLLECTIVES_CHECK=1)
+      CallMismatch     (ValueError)    ranks call different things
       ScheduleError    (RuntimeError)  the algorithm is wrong: it broke a rule
         Deadlock                       its ranks wait for each other
       WrongResult      (RuntimeError)  the algorithm ran and its answer is wrong
+      Timeout          (TimeoutError)  a call did not end within its limit; says who is where
 
 A message reads ``<primitive>.<algorithm>: <what is needed>, got <value>; <what
 to do>``. The first five are raised before anything is sent: no buffer has
@@ -65,6 +66,13 @@ class Deadlock(ScheduleError):
 
     def __reduce__(self):
         return type(self), (str(self), self.chain)
+
+
+class Timeout(CollectiveError, TimeoutError):
+    """A collective did not end within the time limit of its communicator.
+
+    The communicator cannot be used for collectives any more.
+    """
 
 
 class WrongResult(CollectiveError, RuntimeError):

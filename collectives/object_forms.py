@@ -69,12 +69,22 @@ class Objects:
         self, sendobj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any] | None:
         """All ranks' objects, at the root."""
+        return self._gather(sendobj, root, algorithm, parameters)
+
+    def _gather(
+        self,
+        sendobj: Any,
+        root: int,
+        algorithm: str | None,
+        parameters: dict[str, Any],
+        within: str = "",
+    ) -> list[Any] | None:
         pickles = _Pickles([sendobj], 1)
         lengths = self._exchanged(pickles, "gather")[:, 0].tolist()
         here = self._channel().rank == root
         whole = bytearray(sum(lengths)) if here else None
         buffers = pickles.joined(), [whole, lengths, None, MPI.BYTE] if here else None
-        self._move("gather", algorithm, parameters, buffers, root, tuple(lengths))
+        self._move("gather", algorithm, parameters, buffers, root, tuple(lengths), within)
         return None if whole is None else _split(whole, lengths)
 
     def allgather(
@@ -109,7 +119,7 @@ class Objects:
 
     def allreduce(self, sendobj: Any, op: Op = MPI.SUM) -> Any:
         """The reduction of all ranks' objects, the same on all ranks: rank 0 makes it."""
-        objects = self.gather(sendobj)
+        objects = self._gather(sendobj, 0, None, {}, "allreduce of objects")
         result, problem = None, None
         if objects is not None:
             try:
@@ -138,16 +148,17 @@ class Objects:
         buffers: tuple,
         root: int | None = None,
         counts: tuple[int, ...] | bytes | None = None,
+        within: str = "",
     ) -> None:
         spec = self._algorithms[primitive] if algorithm is None else algorithm
-        self._channel().call(primitive, spec, buffers, root, None, parameters, counts)
+        self._channel().call(primitive, spec, buffers, root, None, parameters, counts, within)
 
     def _told(self, pickles: _Pickles, root: int, primitive: str) -> list[int]:
         """The lengths of the root's pickles; its failure is everybody's."""
         channel = self._channel()
         row = channel.table(pickles.expected)
         row[:] = pickles.lengths
-        channel.call("bcast", None, (row,), root)
+        channel.call("bcast", None, (row,), root, within=f"lengths of the objects of {primitive}")
         if _FAILED in row:
             raise pickles.error(primitive, f"rank {root}") from pickles.problem
         return row.tolist()
@@ -158,7 +169,8 @@ class Objects:
         row = channel.table(pickles.expected)
         row[:] = pickles.lengths
         matrix = channel.table(channel.p, row.size)
-        channel.call("allgather", None, (row, matrix))
+        within = f"lengths of the objects of {primitive}"
+        channel.call("allgather", None, (row, matrix), within=within)
         failed = np.flatnonzero((matrix == _FAILED).any(axis=1)).tolist()
         if failed:
             raise pickles.error(primitive, f"rank {failed[0]}") from pickles.problem

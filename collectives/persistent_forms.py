@@ -19,7 +19,7 @@ class Persistent(Forms):
         self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
     ) -> Prequest:
         function = self._function(primitive, function, arguments, algorithm, parameters)
-        return set_up(self._channel(), primitive, function)
+        return set_up(self._channel(), function)
 
     def _set_upw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> Prequest:
         source, target = self._sides(sendbuf, recvbuf)
@@ -30,7 +30,7 @@ class Persistent(Forms):
             source.free()
             target.free()
 
-        return set_up(self._channel(), "alltoall", function, source.pack, target.unpack, free)
+        return set_up(self._channel(), function, source.pack, target.unpack, free)
 
     def Barrier_init(
         self,

@@ -16,13 +16,18 @@ from __future__ import annotations
 import atexit
 import itertools
 from collections.abc import Callable
+from functools import cached_property
 from threading import RLock
 from typing import Any, NoReturn
 
 from mpi4py import MPI
 
 from collectives.engines.nonblocking import Operation
+from collectives.engines.persistent import Replay, Setup
 from collectives.engines.progress import PROGRESS
+
+Begin = Callable[[Callable[[], None]], Operation]
+Wait = Callable[[Operation], None]
 
 _EMPTY = (None, 0, MPI.BYTE)
 
@@ -31,17 +36,12 @@ class Bells:
     """Messages from this process to itself, each with a tag of its own while it is needed."""
 
     def __init__(self) -> None:
-        self._comm: MPI.Intracomm | None = None
         self._free: list[int] = []
         self._more = itertools.count()
-        self._lock = RLock()
 
-    @property
+    @cached_property
     def comm(self) -> MPI.Intracomm:
-        if self._comm is None:
-            with self._lock:
-                self._comm = self._comm or MPI.COMM_SELF.Dup()
-        return self._comm
+        return MPI.COMM_SELF.Dup()
 
     def take(self) -> int:
         """A tag that nobody has."""
@@ -70,6 +70,7 @@ class _Ours:
     """What nonblocking and persistent requests of ours have in common."""
 
     _operation: Operation | None
+    _wait: Callable[[Operation], None]
 
     def Wait(self, status: MPI.Status | None = None) -> bool:
         """Wait for the operation."""
@@ -108,7 +109,7 @@ class _Ours:
 
     def _complete(self) -> None:
         if self._operation is not None:
-            PROGRESS.wait(self._operation)
+            self._wait(self._operation)
             self._report()
 
     def _advance(self) -> None:
@@ -133,11 +134,13 @@ class Request(_Ours, MPI.Request):  # type: ignore[misc]
     ----------
     begin : callable
         `begin(ended)` makes the operation; it is to call `ended` at its end.
+    wait : callable
+        `wait(operation)` waits for it.
     """
 
     _operation: Operation | None = None
 
-    def __new__(cls, begin: Callable[[Callable[[], None]], Operation] | None = None) -> Request:
+    def __new__(cls, begin: Begin | None = None, wait: Wait = PROGRESS.wait) -> Request:
         if begin is None:
             return super().__new__(cls)
         tag = BELLS.take()
@@ -148,6 +151,7 @@ class Request(_Ours, MPI.Request):  # type: ignore[misc]
             BELLS.ring(tag)
             BELLS.give(tag)
 
+        self._wait = wait
         self._operation = operation = begin(ended)
         PROGRESS.add(operation)
         return self
@@ -161,29 +165,33 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
 
     Parameters
     ----------
-    begin : callable
-        `begin(ended)` makes the operation of one start.
+    setup : Setup
+        What a start carries out.
     free : callable
         Releases what all starts share.
+    wait : callable
+        `wait(operation)` waits for one start's.
     """
 
-    _operation: Operation | None = None
-    _running: Operation | None = None
-    _begin: Callable[[Callable[[], None]], Operation]
+    _operation: Operation | None = None  # whose end has not been reported
+    _replay: Replay
+    _running = False
     _release: Callable[[], None] | None
     _lock: RLock
     _tag: int
 
     def __new__(
         cls,
-        begin: Callable[[Callable[[], None]], Operation] | None = None,
+        setup: Setup | None = None,
         free: Callable[[], None] | None = None,
+        wait: Wait = PROGRESS.wait,
     ) -> Prequest:
-        if begin is None:
+        if setup is None:
             return super().__new__(cls)
         tag = BELLS.take()
         self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
-        self._begin, self._release, self._tag = begin, free, tag
+        self._replay = Replay(setup, self._ended)
+        self._release, self._wait, self._tag = free, wait, tag
         self._lock = RLock()
         PROGRESS.watch(tag, self._look)
         _ALIVE[tag] = self
@@ -198,9 +206,8 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
     def Free(self) -> None:
         """Release the request; an operation that runs is waited for."""
         self._look()
-        running = self._running
-        if running is not None:
-            PROGRESS.wait(running)
+        if self._running:
+            self._wait(self._replay)
             super(_Ours, self).Wait()
         with self._lock:
             PROGRESS.unwatch(self._tag)
@@ -217,31 +224,34 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
             self.Free()
 
     def _start(self) -> None:
-        def ended() -> None:
-            PROGRESS.remove(operation)
-            BELLS.ring(self._tag)
-            if self._running is operation:  # not started again already
-                self._running = None
+        self._replay.restart()  # waits until the one before is over
+        self._running = True
+        self._operation = self._replay
+        PROGRESS.add(self._replay)
 
-        self._operation = self._running = operation = self._begin(ended)
-        PROGRESS.add(operation)
+    def _ended(self) -> None:
+        PROGRESS.remove(self._replay)
+        BELLS.ring(self._tag)
+        self._running = False  # not before: what waits in the bell would look like a new start
 
     def _look(self) -> None:
         """Start the operation if MPI has started the request."""
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self and self._running is None and BELLS.waits(self._tag):
+            if self and not self._running and BELLS.waits(self._tag):
                 self._start()
         finally:
             self._lock.release()
 
     def _advance(self) -> None:
-        self._look()
+        if self._operation is None:
+            self._look()
         super()._advance()
 
     def _complete(self) -> None:
-        self._look()
+        if self._operation is None:
+            self._look()
         super()._complete()
 
 
@@ -253,5 +263,5 @@ def _free_all() -> None:
     """Persistent requests must be gone before MPI is finalized."""
     if not MPI.Is_finalized():
         for request in list(_ALIVE.values()):
-            if request._running is None:
+            if not request._running:
                 request.Free()

@@ -1,7 +1,8 @@
 """The operations in flight on one communicator, and which tags they have.
 
-Blocking collectives have tag 0 and comparisons of calls tag 1. Nonblocking
-collectives have the next of the tags that follow, and each persistent one has a
+Blocking collectives have tag 0, comparisons of first calls tag 1, and reports of
+late ranks tag 2. Nonblocking collectives have the next of the tags that follow,
+and so have blocking ones that are checked or limited. Each persistent one has a
 tag of its own from the rest: they may be started in a different order on each
 rank. When that rest is used up, one more duplicate of the communicator begins it
 again; all ranks reach that point in the same call.
@@ -9,14 +10,16 @@ again; all ranks reach that point in the same call.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mpi4py import MPI
 
-from collectives.engines.nonblocking import Lanes, Operation
-from collectives.engines.progress import PROGRESS
+from collectives.engines.nonblocking import Lanes, Operation, poster
+from collectives.engines.stages import Stage
 
-FIRST_TAG = 2
+COMPARISON_TAG, REPORT_TAG = 1, 2
+FIRST_TAG = 3
 
 # Tags at most; half of what MPI guarantees is the least there can be.
 NONBLOCKING_TAGS = 2**14
@@ -45,13 +48,19 @@ class Traffic:
         self.place = _Place(comm, self.first)
         self.closed = False
 
-    def enter(self, operation: Operation, tag: int) -> None:
+    def launch(self, stages: Iterator[Stage], ended: Callable[[], None]) -> Operation:
+        """Make an operation with a tag of its own; `ended` is called at its end."""
+        tag, predecessor = self.lanes.enter()
+
+        def leave() -> None:
+            self.lanes.leave(tag, operation)
+            self.operations.pop(id(operation), None)
+            ended()
+
+        operation = Operation(stages, poster(self.comm, tag), leave, predecessor)
         self.lanes.occupy(tag, operation)
         self.operations[id(operation)] = operation
-
-    def leave(self, operation: Operation, tag: int) -> None:
-        self.lanes.leave(tag, operation)
-        self.operations.pop(id(operation), None)
+        return operation
 
     def settle(self) -> tuple[_Place, int]:
         """A communicator and a tag for a persistent operation, until `vacate`."""
@@ -68,14 +77,11 @@ class Traffic:
         place.alive -= 1
         self._abandon(place)
 
-    def finish(self) -> None:
-        """Wait for the nonblocking operations in flight."""
-        for operation in list(self.operations.values()):
-            PROGRESS.wait(operation)
-
     def close(self) -> None:
-        """Release the communicators, those of living persistent operations with the last one."""
-        self.finish()
+        """Release the communicators, those of living persistent operations with the last one.
+
+        What was in flight has ended.
+        """
         self.closed = True
         if self.place.comm is not self.comm:
             self.comm.Free()

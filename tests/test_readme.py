@@ -2,13 +2,21 @@
 
 import doctest
 import inspect
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from test_bench import ALLOW
+
 from collectives.__main__ import main
 from collectives.algorithms import allreduce
+from collectives.blocking_forms import Blocking
+from collectives.nonblocking_forms import Nonblocking
+from collectives.object_forms import Objects
+from collectives.persistent_forms import Persistent
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,3 +73,30 @@ def test_the_files_exist():
     listed = README[README.index("## What to read") :]
     for path in re.findall(r"`((?:algorithms|collectives|bench|examples)/[\w/.]*)`", listed):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("program", ["mismatch", "late"])
+def test_what_a_failing_program_says(program):
+    """The blocks of the page about `Comm` are what its examples print."""
+    mpirun = Path(sys.executable).parent / "mpirun"
+    if not mpirun.exists():
+        pytest.skip("needs an MPI beside Python")
+    run = subprocess.run(
+        [mpirun, "-n", "4", sys.executable, f"examples/{program}.py"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=ROOT,
+        env=os.environ | ALLOW,
+    )
+    page = (ROOT / "docs" / "comm.md").read_text(encoding="utf-8")
+    shown = page[page.index(f"examples/{program}.py") :].split("```")[1].strip()
+    assert run.stdout.strip() == shown, run.stderr
+
+
+def test_the_page_about_comm_names_every_form():
+    page = (ROOT / "docs" / "comm.md").read_text(encoding="utf-8")
+    table = page[page.index("| | blocking") :].split("\n\n")[0]
+    kinds = Blocking, Nonblocking, Persistent, Objects
+    forms = {name for kind in kinds for name in vars(kind) if not name.startswith("_")}
+    assert set(re.findall(r"`(\w+)`", table)) == forms

@@ -48,6 +48,8 @@ class Operation:
         self.before = before
         self.stage = _NOTHING
         self.requests: list[MPI.Request] = []
+        self.statuses: list[MPI.Status] = []
+        self.rounds = 0  # begun
         self.done = False
         self.error: BaseException | None = None
         self._lock = Lock()
@@ -66,18 +68,36 @@ class Operation:
         with self._lock:
             self._go(MPI.Request.Waitall)
 
-    def _go(self, arrived: Callable[[list], bool]) -> bool:
+    def pending(self) -> list[tuple[str, int]]:
+        """The messages that it waits for: "recv from" or "send to", and a rank."""
+        with self._lock:
+            steps = [("recv from", peer) for _, peer in self.stage.recvs]
+            steps += [("send to", peer) for _, peer in self.stage.sends]
+            pairs = zip(steps, self.requests)
+            return [step for step, request in pairs if not request.Get_status()]
+
+    def abandon(self, error: BaseException) -> None:
+        """End with an error. What has not arrived is not taken any more."""
+        with self._lock:
+            if self.done:
+                return
+            for request in self.requests[: len(self.stage.recvs)]:
+                request.Cancel()
+                request.Wait()
+            self._end(error)
+
+    def _go(self, arrived: Callable[[list, list], bool]) -> bool:
         if self.before is not None:
             if not self.before.done:
                 return False
             self.before = None
         progress = False
         try:
-            while not self.done and (not self.requests or arrived(self.requests)):
+            while not self.done and (not self.requests or arrived(self.requests, self.statuses)):
                 progress = True
                 self._next_stage()
         except BaseException as error:  # whoever waits for the operation gets it
-            self._end(error)
+            self._end(_cause(error, self.statuses))
         return progress
 
     def _next_stage(self) -> None:
@@ -87,6 +107,7 @@ class Operation:
             self._end()
             return
         self.stage = stage
+        self.rounds += 1
         run(stage.before)
         self.requests = self.post(stage)
 
@@ -95,6 +116,15 @@ class Operation:
         self.stage, self.requests, self.stages = _NOTHING, [], iter(())
         self.done = True
         self.ended()
+
+
+def _cause(error: BaseException, statuses: list[MPI.Status]) -> BaseException:
+    """The error itself, where MPI only says that one of several messages has one."""
+    if isinstance(error, MPI.Exception) and error.Get_error_class() == MPI.ERR_IN_STATUS:
+        for status in statuses:
+            if status.error not in (MPI.SUCCESS, MPI.ERR_PENDING):
+                return MPI.Exception(status.error)
+    return error
 
 
 def poster(comm: MPI.Intracomm, tag: int) -> Post:

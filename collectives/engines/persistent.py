@@ -7,9 +7,12 @@ started and waited for with nothing to look up, whatever the buffers hold by now
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 from mpi4py import MPI
 
+from collectives.engines.blocking import run
+from collectives.engines.nonblocking import Operation
 from collectives.engines.stages import Call, Stage
 
 # Up to this many requests, starting each and waiting for each is quicker than
@@ -33,7 +36,7 @@ class Setup:
 
     def post(self, stage: Stage) -> list[MPI.Prequest]:
         """Start the messages of a stage."""
-        requests = self.requests.get(id(stage), [])
+        requests = self.requests[id(stage)]
         if len(requests) <= FEW:
             for request in requests:
                 request.Start()
@@ -43,10 +46,17 @@ class Setup:
 
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
-        calls: list[Call] = []
-        for stage in self.stages:
-            calls += [*stage.before, *_transfers(self.requests[id(stage)]), *stage.after]
-        return calls
+        return self.rests[0]
+
+    @cached_property
+    def rests(self) -> list[list[Call]]:
+        """The calls that remain when 0, 1, 2, ... stages have been posted."""
+        rests: list[list[Call]] = [[]]
+        for stage in reversed(self.stages):
+            starts, waits = _transfers(self.requests[id(stage)])
+            rests[-1] = [*waits, *stage.after, *rests[-1]]
+            rests.append([*stage.before, *starts, *rests[-1]])
+        return rests[::-1]
 
     def free(self) -> None:
         """Give the requests back to MPI; none may be active."""
@@ -61,11 +71,47 @@ def _set_up(stage: Stage, comm: MPI.Intracomm, tag: int) -> list[MPI.Prequest]:
     return requests + [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
 
 
-def _transfers(requests: list[MPI.Prequest]) -> list[Call]:
+def _transfers(requests: list[MPI.Prequest]) -> tuple[list[Call], list[Call]]:
+    """The calls that start messages, and those that wait for them."""
     if not requests:
-        return []
+        return [], []
     if len(requests) <= FEW:
-        methods: list[Callable] = [request.Start for request in requests]
-        methods += [request.Wait for request in requests]
-        return [(method, ()) for method in methods]
-    return [(MPI.Prequest.Startall, (requests,)), (MPI.Prequest.Waitall, (requests,))]
+        starts: list[Callable] = [request.Start for request in requests]
+        waits: list[Callable] = [request.Wait for request in requests]
+        return [(start, ()) for start in starts], [(wait, ()) for wait in waits]
+    return [(MPI.Prequest.Startall, (requests,))], [(MPI.Prequest.Waitall, (requests,))]
+
+
+class Replay(Operation):
+    """An operation whose messages are set up, to be started again and again.
+
+    Parameters
+    ----------
+    setup : Setup
+    ended : callable
+        Called each time it has ended or failed.
+    """
+
+    def __init__(self, setup: Setup, ended: Callable[[], None]):
+        super().__init__(iter(()), setup.post, ended)
+        self.setup = setup
+        self.done = True
+
+    def restart(self) -> None:
+        """Begin again from the first stage; the one before has ended."""
+        with self._lock:
+            self.stages = iter(self.setup.stages)
+            self.rounds = 0
+            self.error = None
+            self.done = False
+
+    def finish(self) -> None:
+        with self._lock:
+            if self.done:
+                return
+            try:
+                run(self.setup.rests[self.rounds])
+            except BaseException as error:
+                self._end(error)
+            else:
+                self._end()

@@ -65,14 +65,14 @@ class Progress:
 
     def add(self, operation: Operation) -> None:
         """Take care of an operation, and start it."""
-        with self._lock:
-            self.operations[id(operation)] = operation
+        self.operations[id(operation)] = operation
         operation.advance()
-        self._wake()
+        if not self._work.is_set():
+            self._wake()
 
     def remove(self, operation: Operation) -> None:
-        with self._lock:
-            self.operations.pop(id(operation), None)
+        """An operation has ended."""
+        self.operations.pop(id(operation), None)
 
     def watch(self, key: int, look: Callable[[], None]) -> None:
         """Call `look` from time to time, until `unwatch(key)`."""
@@ -89,21 +89,25 @@ class Progress:
         self.polled = perf_counter()
         return self._poll()
 
+    def advance(self, operation: Operation) -> bool:
+        """Advance all operations, and this one even if it is not among them."""
+        progress = self.poll()
+        return progress if id(operation) in self.operations else operation.advance() or progress
+
     def wait(self, operation: Operation) -> None:
         """Advance all operations until this one has ended."""
         idle = 0
         while not operation.done:
-            if len(self.operations) == 1:
+            if len(self.operations) == (id(operation) in self.operations):
                 operation.finish()
-            elif self.poll():
+            elif self.advance(operation):
                 idle = 0
             elif (idle := idle + 1) > PATIENCE:
-                _yield()
+                offer_core()
 
     def _poll(self) -> bool:
-        with self._lock:
-            operations = list(self.operations.values())
-        progress = [operation.advance() for operation in operations]
+        # Other threads add and remove; the copy is made in one go.
+        progress = [operation.advance() for operation in list(self.operations.values())]
         return any(progress)
 
     def _wake(self) -> None:
@@ -151,7 +155,7 @@ class Progress:
             self._thread.join()
 
 
-def _yield() -> None:
+def offer_core() -> None:
     """Let another process have this core."""
     if hasattr(os, "sched_yield"):
         os.sched_yield()

@@ -41,6 +41,8 @@ class Stage:
         What it was made of. The messages give addresses; this keeps the memory.
     packed_bytes : int
         Memory for messages that do not lie in one piece.
+    line : (str, int) or None
+        File and line of the yield that it was made of.
     """
 
     before: list[Call] = field(default_factory=list)
@@ -49,14 +51,16 @@ class Stage:
     after: list[Call] = field(default_factory=list)
     round: Round | None = None
     packed_bytes: int = 0
+    line: tuple[str, int] | None = None
 
 
 def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
     """The stages of a plan, in order."""
-    return [_stage(round_, operator) for round_ in plan.rounds]
+    rounds = zip(plan.rounds, plan.lines, strict=True)
+    return [_stage(round_, operator, line) for round_, line in rounds]
 
 
-def _stage(round_: Round, operator: Operator) -> Stage:
+def _stage(round_: Round, operator: Operator, line: tuple[str, int]) -> Stage:
     before: list[Call] = []
     after: list[Call] = []
     packed: list[np.ndarray] = []  # kept alive by the calls that use it
@@ -67,7 +71,8 @@ def _stage(round_: Round, operator: Operator) -> Stage:
             after += _copies(list(views_of(step.src)), list(views_of(step.dst)))
         else:
             after.append((operator.kernel, (step.inbuf, step.inoutbuf, step.out)))
-    return Stage(before, sends, recvs, after, round_, sum(memory.nbytes for memory in packed))
+    nbytes = sum(memory.nbytes for memory in packed)
+    return Stage(before, sends, recvs, after, round_, nbytes, line)
 
 
 def _pack(message: driver.Message, before: list[Call], packed: list[np.ndarray]) -> tuple:

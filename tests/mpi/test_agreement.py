@@ -7,7 +7,7 @@ import pytest
 from mpi4py import MPI
 
 import collectives
-from collectives.channel import channel_of
+from collectives.channel import channel_of, configure
 from collectives.errors import BufferMismatch, CallMismatch
 
 pytestmark = pytest.mark.mpi
@@ -65,7 +65,7 @@ def test_later_calls_are_compared_on_demand(comm):
     several(comm)
     send, recv = np.ones(3), np.empty(3)
     collectives.allreduce(comm, send, recv)
-    channel_of(comm).always_agree = True
+    configure(comm, check=True, timeout=None)
     mine = np.empty(2) if comm.rank == 1 else recv
     assert "rank 1 of" in refusal(BufferMismatch, collectives.allreduce, comm, send, mine)
     collectives.allreduce(comm, send, recv)
@@ -75,11 +75,11 @@ def test_later_calls_are_compared_on_demand(comm):
 def test_the_environment_demands_it(monkeypatch):
     monkeypatch.setenv("COLLECTIVES_CHECK", "1")
     comm = MPI.COMM_WORLD.Dup()
-    assert channel_of(comm).always_agree
+    assert channel_of(comm).settings.check
     comm.Free()
     monkeypatch.setenv("COLLECTIVES_CHECK", "0")
     comm = MPI.COMM_WORLD.Dup()
-    assert not channel_of(comm).always_agree
+    assert not channel_of(comm).settings.check
     comm.Free()
 
 

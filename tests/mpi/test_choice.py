@@ -145,6 +145,8 @@ def test_what_ran_is_what_the_table_says(comm):
 def test_first_call_with_a_wrong_buffer_on_one_rank(comm):
     """The rank that is wrong cannot know what is chosen, yet all compare."""
     send, recv = np.full(3, RANK + 1.0), np.full(2 if RANK == P - 1 else 3, -1.0)
+    name = choices().spec("allreduce", P, send.nbytes)  # known to all by its own name
+    comm.Allreduce(send, np.empty(3), algorithm=name)
     with pytest.raises(BufferMismatch, match=rf"allreduce.auto: rank {P - 1} of {P}: sendbuf"):
         comm.Allreduce(send, recv)
     assert (recv == -1).all()

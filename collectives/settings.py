@@ -1,0 +1,74 @@
+"""How careful a communicator is: whether it compares calls, and how long it waits."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from collectives.errors import ArgumentError
+
+CHECK = "COLLECTIVES_CHECK"
+TIMEOUT = "COLLECTIVES_TIMEOUT"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of one communicator; the same on all its ranks.
+
+    Attributes
+    ----------
+    check : bool
+        Compare every call.
+    timeout : float or None
+        Seconds that a call may take.
+    """
+
+    check: bool = False
+    timeout: float | None = None
+
+    @property
+    def careful(self) -> bool:
+        """Whether a call is more than its algorithm."""
+        return self.check or self.timeout is not None
+
+    def but(self, check: bool | None, timeout: float | None) -> Settings:
+        """The same with another check or timeout, unless they are None."""
+        return Settings(
+            self.check if check is None else bool(check),
+            self.timeout if timeout is None else float(timeout),
+        )
+
+    def __str__(self) -> str:
+        return f"check={self.check}, timeout={self.timeout}"
+
+
+def from_environment() -> Settings:
+    """What COLLECTIVES_CHECK and COLLECTIVES_TIMEOUT ask for.
+
+    Raises
+    ------
+    ArgumentError
+        COLLECTIVES_TIMEOUT is not a time.
+    """
+    text = os.environ.get(TIMEOUT, "")
+    try:
+        seconds = float(text) if text else None
+    except ValueError:
+        raise _no_time(TIMEOUT, text) from None
+    return Settings(os.environ.get(CHECK, "") not in ("", "0"), check_time(TIMEOUT, seconds))
+
+
+def check_time(name: str, seconds: Any) -> float | None:
+    """Raise ArgumentError unless `seconds` is a time or None."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, Real) and 0 < float(seconds) < math.inf:
+        return float(seconds)
+    raise _no_time(name, seconds)
+
+
+def _no_time(name: str, got: Any) -> ArgumentError:
+    return ArgumentError(f"{name} must be seconds above 0, got {got!r}; leave it out for no limit")

@@ -1,0 +1,193 @@
+"""Checked mode: all ranks raise the same error when their calls differ, in every form."""
+
+import numpy as np
+import pytest
+from common import at_1_3_and_4_ranks
+from mpi4py import MPI
+
+from collectives import ArgumentError, BufferMismatch, CallMismatch, Comm, UnknownAlgorithm
+
+pytestmark = [pytest.mark.mpi, at_1_3_and_4_ranks]
+
+WORLD = MPI.COMM_WORLD
+RANK, P = WORLD.rank, WORLD.size
+ODD = P - 1  # the rank that is different
+UNTOUCHED = -7
+
+if P == 1:
+    pytest.skip("needs ranks that differ", allow_module_level=True)
+
+
+@pytest.fixture
+def comm():
+    """A checked communicator on which two calls have been made, of several algorithms."""
+    comm = Comm(WORLD.Dup(), check=True)
+    comm.Allreduce(np.ones(4), np.empty(4))
+    comm.Bcast(np.ones(4))
+    yield comm
+    comm.Barrier()  # the ranks agree again
+    comm.Free()
+
+
+def refusal(kind, call, out=None):
+    """The message, which all ranks must have got; nothing may have been written."""
+    with pytest.raises(kind) as caught:
+        call()
+    told = WORLD.allgather(str(caught.value))
+    assert len(set(told)) == 1, told
+    assert out is None or (out == UNTOUCHED).all()
+    return told[0]
+
+
+def vectors(n=4, dtype=np.float64):
+    return np.arange(n, dtype=dtype) + RANK, np.full(n, UNTOUCHED, dtype)
+
+
+def others():
+    ranks = [rank for rank in range(P) if rank != ODD]
+    return f"ranks {', '.join(map(str, ranks))}"
+
+
+def test_another_primitive(comm):
+    send, recv = vectors()
+    text = refusal(
+        CallMismatch,
+        lambda: comm.Bcast(recv) if RANK == ODD else comm.Allreduce(send, recv),
+        recv,
+    )
+    assert text == (
+        "all ranks must call the same collective, got: "
+        f"rank {ODD} called bcast.tree (root 0, 4 elements, float64), call 3; {others()} called "
+        "allreduce.recursive_doubling (sum, 4 elements, float64), call 3"
+    )
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"op": MPI.MAX}, "max, 4 elements"),
+        ({"n": 5}, "sum, 5 elements"),
+        ({"dtype": np.int32}, "int32"),
+        ({"algorithm": "ring"}, "allreduce.ring"),
+    ],
+)
+@pytest.mark.parametrize("form", ["blocking", "nonblocking", "persistent"])
+def test_one_difference(comm, form, change, words):
+    given = {"n": 4, "dtype": np.float64, "op": MPI.SUM, "algorithm": "recursive_doubling"}
+    given |= change if RANK == ODD else {}
+    send, recv = vectors(given["n"], given["dtype"])
+
+    def call():
+        name = {"blocking": "Allreduce", "nonblocking": "Iallreduce"}.get(form, "Allreduce_init")
+        request = getattr(comm, name)(send, recv, given["op"], algorithm=given["algorithm"])
+        if form == "nonblocking":
+            request.Wait()
+
+    text = refusal(CallMismatch, call, recv)
+    assert f"; {others()} called" in text and words in text.split(";")[0]
+    assert text.endswith(", call 3")
+
+
+def test_another_root(comm):
+    text = refusal(CallMismatch, lambda: comm.Reduce(*vectors(), root=int(RANK == ODD)))
+    assert f"rank {ODD} called reduce.tree (root 1, sum" in text
+
+
+def test_blocking_and_nonblocking_do_not_match(comm):
+    send, recv = vectors()
+
+    def call():
+        if RANK == ODD:
+            comm.Iallreduce(send, recv).Wait()
+        else:
+            comm.Allreduce(send, recv)
+
+    assert f"rank {ODD} called nonblocking: allreduce" in refusal(CallMismatch, call, recv)
+
+
+def test_counts_are_no_call_of_their_own(comm):
+    """A broadcast that looks like the one that tells the counts of a gatherv."""
+    message = np.full(1 + P, UNTOUCHED)
+
+    def call():
+        if RANK == ODD:
+            comm.Bcast(message)
+        else:
+            comm.Gatherv(np.ones(1), [np.empty(P), [1] * P] if RANK == 0 else None)
+
+    text = refusal(CallMismatch, call, message)
+    assert f"rank {ODD} called bcast.tree (root 0, {1 + P} elements, int64), call 3" in text
+    assert "called counts of gather.tree: bcast.tree" in text
+
+
+@pytest.mark.parametrize("form", ["Allreduce", "Iallreduce", "Allreduce_init"])
+def test_a_wrong_buffer_on_one_rank(comm, form):
+    send, recv = vectors()
+    mine = recv[:3] if RANK == ODD else recv
+
+    def call():
+        request = getattr(comm, form)(send, mine)
+        if form == "Iallreduce":
+            request.Wait()
+
+    text = refusal(BufferMismatch, call, recv)
+    assert f"rank {ODD} of {P}: sendbuf needs 3 elements" in text
+
+
+@pytest.mark.parametrize("form", ["{}", "I{}", "{}_init"])
+@pytest.mark.parametrize("v", ["gather", "gatherv", "alltoallv", "reduce_scatter"])
+def test_an_unknown_algorithm_on_one_rank(comm, form, v):
+    name = "magic" if RANK == ODD else "naive"
+    send, recv = vectors(P)
+    arguments = {
+        "gather": (send[:1], recv),
+        "gatherv": (send[:1], [recv, [1] * P] if RANK == 0 else None),
+        "alltoallv": ([send, [1] * P], [recv, [1] * P]),
+        "reduce_scatter": (send, recv[:1], [1] * P),
+    }[v]
+
+    def call():
+        request = getattr(comm, form.format(v).capitalize())(*arguments, algorithm=name)
+        if form == "I{}":
+            request.Wait()
+
+    assert "got 'magic'" in refusal(UnknownAlgorithm, call, recv)
+
+
+@pytest.mark.parametrize("root", [P, -1, "0"])
+def test_a_wrong_root_on_one_rank(comm, root):
+    mine = np.full(3, UNTOUCHED)
+    text = refusal(ArgumentError, lambda: comm.Bcast(mine, root if RANK == ODD else 0), mine)
+    assert f"root must be a rank from 0 to {P - 1}, got {root!r}" in text
+
+
+def test_objects(comm):
+    text = refusal(
+        CallMismatch, lambda: comm.bcast({}) if RANK == ODD else comm.gather({"rank": RANK})
+    )
+    assert "lengths of the objects of bcast" in text and "of gather" in text
+
+
+def test_a_nonblocking_call_waits_for_nobody(comm):
+    """Rank 0 starts first and then sends; rank 1 receives first and then starts."""
+    token = np.empty(1)
+    if RANK == 1:
+        comm.Recv(token, 0)
+    request = comm.Ibarrier()
+    if RANK == 0:
+        comm.Send(np.ones(1), 1)
+    request.Wait()
+
+
+def test_right_calls_are_right(comm):
+    total = np.empty(4)
+    for _ in range(3):
+        comm.Allreduce(np.arange(4.0) + RANK, total)
+        requests = [comm.Iallreduce(np.arange(4.0) + RANK + k, np.empty(4)) for k in range(5)]
+        assert (total == P * np.arange(4) + P * (P - 1) / 2).all()
+        assert comm.allreduce(RANK) == P * (P - 1) // 2
+        for request in reversed(requests):
+            request.Wait()
+    child = comm.Split(0)
+    assert refusal(CallMismatch, lambda: child.Reduce(*vectors(), root=int(RANK == ODD)))
+    child.Free()

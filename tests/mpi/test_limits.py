@@ -1,0 +1,146 @@
+"""A call that does not end: every rank is told who is where, and nobody hangs."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+import collectives
+from collectives import ArgumentError, CallMismatch, Comm, Timeout
+
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(MPI.COMM_WORLD.size not in (3, 4), reason="runs on 3 and 4 ranks"),
+]
+
+WORLD = MPI.COMM_WORLD
+RANK, P = WORLD.rank, WORLD.size
+ABSENT = 1
+LIMIT = 0.4
+FEW = ("allreduce", "nonblocking", "persistent", "objects")
+
+
+@pytest.fixture
+def comm():
+    """A limited communicator; it is not freed, because its calls do not end."""
+    comm = Comm(WORLD.Dup(), check=False)
+    comm.Barrier()
+    return Comm(comm, timeout=LIMIT)
+
+
+def calls(comm):
+    """For every primitive a call that has to wait for the absent rank somewhere."""
+    mine, all_, out = np.arange(2) + RANK, np.empty(2 * P, int), np.empty(2, int)
+    root = ABSENT
+    return {
+        "barrier": lambda: comm.Barrier(),
+        "bcast": lambda: comm.Bcast(mine, root),
+        "scatter": lambda: comm.Scatter(all_, out, root),
+        "gather": lambda: comm.Gather(mine, all_, 0),
+        "allgather": lambda: comm.Allgather(mine, all_),
+        "reduce": lambda: comm.Reduce(mine, out, root=0),
+        "allreduce": lambda: comm.Allreduce(mine, out),
+        "reduce_scatter": lambda: comm.Reduce_scatter_block(all_ * 0, out),
+        "alltoall": lambda: comm.Alltoall(all_ * 0, all_),
+        "scan": lambda: comm.Scan(mine, out),
+        "exscan": lambda: comm.Exscan(mine, out),
+        "nonblocking": lambda: comm.Iallreduce(mine, out).Wait(),
+        "persistent": lambda: started(comm.Allreduce_init(mine, out)),
+        "objects": lambda: comm.allgather({"rank": RANK}),
+    }
+
+
+def started(request):
+    if RANK != ABSENT:
+        request.Start()
+        request.Wait()
+
+
+@pytest.mark.parametrize("primitive", calls(None) if P == 3 else FEW)
+def test_one_rank_skips_a_call(comm, primitive):
+    call = calls(comm)[primitive]
+    text = ""
+    if RANK != ABSENT or primitive == "persistent":
+        try:
+            call()
+        except Timeout as error:
+            text = str(error)
+    WORLD.Barrier()  # in which the absent rank has answered
+    texts = [each for each in WORLD.allgather(text) if each]
+    assert texts and len(set(texts)) == 1, texts
+    assert re.search(rf"no end within {LIMIT} s: rank {ABSENT} never came", texts[0])
+    assert re.search(
+        rf"\n  rank {ABSENT} is in no collective but at .*test_limits.py:\d+", texts[0]
+    )
+    assert re.search(r"waits in round \d+ for (recv from|send to) \d .*\.py:\d+", texts[0])
+    with pytest.raises(Timeout, match="needs a communicator on which no call was given up"):
+        time.sleep(0.05)  # for the thread of a rank that was not waiting
+        comm.Barrier()
+
+
+def test_different_calls(comm):
+    """Gather to a rank that the others want something from: all wait."""
+    mine, everyone = np.array([RANK]), np.empty(P, int)
+    comm.Gather(mine, everyone, ABSENT)
+    comm.Bcast(mine, ABSENT)
+    WORLD.Barrier()
+    with pytest.raises(Timeout) as caught:
+        if RANK == ABSENT:
+            comm.Gather(mine, everyone, ABSENT)
+        else:
+            comm.Bcast(mine, ABSENT)
+    texts = WORLD.allgather(str(caught.value))
+    assert len(set(texts)) == 1, texts
+    assert re.search(
+        rf"bcast.*call 3: no end .*: rank {ABSENT} called gather.*, call 3\n", texts[0]
+    )
+
+
+def test_a_slow_rank_is_waited_for():
+    comm = Comm(WORLD.Dup(), timeout=30)
+    total = np.empty(1, int)
+    for _ in range(3):
+        if RANK == ABSENT:
+            time.sleep(0.05)
+        comm.Allreduce(np.array([RANK + 1]), total)
+        request = comm.Iallreduce(np.array([RANK + 1]), out := np.empty(1, int))
+        request.Wait()
+        assert total[0] == out[0] == P * (P + 1) // 2
+    child = comm.Split(RANK % 2)
+    assert child.allreduce(1) == len(range(RANK % 2, P, 2))
+    child.Free()
+    comm.Free()
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_the_environment_sets_it(monkeypatch, before):
+    """Also for the first call, in which a communicator gets its private duplicate."""
+    monkeypatch.setenv("COLLECTIVES_TIMEOUT", str(LIMIT))
+    comm = WORLD.Dup()
+    for _ in range(before):
+        collectives.barrier(comm)
+    if RANK != ABSENT:
+        with pytest.raises(Timeout, match=r"some of its \d ranks|rank 1" + " never came"):
+            collectives.barrier(comm)
+    WORLD.Barrier()
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "inf", "nan"])
+def test_what_is_no_time(monkeypatch, text):
+    monkeypatch.setenv("COLLECTIVES_TIMEOUT", text)
+    comm = WORLD.Dup()
+    with pytest.raises(ArgumentError, match="COLLECTIVES_TIMEOUT must be seconds above 0, got"):
+        collectives.barrier(comm)
+    comm.Free()
+    with pytest.raises(ArgumentError, match="timeout must be seconds above 0, got -1"):
+        Comm(WORLD, timeout=-1)
+
+
+def test_ranks_that_want_different_limits():
+    comm = WORLD.Dup()
+    with pytest.raises(CallMismatch) as caught:
+        Comm(comm, timeout=30 if RANK == ABSENT else None)
+    assert f"rank {ABSENT} called Comm with check=False, timeout=30.0" in str(caught.value)
+    assert len(set(WORLD.allgather(str(caught.value)))) == 1
