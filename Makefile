@@ -42,7 +42,8 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke test test-sim test-mpi fuzz fuzz-smoke soak prove lint format clean
+.PHONY: help bench bench-smoke test test-sim test-mpi fuzz fuzz-smoke soak prove docs choice lint
+.PHONY: format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -86,6 +87,12 @@ soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4)
 
 prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks: JOBS=2 processes
 	$(IN) python -m collectives prove -p 140 --jobs $(JOBS)
+
+choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about half a minute
+	$(IN) python -m collectives table --write collectives/choice.json
+
+docs: $(VENV)/ready ## write the generated page of the catalogue anew
+	$(IN) python -m collectives list --bounds --markdown > docs/catalogue.md
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree

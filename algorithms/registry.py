@@ -59,6 +59,10 @@ GROUP = "group"
 LEAST: Mapping[str, int] = MappingProxyType({"radix": 2})
 
 
+# No algorithm is called so: it asks for the one that fits p and the length.
+AUTO = "auto"
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """A registered algorithm and what it declares of itself.
@@ -188,6 +192,8 @@ def algorithm(
 
     def register(generator: Generator) -> Generator:
         title = generator.__name__ if name is None else name
+        if title == AUTO:
+            raise ValueError(f"{primitive}.{title} stands for a choice; choose another name")
         wanted, parameters = _signature(f"{primitive}.{title}", primitive, generator)
         made = Algorithm(
             primitive,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
 
@@ -89,3 +90,10 @@ def marks(summaries: Mapping[str, Summary]) -> dict[str, str]:
         name for name in summaries if name != best and summaries[name].low <= summaries[best].high
     ]
     return {name: "~" for name in [best, *rivals]} if rivals else {best: "*"}
+
+
+def fitted(sizes: ArrayLike, times: ArrayLike) -> tuple[float, float]:
+    """The line `start + slope * size` with the least squares of the relative errors."""
+    x, y = np.asarray(sizes, float), np.asarray(times, float)
+    (start, slope), *_ = np.linalg.lstsq(np.stack([1 / y, x / y], axis=1), np.ones_like(y))
+    return float(start), float(slope)

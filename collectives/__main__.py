@@ -1,4 +1,4 @@
-"""`python -m collectives`: list, count, check and prove algorithms. Needs no MPI."""
+"""`python -m collectives`: list, count, check, prove and choose algorithms. Needs no MPI."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import starmap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,20 @@ from rich.table import Table
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
 from collectives.algorithms.registry import REDUCTIONS, ROOTED
 from collectives.catalogue import algorithms_for, check_restrictions, find, is_loaded, load
+from collectives.choice import ENVIRONMENT, choices, parse
+from collectives.console import console as terminal
+from collectives.console import table
+from collectives.engines.simulator import Clock
 from collectives.errors import CollectiveError, RestrictionError
 from collectives.operators import MATPROD, MATRIX
+from collectives.optimality import markdown, optimality_table
+from collectives.pricing import DECLARED_CLOCK, RANKS, table_text
 from collectives.problems import Problem
 from collectives.simulation import count
 from collectives.symbolic import prove
 from collectives.units import format_bytes, parse_bytes
 from collectives.verify import verify
+from collectives.why import table_of, why
 
 # An algorithm, how often it was run, and what is wrong with it.
 Outcome = tuple[str, int, str | None]
@@ -33,11 +42,9 @@ Outcome = tuple[str, int, str | None]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = _parser().parse_args(argv)
-    # Nothing is cut off when the output goes to a file.
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     try:
         _load(*arguments.load)
-        return arguments.command(console, arguments)
+        return arguments.command(terminal(), arguments)
     except (CollectiveError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -58,14 +65,16 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="what there is, what it costs and who invented it")
     listing.add_argument("primitives", **primitives)
+    listing.add_argument("--bounds", action="store_true", help="counted, beside the lower bounds")
+    listing.add_argument(
+        "--markdown", action="store_true", help="with --bounds: the whole catalogue, as a page"
+    )
+    _size(listing)
     listing.set_defaults(command=_list)
 
     counting = commands.add_parser("count", help="rounds, messages, bytes and operator uses")
     counting.add_argument("primitives", **primitives)
-    counting.add_argument("-p", type=int, default=8, help="number of ranks (%(default)s)")
-    counting.add_argument(
-        "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
-    )
+    _size(counting)
     counting.set_defaults(command=_count)
 
     checking = commands.add_parser("check", help="run algorithms in the simulator, for many p")
@@ -82,27 +91,96 @@ def _parser() -> argparse.ArgumentParser:
     proving.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
     proving.set_defaults(command=_prove)
 
-    for command in (listing, counting, checking, proving):
+    reasons = commands.add_parser("why", help="what algorithm='auto' takes, and why")
+    reasons.add_argument("primitive")
+    _size(reasons)
+    _clock(reasons)
+    reasons.add_argument(
+        "--in-order", action="store_true", help="for an operator that does not commute"
+    )
+    reasons.set_defaults(command=_why)
+
+    choosing = commands.add_parser("table", help="what algorithm='auto' takes, for all lengths")
+    choosing.add_argument("primitives", **primitives)
+    choosing.add_argument(
+        "-p", type=_ranks, action="append", default=[], help="number of ranks; may be repeated"
+    )
+    _clock(choosing)
+    choosing.add_argument(
+        "--write",
+        metavar="FILE",
+        help="make a table for the clock given, or that of the declared table, and write it; "
+        f"{ENVIRONMENT}=FILE makes auto use it",
+    )
+    choosing.set_defaults(command=_choices)
+
+    for command in commands.choices.values():
         command.add_argument(
             "--load", action="append", default=[], metavar="FILE", help="a file with algorithms"
         )
     return parser
 
 
+def _size(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-p", type=_ranks, default=8, help="number of ranks (%(default)s)")
+    command.add_argument(
+        "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
+    )
+
+
+def _clock(command: argparse.ArgumentParser) -> None:
+    for name, what in (
+        ("alpha", "to start a message"),
+        ("beta", "a byte on the wire"),
+        ("gamma", "a byte reduced"),
+    ):
+        command.add_argument(
+            f"--{name}",
+            type=float,
+            metavar="SECONDS",
+            help=f"seconds {what}, as collectives.bench.parameters measures",
+        )
+
+
+def _given_clock(arguments: argparse.Namespace) -> Clock | None:
+    """The clock of the command line; what it leaves out is as in the declared table."""
+    given = {name: getattr(arguments, name) for name in ("alpha", "beta", "gamma")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(DECLARED_CLOCK, **given) if given else None
+
+
+def _ranks(text: str) -> int:
+    """argparse says what is wrong when this raises ValueError."""
+    p = int(text)
+    if p < 1:
+        raise ValueError
+    return p
+
+
 def _list(console: Console, arguments: argparse.Namespace) -> int:
+    if arguments.markdown:
+        print(markdown(), end="")
+        return 0
     for primitive in arguments.primitives or PRIMITIVES:
-        order = ["rank order"] if primitive in REDUCTIONS else []
-        table = _table(primitive, "algorithm", "cost", "restrictions", *order, "reference")
-        for name in algorithms_for(primitive):
-            algorithm = REGISTRY[primitive][name]
-            restrictions = algorithm.restrictions.partition(";")[0]
-            kept = ["kept" if algorithm.keeps_order else "not kept"] if order else []
-            row = name, algorithm.cost, restrictions, *kept, algorithm.reference
-            table.add_row(*map(escape, row))
-        for other, spec in _other_names(primitive):
-            table.add_row(escape(other), escape(f"same as {spec}"))
-        console.print(table)
+        if arguments.bounds:
+            console.print(optimality_table(primitive, arguments.p, arguments.n))
+        else:
+            console.print(_references(primitive))
     return 0
+
+
+def _references(primitive: str) -> Table:
+    order = ["rank order"] if primitive in REDUCTIONS else []
+    new = table(primitive, "algorithm", "cost", "restrictions", *order, "reference")
+    for name in algorithms_for(primitive):
+        algorithm = REGISTRY[primitive][name]
+        restrictions = algorithm.restrictions.partition(";")[0]
+        kept = ["kept" if algorithm.keeps_order else "not kept"] if order else []
+        row = name, algorithm.cost, restrictions, *kept, algorithm.reference
+        new.add_row(*map(escape, row))
+    for other, spec in _other_names(primitive):
+        new.add_row(escape(other), escape(f"same as {spec}"))
+    return new
 
 
 def _other_names(primitive: str) -> Iterator[tuple[str, str]]:
@@ -114,17 +192,15 @@ def _other_names(primitive: str) -> Iterator[tuple[str, str]]:
 
 
 def _count(console: Console, arguments: argparse.Namespace) -> int:
-    columns = "rounds", "messages", "bytes of the busiest rank", "of all", "operator uses", "of all"
+    columns = "rounds", "messages", "bytes sent, busiest rank", "of all", "operator uses", "of all"
     for primitive in arguments.primitives or PRIMITIVES:
         title = f"{primitive}, p = {arguments.p}"
         if primitive != "barrier":
             title += f", n = {format_bytes(arguments.n)}"
-        table = _table(title, "algorithm", *columns)
-        for column in table.columns[1:]:
-            column.justify = "right"
+        new = table(title, "algorithm", *columns, numbers=True)
         for name in algorithms_for(primitive):
-            table.add_row(name, *_counts(primitive, name, arguments))
-        console.print(table)
+            new.add_row(name, *_counts(primitive, name, arguments))
+        console.print(new)
     return 0
 
 
@@ -136,6 +212,31 @@ def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[st
     sent = [format_bytes(nbytes) for nbytes in (counts.bytes_sent_max, counts.bytes_sent)]
     reductions = [str(counts.reductions_max), str(counts.reductions)]
     return [str(counts.rounds), str(counts.messages), *sent, *reductions]
+
+
+def _why(console: Console, arguments: argparse.Namespace) -> int:
+    clock, commutative = _given_clock(arguments), not arguments.in_order
+    text, prices = why(arguments.primitive, arguments.p, arguments.n, clock, commutative)
+    print(text)
+    console.print(prices)
+    return 0
+
+
+def _choices(console: Console, arguments: argparse.Namespace) -> int:
+    clock, primitives = _given_clock(arguments), arguments.primitives or PRIMITIVES
+    for primitive in primitives:
+        algorithms_for(primitive)  # raises if there is no such primitive
+    found = choices()
+    if clock is not None or arguments.write:
+        text = table_text(clock or DECLARED_CLOCK, arguments.p or RANKS, primitives)
+        if arguments.write:
+            Path(arguments.write).write_text(text, encoding="utf-8")
+            print(f"{ENVIRONMENT}={arguments.write}")
+            return 0
+        found = parse("for the clock given", text)
+    for primitive in primitives:
+        console.print(table_of(primitive, found, arguments.p))
+    return 0
 
 
 def _check(console: Console, arguments: argparse.Namespace) -> int:
@@ -218,8 +319,8 @@ def _chosen(arguments: argparse.Namespace) -> list[str]:
         find(primitive, spec or None)  # raises if there is none
     return arguments.names or [
         str(algorithm)
-        for table in REGISTRY.values()
-        for algorithm in table.values()
+        for algorithms in REGISTRY.values()
+        for algorithm in algorithms.values()
         if is_loaded(algorithm) or not arguments.load
     ]
 
@@ -232,13 +333,6 @@ def _problems(algorithm: Algorithm, most: int) -> Iterator[Problem]:
                 yield Problem(algorithm.primitive, p, n, root)
             if algorithm.primitive in REDUCTIONS and not algorithm.commutative:
                 yield Problem(algorithm.primitive, p, n, p - 1, np.dtype(MATRIX), MATPROD)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 Arguments are named and spelled as in mpi4py. Every function takes `algorithm`,
 the name of one of `collectives.algorithms_for(primitive)`, with parameters as
 keywords or in the name: ``algorithm="ring:segments=8"``. Without one it takes
-the default, `collectives.DEFAULTS[primitive]`.
+the default, `collectives.DEFAULTS[primitive]`. ``algorithm="auto"`` takes what a table
+says for the number of ranks and the length: see `collectives.choice`. With it alltoallv
+always exchanges the counts first.
 
 A buffer is a numpy array or another object with memory, or a list ``[data,
 count, datatype]`` with or without its last two, where the count is that of one block
@@ -25,10 +27,11 @@ CallMismatch
     The ranks called different things.
 
 before the collective sends anything, and then no buffer has changed. The ranks
-check the first call of an algorithm on a communicator together, so that all
-raise if one of them is wrong, and with COLLECTIVES_CHECK=1 in the environment
-every call. Otherwise a mistake that only one rank can see, in a later call, is
-raised there alone while the others wait, as under MPI.
+check the first call of an algorithm on a communicator together, so that all raise
+if one of them is wrong (of "auto" the first call of a primitive), and with
+COLLECTIVES_CHECK=1 in the environment every call. Otherwise a mistake that only one
+rank can see, in a later call, is raised there alone while the others wait, as under
+MPI.
 """
 
 from __future__ import annotations

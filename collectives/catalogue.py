@@ -7,11 +7,12 @@ import difflib
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
-from collectives.algorithms.registry import GROUP, LEAST, REDUCTIONS, named
+from collectives.algorithms.registry import AUTO, GROUP, LEAST, REDUCTIONS, WITH_COUNTS, named
 from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 from collectives.nodes import in_order
 
@@ -81,7 +82,8 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     Returns
     -------
     Algorithm, dict
-        The algorithm, and the parameters given in `spec`.
+        The algorithm, and the parameters given in `spec`. For `"auto"` something
+        that stands for an algorithm, until `choice.decide` says for which.
 
     Raises
     ------
@@ -92,10 +94,10 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     """
     names = algorithms_for(primitive)
     name, _, text = str(DEFAULTS[primitive] if spec is None else spec).partition(":")
-    found = named(primitive, name)
+    found = (_UNDECIDED[primitive], "") if name == AUTO else named(primitive, name)
     if found is None:
         every = [one for known in names for one in REGISTRY[primitive][known].names]
-        choices = ", ".join(_nearest_first(name, every))
+        choices = ", ".join(_nearest_first(name, (*every, AUTO)))
         raise UnknownAlgorithm(
             f"{primitive}: the name of an algorithm is needed, got {name!r}; choose from {choices}"
         )
@@ -190,6 +192,21 @@ def load(path: str | Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+
+
+def _undecided(primitive: str, *arguments: Any, **parameters: Any) -> Any:
+    raise ArgumentError(
+        f"{primitive}.{AUTO}: needs a length to choose an algorithm, got none; name an algorithm"
+    )
+
+
+# They stand for the algorithm that a table chooses when the length is known: see `choice`.
+_UNDECIDED: Mapping[str, Algorithm] = {
+    primitive: Algorithm(
+        primitive, AUTO, partial(_undecided, primitive), needs_counts=primitive in WITH_COUNTS
+    )
+    for primitive in PRIMITIVES
+}
 
 
 def _can_do(algorithm: Algorithm, p: int, commutative: bool) -> bool:

@@ -15,7 +15,7 @@ registered anew is recorded anew.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,7 @@ from mpi4py import MPI
 from collectives import arguments, settings
 from collectives.agreement import Agreement
 from collectives.algorithms.registry import (
+    AUTO,
     GROUP,
     REDUCTIONS,
     REGISTRY,
@@ -36,6 +37,7 @@ from collectives.algorithms.registry import (
 )
 from collectives.arguments import Arguments, Reader, check_root
 from collectives.catalogue import check_parameters, check_restrictions, find
+from collectives.choice import choices, decide
 from collectives.engines.blocking import TAG, compile_stages, run
 from collectives.engines.driver import Process
 from collectives.engines.nonblocking import Operation
@@ -71,8 +73,8 @@ class Entry:
 
     Attributes
     ----------
-    algorithm : Algorithm
-        What was recorded.
+    asked, algorithm : Algorithm
+        What was asked for, and what was recorded: another one for `auto`.
     registered : dict
         Where it was registered, by name.
     description : str
@@ -87,6 +89,7 @@ class Entry:
         The persistent requests that `calls` use by then.
     """
 
+    asked: Algorithm
     algorithm: Algorithm
     registered: dict[str, Algorithm]
     description: str
@@ -154,7 +157,8 @@ class Attempt:
 
     @classmethod
     def of(cls, entry: Entry) -> Attempt:
-        return cls(entry.description, entry.algorithm, entry)
+        # What was asked for is what a rank knows, too, that has a problem.
+        return cls(entry.description, entry.asked, entry)
 
     def result(self) -> Entry:
         """The entry; raises the problem if there is one."""
@@ -421,7 +425,7 @@ class Channel:
     def _record(
         self,
         algorithm: Algorithm,
-        parameters: dict[str, Any],
+        parameters: Mapping[str, Any],
         buffers: Sequence[Any],
         root: int | None,
         op: MPI.Op | None,
@@ -429,7 +433,6 @@ class Channel:
     ) -> Entry:
         """Check the root and the buffers, record the algorithm's rounds, and compile them."""
         title = str(algorithm)
-        groups, own = self._groups(algorithm, parameters)
         if algorithm.primitive in ROOTED:
             root = check_root(title, root, self.p)
         reduces = algorithm.primitive in REDUCTIONS
@@ -439,6 +442,10 @@ class Channel:
         if reduces:
             assert read.like is not None
             operator = operator_of(title, op, read.like.element)
+        asked, nbytes = algorithm, _whole_bytes(algorithm, read)
+        algorithm, parameters = decide(asked, parameters, self.p, nbytes, operator.commutative)
+        title = str(algorithm)
+        groups, own = self._groups(algorithm, parameters)
         check_restrictions(algorithm, self.p, operator.commutative, groups)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
@@ -454,12 +461,14 @@ class Channel:
         packed_bytes = sum(stage.packed_bytes for stage in stages)
         nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
         description = _description(algorithm, parameters, read, root, operator, counts)
-        registered = REGISTRY[algorithm.primitive]
-        return Entry(algorithm, registered, description, plan, operator, stages, calls, nbytes)
+        if asked.name == AUTO:
+            description += f" chosen by {choices().name}"
+        where = REGISTRY[algorithm.primitive]
+        return Entry(asked, algorithm, where, description, plan, operator, stages, calls, nbytes)
 
     def _groups(
-        self, algorithm: Algorithm, parameters: dict[str, Any]
-    ) -> tuple[tuple[int, ...] | None, dict[str, Any]]:
+        self, algorithm: Algorithm, parameters: Mapping[str, Any]
+    ) -> tuple[tuple[int, ...] | None, Mapping[str, Any]]:
         """The groups of an algorithm that asks for them, and its other parameters."""
         if not algorithm.needs_groups:
             return None, parameters
@@ -498,9 +507,21 @@ class Channel:
             self.nbytes -= oldest.nbytes
 
 
+def _whole_bytes(algorithm: Algorithm, read: Arguments) -> int:
+    """Bytes of the whole vector, the same on all ranks; those of a rank's share in alltoall."""
+    if read.like is None:
+        return 0
+    elements = read.like.view.size
+    if algorithm.primitive == "alltoall":
+        elements = int(np.sum(read.counts)) // len(read.counts)
+    elif algorithm.primitive in BLOCKWISE:
+        elements = sum(read.counts)
+    return elements * read.like.view.itemsize
+
+
 def _description(
     algorithm: Algorithm,
-    parameters: dict[str, Any],
+    parameters: Mapping[str, Any],
     read: Arguments,
     root: int | None,
     operator: Operator,

@@ -5,6 +5,7 @@
     comm = collectives.Comm(MPI.COMM_WORLD)
     comm = collectives.Comm(MPI.COMM_WORLD, algorithm="ring")
     comm = collectives.Comm(MPI.COMM_WORLD, algorithm={"bcast": "tree", "allreduce": "ring"})
+    comm = collectives.Comm(MPI.COMM_WORLD, algorithm="auto")
     comm = collectives.Comm(MPI.COMM_WORLD, check=True, timeout=60)
 
 Collectives take mpi4py's arguments, and as keywords the name of an algorithm and

@@ -1,4 +1,4 @@
-"""Evaluate the `Cost:` line of an algorithm's docstring.
+"""What an algorithm costs: by the `Cost:` line of its docstring, or counted.
 
 A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
 beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base)`,
@@ -15,13 +15,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from collectives.algorithms.pipeline import default_segments
 from collectives.algorithms.ranks import ratios, rows
 from collectives.algorithms.registry import GROUP, Algorithm
 from collectives.engines.simulator import Clock
 from collectives.nodes import SIMULATED
+from collectives.simulation import simulate
+
+# alpha / beta, in bytes, for which pipelines choose their segments.
+STARTUP = 8192
 
 _FUNCTIONS: Mapping[str, Any] = {
     "lg": math.log2,
@@ -39,7 +43,11 @@ _FUNCTIONS: Mapping[str, Any] = {
 def predicted_time(
     algorithm: Algorithm, p: int, nbytes: int, clock: Clock, **parameters: Any
 ) -> float:
-    """Seconds that the cost line gives for `nbytes` on `p` ranks."""
+    """Seconds that the cost line gives for `nbytes` on `p` ranks.
+
+    Where an algorithm chooses its number of segments itself, so does the line, nearly
+    alike: the best for a start-up that takes as long as `STARTUP` bytes.
+    """
     names = {
         **_FUNCTIONS,
         **algorithm.parameters,
@@ -50,8 +58,63 @@ def predicted_time(
         "beta": clock.beta,
         "gamma": clock.gamma,
     }
-    if names.get("segments", 1) is None:
-        names["segments"] = default_segments(p - 1, nbytes)
     if names.get(GROUP, 1) is None:
         names[GROUP] = SIMULATED
-    return float(eval(algorithm.cost, {"__builtins__": {}}, names))
+    if names.get("segments", 1) is None:
+        names["segments"] = _best_segments(algorithm.cost, names)
+    return _evaluate(algorithm.cost, names)
+
+
+def _evaluate(cost: str, names: Mapping[str, Any]) -> float:
+    return float(eval(cost, {"__builtins__": {}}, dict(names)))
+
+
+def _best_segments(cost: str, names: Mapping[str, Any]) -> int:
+    """The bottom of a valley: few segments take long to arrive, many often start up."""
+
+    def line(segments: int) -> float:
+        clock = {"alpha": STARTUP, "beta": 1, "gamma": 0}
+        return _evaluate(cost, {**names, **clock, "segments": segments})
+
+    low, high = 1, max(1, names["n"])
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if line(middle) <= line(middle + 1) else (middle + 1, high)
+    return low
+
+
+@dataclass(frozen=True)
+class Path:
+    """The longest path through the messages and reductions of a run, for each term.
+
+    Attributes
+    ----------
+    rounds : int
+        Messages, one after the other: the factor of alpha.
+    nbytes : int
+        Bytes, message after message: the factor of beta.
+    work : int
+        Bytes of results, reduction after reduction: the factor of gamma.
+    """
+
+    rounds: int
+    nbytes: int
+    work: int
+
+
+def longest_path(primitive: str, algorithm: str, p: int, n: int) -> Path:
+    """The longest path of each term, counted from the rounds that run.
+
+    Parameters
+    ----------
+    primitive, algorithm : str
+        As in `collectives.find`.
+    p : int
+        Number of ranks.
+    n : int
+        Bytes of the whole vector.
+    """
+    clocks = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
+    return Path(
+        *[round(simulate(primitive, algorithm, p=p, n=n, clock=clock).time) for clock in clocks]
+    )

@@ -30,6 +30,8 @@ class Counts:
         Bytes sent by the busiest rank.
     bytes_sent : int
         Bytes sent by all ranks together.
+    bytes_busiest : int
+        Bytes through the busiest port: the most that a rank sent, or received.
     reductions_max : int
         Times that the busiest rank applied the operator.
     reductions : int
@@ -42,6 +44,7 @@ class Counts:
     messages: int
     bytes_sent_max: int
     bytes_sent: int
+    bytes_busiest: int
     reductions_max: int
     reductions: int
     bytes_reduced_max: int
@@ -121,6 +124,7 @@ def count(primitive: str, algorithm: str | None = None, **options: Any) -> Count
         messages=int(run.messages.sum()),
         bytes_sent_max=int(run.bytes_sent.max()),
         bytes_sent=int(run.bytes_sent.sum()),
+        bytes_busiest=int(max(run.bytes_sent.max(), run.bytes_received.max())),
         reductions_max=int(run.reductions.max()),
         reductions=int(run.reductions.sum()),
         bytes_reduced_max=int(run.bytes_reduced.max()),

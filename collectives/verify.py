@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms.registry import Algorithm
+from collectives.choice import decide
 from collectives.engines.simulator import Clock, Run, Simulator
 from collectives.errors import WrongResult
 from collectives.problems import Buffers, Problem, sentinel
@@ -79,13 +80,14 @@ def simulator(
     parameters: Mapping[str, Any] | None = None,
 ) -> Simulator:
     """A simulator that is ready to run `algorithm` on these buffers."""
+    nbytes = problem.size * problem.dtype.itemsize
+    commutative = problem.operator.commutative
+    chosen, given = decide(algorithm, parameters or {}, problem.p, nbytes, commutative)
 
     def program(rank: int):
-        return problem.start(algorithm, rank, buffers[rank], parameters or {})
+        return problem.start(chosen, rank, buffers[rank], given)
 
-    return Simulator(
-        str(algorithm), problem.p, program, problem.operator, clock, rendezvous, phantom
-    )
+    return Simulator(str(chosen), problem.p, program, problem.operator, clock, rendezvous, phantom)
 
 
 def check(title: str, problem: Problem, rank: int, buffers: Buffers) -> None:

@@ -107,7 +107,8 @@ def test_wheel_holds_one_package_and_nothing_else(wheel):
 
 def test_wheel_holds_every_source_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {home for _, home in sources()} | {"collectives/py.typed"}
+    data = {"collectives/py.typed", "collectives/choice.json"}
+    expected = {home for _, home in sources()} | data
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
@@ -127,8 +128,9 @@ for module in collectives, collectives.engines, collectives.algorithms, collecti
 
 
 def test_command_line_works_from_anywhere(installed, cwd):
-    printed = run_installed("-m", "collectives", "list", cwd=cwd, installed=installed)
-    assert "allreduce" in printed
+    for command in (["list"], ["why", "allreduce"]):
+        printed = run_installed("-m", "collectives", *command, cwd=cwd, installed=installed)
+        assert "allreduce" in printed
 
 
 def test_import_is_light():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from test_bench import ALLOW
 
+from collectives.__main__ import main
 from collectives.algorithms import allreduce
 from collectives.blocking_forms import Blocking
 from collectives.nonblocking_forms import Nonblocking
@@ -58,6 +59,13 @@ def test_the_program_runs_on_one_rank():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, cwd=ROOT
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_why_says_what_is_shown(capsys):
+    shown = README[README.index("    $ python -m collectives why") :].partition("    ...")[0]
+    command, *lines = [line.removeprefix("    ") for line in shown.splitlines()]
+    assert main(command.split()[4:]) == 0
+    assert capsys.readouterr().out.startswith("\n".join(lines).rstrip())
 
 
 def test_the_files_exist():

@@ -56,13 +56,14 @@ class Run:
     ----------
     finished : numpy.ndarray
         Seconds at which each rank ended, shape (p,).
-    messages, bytes_sent, reductions, bytes_reduced : numpy.ndarray
-        What each rank sent and reduced, shape (p,).
+    messages, bytes_sent, bytes_received, reductions, bytes_reduced : numpy.ndarray
+        What each rank sent, received and reduced, shape (p,).
     """
 
     finished: np.ndarray
     messages: np.ndarray
     bytes_sent: np.ndarray
+    bytes_received: np.ndarray
     reductions: np.ndarray
     bytes_reduced: np.ndarray
 
@@ -178,6 +179,7 @@ class Simulator:
     def _post_recvs(self, rank: _Rank, messages: list[Message]) -> None:
         me = rank.process.rank
         for message in messages:
+            rank.bytes_received += message.nbytes
             channel = message.peer * self.p + me
             posted = _Posted(rank, message)
             if channel in self.unexpected:
@@ -298,6 +300,7 @@ class _Rank:
 
     __slots__ = (
         "arrivals",
+        "bytes_received",
         "bytes_reduced",
         "bytes_sent",
         "ends",
@@ -319,11 +322,13 @@ class _Rank:
         self.now = self.ends = self.port_in = self.port_out = 0.0
         self.arrivals: list[tuple[float, float]] = []
         self.waits = 0  # messages of the round that have not moved yet
-        self.messages = self.bytes_sent = self.reductions = self.bytes_reduced = 0
+        self.messages = self.bytes_sent = self.bytes_received = 0
+        self.reductions = self.bytes_reduced = 0
         self.round = Round([], [], [])
 
-    def tally(self) -> tuple[float, int, int, int, int]:
-        return (self.now, self.messages, self.bytes_sent, self.reductions, self.bytes_reduced)
+    def tally(self) -> tuple[float, int, int, int, int, int]:
+        sent = self.messages, self.bytes_sent
+        return (self.now, *sent, self.bytes_received, self.reductions, self.bytes_reduced)
 
 
 class _Sent:

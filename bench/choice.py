@@ -1,0 +1,121 @@
+"""How good the choices of `auto` are, on this machine.
+
+::
+
+    mpirun -n 4 python -m collectives.bench.choice [PRIMITIVE ...] [--seconds 1]
+
+Times all candidates of `auto` side by side, for lengths of the whole vector from 8 B
+to 4 MiB, and compares the one that `auto` takes with the fastest: minima over the
+repetitions of the slowest rank's time, for calls repeated with the same buffers.
+Answers are checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from mpi4py import MPI
+from rich.text import Text
+
+from collectives.algorithms import PRIMITIVES
+from collectives.catalogue import DEFAULTS
+from collectives.choice import choices
+from collectives.console import table
+from collectives.pricing import candidates, evenly
+from collectives.problems import BLOCKWISE
+from collectives.units import format_bytes
+from collectives.verify import check
+
+from .calls import call
+from .cells import Cell
+from .parameters import minima
+from .report import console, header, microseconds
+from .system import system
+
+SIZES = (8, 512, 4096, 2**15, 2**17, 2**19, 2**20, 2**22)
+
+
+def prepared(comm: MPI.Intracomm, primitive: str, name: str, n: int) -> Callable[[], object]:
+    """The call of one candidate for about `n` bytes of the whole vector, checked once."""
+    share = evenly(primitive, comm.size, n) // (comm.size if primitive in BLOCKWISE else 1)
+    cell = Cell(primitive, name, share)
+    problem = cell.problem(comm.size)
+    buffers = problem.buffers(comm.rank)
+    ready = call(comm, buffers, cell)
+    ready()
+    check(str(cell), problem, comm.rank, buffers)
+    return ready
+
+
+def compare(
+    comm: MPI.Intracomm, primitive: str, sizes: Sequence[int], seconds: float
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Microseconds of each candidate for each size, and which `auto` takes."""
+    names = candidates(primitive)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for size in sizes:
+        calls = [prepared(comm, primitive, name, size) for name in names]
+        for name, least in zip(names, minima(comm, calls, seconds)):
+            times[name].append(1e6 * least)
+    chosen = [choices().spec(primitive, comm.size, size) for size in sizes]
+    return times, chosen
+
+
+def ratios(times: dict[str, list[float]], chosen: Sequence[str]) -> list[float]:
+    """How many times as long as the fastest an algorithm takes, for each size."""
+    fastest = np.min(list(times.values()), axis=0)
+    return [times[name][place] / fastest[place] for place, name in enumerate(chosen)]
+
+
+def show(primitive: str, times: dict[str, list[float]], chosen: Sequence[str], sizes) -> None:
+    """One primitive: `*` is the fastest, `<` is what `auto` takes."""
+    titles = [""] if primitive == "barrier" else [format_bytes(size) for size in sizes]
+    new = table("", primitive, *titles, numbers=True)
+    fastest = np.min(list(times.values()), axis=0)
+    for name, row in times.items():
+        cells = [
+            microseconds(time) + ("*" if time == least else " ") + ("<" if name == pick else " ")
+            for time, least, pick in zip(row, fastest, chosen)
+        ]
+        new.add_row(name, *cells)
+    usual = [DEFAULTS[primitive]] * len(chosen)
+    new.add_row("auto / fastest", *[f"{ratio:.2f}  " for ratio in ratios(times, chosen)])
+    new.add_row("default / fastest", *[f"{ratio:.2f}  " for ratio in ratios(times, usual)])
+    console().print(new)
+
+
+def main(comm: MPI.Intracomm, primitives: Sequence[str], seconds: float) -> None:
+    """Measure all; rank 0 prints."""
+    where = system(comm)
+    first = comm.rank == 0
+    if first:
+        console().print(Text(f"{header(where)}\n\ntable {choices().name}"), soft_wrap=True)
+    ours: list[float] = []
+    usual: list[float] = []
+    for primitive in primitives:
+        sizes = SIZES if primitive != "barrier" else SIZES[:1]
+        times, chosen = compare(comm, primitive, sizes, seconds)
+        ours += ratios(times, chosen)
+        if DEFAULTS[primitive] in times:
+            usual += ratios(times, [DEFAULTS[primitive]] * len(sizes))
+        if first:
+            show(primitive, times, chosen, sizes)
+    if first:
+        for name, found in (("auto", ours), ("default", usual)):
+            print(
+                f"{name:8}takes {np.exp(np.mean(np.log(found))):.2f} times as long as the fastest "
+                f"(geometric mean), {max(found):.2f} at most, "
+                f"{np.mean(np.array(found) < 1.25):.0%} below 1.25"
+            )
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser("python -m collectives.bench.choice")
+    parser.add_argument("primitives", nargs="*", metavar="PRIMITIVE", help="default all")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each size (%(default)s)")
+    given = parser.parse_args()
+    main(MPI.COMM_WORLD, given.primitives or PRIMITIVES, given.seconds)

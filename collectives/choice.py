@@ -1,0 +1,186 @@
+"""Which algorithm `auto` is: a table says so, by ranks and bytes.
+
+Nothing is computed or measured in a call. The table is data, `choice.json`, made by
+``python -m collectives table --write`` from the cost model, and printed by ``table`` and
+``why``. All ranks know what it is asked for - p, the length of the whole vector, whether
+the operator commutes - so all find the same algorithm. COLLECTIVES_TABLE in the
+environment names another table, made for another machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from collectives.algorithms.registry import AUTO, Algorithm
+from collectives.catalogue import check_restrictions, find
+from collectives.engines.simulator import Clock
+from collectives.errors import ArgumentError
+
+ENVIRONMENT = "COLLECTIVES_TABLE"
+DECLARED = Path(__file__).with_name("choice.json")
+
+# From how many bytes on, and which algorithm; in the order of the bytes, from 0.
+Ranges = list[tuple[int, str]]
+
+# Ranges by the number of ranks.
+Rows = Mapping[int, Ranges]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A table of choices.
+
+    Attributes
+    ----------
+    title, digest : str
+        The file's name, and a number that tells tables apart.
+    clock : Clock
+        What it was made for.
+    any_order, in_order : mapping
+        Rows of each primitive; those in order are for operators that do not commute.
+    """
+
+    title: str
+    digest: str
+    clock: Clock
+    any_order: Mapping[str, Rows]
+    in_order: Mapping[str, Rows]
+
+    @property
+    def name(self) -> str:
+        """The same for the same table, on all ranks."""
+        return f"{self.title} {self.digest}"
+
+    def row(self, primitive: str, p: int, commutative: bool = True) -> tuple[int, Ranges]:
+        """The row for p ranks, and whose it is.
+
+        A p that has none takes that of the next smaller p of its kind, powers of
+        two or not, and if there is none, that of the smallest.
+
+        Raises
+        ------
+        ArgumentError
+            The table has nothing for this primitive.
+        """
+        rows = (self.any_order if commutative else self.in_order).get(primitive)
+        rows = rows or self.any_order.get(primitive)
+        if not rows:
+            raise ArgumentError(
+                f"{primitive}.{AUTO}: needs rows for {primitive} in the table {self.name}, got "
+                f"{', '.join(self.any_order) or 'none'}; make one for all primitives"
+            )
+        chosen = p
+        if p not in rows:
+            smaller = [q for q in rows if q < p and _power_of_two(q) == _power_of_two(p)]
+            chosen = max(smaller, default=min(rows))
+        return chosen, rows[chosen]
+
+    def spec(self, primitive: str, p: int, nbytes: int, commutative: bool = True) -> str:
+        """The algorithm for `nbytes` of the whole vector on p ranks, as in `collectives.find`."""
+        _, ranges = self.row(primitive, p, commutative)
+        return ranges[bisect_right(ranges, nbytes, key=itemgetter(0)) - 1][1]
+
+
+def decide(
+    algorithm: Algorithm,
+    parameters: Mapping[str, Any],
+    p: int,
+    nbytes: int,
+    commutative: bool = True,
+) -> tuple[Algorithm, Mapping[str, Any]]:
+    """`auto` becomes the algorithm that it stands for; any other stays what it is.
+
+    Parameters
+    ----------
+    algorithm, parameters
+        What `collectives.find` returned.
+    p : int
+        Number of ranks.
+    nbytes : int
+        Bytes of the whole vector; of all blocks of a rank together.
+    commutative : bool
+        Whether the operator, if there is one, commutes.
+
+    Raises
+    ------
+    ArgumentError
+        COLLECTIVES_TABLE names no table, or one without this primitive.
+    """
+    if algorithm.name != AUTO:
+        return algorithm, parameters
+    spec = choices().spec(algorithm.primitive, p, nbytes, commutative)
+    found, given = find(algorithm.primitive, spec)
+    check_restrictions(found, p, commutative)
+    return found, given
+
+
+def choices() -> Choices:
+    """The table in force: that of the environment, or the declared one."""
+    return read(os.environ.get(ENVIRONMENT) or str(DECLARED))
+
+
+@cache
+def read(path: str) -> Choices:
+    """Read a table that ``python -m collectives table --write`` wrote.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such file, or it is no table.
+    """
+    try:
+        return parse(Path(path).name, Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArgumentError(
+            f"{ENVIRONMENT} needs a table of choices, got {path} ({error!r}); "
+            "make one with python -m collectives table --write FILE"
+        ) from None
+
+
+def parse(title: str, text: str) -> Choices:
+    """A table from its text; what is none raises one of Python's own errors."""
+    content = json.loads(text)
+    canonical = json.dumps(content, sort_keys=True)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
+    orders = [_rows(content[order]) for order in ("any_order", "in_order")]
+    return Choices(title, digest, Clock(**content["clock"]), *orders)
+
+
+def written(clock: Clock, any_order: Mapping[str, Rows], in_order: Mapping[str, Rows]) -> str:
+    """A table as text, a row a line."""
+    orders = {"any_order": any_order, "in_order": in_order}
+    parts = [f'"clock": {json.dumps(vars(clock))}']
+    for order, primitives in orders.items():
+        tables = [
+            f'  "{primitive}": {{\n'
+            + ",\n".join(f'   "{p}": {json.dumps(ranges)}' for p, ranges in rows.items())
+            + "\n  }"
+            for primitive, rows in primitives.items()
+        ]
+        parts.append(f'"{order}": {{\n' + ",\n".join(tables) + "\n }")
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
+
+
+def _rows(content: Mapping[str, Any]) -> dict[str, Rows]:
+    """Rows as they are in the file; ranges that do not begin at 0 are none."""
+    found: dict[str, Rows] = {}
+    for primitive, rows in content.items():
+        found[primitive] = {int(p): [(int(a), str(b)) for a, b in rows[p]] for p in rows}
+        for ranges in found[primitive].values():
+            starts = [start for start, _ in ranges]
+            if starts[:1] != [0] or sorted(set(starts)) != starts:
+                raise ValueError(f"{primitive}: ranges must begin at 0 and grow, got {starts}")
+    return found
+
+
+def _power_of_two(p: int) -> bool:
+    return p & (p - 1) == 0
