@@ -7,10 +7,11 @@ the default, `collectives.DEFAULTS[primitive]`. ``algorithm="auto"`` takes what 
 says for the number of ranks and the length: see `collectives.choice`. With it alltoallv
 always exchanges the counts first.
 
-A buffer is a numpy array or another object with memory, or a list ``[data,
-count, datatype]`` with or without its last two, where the count is that of one block
-if there is one for each rank; in the v-variants ``[data, counts, displacements,
-datatype]``. MPI.IN_PLACE is taken where MPI allows it.
+A buffer is an object with memory or a list ``[data, count, datatype]``; all spellings
+are in `collectives.buffers`. Where it has one block per rank, the count is that of a
+block, and in the v-variants it is ``[data, counts, displacements, datatype]``.
+Datatypes may be derived and have gaps, which stay as they are. MPI.IN_PLACE is taken
+where MPI allows it.
 A call repeated with the same buffers replays its plan.
 
 All functions raise
@@ -18,7 +19,8 @@ All functions raise
 ArgumentError
     The root, the operator, the communicator or a parameter is wrong.
 BufferMismatch
-    A buffer has the wrong length, dtype or layout, is read-only, or overlaps.
+    A buffer has the wrong length, dtype or layout, is read-only, or overlaps. (Buffers
+    with gaps may overlap: they are read before and written after everything else.)
 RestrictionError
     The algorithm cannot do this; the message names some that can.
 UnknownAlgorithm

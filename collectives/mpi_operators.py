@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,11 +82,9 @@ class UserOperator:
 
     @classmethod
     def of(cls, op: MPI.Op) -> UserOperator:
-        try:
-            content: Any = op.__reduce__()
-            function = content[1][0]
-        except ValueError:
-            function = None
+        function: Callable | None = None
+        with suppress(ValueError):  # it was not made from one
+            function = op.__reduce__()[1][0]  # type: ignore[assignment]
         return cls(op, function, op.Is_commutative())
 
 
@@ -105,8 +104,10 @@ def operator_of(title: str, op: MPI.Op | UserOperator | None, element: Element) 
         raise ArgumentError(f"{title}: {needed}, got {op!r}", mpi_class="ERR_OP")
     dtype, datatype = element.unit, element.datatype
     operator, kinds = _NUMPY.get(op.handle, (None, ""))
-    fits = operator is not None and dtype.kind in kinds
-    if not (fits and datatype == datatype_of(dtype)):
+    numpys = datatype == datatype_of(dtype)
+    # Fortran's REAL16 has as many bytes as a long double, and is another type.
+    fits = dtype.kind in kinds and (numpys or dtype.char not in "gG")
+    if not (fits and numpys):
         _try(title, op, element)
     if operator is not None and fits:
         return operator

@@ -284,6 +284,8 @@ def test_as_mpi4py(name):
     calls |= {"allgather": [MPI.IN_PLACE, None], "allgatherv": [MPI.IN_PLACE, None]}
     calls |= {"alltoallv": [MPI.IN_PLACE, None], "alltoall": [MPI.IN_PLACE, None]}
     for function, call in calls.items():
+        if name in ("negative", "no data but a count") and function.endswith("v"):
+            continue  # mpi4py leaves it to MPI, and not every MPI looks at it
         errors = []
         for collective in (builtin, run):
             buf = make(np.arange(6.0))

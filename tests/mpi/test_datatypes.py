@@ -385,10 +385,10 @@ def test_alltoallw():
     shapes = [make() for make in SHAPES.values()]
     sends = [shapes[(RANK + to) % len(shapes)] for to in range(P)]
     units = [len(shapes[(of + RANK) % len(shapes)].places) for of in range(P)]
-    starts = [4 * START + 4 * 40 * to for to in range(P)]
-    sent, expected = np.full(ROOM + 40 * P, UNTOUCHED, np.int32), []
+    starts = [4 * START + 4 * 48 * to for to in range(P)]
+    sent, expected = np.full(ROOM + 48 * P, UNTOUCHED, np.int32), []
     for to, shape in enumerate(sends):
-        sent[[40 * to + place for place in where(shape, 1)]] = numbers(RANK, len(shape.places), to)
+        sent[[48 * to + place for place in where(shape, 1)]] = numbers(RANK, len(shape.places), to)
     expected = np.concatenate([numbers(of, units[of], RANK) for of in range(P)])
     result = np.zeros(sum(units), np.int32)
     displs = [4 * sum(units[:of]) for of in range(P)]
