@@ -184,7 +184,7 @@ class Channel:
         self.careful = False
         self.number = 0  # of calls, while we are careful
         self.watch: Watch | None = None
-        self.told: CollectiveError | None = None
+        self.told: CollectiveError | None = None  # the last that all ranks have got
         self.nodes: tuple[int, ...] | None = None
         self.configure(wanted)
 
@@ -352,8 +352,12 @@ class Channel:
         self.agreements.append(agreement)
 
     def _run(self, stages: Iterator[Stage]) -> None:
-        for stage in stages:
-            run(compile_stages([stage], self.comm, COMPARISON_TAG))
+        try:
+            for stage in stages:
+                run(compile_stages([stage], self.comm, COMPARISON_TAG))
+        except CollectiveError as error:
+            self.told = error
+            raise
 
     def _is_new(self, attempt: Attempt) -> bool:
         return attempt.algorithm is not None and attempt.algorithm.generator not in self.agreed
@@ -378,10 +382,11 @@ class Channel:
             algorithm, given = self.choose(primitive, spec, parameters or {})
         except CollectiveError as error:
             return Attempt(primitive, None, None, error)
-        self._learn_nodes(algorithm, given)
         try:
             entry = self._record(algorithm, given, buffers, root, op, counts)
         except CollectiveError as error:
+            if error is self.told:
+                raise
             return Attempt(str(algorithm), algorithm, None, error)
         return Attempt.of(entry)
 
@@ -445,6 +450,7 @@ class Channel:
         asked, nbytes = algorithm, _whole_bytes(algorithm, read)
         algorithm, parameters = decide(asked, parameters, self.p, nbytes, operator.commutative)
         title = str(algorithm)
+        self._learn_nodes(algorithm, parameters)
         groups, own = self._groups(algorithm, parameters)
         check_restrictions(algorithm, self.p, operator.commutative, groups)
         values = list(read.values)
@@ -478,7 +484,7 @@ class Channel:
             return grouping(str(algorithm), self.p, group), others
         return self.nodes, others
 
-    def _learn_nodes(self, algorithm: Algorithm, parameters: dict[str, Any]) -> None:
+    def _learn_nodes(self, algorithm: Algorithm, parameters: Mapping[str, Any]) -> None:
         """Ask MPI which ranks share a node, the first time that it matters.
 
         All ranks do, so they see first that all are about to.
