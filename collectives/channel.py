@@ -185,7 +185,7 @@ class Channel:
         self.number = 0  # of calls, while we are careful
         self.watch: Watch | None = None
         self.told: CollectiveError | None = None  # the last that all ranks have got
-        self.nodes: tuple[int, ...] | None = None
+        self.nodes = detect(self.comm)  # now, while all ranks are here
         self.configure(wanted)
 
     def configure(self, wanted: Settings) -> None:
@@ -352,12 +352,8 @@ class Channel:
         self.agreements.append(agreement)
 
     def _run(self, stages: Iterator[Stage]) -> None:
-        try:
-            for stage in stages:
-                run(compile_stages([stage], self.comm, COMPARISON_TAG))
-        except CollectiveError as error:
-            self.told = error
-            raise
+        for stage in stages:
+            run(compile_stages([stage], self.comm, COMPARISON_TAG))
 
     def _is_new(self, attempt: Attempt) -> bool:
         return attempt.algorithm is not None and attempt.algorithm.generator not in self.agreed
@@ -373,10 +369,7 @@ class Channel:
             raise
 
     def attempt(self, call: Invocation) -> Attempt:
-        """Check everything on this rank alone, and make a plan.
-
-        Nothing is sent, unless it is the first call that has to know the nodes.
-        """
+        """Check everything on this rank alone, and make a plan; nothing is sent."""
         primitive, spec, buffers, root, op, parameters, counts, _ = call
         try:
             algorithm, given = self.choose(primitive, spec, parameters or {})
@@ -385,8 +378,6 @@ class Channel:
         try:
             entry = self._record(algorithm, given, buffers, root, op, counts)
         except CollectiveError as error:
-            if error is self.told:
-                raise
             return Attempt(str(algorithm), algorithm, None, error)
         return Attempt.of(entry)
 
@@ -450,7 +441,6 @@ class Channel:
         asked, nbytes = algorithm, _whole_bytes(algorithm, read)
         algorithm, parameters = decide(asked, parameters, self.p, nbytes, operator.commutative)
         title = str(algorithm)
-        self._learn_nodes(algorithm, parameters)
         groups, own = self._groups(algorithm, parameters)
         check_restrictions(algorithm, self.p, operator.commutative, groups)
         values = list(read.values)
@@ -483,19 +473,6 @@ class Channel:
         if group is not None:
             return grouping(str(algorithm), self.p, group), others
         return self.nodes, others
-
-    def _learn_nodes(self, algorithm: Algorithm, parameters: Mapping[str, Any]) -> None:
-        """Ask MPI which ranks share a node, the first time that it matters.
-
-        All ranks do, so they see first that all are about to.
-        """
-        if algorithm.needs_groups and parameters.get(GROUP) is None and self.nodes is None:
-            stages = self._agree(f"{algorithm}, which asks who shares a node", None)
-            if self.careful:
-                self.carry_out(stages, str(algorithm), self.number + 1)
-            else:
-                self._run(stages)
-            self.nodes = detect(self.comm)
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""
