@@ -139,6 +139,8 @@ REGISTRY: dict[str, dict[str, Algorithm]] = {primitive: {} for primitive in PRIM
 
 def named(primitive: str, name: str) -> tuple[Algorithm, str] | None:
     """The algorithm of this name, and the parameters that the name stands for."""
+    if name in REGISTRY[primitive]:
+        return REGISTRY[primitive][name], ""
     for algorithm in REGISTRY[primitive].values():
         if name in algorithm.names:
             return algorithm, algorithm.names[name]
