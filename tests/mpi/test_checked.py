@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from common import at_1_3_and_4_ranks
+from common import at_few_ranks
 from mpi4py import MPI
 
 from collectives import ArgumentError, BufferMismatch, CallMismatch, Comm, UnknownAlgorithm
 
-pytestmark = [pytest.mark.mpi, at_1_3_and_4_ranks]
+pytestmark = [pytest.mark.mpi, at_few_ranks]
 
 WORLD = MPI.COMM_WORLD
 RANK, P = WORLD.rank, WORLD.size

@@ -5,7 +5,7 @@ import json
 import forms
 import numpy as np
 import pytest
-from common import COMM, PRIMITIVE, RANK, P, at_1_3_and_4_ranks
+from common import COMM, PRIMITIVE, RANK, P, at_few_ranks
 from mpi4py import MPI
 
 import collectives
@@ -81,7 +81,7 @@ def test_every_form(comm, form, table):
     assert {text for texts in COMM.allgather(told) for text in texts} == told
 
 
-@at_1_3_and_4_ranks
+@at_few_ranks
 @pytest.mark.parametrize("form", forms.FORMS)
 def test_nonblocking_and_persistent(comm, form, table):
     started = []

@@ -3,13 +3,13 @@
 import forms
 import numpy as np
 import pytest
-from common import COMM, RANK, P, algorithms, at_1_3_and_4_ranks
+from common import COMM, RANK, P, algorithms, at_few_ranks
 from mpi4py import MPI
 
 import collectives
 from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 
-pytestmark = [pytest.mark.mpi, at_1_3_and_4_ranks]
+pytestmark = [pytest.mark.mpi, at_few_ranks]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from common import COMM, RANK, P, algorithms, at_1_3_and_4_ranks, check
+from common import COMM, RANK, P, algorithms, at_few_ranks, check
 from common import ours as run
 from mpi4py import MPI
 
@@ -21,7 +21,7 @@ from collectives.channel import channel_of
 from collectives.datatypes import Own, element_of, unit_of
 from collectives.errors import ArgumentError, BufferMismatch, CallMismatch
 
-pytestmark = [pytest.mark.mpi, at_1_3_and_4_ranks]
+pytestmark = [pytest.mark.mpi, at_few_ranks]
 
 INT = MPI.INT32_T
 ROOM = 400  # int32 of memory

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from common import COMM, at_1_3_and_4_ranks
+from common import COMM, at_few_ranks
 from mpi4py import MPI
 
 import collectives
 
-pytestmark = [pytest.mark.mpi, at_1_3_and_4_ranks]
+pytestmark = [pytest.mark.mpi, at_few_ranks]
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from common import FEW, RANK, P
 from mpi4py import MPI
 
 import collectives
@@ -12,14 +13,13 @@ from collectives import ArgumentError, CallMismatch, Comm, Timeout
 
 pytestmark = [
     pytest.mark.mpi,
-    pytest.mark.skipif(MPI.COMM_WORLD.size not in (3, 4), reason="runs on 3 and 4 ranks"),
+    pytest.mark.skipif(not FEW or P < 3, reason="runs on 3 and 4 ranks"),
 ]
 
 WORLD = MPI.COMM_WORLD
-RANK, P = WORLD.rank, WORLD.size
 ABSENT = 1
 LIMIT = 0.4
-FEW = ("allreduce", "nonblocking", "persistent", "objects")
+SOME = ("allreduce", "nonblocking", "persistent", "objects")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def started(request):
         request.Wait()
 
 
-@pytest.mark.parametrize("primitive", calls(None) if P == 3 else FEW)
+@pytest.mark.parametrize("primitive", calls(None) if P == 3 else SOME)
 def test_one_rank_skips_a_call(comm, primitive):
     call = calls(comm)[primitive]
     text = ""

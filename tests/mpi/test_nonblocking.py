@@ -6,7 +6,7 @@ import time
 import forms
 import numpy as np
 import pytest
-from common import COMM, RANK, P, algorithms, at_1_3_and_4_ranks
+from common import COMM, RANK, P, algorithms, at_few_ranks
 from mpi4py import MPI
 
 import collectives
@@ -14,7 +14,7 @@ from collectives import traffic
 from collectives.channel import channel_of
 from collectives.engines.progress import PROGRESS
 
-pytestmark = [pytest.mark.mpi, at_1_3_and_4_ranks]
+pytestmark = [pytest.mark.mpi, at_few_ranks]
 
 Request = MPI.Request
 

@@ -4,14 +4,14 @@ import operator
 
 import numpy as np
 import pytest
-from common import COMM, RANK, P, at_1_3_and_4_ranks
+from common import COMM, RANK, P, at_few_ranks
 from mpi4py import MPI
 from mpi4py.util import pkl5
 
 import collectives
 from collectives.errors import ArgumentError
 
-pytestmark = [pytest.mark.mpi, at_1_3_and_4_ranks]
+pytestmark = [pytest.mark.mpi, at_few_ranks]
 
 
 @pytest.fixture(scope="module", params=["default", "ring", "naive"])
