@@ -19,7 +19,7 @@ from mpi4py import MPI
 
 from collectives.comm import Comm
 
-SIZES = (8, 1024, 65536, 2**20)
+SIZES = (8, 1024, 65536, 2**20, 2**24)
 PRIMITIVES = (
     *("barrier", "bcast", "scatter", "gather", "allgather", "reduce", "allreduce"),
     *("reduce_scatter_block", "alltoall", "scan", "exscan"),
