@@ -9,7 +9,8 @@ datatypes are made and freed all the time. At the end
 
 - resident memory must be what it was: the median of its last quarter may exceed that
   of its second quarter by `--allowance`, which is 40 bytes for each call between them;
-- MPI must have as many communicators, datatypes and requests in use as before;
+- MPI must have as many handles in use as before: communicators, and under MPICH
+  datatypes and requests (`handles.py` says why not under Open MPI);
 - the tables of the library must be empty, or within their bounds.
 """
 
