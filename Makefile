@@ -80,7 +80,7 @@ fuzz: $(VENV)/ready ## random calls against the built-ins (CASES=1000 SEED=0 NP=
 	$(IN) mpirun -n $(NP) python tests/fuzz --cases $(CASES) --seed $(SEED) $(ARGS)
 
 fuzz-smoke: $(VENV)/ready ## a fuzz of a few seconds, part of `make test`
-	$(IN) $(LIMITED) mpirun -n 4 python tests/fuzz --cases 100
+	$(IN) $(LIMITED) mpirun -n 4 python tests/fuzz --cases 150 --seed 2
 
 soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4); takes long
 	$(IN) mpirun -n $(NP) python tests/fuzz/soak.py --calls $(CALLS) --seed $(SEED) $(ARGS)
