@@ -1,27 +1,14 @@
 """The benchmark as its users meet it: under mpirun, with right and wrong algorithms."""
 
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from launch import mpirun
 
 HERE = Path(__file__).parent
 FOUR = ("naive", "ring", "recursive_doubling", "tree")
-
-# Open MPI refuses to run as root and on too few cores unless it is told to.
-ALLOW = {
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1",
-}
 
 FAULTY = '''
 from collectives.algorithms import allreduce
@@ -72,33 +59,9 @@ if MPI.COMM_WORLD.rank == 1:
 """
 
 
-def launcher():
-    """The mpirun that belongs to this Python, else the one on PATH."""
-    beside = Path(sys.executable).with_name("mpirun")
-    return str(beside) if beside.exists() else shutil.which("mpirun")
-
-
 def bench(ranks, *arguments, module="collectives.bench", limit=60):
-    """Run the benchmark under mpirun; all its processes are gone afterwards."""
-    if launcher() is None:
-        pytest.skip("needs mpirun")
-    path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(
-        [launcher(), "-n", str(ranks), sys.executable, "-m", module, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **ALLOW, "PYTHONPATH": path},
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        out, err = process.communicate()
-        pytest.fail(f"not done after {limit} s\n{out}\n{err}")
-    return SimpleNamespace(status=process.returncode, out=out, err=err)
+    """Run the benchmark under mpirun."""
+    return mpirun(ranks, "-m", module, *arguments, limit=limit)
 
 
 @pytest.fixture(scope="module")

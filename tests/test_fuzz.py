@@ -1,23 +1,11 @@
 """The fuzz finds what is wrong, and says how to see it again."""
 
-import os
 import re
 import shlex
-import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from launch import mpirun
 
-ROOT = Path(__file__).parent.parent
-ALLOW = {
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1",
-}
 HEAD = """
 from collectives.algorithms.memory import scratch
 from collectives.algorithms.registry import algorithm
@@ -58,35 +46,8 @@ def deaf(rank, p, sendbuf, recvbuf, root):
 """
 
 
-def launch(*words, limit=60):
-    """Run a command line that begins with mpirun; return its status and what it prints."""
-    beside = Path(sys.executable).with_name("mpirun")
-    launcher = str(beside) if beside.exists() else shutil.which("mpirun")
-    if launcher is None:
-        pytest.skip("needs mpirun")
-    words = [sys.executable if word == "python" else word for word in words[1:]]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(
-        [launcher, *words],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, **ALLOW, "PYTHONPATH": path},
-        start_new_session=True,
-    )
-    try:
-        out, _ = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        out, _ = process.communicate()
-        pytest.fail(f"not done after {limit} s\n{out}")
-    return process.returncode, out
-
-
 def fuzz(*arguments):
-    return launch("mpirun", "-n", "3", "python", "tests/fuzz", *map(str, arguments))
+    return mpirun(3, "tests/fuzz", *arguments)
 
 
 @pytest.fixture
@@ -105,19 +66,22 @@ def planted(tmp_path):
     "name, source", [("allreduce.forgetful", FORGETFUL), ("scan.stale", STALE)]
 )
 def test_finds_a_wrong_algorithm_and_repeats_it(planted, name, source):
-    status, out = fuzz("--cases", 300, "--seed", 5, "--only", name, "--load", planted(source))
-    assert status, out
-    command = re.search(r"^FAILED: (mpirun .* --case .*)$", out, re.M)[1]
-    described = out[out.index(command) :].splitlines()[1:4]
-    assert re.match(r"  rank \d: turn \d: .*expected .*, got ", described[2]), out
-    status, again = launch(*shlex.split(command))
-    assert status and f"FAILED: {command}\n" in again
-    assert again[again.index(command) :].splitlines()[1:4] == described
+    run = fuzz("--cases", 300, "--seed", 5, "--only", name, "--load", planted(source))
+    assert run.status, run.out
+    command = re.search(r"^FAILED: (mpirun .* --case .*)$", run.out, re.M)[1]
+    described = run.out[run.out.index(command) :].splitlines()[1:4]
+    assert re.match(r"  rank \d: turn \d: .*expected .*, got ", described[2]), run.out
+    beginning, ranks, python, *words = shlex.split(command)[1:]
+    assert (beginning, python) == ("-n", "python")
+    again = mpirun(ranks, *words)
+    assert again.status and f"FAILED: {command}\n" in again.out
+    assert again.out[again.out.index(command) :].splitlines()[1:4] == described
 
 
 def test_ends_what_hangs(planted):
     path = planted(DEAF)
-    status, out = fuzz("--cases", 50, "--only", "gather.deaf", "--load", path, "--limit", 1.5)
-    assert status
-    assert re.search(r"^FAILED: mpirun -n 3 python tests/fuzz --seed 0 .*--load", out, re.M), out
-    assert re.search(r"rank \d has spent \d+\.\d s in case \d+: .*gather.* \(", out), out
+    run = fuzz("--cases", 50, "--only", "gather.deaf", "--load", path, "--limit", 1.5)
+    assert run.status
+    failed = r"^FAILED: mpirun -n 3 python tests/fuzz --seed 0 .*--load"
+    assert re.search(failed, run.out, re.M), run.out
+    assert re.search(r"rank \d has spent \d+\.\d s in case \d+: .*gather.* \(", run.out), run.out

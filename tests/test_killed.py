@@ -4,14 +4,10 @@ mpirun ends the job when a rank dies. Where it does not notice, as on a node tha
 has gone, the others find a rank that does not answer; a stopped process is one.
 """
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 
 import pytest
-from test_bench import ALLOW
+from launch import mpirun
 
 from collectives.algorithms import PRIMITIVES
 
@@ -66,16 +62,10 @@ print("went on as if nothing had happened")
 
 def run(primitive, blow):
     """What the program says on three ranks, one of which is hit. It must fail, and soon."""
-    mpirun = shutil.which("mpirun", path=os.path.dirname(sys.executable)) or shutil.which("mpirun")
-    if mpirun is None:
-        pytest.skip("needs mpirun")
-    command = [mpirun, "-n", "3", sys.executable, "-c", PROGRAM, primitive, blow]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=os.environ | ALLOW
-    )
-    assert done.returncode != 0, done.stdout
-    assert "as if nothing" not in done.stdout
-    return done.stderr
+    done = mpirun(3, "-c", PROGRAM, primitive, blow)
+    assert done.status != 0, done.out
+    assert "as if nothing" not in done.out
+    return done.err
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)

@@ -2,14 +2,12 @@
 
 import doctest
 import inspect
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from test_bench import ALLOW
+from launch import ROOT, mpirun
 
 from collectives.__main__ import main
 from collectives.algorithms import allreduce
@@ -18,7 +16,6 @@ from collectives.nonblocking_forms import Nonblocking
 from collectives.object_forms import Objects
 from collectives.persistent_forms import Persistent
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 
@@ -78,20 +75,10 @@ def test_the_files_exist():
 @pytest.mark.parametrize("program", ["mismatch", "late"])
 def test_what_a_failing_program_says(program):
     """The blocks of the page about `Comm` are what its examples print."""
-    mpirun = Path(sys.executable).parent / "mpirun"
-    if not mpirun.exists():
-        pytest.skip("needs an MPI beside Python")
-    run = subprocess.run(
-        [mpirun, "-n", "4", sys.executable, f"examples/{program}.py"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=ROOT,
-        env=os.environ | ALLOW,
-    )
+    run = mpirun(4, f"examples/{program}.py")
     page = (ROOT / "docs" / "comm.md").read_text(encoding="utf-8")
     shown = page[page.index(f"examples/{program}.py") :].split("```")[1].strip()
-    assert run.stdout.strip() == shown, run.stderr
+    assert run.out.strip() == shown, run.err
 
 
 def test_the_page_about_comm_names_every_form():
