@@ -115,9 +115,12 @@ class _Case:
         share = times[heaviest] / max(sum(times.values()), 1e-30)
         least = bounds(self.primitive, self.p, self.n)[heaviest]
         ratio = path[heaviest] / max(least, 1)
-        near = f"{ratio:.3g} times as many as the least there can be"
-        if ratio < 1.01:
-            near = "the fewest there can be" if ratio <= 1 else "1% off the fewest there can be"
+        if ratio <= 1:
+            near = "the fewest there can be"
+        elif ratio < 1.01:
+            near = f"{100 * (ratio - 1):.1g}% off the fewest there can be"
+        else:
+            near = f"{ratio:.3g} times as many as the least there can be"
         formula = bounds_of(self.primitive)[heaviest].formula
         return f"{_WEIGHTS[heaviest]} weigh most, {share:.0%} of its time: {near}, {formula}"
 
