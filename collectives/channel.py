@@ -340,7 +340,7 @@ class Channel:
         self, attempt: Attempt, within: str = "", number: int | None = None
     ) -> Iterator[Stage]:
         """What it takes to raise on all ranks if one has a problem or calls differ."""
-        name = f"{within.strip()}: {attempt.name}" if within else attempt.name
+        name = f"{within}: {attempt.name}" if within else attempt.name
         told = name if number is None else f"{name}, call {number}"
         yield from self._agree(told, attempt.problem)
         if attempt.algorithm is not None:
