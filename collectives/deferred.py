@@ -85,7 +85,8 @@ class _Part:
     def stages(self, number: int) -> Iterator[Stage]:
         """Compare the call with the other ranks' if they do that, and carry it out."""
         if self.channel.settings.check:
-            yield from self.channel.compare(self.attempt, f"nonblocking {self.within}".strip(), number)
+            form = f"nonblocking {self.within}".strip()
+            yield from self.channel.compare(self.attempt, form, number)
         entry = self.attempt.result()
         yield from self.own
         if self.key is not None:
