@@ -140,7 +140,7 @@ def scatterv(
     channel = channel_of(comm)
     buffers = sendbuf if _is_root(channel, root) else None, recvbuf
     with channel.guard("scatterv"):
-        chosen, given = channel.choose("scatter", algorithm, parameters)
+        chosen, given = channel.recorder.choose("scatter", algorithm, parameters)
         counts = _counts_from_root(channel, chosen, given, root, buffers, "sendbuf")
     channel.call("scatter", algorithm, buffers, root, parameters=parameters, counts=counts)
 
@@ -201,7 +201,7 @@ def gatherv(
     channel = channel_of(comm)
     buffers = sendbuf, recvbuf if _is_root(channel, root) else None
     with channel.guard("gatherv"):
-        chosen, given = channel.choose("gather", algorithm, parameters)
+        chosen, given = channel.recorder.choose("gather", algorithm, parameters)
         counts = _counts_from_root(channel, chosen, given, root, buffers, "recvbuf")
     channel.call("gather", algorithm, buffers, root, parameters=parameters, counts=counts)
 
@@ -343,7 +343,7 @@ def reduce_scatter(
     """
     channel = channel_of(comm)
     with channel.guard("reduce_scatter"):
-        title = str(channel.choose("reduce_scatter", algorithm, parameters)[0])
+        title = str(channel.recorder.choose("reduce_scatter", algorithm, parameters)[0])
         counts = _block_lengths(channel, title, sendbuf, recvbuf, recvcounts)
     buffers = sendbuf, recvbuf
     channel.call("reduce_scatter", algorithm, buffers, None, op, parameters, tuple(counts))
@@ -423,7 +423,7 @@ def alltoallv(
     """
     channel = channel_of(comm)
     with channel.guard("alltoallv"):
-        chosen, _ = channel.choose("alltoall", algorithm, parameters)
+        chosen, _ = channel.recorder.choose("alltoall", algorithm, parameters)
         counts = _all_counts(channel, str(chosen), sendbuf, recvbuf) if chosen.needs_counts else ()
     buffers = sendbuf, recvbuf
     channel.call("alltoall", algorithm, buffers, parameters=parameters, counts=counts)

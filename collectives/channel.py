@@ -3,169 +3,40 @@
 The duplicate keeps our messages apart from the user's. It is made at the first
 collective on a communicator, which all its ranks call, and freed with it.
 
-A plan is found again by everything it depends on: the primitive, the algorithm,
-and of each buffer the address, length, dtype and layout. So a plan can not be
-stale: memory that another array has taken over is the same memory, and a plan
-holds none of it alive. Operators and datatypes that the user made have handles
-that may come back with another meaning, so calls with them are not kept; nor
-are calls with memory that is not a numpy array's. An algorithm that has been
+`call` is what every blocking collective comes to: a call that has come before, by its
+key, replays its plan; another one is recorded first. An algorithm that has been
 registered anew is recorded anew.
 """
 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
-from collectives import arguments, settings
+from collectives import settings
 from collectives.agreement import Agreement
-from collectives.algorithms.registry import (
-    AUTO,
-    GROUP,
-    REDUCTIONS,
-    REGISTRY,
-    ROOTED,
-    Algorithm,
-    Generator,
-)
-from collectives.arguments import Arguments, Reader, check_root
-from collectives.catalogue import check_parameters, check_restrictions, find
-from collectives.choice import choices, decide
-from collectives.engines.blocking import TAG, compile_stages, run
-from collectives.engines.driver import Process
+from collectives.algorithms.registry import Generator
+from collectives.engines.blocking import compile_stages, run
 from collectives.engines.nonblocking import Operation
-from collectives.engines.persistent import Setup
-from collectives.engines.plan import Plan, record
 from collectives.engines.progress import PROGRESS
-from collectives.engines.stages import Call, Stage, local, stages_of
+from collectives.engines.stages import Stage
 from collectives.errors import ArgumentError, CollectiveError
-from collectives.mpi_operators import PREDEFINED, operator_of
-from collectives.nodes import detect, grouping
-from collectives.operators import SUM, Operator
+from collectives.keys import key_of
+from collectives.nodes import detect
 from collectives.pool import Pool
-from collectives.problems import BLOCKWISE
+from collectives.recording import Attempt, Entry, Invocation, Recorder
 from collectives.settings import Settings
 from collectives.traffic import COMPARISON_TAG, REPORT_TAG, Traffic
 from collectives.watch import Watch, duplicate
 
-_Array = np.ndarray
-_address = MPI.Get_address
-
 MAX_PLANS = 1024
 MAX_BYTES = 64 * 2**20
-CALL_BYTES = 1024  # what one call of a plan takes with its message and views
-
-
-class _NotKept(Exception):
-    """A call whose plan must not be kept."""
-
-
-@dataclass
-class Entry:
-    """A plan that is ready to run. At its second use its messages are set up for good.
-
-    Attributes
-    ----------
-    asked, algorithm : Algorithm
-        What was asked for, and what was recorded: another one for `auto`.
-    registered : dict
-        Where it was registered, by name.
-    description : str
-        The call, in words that are the same on all ranks.
-    plan : Plan
-    operator : Operator
-    stages : list of Stage
-    calls : list of Call
-    nbytes : int
-        The memory that the entry keeps, roughly.
-    setup : Setup or None
-        The persistent requests that `calls` use by then.
-    """
-
-    asked: Algorithm
-    algorithm: Algorithm
-    registered: dict[str, Algorithm]
-    description: str
-    plan: Plan
-    operator: Operator
-    stages: list[Stage]
-    calls: list[Call]
-    nbytes: int
-    setup: Setup | None = None
-
-    @property
-    def current(self) -> bool:
-        """Whether the algorithm has not been registered anew."""
-        return self.registered.get(self.algorithm.name) is self.algorithm
-
-    def set_up(self, comm: MPI.Intracomm) -> None:
-        """Make persistent requests of the messages: quicker to start than new ones."""
-        self.setup = Setup(self.stages, comm, TAG)
-        self.calls = self.setup.calls()
-
-    def free(self) -> None:
-        """Give the persistent requests back to MPI."""
-        if self.setup is not None:
-            self.setup.free()
-            self.setup = None
-
-
-class Invocation(NamedTuple):
-    """One call of a primitive on one rank.
-
-    Attributes
-    ----------
-    primitive : str
-    algorithm : str or None
-        A name, with or without parameters.
-    buffers : sequence
-        What the primitive's function in `arguments` takes.
-    root : int or None
-    op : MPI.Op or None
-    parameters : dict
-    counts : tuple of int, bytes or None
-        Described at `arguments.Reader`.
-    within : str
-        What the call is a part of, if it is not the user's own.
-    """
-
-    primitive: str
-    algorithm: str | None
-    buffers: Sequence[Any]
-    root: int | None = None
-    op: MPI.Op | None = None
-    parameters: dict[str, Any] | None = None
-    counts: tuple[int, ...] | bytes | None = None
-    within: str = ""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What became of a call on this rank: an entry that can run, or a problem."""
-
-    name: str
-    algorithm: Algorithm | None = None
-    entry: Entry | None = None
-    problem: CollectiveError | None = None
-
-    @classmethod
-    def of(cls, entry: Entry) -> Attempt:
-        # What was asked for is what a rank knows, too, that has a problem.
-        return cls(entry.description, entry.asked, entry)
-
-    def result(self) -> Entry:
-        """The entry; raises the problem if there is one."""
-        if self.entry is None:
-            assert self.problem is not None
-            raise self.problem
-        return self.entry
 
 
 class Channel:
@@ -185,7 +56,8 @@ class Channel:
         self.number = 0  # of calls, while we are careful
         self.watch: Watch | None = None
         self.told: CollectiveError | None = None  # the last that all ranks have got
-        self.nodes = detect(self.comm)  # now, while all ranks are here
+        nodes = detect(self.comm)  # now, while all ranks are here
+        self.recorder = Recorder(self.rank, self.p, nodes)
         self.configure(wanted)
 
     def configure(self, wanted: Settings) -> None:
@@ -242,16 +114,6 @@ class Channel:
             self.tables[shape] = np.empty(shape, np.int64)
         return self.tables[shape]
 
-    def choose(
-        self, primitive: str, spec: str | None, parameters: dict[str, Any]
-    ) -> tuple[Algorithm, dict[str, Any]]:
-        """Look up an algorithm and its parameters; check all that is not in the buffers."""
-        algorithm, given = find(primitive, spec)
-        given.update({name: _plain(value) for name, value in parameters.items()})
-        check_parameters(algorithm, given)
-        check_restrictions(algorithm, self.p)
-        return algorithm, given
-
     def call(
         self,
         primitive: str,
@@ -272,19 +134,19 @@ class Channel:
                 Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
             )
             return
-        key = self.key(primitive, algorithm, buffers, root, op, parameters, counts)
+        key = key_of(self.p, primitive, algorithm, buffers, root, op, parameters, counts)
         entry = None if key is None else self.entries.get(key)
-        if entry is None or not entry.current:
-            entry = self._prepare(
-                key, Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
-            )
-        elif entry.setup is None:
-            entry.set_up(self.comm)
-        run(entry.calls)
+        if entry is not None and entry.current:
+            if entry.setup is None:
+                entry.set_up(self.comm)
+            run(entry.calls)
+            return
+        call = Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
+        run(compile_stages(self._prepare(key, call).stages, self.comm))
 
     def _prepare(self, key: tuple | None, call: Invocation) -> Entry:
         """Check everything, together with the other ranks the first time; make a plan."""
-        attempt = self.attempt(call)
+        attempt = self.recorder.attempt(call)
         if self._is_new(attempt):
             self._run(self.compare(attempt, call.within))
         entry = attempt.result()
@@ -368,111 +230,19 @@ class Channel:
                 self.carry_out(self._agree("", error), name, self.number + 1)
             raise
 
-    def attempt(self, call: Invocation) -> Attempt:
-        """Check everything on this rank alone, and make a plan; nothing is sent."""
-        primitive, spec, buffers, root, op, parameters, counts, _ = call
-        try:
-            algorithm, given = self.choose(primitive, spec, parameters or {})
-        except CollectiveError as error:
-            return Attempt(primitive, None, None, error)
-        try:
-            entry = self._record(algorithm, given, buffers, root, op, counts)
-        except CollectiveError as error:
-            return Attempt(str(algorithm), algorithm, None, error)
-        return Attempt.of(entry)
-
     def _find(self, call: Invocation) -> Attempt:
-        """`attempt`, unless the plan is there already."""
+        """A plan that is there already, or a new one; nothing is sent."""
         try:
-            key = self.key(*call[:-1])
+            key = key_of(self.p, *call[:-1])
         except CollectiveError as error:
             return Attempt(call.primitive, None, None, error)
         entry = None if key is None else self.entries.get(key)
         if entry is not None and entry.current:
             return Attempt.of(entry)
-        attempt = self.attempt(call)
+        attempt = self.recorder.attempt(call)
         if key is not None and attempt.entry is not None:
             self._keep(key, attempt.entry)
         return attempt
-
-    def key(
-        self,
-        primitive: str,
-        algorithm: str | None,
-        buffers: Sequence[Any],
-        root: int | None,
-        op: MPI.Op | None,
-        parameters: dict[str, Any] | None,
-        counts: tuple[int, ...] | bytes | None,
-    ) -> tuple | None:
-        """All that the plan of a call depends on; None if it must not be kept."""
-        # 1, 1.0 and True make the same key, but are not all right.
-        if type(root) is not int and root is not None:
-            root = check_root(str(find(primitive, algorithm)[0]), root, self.p)
-        try:
-            key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)], _facts(buffers))
-            if parameters:
-                key += tuple([(name, type(x), x) for name, x in parameters.items()])
-                hash(key)  # a parameter may have none
-        except (_NotKept, KeyError, TypeError, ValueError, BufferError):
-            return None
-        return key
-
-    def _record(
-        self,
-        algorithm: Algorithm,
-        parameters: Mapping[str, Any],
-        buffers: Sequence[Any],
-        root: int | None,
-        op: MPI.Op | None,
-        counts: tuple[int, ...] | bytes | None,
-    ) -> Entry:
-        """Check the root and the buffers, record the algorithm's rounds, and compile them."""
-        title = str(algorithm)
-        if algorithm.primitive in ROOTED:
-            root = check_root(title, root, self.p)
-        reduces = algorithm.primitive in REDUCTIONS
-        reader = Reader(title, self.rank, self.p, root, counts, reduces)
-        read = arguments.READERS[algorithm.primitive](reader, *buffers)
-        operator = SUM
-        if reduces:
-            assert read.like is not None
-            operator = operator_of(title, op, read.like.element)
-        asked, nbytes = algorithm, _whole_bytes(algorithm, read)
-        algorithm, parameters = decide(asked, parameters, self.p, nbytes, operator.commutative)
-        title = str(algorithm)
-        groups, own = self._groups(algorithm, parameters)
-        check_restrictions(algorithm, self.p, operator.commutative, groups)
-        values = list(read.values)
-        if algorithm.primitive in ROOTED:
-            values.append(root)
-        if algorithm.needs_counts:
-            values.append(read.counts)
-        if algorithm.needs_groups:
-            values.append(groups)
-        generator = algorithm.generator(self.rank, self.p, *values, **own)
-        plan = record(Process(title, self.rank, self.p, _after(read, generator)))
-        stages = [*local(reader.before), *stages_of(plan, operator), *local(reader.after)]
-        calls = compile_stages(stages, self.comm)
-        packed_bytes = sum(stage.packed_bytes for stage in stages)
-        nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * len(calls)
-        description = _description(algorithm, parameters, read, root, operator, counts)
-        if asked.name == AUTO:
-            description += f" chosen by {choices().name}"
-        where = REGISTRY[algorithm.primitive]
-        return Entry(asked, algorithm, where, description, plan, operator, stages, calls, nbytes)
-
-    def _groups(
-        self, algorithm: Algorithm, parameters: Mapping[str, Any]
-    ) -> tuple[tuple[int, ...] | None, Mapping[str, Any]]:
-        """The groups of an algorithm that asks for them, and its other parameters."""
-        if not algorithm.needs_groups:
-            return None, parameters
-        others = {name: value for name, value in parameters.items() if name != GROUP}
-        group = parameters.get(GROUP)
-        if group is not None:
-            return grouping(str(algorithm), self.p, group), others
-        return self.nodes, others
 
     def _keep(self, key: tuple, entry: Entry) -> None:
         """Keep a plan; the oldest ones make room."""
@@ -488,92 +258,6 @@ class Channel:
             oldest = self.entries.pop(next(iter(self.entries)))
             oldest.free()
             self.nbytes -= oldest.nbytes
-
-
-def _whole_bytes(algorithm: Algorithm, read: Arguments) -> int:
-    """Bytes of the whole vector, the same on all ranks; those of a rank's share in alltoall."""
-    if read.like is None:
-        return 0
-    elements = read.like.view.size
-    if algorithm.primitive == "alltoall":
-        elements = int(np.sum(read.counts)) // len(read.counts)
-    elif algorithm.primitive in BLOCKWISE:
-        elements = sum(read.counts)
-    return elements * read.like.view.itemsize
-
-
-def _description(
-    algorithm: Algorithm,
-    parameters: Mapping[str, Any],
-    read: Arguments,
-    root: int | None,
-    operator: Operator,
-    counts: tuple[int, ...] | bytes | None,
-) -> str:
-    """A call in words, as far as all ranks must say the same."""
-    if read.like is None:
-        return str(algorithm)
-    given = [f"{name} {value}" for name, value in parameters.items()]
-    given += [] if root is None else [f"root {root}"]
-    given += [operator.name] if algorithm.primitive in REDUCTIONS else []
-    if algorithm.primitive not in BLOCKWISE:
-        given.append(f"{read.like.view.size} elements")
-    elif algorithm.tree is not None and counts is not None:
-        given.append("blocks of as many elements as the root has told")
-    elif algorithm.primitive != "alltoall":
-        given.append(f"blocks of {', '.join(map(str, read.counts))} elements")
-    given.append(f"{read.like.view.dtype}")
-    return f"{algorithm} ({', '.join(given)})"
-
-
-def _after(read: Arguments, generator: Iterator) -> Iterator:
-    """The algorithm, after the copies that its arguments need."""
-    if read.prelude:
-        yield read.prelude
-    yield from generator
-
-
-def _facts(buffers: Sequence[Any]) -> tuple:
-    """What a plan depends on in its buffers."""
-    if len(buffers) == 2:
-        one, two = buffers
-        if type(one) is _Array is type(two):  # the most frequent case, spelled out for speed
-            here, there = one.flags.num, two.flags.num
-            return (
-                _address(one), one.size, one.dtype, here, _address(two), two.size, two.dtype, there
-            )  # fmt: skip
-    return tuple([_fact(buf) for buf in buffers])
-
-
-def _fact(buf: Any) -> Any:
-    """What a plan depends on in one buffer: of data where it is, not what it is."""
-    if isinstance(buf, _Array):
-        return _address(buf), buf.size, buf.dtype, buf.flags.num
-    if buf is None or isinstance(buf, MPI.InPlaceType):
-        return type(buf)
-    if isinstance(buf, (list, tuple)) and buf and isinstance(buf[0], (_Array, type(None))):
-        return _fact(buf[0]), *map(_content, buf[1:])
-    raise _NotKept
-
-
-def _content(value: Any) -> Any:
-    """Counts, displacements, datatypes and the like: what they say."""
-    if value is None or isinstance(value, (int, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return type(value), *map(_content, value)
-    if isinstance(value, _Array) and value.dtype.kind in "iu":
-        return value.dtype, value.shape, value.tobytes()
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, MPI.Datatype) and value.is_predefined:
-        return MPI.Datatype, value.handle
-    raise _NotKept
-
-
-def _plain(value: Any) -> Any:
-    """A numpy number as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
@@ -646,6 +330,3 @@ def _leave() -> None:
 # By handle, which is quicker to look up than MPI's own attribute.
 _CHANNELS: dict[int | None, Channel] = {}
 _KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)
-
-# mpi4py keeps these objects, so that their identity stands for them.
-_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {id(None): "no operator"}

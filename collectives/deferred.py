@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from collectives.channel import Attempt, Channel, Invocation
+from collectives.channel import Channel
 from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, local
 from collectives.errors import CollectiveError
+from collectives.keys import key_of
+from collectives.recording import Attempt, Invocation
 from collectives.requests import Prequest, Request
 
 Function = Callable[..., None]
@@ -40,6 +42,7 @@ class _Rehearsal(Channel):
         self.comm = channel.comm
         self.rank = channel.rank
         self.p = channel.p
+        self.recorder = channel.recorder
         self.tables = {}
         self.carried_out = 0
         self.passed = 0
@@ -94,12 +97,12 @@ class _Part:
 
 
 def _part(channel: Channel, call: Invocation) -> _Part:
-    key = channel.key(*call[:-1])
+    key = key_of(channel.p, *call[:-1])
     found = channel.idle.take(key) if key is not None else None
     if found is not None and found[0].current:
         entry, stages = found
         return _Part(channel, Attempt.of(entry), call.within, key, stages)
-    attempt = channel.attempt(call)
+    attempt = channel.recorder.attempt(call)
     stages = attempt.entry.stages if attempt.entry is not None else []
     return _Part(channel, attempt, call.within, key, stages)
 
@@ -166,7 +169,7 @@ def set_up(
         for call in calls_of(channel, function):
             if call.within:
                 channel.call(*call)
-    attempt = channel.attempt(call)
+    attempt = channel.recorder.attempt(call)
     if channel.settings.check:
         number = channel.begin(attempt.name)
         channel.carry_out(channel.compare(attempt, "persistent", number), attempt.name, number)

@@ -54,6 +54,11 @@ class Stage:
     packed_bytes: int = 0
     line: tuple[str, int] | None = None
 
+    @property
+    def size(self) -> int:
+        """How many messages and calls it has."""
+        return len(self.before) + len(self.sends) + len(self.recvs) + len(self.after)
+
 
 def local(calls: list[Call]) -> list[Stage]:
     """A stage without messages, if there are calls to make."""

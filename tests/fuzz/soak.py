@@ -36,7 +36,7 @@ from handles import in_use
 from mpi4py import MPI
 from watchdog import Watchdog
 
-from collectives import buffers, channel, pool, requests
+from collectives import buffers, channel, pool, recording, requests
 from collectives.channel import channel_of
 from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
@@ -157,7 +157,7 @@ def leftovers() -> dict[str, int]:
         "tags of bells in use": bells() - len(requests.BELLS._free),
         "objects: operations": kinds[Operation],
         "objects: channels": kinds[channel.Channel],
-        "objects: plans": kinds[channel.Entry],
+        "objects: plans": kinds[recording.Entry],
     }
 
 

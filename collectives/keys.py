@@ -1,0 +1,92 @@
+"""The key of a call: everything that its plan depends on.
+
+A plan is found again by the primitive, the algorithm, and of each buffer the address,
+length, dtype and layout. So a plan can not be stale: memory that another array has
+taken over is the same memory, and a key holds none of it alive. Operators and
+datatypes that the user made have handles that may come back with another meaning, so
+calls with them have no key; nor have calls with memory that is not a numpy array's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.arguments import check_root
+from collectives.catalogue import find
+from collectives.mpi_operators import PREDEFINED
+
+_Array = np.ndarray
+_address = MPI.Get_address
+
+# mpi4py keeps these objects, so that their identity stands for them.
+_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {id(None): "no operator"}
+
+
+class _NotKept(Exception):
+    """A call whose plan must not be kept."""
+
+
+def key_of(
+    p: int,
+    primitive: str,
+    algorithm: str | None,
+    buffers: Sequence[Any],
+    root: int | None,
+    op: Any,
+    parameters: dict[str, Any] | None,
+    counts: tuple[int, ...] | bytes | None,
+) -> tuple | None:
+    """The key of a call on one of p ranks; None if its plan must not be kept."""
+    # 1, 1.0 and True make the same key, but are not all right.
+    if type(root) is not int and root is not None:
+        root = check_root(str(find(primitive, algorithm)[0]), root, p)
+    try:
+        key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)], _facts(buffers))
+        if parameters:
+            key += tuple([(name, type(x), x) for name, x in parameters.items()])
+            hash(key)  # a parameter may have none
+    except (_NotKept, KeyError, TypeError, ValueError, BufferError):
+        return None
+    return key
+
+
+def _facts(buffers: Sequence[Any]) -> tuple:
+    """What a plan depends on in its buffers."""
+    if len(buffers) == 2:
+        one, two = buffers
+        if type(one) is _Array is type(two):  # the most frequent case, spelled out for speed
+            here, there = one.flags.num, two.flags.num
+            return (
+                _address(one), one.size, one.dtype, here, _address(two), two.size, two.dtype, there
+            )  # fmt: skip
+    return tuple([_fact(buf) for buf in buffers])
+
+
+def _fact(buf: Any) -> Any:
+    """What a plan depends on in one buffer: of data where it is, not what it is."""
+    if isinstance(buf, _Array):
+        return _address(buf), buf.size, buf.dtype, buf.flags.num
+    if buf is None or isinstance(buf, MPI.InPlaceType):
+        return type(buf)
+    if isinstance(buf, (list, tuple)) and buf and isinstance(buf[0], (_Array, type(None))):
+        return _fact(buf[0]), *map(_content, buf[1:])
+    raise _NotKept
+
+
+def _content(value: Any) -> Any:
+    """Counts, displacements, datatypes and the like: what they say."""
+    if value is None or isinstance(value, (int, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value), *map(_content, value)
+    if isinstance(value, _Array) and value.dtype.kind in "iu":
+        return value.dtype, value.shape, value.tobytes()
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, MPI.Datatype) and value.is_predefined:
+        return MPI.Datatype, value.handle
+    raise _NotKept
