@@ -108,23 +108,35 @@ class _Ours:
     cancel = Cancel
 
     def _complete(self) -> None:
-        if self._operation is not None:
-            self._wait(self._operation)
-            self._report()
+        operation = self._operation or self._look()
+        if operation is not None:
+            if not operation.done:
+                self._wait(operation)
+            self._report(operation)
 
     def _advance(self) -> None:
-        if self._operation is not None:
-            if not self._operation.done:
+        operation = self._operation or self._look()
+        if operation is not None:
+            if not operation.done:
                 PROGRESS.poll()
-            self._report()
+            if operation.done:
+                self._report(operation)
 
-    def _report(self) -> None:
+    def _look(self) -> Operation | None:
+        """The operation, if MPI has started it without us."""
+        return None
+
+    def _report(self, operation: Operation) -> None:
         """Raise, once, what the operation ended with."""
+        self._operation = None
+        if operation.error is not None:
+            raise operation.error
+
+    def _report_late(self) -> None:
+        """Raise what a run ended with for which only MPI's own functions have waited."""
         operation = self._operation
         if operation is not None and operation.done:
-            self._operation = None
-            if operation.error is not None:
-                raise operation.error
+            self._report(operation)
 
 
 class Request(_Ours, MPI.Request):  # type: ignore[misc]
@@ -154,7 +166,12 @@ class Request(_Ours, MPI.Request):  # type: ignore[misc]
         self._wait = wait
         self._operation = operation = begin(ended)
         PROGRESS.add(operation)
+        operation.advance()
         return self
+
+    def __del__(self) -> None:
+        # Python prints what is raised here: late and without a caller, but not in silence.
+        self._report_late()
 
 
 class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
@@ -175,6 +192,7 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
 
     _operation: Operation | None = None  # whose end has not been reported
     _replay: Replay
+    _bell: MPI.Prequest
     _running = False
     _release: Callable[[], None] | None
     _lock: RLock
@@ -191,6 +209,7 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         tag = BELLS.take()
         self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
         self._replay = Replay(setup, self._ended)
+        self._bell = BELLS.comm.Recv_init(_EMPTY, 0, tag)
         self._release, self._wait, self._tag = free, wait, tag
         self._lock = RLock()
         PROGRESS.watch(tag, self._look)
@@ -199,8 +218,10 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
 
     def Start(self) -> None:
         """Start the operation; what is in the buffers now counts."""
+        if self._operation is not None:
+            self._report_late()
         with self._lock:
-            super().Start()
+            MPI.Prequest.Start(self)
             self._start()
 
     def Free(self) -> None:
@@ -216,7 +237,9 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
                 self._release()
                 self._release = None
                 del _ALIVE[self._tag]
+                self._bell.Free()
                 BELLS.give(self._tag)
+        self._report_late()
 
     def free(self) -> None:
         """Release the request unless that has happened."""
@@ -224,35 +247,27 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
             self.Free()
 
     def _start(self) -> None:
-        self._replay.restart()  # waits until the one before is over
+        self._operation = replay = self._replay
         self._running = True
-        self._operation = self._replay
-        PROGRESS.add(self._replay)
+        PROGRESS.add(replay)
+        replay.restart()
 
     def _ended(self) -> None:
         PROGRESS.remove(self._replay)
-        BELLS.ring(self._tag)
+        self._bell.Start()
+        self._bell.Wait()
         self._running = False  # not before: what waits in the bell would look like a new start
 
-    def _look(self) -> None:
+    def _look(self) -> Operation | None:
         """Start the operation if MPI has started the request."""
         if not self._lock.acquire(blocking=False):
-            return
+            return self._operation
         try:
             if self and not self._running and BELLS.waits(self._tag):
                 self._start()
+            return self._operation
         finally:
             self._lock.release()
-
-    def _advance(self) -> None:
-        if self._operation is None:
-            self._look()
-        super()._advance()
-
-    def _complete(self) -> None:
-        if self._operation is None:
-            self._look()
-        super()._complete()
 
 
 _ALIVE: dict[int, Prequest] = {}

@@ -42,15 +42,15 @@ name = "Reduce_scatter_block" if primitive == "reduce_scatter" else primitive.ca
 getattr(comm, name)(*arguments)
 comm.Barrier()
 
-next_stage = Operation._next_stage
+begin_stage = Operation._begin_stage
 
 def die(self):
     if self.rounds == 1:
         os.kill(os.getpid(), getattr(signal, blow))
-    next_stage(self)
+    begin_stage(self)
 
 if rank == {VICTIM}:
-    Operation._next_stage = die
+    Operation._begin_stage = die
 try:
     getattr(comm, name)(*arguments)
     comm.Barrier()

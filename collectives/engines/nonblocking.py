@@ -95,13 +95,13 @@ class Operation:
         try:
             while not self.done and (not self.requests or arrived(self.requests, self.statuses)):
                 progress = True
-                self._next_stage()
+                run(self.stage.after)
+                self._begin_stage()
         except BaseException as error:  # whoever waits for the operation gets it
             self._end(_cause(error, self.statuses))
         return progress
 
-    def _next_stage(self) -> None:
-        run(self.stage.after)
+    def _begin_stage(self) -> None:
         stage = next(self.stages, None)
         if stage is None:
             self._end()

@@ -26,13 +26,14 @@ class Setup:
     Parameters
     ----------
     stages : list of Stage
+        None is made one without anything to do.
     comm : MPI.Intracomm
     tag : int
     """
 
     def __init__(self, stages: list[Stage], comm: MPI.Intracomm, tag: int):
-        self.stages = stages
-        self.requests = {id(stage): _set_up(stage, comm, tag) for stage in stages}
+        self.stages = stages or [Stage()]
+        self.requests = {id(stage): _set_up(stage, comm, tag) for stage in self.stages}
 
     def post(self, stage: Stage) -> list[MPI.Prequest]:
         """Start the messages of a stage."""
@@ -47,6 +48,12 @@ class Setup:
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
         return self.rests[0]
+
+    @cached_property
+    def opening(self) -> list[Call]:
+        """The calls that begin the plan: those of its first stage that do not wait."""
+        first = self.stages[0]
+        return [*first.before, *_transfers(self.requests[id(first)])[0]]
 
     @cached_property
     def rests(self) -> list[list[Call]]:
@@ -95,15 +102,20 @@ class Replay(Operation):
     def __init__(self, setup: Setup, ended: Callable[[], None]):
         super().__init__(iter(()), setup.post, ended)
         self.setup = setup
+        self.opening = setup.opening
         self.done = True
+        self._caught_up = False
 
     def restart(self) -> None:
-        """Begin again from the first stage; the one before has ended."""
+        """Begin again: start the messages of the first stage. The run before has ended."""
         with self._lock:
-            self.stages = iter(self.setup.stages)
-            self.rounds = 0
             self.error = None
-            self.done = False
+            self.rounds = 1
+            self.done = self._caught_up = False
+            try:
+                run(self.opening)
+            except BaseException as error:  # whoever waits for the operation gets it
+                self._end(error)
 
     def finish(self) -> None:
         with self._lock:
@@ -115,3 +127,16 @@ class Replay(Operation):
                 self._end(error)
             else:
                 self._end()
+
+    def _go(self, arrived: Callable[[list, list], bool]) -> bool:
+        if not self._caught_up:  # what most runs never need
+            self.stages = iter(self.setup.stages)
+            self.stage = next(self.stages)
+            self.requests = [*self.setup.requests[id(self.stage)]]
+            self._caught_up = True
+        return super()._go(arrived)
+
+    def _end(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.done = True
+        self.ended()

@@ -56,25 +56,25 @@ class Progress:
 
     def __init__(self) -> None:
         self.operations: dict[int, Operation] = {}
-        self.watched: dict[int, Callable[[], None]] = {}
+        self.watched: dict[int, Callable[[], object]] = {}
         self.polled = 0.0
         self._lock = Lock()
         self._work = Event()
+        self._awake = False  # the same, quicker to ask
         self._stop = False
         self._thread: Thread | None = None
 
     def add(self, operation: Operation) -> None:
-        """Take care of an operation, and start it."""
+        """Take care of an operation."""
         self.operations[id(operation)] = operation
-        operation.advance()
-        if not self._work.is_set():
+        if not self._awake:
             self._wake()
 
     def remove(self, operation: Operation) -> None:
         """An operation has ended."""
         self.operations.pop(id(operation), None)
 
-    def watch(self, key: int, look: Callable[[], None]) -> None:
+    def watch(self, key: int, look: Callable[[], object]) -> None:
         """Call `look` from time to time, until `unwatch(key)`."""
         with self._lock:
             self.watched[key] = look
@@ -113,8 +113,8 @@ class Progress:
     def _wake(self) -> None:
         if self._thread is None:
             self._begin()
-        if not self._work.is_set():
-            self._work.set()
+        self._awake = True
+        self._work.set()
 
     def _begin(self) -> None:
         with self._lock:
@@ -130,6 +130,7 @@ class Progress:
                 last = perf_counter()
             elif perf_counter() - last > LINGER:
                 self._work.clear()
+                self._awake = False
                 if not self.operations and not self.watched:
                     self._work.wait()
                 pause, last = QUIET, perf_counter()

@@ -282,3 +282,19 @@ def test_two_communicators(comm):
         request.Wait()
     check_all(first + second)
     other.Free()
+
+
+@pytest.mark.skipif(P < 2, reason="needs somebody who tells other counts")
+def test_an_error_that_only_mpi_has_waited_for_is_printed(comm, monkeypatch):
+    told = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+    counts = [2 if rank == (RANK + 1) % P else 1 for rank in range(P)]
+    sendbuf, recvbuf = np.zeros(P + 1), np.zeros(P)
+    request = comm.Ialltoallv([sendbuf, counts], [recvbuf, [1] * P], algorithm="tree")
+    Request.Waitall([request])
+    assert not told
+    del request
+    gc.collect()
+    [ignored] = told
+    assert isinstance(ignored.exc_value, collectives.BufferMismatch)
+    assert "the counts that the ranks send" in str(ignored.exc_value)

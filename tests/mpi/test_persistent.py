@@ -180,3 +180,21 @@ def test_tags_run_out(monkeypatch):
     for _ in range(500):
         comm.Barrier_init().Free()
     comm.Free()
+
+
+def test_an_error_that_only_mpi_has_waited_for_is_raised_at_the_next_start(comm):
+    request = comm.Barrier_init(algorithm="naive")
+
+    def fail():
+        raise ValueError("on the way")
+
+    opening = request._replay.opening
+    request._replay.opening = [(fail, ())]
+    request.Start()
+    MPI.Request.Waitall([request])
+    request._replay.opening = opening
+    with pytest.raises(ValueError, match="on the way"):
+        request.Start()
+    request.Start()
+    request.Wait()
+    request.Free()
