@@ -58,6 +58,12 @@ class Blocks(Sequence):
         """Number of elements in block `index`."""
         return self.stops[index] - self.starts[index]
 
+    def grouped(self, spans: Sequence[slice]) -> Blocks:
+        """The same vector with other blocks, in any order: each is a span of these, not empty."""
+        starts = [self.starts[span.start] for span in spans]
+        stops = [self.stops[span.stop - 1] for span in spans]
+        return Blocks(self.buf, starts, stops, origin=self.origin)
+
     def range(self, first: int, count: int) -> list[np.ndarray]:
         """`count` blocks from `first` on, wrapping round after the last.
 
@@ -93,10 +99,14 @@ def split(buf: np.ndarray, p: int) -> Blocks:
 
 
 def stage(like: np.ndarray, counts: Sequence[int], first: int, last: int) -> Blocks:
-    """Scratch for the blocks of ranks `first` .. `last - 1`, indexed by rank."""
+    """Space for the blocks of ranks `first` .. `last - 1`, indexed by rank.
+
+    One block needs none of its own: it stays in `like`, this rank's block.
+    """
     starts, stops = _bounds(tuple(counts))
     total = stops[last - 1] - starts[first]
-    return Blocks(scratch(like, total), starts, stops, adjacent=True, origin=starts[first])
+    space = like if last - first == 1 else scratch(like, total)
+    return Blocks(space, starts, stops, adjacent=True, origin=starts[first])
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from .blocks import partition
 from .memory import scratch
 from .ranks import bit_reversed, distances, fold, neighbours
 from .registry import algorithm
-from .steps import copy, elements, in_rank_order, recv, reduce, send
+from .steps import copy, recv, reduce, send
 
 
 @algorithm("reduce_scatter", also="linear")
@@ -74,29 +74,27 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
-    pieces = [sendbuf[team.span(q)] for q in bit_reversed(team.size)]
-    laid_out = [view for piece in pieces for view in piece]
+    held = sendbuf.grouped([team.span(q) for q in bit_reversed(team.size)])
     if player is None:
-        yield send(laid_out, mate)
+        yield send(held[:], mate)
         yield recv(recvbuf, mate)
         return
-    length = [elements(piece) for piece in pieces]
-    work = partition(scratch(recvbuf, sum(length)), length)
-    arriving = scratch(work.buf)
-    yield copy(laid_out, work.buf)
+    length = [held.size(q) for q in range(team.size)]
+    sums, arriving = (partition(scratch(recvbuf, sum(length)), length) for _ in range(2))
     if mate is not None:
-        yield recv(arriving, mate), reduce(arriving, work.buf)
-    first, last = 0, team.size
+        yield recv(arriving.buf, mate), *add_pieces(arriving.buf, held[:], sums.buf)
+        held = sums
+    first, last, done = 0, team.size, held[0]
     for distance in distances(team.size):
         middle = (first + last) // 2
         lower, upper = slice(first, middle), slice(middle, last)
         keep, give = (upper, lower) if player & distance else (lower, upper)
-        [mine] = work[keep]
-        share, partner = arriving[: mine.size], team.rank(player ^ distance)
-        add = in_rank_order(rank, mine, partner, share)
-        yield send(work[give], partner), recv(share, partner), add
-        first, last = keep.start, keep.stop
-    done = work[first]
+        [theirs], [done], partner = arriving[keep], sums[keep], team.rank(player ^ distance)
+        if last - first == 2 and mate is None:
+            done = recvbuf
+        add = add_pieces(theirs, held[keep], done, left=partner < rank)
+        yield send(held[give], partner), recv(theirs, partner), *add
+        held, first, last = sums, keep.start, keep.stop
     yield copy(done[done.size - recvbuf.size :], recvbuf)
     if mate is not None:
         yield send(done[: done.size - recvbuf.size], mate)
@@ -118,3 +116,10 @@ def tree(rank, p, sendbuf, recvbuf):
     yield from reduction.tree(rank, p, sendbuf.buf, total, 0)
     block = partition(total, counts) if rank == 0 else None
     yield from scatter.tree(rank, p, block, recvbuf, 0, counts)
+
+
+def add_pieces(vector, pieces, out, left=True):
+    """Steps that combine a vector, on the left or the right, with one that lies in pieces."""
+    length = [piece.size for piece in pieces]
+    parts = zip(partition(vector, length), pieces, partition(out, length))
+    return [reduce(a, b, o) if left else reduce(b, a, o) for a, b, o in parts]

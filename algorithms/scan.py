@@ -65,13 +65,14 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     Restrictions: none
     Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
     """
-    arriving = scratch(sendbuf)
-    yield copy(sendbuf, recvbuf)
+    partial, arriving = sendbuf, scratch(sendbuf)
     for distance in distances(p):
-        steps = [send(recvbuf, rank + distance)] if rank + distance < p else []
+        steps = [send(partial, rank + distance)] if rank + distance < p else []
         if rank >= distance:
-            steps += [recv(arriving, rank - distance), reduce(arriving, recvbuf)]
+            steps += [recv(arriving, rank - distance), reduce(arriving, partial, out=recvbuf)]
+            partial = recvbuf
         yield steps
+    yield copy(partial, recvbuf)
 
 
 @algorithm("scan", also="blelloch")
