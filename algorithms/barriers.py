@@ -92,22 +92,22 @@ def recursive_exchange(rank, p):
 
 
 @algorithm("barrier")
-def k_dissemination(rank, p, *, radix=3):
-    """K-way dissemination: news travels `radix` times as far in each round.
+def k_dissemination(rank, p, *, k=3):
+    """K-way dissemination: news travels k times as far in each round.
 
-    In each round a rank signals radix - 1 others and hears from as many: those
+    In each round a rank signals k - 1 others and hears from as many: those
     one, two, ... strides away, where a stride is what it knows already. All of
-    a round are in flight at once. One port needs more rounds for a radix above
+    a round are in flight at once. One port needs more rounds for a k above
     2; a card that overlaps messages gets by with ceil(log p) to that base.
 
-    Cost: ((radix-1)*(ceil(log(p, radix)) - 1) + ceil(p/radix**(ceil(log(p, radix)) - 1)) - 1)
+    Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *alpha
     Restrictions: none
     Reference: Hoefler, Mehlan, Mietke, Rehm, International Parallel and Distributed
         Processing Symposium (workshops) 2006
     """
-    for stride in distances(p, radix):
-        reach = range(stride, min(radix * stride, p), stride)
+    for stride in distances(p, k):
+        reach = range(stride, min(k * stride, p), stride)
         sends = [send(NOTHING, (rank + distance) % p) for distance in reach]
         yield sends + [recv(NOTHING, (rank - distance) % p) for distance in reach]
 

@@ -71,25 +71,25 @@ def sparbit(rank, p, sendbuf, recvbuf):
 
 
 @algorithm("allgather")
-def k_bruck(rank, p, sendbuf, recvbuf, *, radix=3):
-    """Bruck's allgather to a radix: windows that grow `radix`-fold.
+def k_bruck(rank, p, sendbuf, recvbuf, *, k=3):
+    """Bruck's allgather to a radix k: windows that grow k-fold.
 
-    A rank that holds d blocks sends them to the ranks d, 2d, ..., (radix-1)*d to
+    A rank that holds d blocks sends them to the ranks d, 2d, ..., (k-1)*d to
     the left, all in one round, and gets as many from each such rank on the right,
     fewer where the ring is full.
 
-    With `radix` 2 this is `allgather.bruck`, with p the direct exchange.
+    With k = 2 this is `allgather.bruck`, with p the direct exchange.
 
-    Cost: ((radix-1)*(ceil(log(p, radix)) - 1) + ceil(p/radix**(ceil(log(p, radix)) - 1)) - 1)*alpha
+    Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
         + (p-1)*n/p*beta
     Restrictions: none
     Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
         Parallel and Distributed Systems 8(11), 1997
     """
     yield copy(sendbuf, recvbuf[rank])
-    for held in distances(p, radix):
+    for held in distances(p, k):
         steps = []
-        for jump in range(held, min(held * radix, p), held):
+        for jump in range(held, min(held * k, p), held):
             count = min(held, p - jump)
             steps.append(send(recvbuf.range(rank, count), (rank - jump) % p))
             steps.append(recv(recvbuf.range(rank + jump, count), (rank + jump) % p))
@@ -97,35 +97,34 @@ def k_bruck(rank, p, sendbuf, recvbuf, *, radix=3):
 
 
 @algorithm("alltoall", name="k_bruck")
-def alltoall_k_bruck(rank, p, sendbuf, recvbuf, counts, *, radix=3):
-    """Bruck's all-to-all to a radix: one jump for each digit of the distance.
+def alltoall_k_bruck(rank, p, sendbuf, recvbuf, counts, *, k=3):
+    """Bruck's all-to-all to a radix k: one jump for each digit of the distance.
 
-    A block for the rank d to the right makes a jump for every digit of d, to that
-    radix, that is not 0. All blocks with the same digit in the same place go in
-    one message, those of one place in one round. A larger radix means more
-    messages, and fewer hops for a byte. For each place at most (radix-1)/radix of
-    the blocks move: the factor of beta is an upper bound, met by powers of the
-    radix.
+    A block for the rank d to the right makes a jump for every digit of d, to the
+    radix k, that is not 0. All blocks with the same digit in the same place go in
+    one message, those of one place in one round. A larger k means more
+    messages, and fewer hops for a byte. For each place at most (k-1)/k of
+    the blocks move: the factor of beta is an upper bound, met by powers of k.
 
-    With `radix` 2 this is `alltoall.recursive_doubling`, with p the direct exchange.
+    With k = 2 this is `alltoall.recursive_doubling`, with p the direct exchange.
 
-    Cost: ((radix-1)*(ceil(log(p, radix)) - 1) + ceil(p/radix**(ceil(log(p, radix)) - 1)) - 1)*alpha
-        + ceil(log(p, radix))*(radix-1)/radix*n*beta
+    Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
+        + ceil(log(p, k))*(k-1)/k*n*beta
     Restrictions: none
     Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
         Parallel and Distributed Systems 8(11), 1997
     """
     held = [sendbuf[(rank + d) % p] for d in range(p)]
     yield copy(held[0], recvbuf[rank])
-    for unit in distances(p, radix):
+    for unit in distances(p, k):
         steps = []
-        for jump in range(unit, min(unit * radix, p), unit):
-            moving = [d for d in range(p) if d % (unit * radix) - d % unit == jump]
+        for jump in range(unit, min(unit * k, p), unit):
+            moving = [d for d in range(p) if d % (unit * k) - d % unit == jump]
             steps.append(send([held[d] for d in moving], (rank + jump) % p))
             for d in moving:
-                origin = (rank - d % (unit * radix)) % p
+                origin = (rank - d % (unit * k)) % p
                 size = int(counts[origin][(origin + d) % p])
-                arrived = d < unit * radix
+                arrived = d < unit * k
                 held[d] = recvbuf[origin] if arrived else scratch(recvbuf.buf, size)
             steps.append(recv([held[d] for d in moving], (rank - jump) % p))
         yield steps

@@ -1,7 +1,7 @@
 """Recursive multiplying: exchange with several partners at once.
 
 Recursive doubling meets one partner a round, and needs lg p rounds. With
-`radix` - 1 partners a round log_radix p rounds are enough. Each round takes more
+k - 1 partners a round log_k p rounds are enough. Each round takes more
 messages, so that a rank that can do only one thing at a time loses; a network
 card that can have several messages on their way at once wins.
 
@@ -26,24 +26,24 @@ def _add_up(operands, total):
 
 
 @algorithm("allreduce")
-def recursive_multiplying(rank, p, sendbuf, recvbuf, *, radix=4):
-    """Recursive multiplying: each round joins `radix` groups to one.
+def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
+    """Recursive multiplying: each round joins k groups to one.
 
     In each round a rank sends its partial sum to the ranks at its place in
-    radix - 1 other groups and adds up theirs and its own, in rank order: so all of
+    k - 1 other groups and adds up theirs and its own, in rank order: so all of
     them compute the same bits. The last round joins fewer groups if fewer are
     left. The number of players is p with all its digits but the first set to 0;
     the ranks beyond are folded as in `allreduce.recursive_doubling`.
 
-    With `radix` 2 this is recursive doubling, with p the direct exchange.
+    With k = 2 this is recursive doubling, with p the direct exchange.
 
-    Cost: ((radix-1)*floor(log(p, radix)) + floor(p/radix**floor(log(p, radix))) - 1)
+    Cost: ((k-1)*floor(log(p, k)) + floor(p/k**floor(log(p, k))) - 1)
         *(alpha + n*beta + n*gamma)
-        + (p % radix**floor(log(p, radix)) > 0)*(2*alpha + 2*n*beta + n*gamma)
+        + (p % k**floor(log(p, k)) > 0)*(2*alpha + 2*n*beta + n*gamma)
     Restrictions: none
     Reference: Ruefenacht, Bull, Booth, Parallel Computing 69, 2017
     """
-    stages = digits(p, radix)
+    stages = digits(p, k)
     size = prod(groups for groups, _ in stages)
     team = Fold(size, p - size)
     player, mate = team.player(rank), team.mate(rank)
@@ -52,7 +52,7 @@ def recursive_multiplying(rank, p, sendbuf, recvbuf, *, radix=4):
         yield recv(recvbuf, mate)
         return
     partial, total, spare = sendbuf, scratch(recvbuf), scratch(recvbuf)
-    arriving = [scratch(recvbuf) for _ in range(min(radix, p))]
+    arriving = [scratch(recvbuf) for _ in range(min(k, p))]
     if mate is not None:
         yield recv(arriving[0], mate), reduce(arriving[0], partial, out=spare)
         partial = spare

@@ -113,11 +113,11 @@ def binomial_tree(rank: int, p: int, root: int = 0) -> Tree:
     return knomial_tree(rank, p, root, 2)
 
 
-def knomial_tree(rank: int, p: int, root: int = 0, radix: int = 4) -> Tree:
+def knomial_tree(rank: int, p: int, root: int = 0, k: int = 4) -> Tree:
     """The place of `rank` in a k-nomial tree over p ranks, rooted anywhere.
 
-    As `binomial_tree`, but a group splits into up to `radix` pieces at once: a
-    power of the radix long, the last one perhaps shorter. The pieces without the
+    As `binomial_tree`, but a group splits into up to k pieces at once: a
+    power of k long, the last one perhaps shorter. The pieces without the
     group's root are led by their first ranks, all of them its children.
 
     Returns
@@ -131,18 +131,18 @@ def knomial_tree(rank: int, p: int, root: int = 0, radix: int = 4) -> Tree:
     Raises
     ------
     ValueError
-        The radix is less than 2.
+        k is less than 2.
     """
-    if radix < 2:
-        raise ValueError(f"radix must be at least 2, got {radix}")
+    if k < 2:
+        raise ValueError(f"k must be at least 2, got {k}")
     parent: int | None = None
     children: list[Branch] = []
     mine = Branch(root, 0, p)
     leader, first, last = root, 0, p
     while last - first > 1:
         width = 1
-        while width * radix < last - first:
-            width *= radix
+        while width * k < last - first:
+            width *= k
         piece = [Branch(at, at, min(at + width, last)) for at in range(first, last, width)]
         own, home = (rank - first) // width, (leader - first) // width
         if own != home:

@@ -56,7 +56,7 @@ WITH_COUNTS: frozenset[str] = frozenset({"scatter", "gather", "alltoall"})
 GROUP = "group"
 
 # A parameter that is a number counts something, so 1 is the least it can be, but for:
-LEAST: Mapping[str, int] = MappingProxyType({"radix": 2})
+LEAST: Mapping[str, int] = MappingProxyType({"k": 2})
 
 
 # No algorithm is called so: it asks for the one that fits p and the length.

@@ -3,7 +3,8 @@
 An object travels as its pickle. The ranks tell each other the lengths first, then
 the bytes move by the same algorithms as buffers of uneven blocks. Reductions
 collect the objects and combine them in rank order: the result depends on no
-algorithm, and an operator need not commute.
+algorithm, and an operator need not commute. `algorithm=` then is that of the gather,
+or in scan and exscan of the allgather, which collects them.
 
 `mpi4py.util.pkl5.Intracomm(comm)` of a `Comm` has its handle and mpi4py's object forms,
 not ours. It is of use for objects beyond 2 GiB where MPI is older than 4.0.
@@ -35,9 +36,16 @@ class Objects:
     def _channel(self) -> Channel:
         raise NotImplementedError
 
+    def Ibarrier(self, *, algorithm: str | None = None, **parameters: Any) -> MPI.Request:
+        raise NotImplementedError
+
     def barrier(self, *, algorithm: str | None = None, **parameters: Any) -> None:
         """Leave when every rank has come."""
         self._move("barrier", algorithm, parameters, ())
+
+    def ibarrier(self, *, algorithm: str | None = None, **parameters: Any) -> MPI.Request:
+        """`barrier`, started now; every rank has come when the request has ended."""
+        return self.Ibarrier(algorithm=algorithm, **parameters)
 
     def bcast(
         self, obj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
@@ -115,14 +123,29 @@ class Objects:
         self._move("alltoall", algorithm, parameters, buffers, None, counts)
         return _split(whole, coming)
 
-    def reduce(self, sendobj: Any, op: Op = MPI.SUM, root: int = 0) -> Any:
+    def reduce(
+        self,
+        sendobj: Any,
+        op: Op = MPI.SUM,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
         """The reduction of all ranks' objects, at the root."""
-        objects = self.gather(sendobj, root)
+        objects = self.gather(sendobj, root, algorithm=algorithm, **parameters)
         return None if objects is None else reduce(op, objects)
 
-    def allreduce(self, sendobj: Any, op: Op = MPI.SUM) -> Any:
+    def allreduce(
+        self,
+        sendobj: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
         """The reduction of all ranks' objects, the same on all ranks: rank 0 makes it."""
-        objects = self._gather(sendobj, 0, None, {}, "allreduce of objects")
+        objects = self._gather(sendobj, 0, algorithm, parameters, "allreduce of objects")
         result, problem = None, None
         if objects is not None:
             try:
@@ -134,13 +157,29 @@ class Objects:
             raise problem
         return result
 
-    def scan(self, sendobj: Any, op: Op = MPI.SUM) -> Any:
+    def scan(
+        self,
+        sendobj: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
         """The reduction of the objects of ranks 0 .. this one."""
-        return reduce(op, self.allgather(sendobj)[: self._channel().rank + 1])
+        objects = self.allgather(sendobj, algorithm=algorithm, **parameters)
+        return reduce(op, objects[: self._channel().rank + 1])
 
-    def exscan(self, sendobj: Any, op: Op = MPI.SUM) -> Any:
+    def exscan(
+        self,
+        sendobj: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
         """The reduction of the objects of the ranks below this one; None on rank 0."""
-        lower = self.allgather(sendobj)[: self._channel().rank]
+        objects = self.allgather(sendobj, algorithm=algorithm, **parameters)
+        lower = objects[: self._channel().rank]
         return reduce(op, lower) if lower else None
 
     def _move(

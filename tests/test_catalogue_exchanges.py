@@ -298,7 +298,7 @@ RADIX = ["allgather.k_bruck", "alltoall.k_bruck", "allreduce.recursive_multiplyi
 @pytest.mark.parametrize("full_name", RADIX)
 def test_radix_p_is_direct(full_name):
     for p in (2, 5, 8):
-        assert count(*full_name.split("."), p=p, n=p, radix=p).rounds == p - 1
+        assert count(*full_name.split("."), p=p, n=p, k=p).rounds == p - 1
 
 
 @pytest.mark.parametrize(
@@ -308,16 +308,14 @@ def test_radix_p_is_direct(full_name):
 def test_radix_2_is_the_textbooks(full_name, binary):
     primitive, name = full_name.split(".")
     for p in RANKS:
-        assert count(primitive, name, p=p, n=24 * p, radix=2) == count(
-            primitive, binary, p=p, n=24 * p
-        )
+        assert count(primitive, name, p=p, n=24 * p, k=2) == count(primitive, binary, p=p, n=24 * p)
 
 
 @pytest.mark.parametrize("full_name", RADIX)
 @pytest.mark.parametrize("radix", [2, 4, 5, 8])
 def test_every_radix(full_name, radix):
     for p in (1, 2, 3, 6, 9, 15, 26):
-        prove(full_name, p, radix=radix)
+        prove(full_name, p, k=radix)
 
 
 @pytest.mark.parametrize("full_name", ["allgather.pat", "reduce_scatter.pat"])

@@ -61,13 +61,13 @@ KNOMIAL = ["bcast.knomial", "scatter.knomial", "gather.knomial", "reduce.knomial
 @pytest.mark.parametrize("full_name", KNOMIAL)
 def test_knomial_rounds(full_name):
     """Between the binomial tree and the linear algorithm."""
-    assert [rounds(full_name, p, radix=2) for p in (1, 2, 5, 8, 33)] == [0, 1, 3, 3, 6]
-    assert [rounds(full_name, p, radix=3) for p in (1, 2, 3, 4, 9, 10, 27)] == [0, 1, 2, 3, 4, 5, 6]
-    assert [rounds(full_name, p, radix=4) for p in (4, 5, 16, 17, 64)] == [3, 4, 6, 7, 9]
-    assert [rounds(full_name, p, radix=99) for p in (1, 2, 9, 99)] == [0, 1, 8, 98]
+    assert [rounds(full_name, p, k=2) for p in (1, 2, 5, 8, 33)] == [0, 1, 3, 3, 6]
+    assert [rounds(full_name, p, k=3) for p in (1, 2, 3, 4, 9, 10, 27)] == [0, 1, 2, 3, 4, 5, 6]
+    assert [rounds(full_name, p, k=4) for p in (4, 5, 16, 17, 64)] == [3, 4, 6, 7, 9]
+    assert [rounds(full_name, p, k=99) for p in (1, 2, 9, 99)] == [0, 1, 8, 98]
     clocks = (ALPHA, BETA, GAMMA) if full_name.startswith("reduce") else (ALPHA, BETA)
     for radix in (2, 3, 5, 8):
-        costs_hold(full_name, [*range(1, 34), 125], clocks, radix=radix)
+        costs_hold(full_name, [*range(1, 34), 125], clocks, k=radix)
 
 
 @pytest.mark.parametrize("radix", [2, 3, 5, 16])
@@ -75,8 +75,8 @@ def test_knomial_rounds(full_name):
 def test_knomial_radix(full_name, radix):
     for p in range(1, 18):
         for root in {0, p // 2, p - 1}:
-            check(full_name, p, 2 * p + 3, root, radix=radix)
-    check(full_name, 140, 300, 77, radix=radix)
+            check(full_name, p, 2 * p + 3, root, k=radix)
+    check(full_name, 140, 300, 77, k=radix)
 
 
 # Pipelined trees
@@ -226,7 +226,7 @@ def test_barrier_rounds():
     wanted = [0, 1, 3, 2, 4, 4, 4, 3, 5]
     assert [rounds("barrier.recursive_exchange", p) for p in range(1, 10)] == wanted
     for radix, levels in ((2, [0, 1, 2, 2, 3, 3, 3, 3, 4]), (3, [0, 1, 2, 3, 3, 3, 4, 4, 4])):
-        given = {"radix": radix}
+        given = {"k": radix}
         assert [rounds("barrier.k_dissemination", p, **given) for p in range(1, 10)] == levels
 
 
@@ -239,9 +239,9 @@ def test_barrier_messages():
 
 @pytest.mark.parametrize("radix", [2, 3, 4, 7, 200])
 def test_k_dissemination(radix):
-    costs_hold("barrier.k_dissemination", [*range(1, 34), 125], [ALPHA], radix=radix)
+    costs_hold("barrier.k_dissemination", [*range(1, 34), 125], [ALPHA], k=radix)
     for p in range(1, 20):
-        assert nobody_leaves_early("barrier.k_dissemination", p, radix=radix)
+        assert nobody_leaves_early("barrier.k_dissemination", p, k=radix)
 
 
 @pytest.mark.parametrize("name", ["mcs", "recursive_exchange"])
@@ -281,8 +281,8 @@ def nobody_leaves_early(full_name, p, **given):
 
 def test_radix_of_one_is_an_error():
     for full_name in (*KNOMIAL, "barrier.k_dissemination"):
-        with pytest.raises(ArgumentError, match=f"{full_name}: radix must be an integer from 2 on"):
-            rounds(full_name, 4, radix=1)
+        with pytest.raises(ArgumentError, match=f"{full_name}: k must be an integer from 2 on"):
+            rounds(full_name, 4, k=1)
 
 
 # Scans

@@ -464,7 +464,7 @@ def test_parameters_in_the_name():
         ("tree:segments=8", "bcast.tree: no parameter 'segments'; choose from none"),
         ("ring:segment=8", "bcast.ring: no parameter 'segment'; choose from segments"),
         ("ring:segments=0", "bcast.ring: segments must be a positive integer, got 0"),
-        ("knomial:radix=1", "bcast.knomial: radix must be an integer from 2 on, got 1"),
+        ("knomial:k=1", "bcast.knomial: k must be an integer from 2 on, got 1"),
         ("ring:segments=-1", "bcast.ring: segments must be a positive integer, got -1"),
         ("ring:segments=1.5", "bcast.ring: segments must be a positive integer, got 1.5"),
         ("ring:segments=many", "bcast.ring: segments must be a positive integer, got 'many'"),

@@ -199,6 +199,6 @@ def test_what_cannot_be_proved(registry):
 
 
 def test_parameters_and_names():
-    prove("alltoall.k_bruck", 30, radix=4)
-    prove("allgather.k_bruck:radix=5", 30)
+    prove("alltoall.k_bruck", 30, k=4)
+    prove("allgather.k_bruck:k=5", 30)
     prove(find("bcast", "ring")[0], 5, segments=2)

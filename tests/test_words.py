@@ -169,8 +169,8 @@ def test_knomial_tree_at_root_0_is_the_textbooks():
         assert knomial_tree(rank, 64, 0, 4).parent == rank - rank // digit % 4 * digit
 
 
-def test_knomial_tree_needs_a_radix_of_two():
-    with pytest.raises(ValueError, match="radix must be at least 2, got 1"):
+def test_knomial_tree_needs_k_of_two():
+    with pytest.raises(ValueError, match="k must be at least 2, got 1"):
         knomial_tree(0, 4, 0, 1)
 
 

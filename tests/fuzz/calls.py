@@ -163,7 +163,7 @@ def _algorithm(
     if rng.random() < 0.05:
         return None, {}
     parameters = {
-        key: rng.choice([1, 2, 3, rng.randint(4, 10)] if key != "radix" else [2, 3, 9])
+        key: rng.choice([1, 2, 3, rng.randint(4, 10)] if key != "k" else [2, 3, 9])
         for key in REGISTRY[primitive][name].parameters
         if rng.random() < 0.5
     }

@@ -53,6 +53,24 @@ def test_reductions(comm):
     )
 
 
+def test_the_algorithm_that_collects(comm):
+    collected = "".join(f"<{rank}>" for rank in range(P))
+    for name in ("naive", "ring", "knomial:k=3"):
+        reduced = comm.reduce(f"<{RANK}>", operator.add, P - 1, algorithm=name)
+        assert reduced == (collected if RANK == P - 1 else None)
+        assert comm.allreduce(f"<{RANK}>", operator.add, algorithm=name) == collected
+    for name in ("naive", "ring", "bruck"):
+        assert comm.scan(1, algorithm=name) == RANK + 1
+        assert comm.exscan(1, algorithm=name) == (RANK or None)
+    with pytest.raises(collectives.UnknownAlgorithm, match="gather"):
+        comm.reduce(1, algorithm="rabenseifner")
+
+
+def test_ibarrier(comm):
+    requests = [comm.ibarrier(), comm.ibarrier(algorithm="ring")]
+    MPI.Request.Waitall(requests)
+
+
 def test_large(comm):
     array = np.arange(400_000) + RANK
     assert comm.bcast(array if RANK == 0 else None)[-1] == 399_999
