@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -36,6 +37,7 @@ DEFAULTS: Mapping[str, str] = {
 # The four that every primitive has.
 TEXTBOOK: tuple[str, ...] = ("naive", "ring", "recursive_doubling", "tree")
 
+_COMMA = re.compile(r",(?![^(]*\))")  # not within parentheses: "group=(0,0,1,1)"
 _LOADED = "collectives_user_"  # what the modules of `load` are called
 
 
@@ -102,7 +104,7 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
             f"{primitive}: the name of an algorithm is needed, got {name!r}; choose from {choices}"
         )
     algorithm, implied = found
-    items = [*implied.split(","), *text.split(",")]
+    items = [*_COMMA.split(implied), *_COMMA.split(text)]
     parameters = dict(_parameter(algorithm, item) for item in items if item)
     check_parameters(algorithm, parameters)
     return algorithm, parameters

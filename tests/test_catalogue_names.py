@@ -57,6 +57,12 @@ def test_a_name_may_stand_for_parameters():
     assert count("scan", "linear", p=9, n=900).messages == 8
 
 
+def test_a_group_for_each_rank_in_a_name():
+    assert find("bcast", "hierarchical:group=(1,0,1)")[1] == {"group": (1, 0, 1)}
+    found = find("allgather", "multi_leader:group=(0,0,1,1),leaders=2")[1]
+    assert found == {"group": (0, 0, 1, 1), "leaders": 2}
+
+
 def test_another_name_must_be_free(registry):
     def twin(rank, p):
         yield []
