@@ -9,6 +9,7 @@
 #   CALLS=200000  calls of `make soak`
 #   ARGS='...'    further arguments of these three
 #   JOBS=2        processes of `make prove`
+#   TESTS=tests/mpi/test_builtins.py  files for `make test-mpi` and `make test-all`
 #   PYTHON=...    the Python to build the environments with, 3.10 or newer
 
 MPI    ?= mpich
@@ -20,6 +21,7 @@ CALLS  ?= 200000
 JOBS   ?= 2
 PYTHON ?= python3
 RANKS  ?= 1 2 3 4 5 8
+TESTS  ?= tests/mpi
 LIMIT  ?= 240
 
 ifeq ($(filter mpich openmpi system,$(MPI)),)
@@ -42,7 +44,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke test test-sim test-mpi fuzz fuzz-smoke soak prove docs choice lint
+.PHONY: help bench bench-smoke test test-sim test-mpi test-all fuzz fuzz-smoke soak prove docs choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -70,8 +72,13 @@ test-mpi-%: $(VENV)/ready ## tests/mpi at one number of ranks
 	@echo "== tests/mpi on $* ranks, MPI=$(MPI)"
 	@rm -f $(VENV)/rank-*.log
 	@$(IN) $(LIMITED) mpirun -n $* sh -c '[ $(RANK) = 0 ] || exec >$(VENV)/rank-$(RANK).log 2>&1; \
-	    exec python -u -m mpi4py -m pytest --with-mpi -x --no-header --color=no -p no:cacheprovider tests/mpi' \
+	    exec python -u -m mpi4py -m pytest --with-mpi -x --no-header --color=no -p no:cacheprovider $(TESTS)' \
 	    || { tail -n 60 $(VENV)/rank-*.log 2>/dev/null; echo "tests/mpi failed on $* ranks, MPI=$(MPI)"; exit 1; }
+
+# What `make test` leaves out to be quick: every algorithm on every number of ranks.
+test-all: export COLLECTIVES_TEST_ALL = 1
+test-all: ## tests/mpi at 1 .. 8 ranks with all algorithms: about an hour, MPI= TESTS=
+	@$(MAKE) --no-print-directory test-mpi RANKS="1 2 3 4 5 6 7 8" LIMIT=3600
 
 # More ranks than cores for minutes: a rank of Open MPI that waits gives way.
 fuzz fuzz-smoke soak: export OMPI_MCA_mpi_yield_when_idle = 1
