@@ -33,7 +33,7 @@ _HOME = {
     "catalogue": "DEFAULTS algorithms_for find load",
     "simulation": "Counts count simulate",
     "engines.simulator": "Clock Run",
-    "operators": "OPERATORS Operator",
+    "operators": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
     "algorithms.registry": "PRIMITIVES Algorithm algorithm",
     "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock RestrictionError "

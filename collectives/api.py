@@ -51,6 +51,7 @@ from collectives.arguments import READERS, Reader, check_root
 from collectives.buffers import integers, is_in_place
 from collectives.channel import Channel, channel_of
 from collectives.errors import BufferMismatch
+from collectives.mpi_operators import Op
 
 
 def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any) -> None:
@@ -257,7 +258,7 @@ def reduce(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     root: int = 0,
     algorithm: str | None = None,
     **parameters: Any,
@@ -271,7 +272,7 @@ def reduce(
         n elements, or, at the root, MPI.IN_PLACE.
     recvbuf : buffer
         n elements; significant at the root.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     root : int
     algorithm : str, optional
     **parameters
@@ -286,7 +287,7 @@ def allreduce(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -299,7 +300,7 @@ def allreduce(
         n elements, or MPI.IN_PLACE.
     recvbuf : buffer
         n elements.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.
@@ -319,7 +320,7 @@ def reduce_scatter(
     sendbuf: Any,
     recvbuf: Any,
     recvcounts: Sequence[int] | None = None,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -336,7 +337,7 @@ def reduce_scatter(
     recvcounts : sequence of int, optional
         Elements in each rank's block; needed with MPI.IN_PLACE. Without it the
         ranks tell each other the length of their recvbuf first.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.
@@ -353,7 +354,7 @@ def reduce_scatter_block(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -366,7 +367,7 @@ def reduce_scatter_block(
         p blocks, or MPI.IN_PLACE.
     recvbuf : buffer
         One block; with MPI.IN_PLACE p blocks.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.
@@ -433,7 +434,7 @@ def scan(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -446,7 +447,7 @@ def scan(
         n elements, or MPI.IN_PLACE.
     recvbuf : buffer
         n elements.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.
@@ -458,7 +459,7 @@ def exscan(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -471,7 +472,7 @@ def exscan(
         n elements, or MPI.IN_PLACE.
     recvbuf : buffer
         n elements.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.

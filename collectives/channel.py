@@ -46,9 +46,9 @@ from collectives.engines.plan import Plan, record
 from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import ArgumentError, CollectiveError
-from collectives.mpi_operators import PREDEFINED, operator_of
+from collectives.mpi_operators import PREDEFINED, Op, operator_of
 from collectives.nodes import detect, grouping
-from collectives.operators import SUM, Operator
+from collectives.operators import REPRODUCIBLE_SUM, SUM, Operator
 from collectives.pool import Pool
 from collectives.problems import BLOCKWISE
 from collectives.settings import Settings
@@ -128,7 +128,7 @@ class Invocation(NamedTuple):
     buffers : sequence
         What the primitive's function in `arguments` takes.
     root : int or None
-    op : MPI.Op or None
+    op : MPI.Op, REPRODUCIBLE_SUM or None
     parameters : dict
     counts : tuple of int, bytes or None
         Described at `arguments.Reader`.
@@ -140,7 +140,7 @@ class Invocation(NamedTuple):
     algorithm: str | None
     buffers: Sequence[Any]
     root: int | None = None
-    op: MPI.Op | None = None
+    op: Op | None = None
     parameters: dict[str, Any] | None = None
     counts: tuple[int, ...] | bytes | None = None
     within: str = ""
@@ -258,7 +258,7 @@ class Channel:
         algorithm: str | None,
         buffers: Sequence[Any],
         root: int | None = None,
-        op: MPI.Op | None = None,
+        op: Op | None = None,
         parameters: dict[str, Any] | None = None,
         counts: tuple[int, ...] | bytes | None = None,
         within: str = "",
@@ -401,7 +401,7 @@ class Channel:
         algorithm: str | None,
         buffers: Sequence[Any],
         root: int | None,
-        op: MPI.Op | None,
+        op: Op | None,
         parameters: dict[str, Any] | None,
         counts: tuple[int, ...] | bytes | None,
     ) -> tuple | None:
@@ -424,7 +424,7 @@ class Channel:
         parameters: Mapping[str, Any],
         buffers: Sequence[Any],
         root: int | None,
-        op: MPI.Op | None,
+        op: Op | None,
         counts: tuple[int, ...] | bytes | None,
     ) -> Entry:
         """Check the root and the buffers, record the algorithm's rounds, and compile them."""
@@ -432,7 +432,8 @@ class Channel:
         if algorithm.primitive in ROOTED:
             root = check_root(title, root, self.p)
         reduces = algorithm.primitive in REDUCTIONS
-        reader = Reader(title, self.rank, self.p, root, counts, reduces)
+        widens = op if reduces and isinstance(op, Operator) and op.widening else None
+        reader = Reader(title, self.rank, self.p, root, counts, reduces, widens)
         read = arguments.READERS[algorithm.primitive](reader, *buffers)
         operator = SUM
         if reduces:
@@ -522,7 +523,7 @@ def _description(
         given.append("blocks of as many elements as the root has told")
     elif algorithm.primitive != "alltoall":
         given.append(f"blocks of {', '.join(map(str, read.counts))} elements")
-    given.append(f"{read.like.view.dtype}")
+    given.append(f"{read.like.element.unit}")
     return f"{algorithm} ({', '.join(given)})"
 
 
@@ -648,4 +649,8 @@ _CHANNELS: dict[int | None, Channel] = {}
 _KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)
 
 # mpi4py keeps these objects, so that their identity stands for them.
-_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {id(None): "no operator"}
+# So is REPRODUCIBLE_SUM.
+_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {
+    id(None): "no operator",
+    id(REPRODUCIBLE_SUM): REPRODUCIBLE_SUM.name,
+}
