@@ -67,4 +67,4 @@ def rounded(accumulator: np.ndarray) -> float:
     try:
         return number / (1 << ORIGIN)
     except OverflowError:
-        return math.copysign(math.inf, number)
+        return math.inf if number > 0 else -math.inf

@@ -186,6 +186,8 @@ def widened(title: str, vector: Vector, operator: Operator) -> Vector:
     assert widening is not None
     # Only the dtypes of numpy tell what numbers they are.
     plain = element.datatype.is_predefined or element.datatype == datatype_of(element.unit)
+    if plain and widening.is_wide(element.unit):
+        return vector
     dtype = widening.dtype_of(element.unit) if plain else None
     if dtype is None:
         got, todo = str(element.unit) if plain else "a derived datatype", "convert the data"

@@ -25,8 +25,8 @@ An ordinary sum is off by up to about n * 2^-53 * sum|x|. An intermediate sum ca
 overflow. Infinities and NaNs are taken down beside the sums, and give what they give in
 IEEE 754; so is whether all floats were -0.0, the only floats whose sum is -0.0.
 
-An int64 has room for the chunks of `ROOM` floats; `Widening` checks nothing, because
-there is one float per rank in a sum over ranks.
+An int64 has room for the chunks of `ROOM` floats. A sum over ranks has one float per
+rank, unless a rank joins records of its own first.
 
 This is an integer variant of the idea of Demmel and Nguyen; see docs/reproducible.md.
 """
@@ -34,6 +34,7 @@ This is an integer variant of the idea of Demmel and Nguyen; see docs/reproducib
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,11 @@ _BLOCK = 4096  # floats that are worked on at once: what is made of them stays i
 def record_of(dtype: np.dtype) -> np.dtype | None:
     """The dtype of the records of such numbers; None if there are none."""
     return _RECORDS.get(dtype)
+
+
+def is_record(dtype: np.dtype) -> bool:
+    """Whether it is the dtype of records."""
+    return dtype in (RECORD, PAIR)
 
 
 def encode(values: np.ndarray, records: np.ndarray) -> None:
@@ -115,7 +121,60 @@ def decode(records: np.ndarray, values: np.ndarray) -> None:
     narrow = numbers.dtype != np.float64
     with np.errstate(over="ignore"):  # to infinity, as it should
         for part in blocks(numbers.size):
-            numbers[part] = _rounded(rows[part], narrow)
+            numbers[part] = _numbers(rows[part], narrow)
+
+
+def summed(values: Any) -> np.ndarray:
+    """The records of the sums of an array over its first axis.
+
+    `REPRODUCIBLE_SUM` takes records as well as floats, so ranks that have several summands
+    each add up their own first, and get the bits of a sum over all summands.
+
+    Parameters
+    ----------
+    values : array_like of float16, float32, float64, complex64 or complex128
+        At most `ROOM` rows, those of all ranks together.
+
+    Returns
+    -------
+    numpy.ndarray of records
+        One-dimensional.
+    """
+    rows = np.asarray(values)
+    dtype = record_of(rows.dtype)
+    if dtype is None or not rows.ndim:
+        raise TypeError(f"needs an array of floats of up to 64 bits, got {rows.dtype}; convert it")
+    if len(rows) > ROOM:
+        raise ValueError(f"needs at most {ROOM} floats in a sum, got {len(rows)}")
+    n = rows[:1].size
+    sums = np.zeros(n, dtype)
+    step = max(_BLOCK // max(n, 1), 1)
+    for start in range(0, len(rows), step):
+        some = np.ravel(rows[start : start + step])
+        records = np.empty(some.size, dtype)
+        encode(some, records)
+        while records.size > n:  # the last half of the rows onto the first
+            half = records.size // n // 2 * n
+            join(records[:half], records[-half:], records[:half])
+            records = records[:-half]
+        join(sums, records, sums)
+    return sums
+
+
+def rounded(records: np.ndarray, dtype: Any) -> np.ndarray:
+    """What records stand for, as numbers of a dtype, correctly rounded.
+
+    Parameters
+    ----------
+    records : numpy.ndarray
+        As `summed` gives them for numbers of this dtype or, of the same kind, another one.
+    dtype : numpy dtype
+    """
+    values = np.empty(records.shape, dtype)
+    if record_of(values.dtype) != records.dtype:
+        raise TypeError(f"needs records of {values.dtype}, got those of another kind")
+    decode(records, values)
+    return values
 
 
 def floats(values: np.ndarray) -> np.ndarray:
@@ -196,7 +255,7 @@ def _lifted(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _rounded(rows: np.ndarray, narrow: bool) -> np.ndarray:
+def _numbers(rows: np.ndarray, narrow: bool) -> np.ndarray:
     """What records stand for, as float64: correctly rounded, or so that it is after one
     more rounding to a `narrow` type.
     """

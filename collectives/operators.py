@@ -25,6 +25,8 @@ class Widening:
     ----------
     dtype_of : callable
         The wider type of a numpy dtype; None if it has none.
+    is_wide : callable
+        Whether a numpy dtype is such a type itself: users may do the rest of the way.
     encode : callable
         `encode(values, wide)`, before the first round.
     decode : callable
@@ -32,6 +34,7 @@ class Widening:
     """
 
     dtype_of: Callable[[np.dtype], np.dtype | None]
+    is_wide: Callable[[np.dtype], bool]
     encode: Callable[[np.ndarray, np.ndarray], object]
     decode: Callable[[np.ndarray, np.ndarray], object]
 
@@ -83,7 +86,7 @@ BXOR = Operator("bxor", np.bitwise_xor)
 REPRODUCIBLE_SUM = Operator(
     "reproducible_sum",
     binned.join,
-    widening=Widening(binned.record_of, binned.encode, binned.decode),
+    widening=Widening(binned.record_of, binned.is_record, binned.encode, binned.decode),
 )
 
 # Two by two integer matrices: the smallest operator that does not commute.
