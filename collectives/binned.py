@@ -33,6 +33,7 @@ This is an integer variant of the idea of Demmel and Nguyen; see docs/reproducib
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,7 +147,7 @@ def summed(values: Any) -> np.ndarray:
         raise TypeError(f"needs an array of floats of up to 64 bits, got {rows.dtype}; convert it")
     if len(rows) > ROOM:
         raise ValueError(f"needs at most {ROOM} floats in a sum, got {len(rows)}")
-    n = rows[:1].size
+    n = math.prod(rows.shape[1:])
     sums = np.zeros(n, dtype)
     step = max(_BLOCK // max(n, 1), 1)
     for start in range(0, len(rows), step):
