@@ -205,7 +205,7 @@ def split(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]
         The chunks in bins `top`, `top - 1` and `top - 2`; 0 for infinities and NaNs.
     """
     with np.errstate(invalid="ignore"):  # signalling NaNs
-        bits = numbers.astype(np.float64).view(np.int64)
+        bits = numbers.astype(np.float64, copy=False).view(np.int64)
     exponent = bits >> _MANTISSA & 0x7FF
     kind = (bits == np.iinfo(np.int64).min).astype(np.int64)  # MINUS_ZERO or FINITE
     special = exponent == 0x7FF
@@ -214,7 +214,7 @@ def split(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]
         kind[special] = np.where(
             np.isnan(number), NAN, np.where(number > 0, PLUS_INFINITY, MINUS_INFINITY)
         )
-        bits[special] = exponent[special] = 0
+        bits, exponent = np.where(special, 0, (bits, exponent))
     mantissa = bits & (1 << _MANTISSA) - 1
     mantissa |= np.minimum(exponent, 1) << _MANTISSA  # the bit that is not stored
     top, offset = np.divmod(np.maximum(exponent, 1) + _SHIFT, WIDTH)
@@ -261,16 +261,19 @@ def _numbers(rows: np.ndarray, narrow: bool) -> np.ndarray:
     more rounding to a `narrow` type.
     """
     top, flags = rows[:, 0] >> _FLAGS, rows[:, 0] & (1 << _FLAGS) - 1
-    digits = _carried(rows[:, 1:].T)
-    sign = np.where(digits[0] < 0, -1, 1)
-    high, mid, low = _carried([sign * digit for digit in digits])
-    for _ in range(2):  # start at a digit that is not 0
-        empty = high == 0
-        high, mid, low = np.where(empty, (mid, low, 0 * low), (high, mid, low))
-        top = top - empty
-    # The leading 62 bits or more. Of all that is below, only matters whether it is 0.
+    high, mid, low = _normal(*rows[:, 1:].T)
+    for _ in range(2):  # start at a digit that says more than the sign
+        only_sign = high == high >> 63
+        if not only_sign.any():
+            break
+        high = np.where(only_sign, (high << WIDTH) + mid, high)
+        mid, low = np.where(only_sign, (low, 0 * low), (mid, low))
+        top = top - only_sign
+    # The leading 61 bits or more. Of all that is below, only matters whether it is 0: if not,
+    # the last bit becomes 1, which no rounding further up takes for 0 or for a tie.
     tail = mid << 23 | low >> 17  # 63 bits
-    up = np.maximum(62 - np.frexp(high.astype(np.float64))[1].astype(np.int64), 0)
+    length = np.frexp(high.astype(np.float64))[1]
+    up = np.maximum(62 - length, 0).astype(np.int64)
     down = 63 - up
     leading = high << up | tail >> down
     leading |= (tail >> down << down != tail) | (low & (1 << 17) - 1 != 0)
@@ -278,17 +281,16 @@ def _numbers(rows: np.ndarray, narrow: bool) -> np.ndarray:
     if narrow:  # 53 bits, which are not rounded yet
         leading = leading >> 10 | (leading & 1023 != 0)
         exponent += 10
-    numbers = sign * np.ldexp(leading.astype(np.float64), exponent)
+    numbers = np.ldexp(leading.astype(np.float64), exponent)
     numbers[flags == 1 << MINUS_ZERO] = -0.0
     return _with_specials(numbers, flags) if (flags & _SPECIAL).any() else numbers
 
 
-def _carried(digits) -> list[np.ndarray]:
-    """The same numbers, with both lower digits from 0 to 2**40 - 1."""
-    high, mid, low = digits
+def _normal(high: np.ndarray, mid: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same sums, with both lower digits from 0 to 2**40 - 1; the highest has the sign."""
     mid = mid + (low >> WIDTH)
     high = high + (mid >> WIDTH)
-    return [high, mid & (1 << WIDTH) - 1, low & (1 << WIDTH) - 1]
+    return high, mid & (1 << WIDTH) - 1, low & (1 << WIDTH) - 1
 
 
 def _with_specials(numbers: np.ndarray, flags: np.ndarray) -> np.ndarray:
