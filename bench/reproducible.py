@@ -42,24 +42,27 @@ def ways(comm: MPI.Intracomm, size: int) -> list[Callable[[], object]]:
     """The calls to compare, the results of which are close to each other."""
     mine = np.random.default_rng(comm.rank).standard_normal(size // 8)
     usual, ours = np.empty_like(mine), np.empty_like(mine)
+    number = partial(to_a_number, comm, mine, np.empty(1), np.empty(1))
     allreduce = partial(collectives.allreduce, comm, mine, algorithm="recursive_doubling")
     allreduce(usual, op=MPI.SUM)
     allreduce(ours, op=REPRODUCIBLE_SUM)
-    numbers = to_a_number(comm, mine), collectives.reproducible_sum(comm, mine)
+    numbers = number(), collectives.reproducible_sum(comm, mine)
     if not (np.allclose(usual, ours, 1e-9, 1e-9) and np.isclose(*numbers, 1e-9, 1e-9)):
         raise WrongResult(f"reproducible sum: wrong result on rank {comm.rank}")
     return [
         partial(allreduce, usual, op=MPI.SUM),
         partial(allreduce, ours, op=REPRODUCIBLE_SUM),
-        partial(to_a_number, comm, mine),
-        partial(collectives.reproducible_sum, comm, mine),
+        number,
+        partial(collectives.reproducible_sum, comm, mine, "recursive_doubling"),
     ]
 
 
-def to_a_number(comm: MPI.Intracomm, array: np.ndarray) -> float:
+def to_a_number(
+    comm: MPI.Intracomm, array: np.ndarray, mine: np.ndarray, total: np.ndarray
+) -> float:
     """The usual sum of a distributed array."""
-    total = np.empty(1)
-    collectives.allreduce(comm, array.sum(keepdims=True), total)
+    mine[0] = array.sum()
+    collectives.allreduce(comm, mine, total, MPI.SUM, "recursive_doubling")
     return float(total[0])
 
 

@@ -5,8 +5,8 @@ from the smallest float64 to the largest, so it drops nothing: it is a fixed-poi
 of 2160 bits, written in digits of 40. It depends on the floats alone, and adding
 accumulators is adding integers, which any reduction over ranks can do with MPI.SUM.
 
-Carries are moved up now and then, so that there is room for any number of floats; with
-nothing to drop they do not change the number. At the end Python's own integers make one
+Carries are moved up now and then, so that there is room for 2**48 floats on 2**22 ranks;
+with nothing to drop they do not change the number. At the end Python's own integers make one
 number of the digits, and its division rounds it once, to nearest, ties to even.
 """
 

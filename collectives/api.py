@@ -11,7 +11,8 @@ A buffer is an object with memory or a list ``[data, count, datatype]``; all spe
 are in `collectives.buffers`. Where it has one block per rank, the count is that of a
 block, and in the v-variants it is ``[data, counts, displacements, datatype]``.
 Datatypes may be derived and have gaps, which stay as they are. MPI.IN_PLACE is taken
-where MPI allows it.
+where MPI allows it. Reductions take MPI's operators, the user's, and
+`collectives.REPRODUCIBLE_SUM`, the sum of floats whose bits depend on no order.
 A call repeated with the same buffers replays its plan.
 
 All functions raise
@@ -20,7 +21,8 @@ ArgumentError
     The root, the operator, the communicator or a parameter is wrong.
 BufferMismatch
     A buffer has the wrong length, dtype or layout, is read-only, or overlaps. (Buffers
-    with gaps may overlap: they are read before and written after everything else.)
+    with gaps, and those of REPRODUCIBLE_SUM, may overlap: they are read before and
+    written after everything else.)
 RestrictionError
     The algorithm cannot do this; the message names some that can.
 UnknownAlgorithm

@@ -228,6 +228,13 @@ def test_buffers_that_do_not_fit():
         collectives.allreduce(COMM, wide, constant, REPRODUCIBLE_SUM)
 
 
+def test_buffers_that_overlap():
+    """What is sent is read before anything is written."""
+    memory = np.concatenate([vector(RANK), np.full(2, UNTOUCHED)])
+    collectives.allreduce(COMM, memory[:N], memory[2:], REPRODUCIBLE_SUM)
+    check(memory, np.concatenate([vector(RANK)[:2], total(range(P))]))
+
+
 def test_other_operators_of_the_simulator_are_refused():
     with pytest.raises(ArgumentError, match=r"op must be an MPI\.Op .*, or REPRODUCIBLE_SUM"):
         collectives.allreduce(COMM, np.zeros(4), np.zeros(4), collectives.OPERATORS["max"])
