@@ -184,7 +184,7 @@ def widened(title: str, vector: Vector, operator: Operator) -> Vector:
     """
     element, widening = vector.element, operator.widening
     assert widening is not None
-    # Only the dtypes of numpy tell what numbers they are.
+    # Of a derived datatype, what its bytes mean is not known.
     plain = element.datatype.is_predefined or element.datatype == datatype_of(element.unit)
     if plain and widening.is_wide(element.unit):
         return vector

@@ -66,6 +66,7 @@ _SPECIAL = 1 << PLUS_INFINITY | 1 << MINUS_INFINITY | 1 << NAN
 ORIGIN = 1110
 BINS = 54  # bin 53 has the largest float64
 
+_DIGIT = (1 << WIDTH) - 1
 _MANTISSA = 52  # bits of a float64 that are stored
 _SHIFT = ORIGIN - 1023  # from an exponent as it is stored to a power counted from bin 0
 _BLOCK = 4096  # floats that are worked on at once: what is made of them stays in the cache
@@ -257,11 +258,27 @@ def _lifted(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 
 def _numbers(rows: np.ndarray, narrow: bool) -> np.ndarray:
-    """What records stand for, as float64: correctly rounded, or so that it is after one
-    more rounding to a `narrow` type.
-    """
+    """The float64 that is nearest to each sum; for a `narrow` type one that rounds to the same."""
     top, flags = rows[:, 0] >> _FLAGS, rows[:, 0] & (1 << _FLAGS) - 1
-    high, mid, low = _normal(*rows[:, 1:].T)
+    leading, exponent = _leading(top, *rows[:, 1:].T)
+    if narrow:  # 53 bits, which are a float64 as they are
+        leading, exponent = leading >> 10 | (leading & 1023 != 0), exponent + 10
+    numbers = np.ldexp(leading.astype(np.float64), exponent)
+    numbers[flags == 1 << MINUS_ZERO] = -0.0
+    return _with_specials(numbers, flags) if (flags & _SPECIAL).any() else numbers
+
+
+def _leading(
+    top: np.ndarray, high: np.ndarray, mid: np.ndarray, low: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The leading 61 bits or more of sums, as integers with their sign, and the exponents.
+
+    Of all that is below, only matters whether it is 0: if not, the last bit is 1, which no
+    rounding further up takes for 0 or for a tie.
+    """
+    # Carry, so that both lower digits are from 0 to 2**40 - 1; the highest has the sign.
+    mid = mid + (low >> WIDTH)
+    high, mid, low = high + (mid >> WIDTH), mid & _DIGIT, low & _DIGIT
     for _ in range(2):  # start at a digit that says more than the sign
         only_sign = high == high >> 63
         if not only_sign.any():
@@ -269,28 +286,13 @@ def _numbers(rows: np.ndarray, narrow: bool) -> np.ndarray:
         high = np.where(only_sign, (high << WIDTH) + mid, high)
         mid, low = np.where(only_sign, (low, 0 * low), (mid, low))
         top = top - only_sign
-    # The leading 61 bits or more. Of all that is below, only matters whether it is 0: if not,
-    # the last bit becomes 1, which no rounding further up takes for 0 or for a tie.
     tail = mid << 23 | low >> 17  # 63 bits
     length = np.frexp(high.astype(np.float64))[1]
     up = np.maximum(62 - length, 0).astype(np.int64)
     down = 63 - up
     leading = high << up | tail >> down
     leading |= (tail >> down << down != tail) | (low & (1 << 17) - 1 != 0)
-    exponent = top * WIDTH - ORIGIN - up
-    if narrow:  # 53 bits, which are not rounded yet
-        leading = leading >> 10 | (leading & 1023 != 0)
-        exponent += 10
-    numbers = np.ldexp(leading.astype(np.float64), exponent)
-    numbers[flags == 1 << MINUS_ZERO] = -0.0
-    return _with_specials(numbers, flags) if (flags & _SPECIAL).any() else numbers
-
-
-def _normal(high: np.ndarray, mid: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The same sums, with both lower digits from 0 to 2**40 - 1; the highest has the sign."""
-    mid = mid + (low >> WIDTH)
-    high = high + (mid >> WIDTH)
-    return high, mid & (1 << WIDTH) - 1, low & (1 << WIDTH) - 1
+    return leading, top * WIDTH - ORIGIN - up
 
 
 def _with_specials(numbers: np.ndarray, flags: np.ndarray) -> np.ndarray:

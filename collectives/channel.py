@@ -648,8 +648,7 @@ def _leave() -> None:
 _CHANNELS: dict[int | None, Channel] = {}
 _KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)
 
-# mpi4py keeps these objects, so that their identity stands for them.
-# So is REPRODUCIBLE_SUM.
+# These objects live as long as mpi4py and we do, so that their identity stands for them.
 _PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {
     id(None): "no operator",
     id(REPRODUCIBLE_SUM): REPRODUCIBLE_SUM.name,
