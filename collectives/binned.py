@@ -229,6 +229,8 @@ def split(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]
 
 def _rows(records: np.ndarray) -> np.ndarray:
     """Records as rows of four int64."""
+    if not is_record(records.dtype):
+        raise TypeError(f"needs records, got {records.dtype}; encode makes them")
     return records.view(np.int64).reshape(-1, 4)
 
 

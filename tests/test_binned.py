@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collectives import accumulator, binned
 from collectives.binned import ROOM, decode, encode, join, rounded, summed
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=300, print_blob=True)
+repeatable = settings(derandomize=True, deadline=None, max_examples=150, print_blob=True)
 
 LARGEST, SMALLEST = np.finfo(np.float64).max, 5e-324
 NARROW = [np.float16, np.float32]
@@ -257,6 +257,8 @@ def test_what_has_no_records():
             summed(values)
     with pytest.raises(ValueError, match=f"needs at most {ROOM} floats in a sum, got {ROOM + 1}"):
         summed(np.broadcast_to(np.float16(0), ROOM + 1))
+    with pytest.raises(TypeError, match="needs records, got float64; encode makes them"):
+        joined(np.zeros(4), np.ones(4))
     with pytest.raises(TypeError, match="needs records of complex128, got those of another kind"):
         rounded(records([1.0]), np.complex128)
 
