@@ -130,18 +130,18 @@ def test_buffers_that_nobody_else_keeps(comm):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_replayed_plan_takes_the_new_data(form):
+def test_a_replayed_plan_takes_the_new_data(comm, form):
     """Found again by its buffers, and never taken for the plan of the ordinary sum."""
-    entries = channel_of(COMM).entries
+    entries = channel_of(comm).entries
     before, after, got, _ = call(form)
     kept = 0
     for seed in range(4):
         anew, _, _, expected = call(form, seed=seed)
         before[0][:] = anew[0]
-        getattr(collectives, form)(COMM, *before, REPRODUCIBLE_SUM, *after)
+        getattr(collectives, form)(comm, *before, REPRODUCIBLE_SUM, *after)
         kept = len(entries) if seed == 0 else kept
         check(got, expected, form, seed)
-        getattr(collectives, form)(COMM, *before, MPI.SUM, *after)
+        getattr(collectives, form)(comm, *before, MPI.SUM, *after)
         if seed:
             assert len(entries) == kept + 1
     plan = next(reversed(entries.values()))
