@@ -93,7 +93,7 @@ def recursive_exchange(rank, p):
 
 @algorithm("barrier")
 def k_dissemination(rank, p, *, k=3):
-    """K-way dissemination: news travels k times as far in each round.
+    """K-way dissemination: news travels `k` times as far in each round.
 
     In each round a rank signals k - 1 others and hears from as many: those
     one, two, ... strides away, where a stride is what it knows already. All of

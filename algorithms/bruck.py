@@ -72,13 +72,13 @@ def sparbit(rank, p, sendbuf, recvbuf):
 
 @algorithm("allgather")
 def k_bruck(rank, p, sendbuf, recvbuf, *, k=3):
-    """Bruck's allgather to a radix k: windows that grow k-fold.
+    """Bruck's allgather to a radix k: windows that grow `k`-fold.
 
     A rank that holds d blocks sends them to the ranks d, 2d, ..., (k-1)*d to
     the left, all in one round, and gets as many from each such rank on the right,
     fewer where the ring is full.
 
-    With k = 2 this is `allgather.bruck`, with p the direct exchange.
+    With `k` = 2 this is `allgather.bruck`, with p the direct exchange.
 
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
         + (p-1)*n/p*beta
@@ -106,7 +106,7 @@ def alltoall_k_bruck(rank, p, sendbuf, recvbuf, counts, *, k=3):
     messages, and fewer hops for a byte. For each place at most (k-1)/k of
     the blocks move: the factor of beta is an upper bound, met by powers of k.
 
-    With k = 2 this is `alltoall.recursive_doubling`, with p the direct exchange.
+    With `k` = 2 this is `alltoall.recursive_doubling`, with p the direct exchange.
 
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
         + ceil(log(p, k))*(k-1)/k*n*beta

@@ -30,9 +30,9 @@ from .steps import copy, in_rank_order, recv, send
 
 @algorithm("bcast", name="knomial")
 def bcast(rank, p, buf, root, *, k=4):
-    """K-nomial tree: everyone who has the vector sends it to k - 1 others.
+    """K-nomial tree: everyone who has the vector sends it to `k` - 1 others.
 
-    In each round the informed ranks become k times as many; the last
+    In each round the informed ranks become `k` times as many; the last
     round has fewer messages if p is not a power of k. A rank starts
     its messages all at once, the one to the largest subtree first.
 
@@ -51,7 +51,7 @@ def bcast(rank, p, buf, root, *, k=4):
 def scatter(rank, p, sendbuf, recvbuf, root, counts, *, k=4):
     """K-nomial tree: pass on all the blocks of a subtree in one message.
 
-    The root cuts its blocks into k runs, keeps one and sends off the
+    The root cuts its blocks into `k` runs, keeps one and sends off the
     others; then it and those that received one do the same with theirs.
 
     If p is not a power of k, the root may be in the shortest run, and up
@@ -75,7 +75,7 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts, *, k=4):
 def gather(rank, p, sendbuf, recvbuf, root, counts, *, k=4):
     """K-nomial tree: pass up all the blocks of a subtree in one message.
 
-    A rank takes the blocks of up to k - 1 subtrees of each size, all of
+    A rank takes the blocks of up to `k` - 1 subtrees of each size, all of
     them at once, and sends them with its own, which adjoins them, to its parent.
 
     If p is not a power of k, the root may be in the shortest run, and up
@@ -96,7 +96,7 @@ def gather(rank, p, sendbuf, recvbuf, root, counts, *, k=4):
 
 @algorithm("reduce", name="knomial")
 def reduce(rank, p, sendbuf, recvbuf, root, *, k=4):
-    """K-nomial tree: partial results meet, k at a time, on their way up.
+    """K-nomial tree: partial results meet, `k` at a time, on their way up.
 
     A rank adds the sums of its children, the smallest subtrees first and the
     nearest of them first, so that each adjoins the run of ranks that it has

@@ -27,7 +27,7 @@ def _add_up(operands, total):
 
 @algorithm("allreduce")
 def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
-    """Recursive multiplying: each round joins k groups to one.
+    """Recursive multiplying: each round joins `k` groups to one.
 
     In each round a rank sends its partial sum to the ranks at its place in
     k - 1 other groups and adds up theirs and its own, in rank order: so all of

@@ -33,7 +33,8 @@ _HOME = {
     "catalogue": "DEFAULTS algorithms_for find load",
     "simulation": "Counts count simulate",
     "engines.simulator": "Clock Run",
-    "operators": "OPERATORS Operator",
+    "reproducible": "reproducible_sum",
+    "operators": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
     "algorithms.registry": "PRIMITIVES Algorithm algorithm",
     "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock RestrictionError "
@@ -52,6 +53,7 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.errors import *  # noqa: F403
     from collectives.operators import *  # noqa: F403
     from collectives.problems import *  # noqa: F403
+    from collectives.reproducible import *  # noqa: F403
     from collectives.requests import *  # noqa: F403
     from collectives.simulation import *  # noqa: F403
 

@@ -11,7 +11,8 @@ A buffer is an object with memory or a list ``[data, count, datatype]``; all spe
 are in `collectives.buffers`. Where it has one block per rank, the count is that of a
 block, and in the v-variants it is ``[data, counts, displacements, datatype]``.
 Datatypes may be derived and have gaps, which stay as they are. MPI.IN_PLACE is taken
-where MPI allows it.
+where MPI allows it. Reductions take MPI's operators, the user's, and
+`collectives.REPRODUCIBLE_SUM`, the sum of floats whose bits depend on no order.
 A call repeated with the same buffers replays its plan.
 
 All functions raise
@@ -20,7 +21,8 @@ ArgumentError
     The root, the operator, the communicator or a parameter is wrong.
 BufferMismatch
     A buffer has the wrong length, dtype or layout, is read-only, or overlaps. (Buffers
-    with gaps may overlap: they are read before and written after everything else.)
+    with gaps, and those of REPRODUCIBLE_SUM, may overlap: they are read before and
+    written after everything else.)
 RestrictionError
     The algorithm cannot do this; the message names some that can.
 UnknownAlgorithm
@@ -51,6 +53,7 @@ from collectives.arguments import READERS, Reader, check_root
 from collectives.buffers import integers, is_in_place
 from collectives.channel import Channel, channel_of
 from collectives.errors import BufferMismatch
+from collectives.mpi_operators import Op
 
 
 def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any) -> None:
@@ -257,7 +260,7 @@ def reduce(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     root: int = 0,
     algorithm: str | None = None,
     **parameters: Any,
@@ -271,7 +274,7 @@ def reduce(
         n elements, or, at the root, MPI.IN_PLACE.
     recvbuf : buffer
         n elements; significant at the root.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     root : int
     algorithm : str, optional
     **parameters
@@ -286,7 +289,7 @@ def allreduce(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -299,7 +302,7 @@ def allreduce(
         n elements, or MPI.IN_PLACE.
     recvbuf : buffer
         n elements.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.
@@ -319,7 +322,7 @@ def reduce_scatter(
     sendbuf: Any,
     recvbuf: Any,
     recvcounts: Sequence[int] | None = None,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -336,7 +339,7 @@ def reduce_scatter(
     recvcounts : sequence of int, optional
         Elements in each rank's block; needed with MPI.IN_PLACE. Without it the
         ranks tell each other the length of their recvbuf first.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.
@@ -353,7 +356,7 @@ def reduce_scatter_block(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -366,7 +369,7 @@ def reduce_scatter_block(
         p blocks, or MPI.IN_PLACE.
     recvbuf : buffer
         One block; with MPI.IN_PLACE p blocks.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.
@@ -433,7 +436,7 @@ def scan(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -446,7 +449,7 @@ def scan(
         n elements, or MPI.IN_PLACE.
     recvbuf : buffer
         n elements.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.
@@ -458,7 +461,7 @@ def exscan(
     comm: MPI.Intracomm,
     sendbuf: Any,
     recvbuf: Any,
-    op: MPI.Op = MPI.SUM,
+    op: Op = MPI.SUM,
     algorithm: str | None = None,
     **parameters: Any,
 ) -> None:
@@ -471,7 +474,7 @@ def exscan(
         n elements, or MPI.IN_PLACE.
     recvbuf : buffer
         n elements.
-    op : MPI.Op
+    op : MPI.Op or REPRODUCIBLE_SUM
     algorithm : str, optional
     **parameters
         Of the algorithm.

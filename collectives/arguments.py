@@ -15,8 +15,9 @@ import numpy as np
 
 from collectives.algorithms.blocks import Blocks, partition
 from collectives.algorithms.steps import copy
-from collectives.buffers import Vector, is_in_place, read
+from collectives.buffers import Vector, datatype_of, is_in_place, read
 from collectives.errors import ArgumentError, BufferMismatch
+from collectives.operators import Operator, Widening
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -59,6 +60,8 @@ class Reader:
         of a p x p matrix of int64; or empty, if the buffers say enough.
     reduces : bool
         Whether whole elements are the units, because an operator works on them.
+    widens : Operator or None
+        The operator, if it works on wider elements than the buffers have.
     before, after : list of calls
         What packs and unpacks the buffers that have been read.
     """
@@ -69,6 +72,7 @@ class Reader:
     root: int | None = None
     counts: tuple[int, ...] | bytes | None = None
     reduces: bool = False
+    widens: Operator | None = None
     before: list[Call] = field(default_factory=list)
     after: list[Call] = field(default_factory=list)
 
@@ -83,19 +87,31 @@ class Reader:
             self.before.append((vector.layout.pack, (vector.view,)))
         return vector
 
-    def output(self, name: str, buf: Any, blocked: bool = False, reads: bool = False) -> Vector:
-        """A buffer that is written; `reads` says that what is in it counts, too."""
+    def output(
+        self,
+        name: str,
+        buf: Any,
+        blocked: bool = False,
+        reads: bool = False,
+        writes: bool = True,
+    ) -> Vector:
+        """A buffer that is written; `reads` says that what is in it counts, too.
+
+        Without `writes` it could be written, but this time it is not.
+        """
         vector = self._read(name, buf, blocked, writes=True)
         if vector.layout is not None:
             if reads:
                 self.before.append((vector.layout.pack, (vector.view,)))
-            self.after.append((vector.layout.unpack, (vector.view,)))
+            if writes:
+                self.after.append((vector.layout.unpack, (vector.view,)))
         return vector
 
     def _read(self, name: str, buf: Any, blocked: bool, writes: bool) -> Vector:
         title = f"{self.title}: rank {self.rank} of {self.p}"
         blocks, vary = (self.p, self.counts is not None) if blocked else (1, False)
-        return read(title, name, buf, blocks, vary=vary, writes=writes, whole=self.reduces)
+        vector = read(title, name, buf, blocks, vary=vary, writes=writes, whole=self.reduces)
+        return vector if self.widens is None else widened(self.title, vector, self.widens)
 
     def mismatch(
         self, name: str, needed: str, got: Any, todo: str = "", mpi_class: str | None = None
@@ -114,7 +130,7 @@ class Reader:
 
     def separate(self, sendbuf: Vector, recvbuf: Vector) -> None:
         """Two buffers of one call: the same type, and no common memory."""
-        units = sendbuf.view.dtype, recvbuf.view.dtype
+        units = sendbuf.element.unit, recvbuf.element.unit
         if units[0] != units[1]:
             needed = f"recvbuf's dtype {units[1]}"
             raise self.mismatch("sendbuf", needed, units[0], mpi_class="ERR_TYPE")
@@ -142,6 +158,47 @@ class Reader:
         spans = sorted((a, b) for a, b in zip(blocks.starts, blocks.stops, strict=True) if a < b)
         if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
             raise self.mismatch(name, "blocks that do not overlap", f"{spans}")
+
+
+class Widened:
+    """Numbers in somebody's memory, to make wider elements of them and numbers again."""
+
+    def __init__(self, numbers: np.ndarray, widening: Widening):
+        self.numbers = numbers
+        self.widening = widening
+
+    def pack(self, packed: np.ndarray) -> None:
+        self.widening.encode(self.numbers, packed)
+
+    def unpack(self, packed: np.ndarray) -> None:
+        self.widening.decode(packed, self.numbers)
+
+
+def widened(title: str, vector: Vector, operator: Operator) -> Vector:
+    """A vector of the wider elements that an operator works on, for a vector of numbers.
+
+    Raises
+    ------
+    ArgumentError
+        The operator is not defined for such numbers.
+    """
+    element, widening = vector.element, operator.widening
+    assert widening is not None
+    # Of a derived datatype, what its bytes mean is not known.
+    plain = element.datatype.is_predefined or element.datatype == datatype_of(element.unit)
+    if plain and widening.is_wide(element.unit):
+        return vector
+    dtype = widening.dtype_of(element.unit) if plain else None
+    if dtype is None:
+        got, todo = str(element.unit) if plain else "a derived datatype", "convert the data"
+        if plain and element.unit.kind in "iu":
+            todo = "use MPI.SUM, which is exact for integers"
+        raise ArgumentError(
+            f"{title}: op must be defined for the datatype, got {operator.name} for {got}; {todo}",
+            mpi_class="ERR_OP",
+        )
+    view = np.empty(vector.view.size, dtype)
+    return replace(vector, view=view, layout=Widened(vector.view, widening))
 
 
 def barrier(call: Reader) -> Arguments:
@@ -200,9 +257,9 @@ def allgather(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     return Arguments([mine.view, blocks], whole, counts)
 
 
-def elementwise(call: Reader, sendbuf: Any, recvbuf: Any, keeps: bool = False) -> Arguments:
-    """A vector in, a vector out, which `keeps` what it holds unless it is written."""
-    result = call.output("recvbuf", recvbuf, reads=keeps or is_in_place(sendbuf))
+def elementwise(call: Reader, sendbuf: Any, recvbuf: Any, writes: bool = True) -> Arguments:
+    """A vector in, a vector out, which is not touched unless the algorithm `writes` it."""
+    result = call.output("recvbuf", recvbuf, reads=is_in_place(sendbuf), writes=writes)
     if is_in_place(sendbuf):
         return Arguments([result.view, result.view], result)
     mine = call.input("sendbuf", sendbuf)
@@ -213,7 +270,7 @@ def elementwise(call: Reader, sendbuf: Any, recvbuf: Any, keeps: bool = False) -
 
 def exscan(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     """Nothing comes before rank 0: its recvbuf stays as it is."""
-    return elementwise(call, sendbuf, recvbuf, keeps=call.rank == 0)
+    return elementwise(call, sendbuf, recvbuf, writes=call.rank > 0)
 
 
 def reduce(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:

@@ -11,6 +11,7 @@ from mpi4py import MPI
 
 from collectives import api
 from collectives.forms import Counts, Forms
+from collectives.mpi_operators import Op
 
 
 class Blocking(Forms, MPI.Intracomm):
@@ -161,7 +162,7 @@ class Blocking(Forms, MPI.Intracomm):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         root: int = 0,
         *,
         algorithm: str | None = None,
@@ -175,7 +176,7 @@ class Blocking(Forms, MPI.Intracomm):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,
@@ -189,7 +190,7 @@ class Blocking(Forms, MPI.Intracomm):
         sendbuf: Any,
         recvbuf: Any,
         recvcounts: Counts = None,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,
@@ -202,7 +203,7 @@ class Blocking(Forms, MPI.Intracomm):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,
@@ -215,7 +216,7 @@ class Blocking(Forms, MPI.Intracomm):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,
@@ -228,7 +229,7 @@ class Blocking(Forms, MPI.Intracomm):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,

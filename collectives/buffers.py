@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from mpi4py import MPI
@@ -36,6 +36,14 @@ from collectives.datatypes import BYTE, Element, Layout, element_of
 from collectives.errors import BufferMismatch, MemoryMismatch, SpellingMismatch, UnknownDatatype
 
 
+class Packing(Protocol):
+    """How to make a vector that an algorithm can work on, and how to take it apart."""
+
+    def pack(self, packed: np.ndarray) -> None: ...
+
+    def unpack(self, packed: np.ndarray) -> None: ...
+
+
 @dataclass(frozen=True)
 class Vector:
     """A buffer that has been read.
@@ -44,12 +52,12 @@ class Vector:
     ----------
     view : numpy.ndarray
         Its units, one-dimensional: where the user has them, or scratch for them if
-        they have to be packed. Does not keep the user's memory alive.
+        they have to be packed or widened. Does not keep the user's memory alive.
     element : Element
         What its elements are made of.
     counts, displs : list of int or None
         Block lengths and where the blocks start in `view`, in units, if given.
-    layout : Layout or None
+    layout : Packing or None
         How to pack and unpack the view.
     """
 
@@ -57,7 +65,7 @@ class Vector:
     element: Element
     counts: list[int] | None = None
     displs: list[int] | None = None
-    layout: Layout | None = None
+    layout: Packing | None = None
 
     @property
     def writable(self) -> bool:

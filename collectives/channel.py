@@ -28,6 +28,7 @@ from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Stage
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.keys import key_of
+from collectives.mpi_operators import Op
 from collectives.nodes import detect
 from collectives.pool import Pool
 from collectives.recording import Attempt, Entry, Invocation, Recorder
@@ -120,7 +121,7 @@ class Channel:
         algorithm: str | None,
         buffers: Sequence[Any],
         root: int | None = None,
-        op: MPI.Op | None = None,
+        op: Op | None = None,
         parameters: dict[str, Any] | None = None,
         counts: tuple[int, ...] | bytes | None = None,
         within: str = "",

@@ -18,12 +18,16 @@ from mpi4py import MPI
 from collectives.arguments import check_root
 from collectives.catalogue import find
 from collectives.mpi_operators import PREDEFINED
+from collectives.operators import REPRODUCIBLE_SUM
 
 _Array = np.ndarray
 _address = MPI.Get_address
 
-# mpi4py keeps these objects, so that their identity stands for them.
-_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {id(None): "no operator"}
+# These objects live as long as mpi4py and we do, so that their identity stands for them.
+_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {
+    id(None): "no operator",
+    id(REPRODUCIBLE_SUM): REPRODUCIBLE_SUM.name,
+}
 
 
 class _NotKept(Exception):

@@ -26,6 +26,9 @@ from collectives.datatypes import LARGEST, Element, Layout, Own
 from collectives.errors import ArgumentError
 from collectives.operators import Kernel, Operator
 
+# What a call takes as `op`.
+Op = MPI.Op | Operator
+
 # Applies an operator to so many elements at two addresses, and leaves the result at the second.
 Apply = Callable[[int, int, int], None]
 
@@ -88,7 +91,7 @@ class UserOperator:
         return cls(op, function, op.Is_commutative())
 
 
-def operator_of(title: str, op: MPI.Op | UserOperator | None, element: Element) -> Operator:
+def operator_of(title: str, op: Op | UserOperator | None, element: Element) -> Operator:
     """The operator that does what `op` does.
 
     Raises
@@ -96,11 +99,13 @@ def operator_of(title: str, op: MPI.Op | UserOperator | None, element: Element) 
     ArgumentError
         MPI does not define `op` for this datatype, or it is no operator.
     """
+    if isinstance(op, Operator) and op.widening is not None:
+        return op
     [op] = owned(op)
     if isinstance(op, UserOperator):
         return Operator("a user's operator", _kernel(op, element), op.commutative)
     if not isinstance(op, MPI.Op) or op == MPI.OP_NULL:
-        needed = "op must be an MPI.Op such as MPI.SUM"
+        needed = "op must be an MPI.Op such as MPI.SUM, or REPRODUCIBLE_SUM"
         raise ArgumentError(f"{title}: {needed}, got {op!r}", mpi_class="ERR_OP")
     dtype, datatype = element.unit, element.datatype
     operator, kinds = _NUMPY.get(op.handle, (None, ""))

@@ -9,7 +9,7 @@ from mpi4py import MPI
 from collectives import api
 from collectives.deferred import start
 from collectives.forms import Counts, Forms
-from collectives.mpi_operators import owned
+from collectives.mpi_operators import Op, owned
 from collectives.requests import Request
 
 
@@ -157,7 +157,7 @@ class Nonblocking(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         root: int = 0,
         *,
         algorithm: str | None = None,
@@ -172,7 +172,7 @@ class Nonblocking(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,
@@ -187,7 +187,7 @@ class Nonblocking(Forms):
         sendbuf: Any,
         recvbuf: Any,
         recvcounts: Counts = None,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,
@@ -205,7 +205,7 @@ class Nonblocking(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,
@@ -223,7 +223,7 @@ class Nonblocking(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,
@@ -235,7 +235,7 @@ class Nonblocking(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         *,
         algorithm: str | None = None,
         **parameters: Any,

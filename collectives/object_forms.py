@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from collectives import binned
 from collectives.channel import Channel
 from collectives.errors import ArgumentError
+from collectives.operators import REPRODUCIBLE_SUM, Operator
 
-Op = MPI.Op | Callable[[Any, Any], Any]
+Op = MPI.Op | Operator | Callable[[Any, Any], Any]
 
 _FAILED = -1  # instead of a length: this rank has no pickle to send
 
@@ -134,7 +136,7 @@ class Objects:
     ) -> Any:
         """The reduction of all ranks' objects, at the root."""
         objects = self.gather(sendobj, root, algorithm=algorithm, **parameters)
-        return None if objects is None else reduce(op, objects)
+        return None if objects is None else _combined(op, objects)
 
     def allreduce(
         self,
@@ -149,7 +151,7 @@ class Objects:
         result, problem = None, None
         if objects is not None:
             try:
-                result = reduce(op, objects)
+                result = _combined(op, objects)
             except Exception as error:  # or the others would wait for the result
                 problem = error
         result, problem = self.bcast((result, problem))
@@ -167,7 +169,7 @@ class Objects:
     ) -> Any:
         """The reduction of the objects of ranks 0 .. this one."""
         objects = self.allgather(sendobj, algorithm=algorithm, **parameters)
-        return reduce(op, objects[: self._channel().rank + 1])
+        return _combined(op, objects[: self._channel().rank + 1])
 
     def exscan(
         self,
@@ -180,7 +182,7 @@ class Objects:
         """The reduction of the objects of the ranks below this one; None on rank 0."""
         objects = self.allgather(sendobj, algorithm=algorithm, **parameters)
         lower = objects[: self._channel().rank]
-        return reduce(op, lower) if lower else None
+        return _combined(op, lower) if lower else None
 
     def _move(
         self,
@@ -255,6 +257,21 @@ class _Pickles:
         return ArgumentError(
             f"{primitive}: needs {needed} from {who}, got others; its own error says why"
         )
+
+
+def _combined(op: Op, objects: Sequence[Any]) -> Any:
+    """The reduction of objects, in order."""
+    if not isinstance(op, Operator):
+        return reduce(op, objects)
+    if op is not REPRODUCIBLE_SUM:
+        needed = "op must be a function, an MPI.Op or REPRODUCIBLE_SUM"
+        raise ArgumentError(f"reduction of objects: {needed}, got {op.name}", mpi_class="ERR_OP")
+    try:
+        rows = np.array(objects)
+        total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{op.name} of objects: {error}", mpi_class="ERR_OP") from error
+    return total if total.ndim else total.item()
 
 
 def _split(whole: bytearray, lengths: list[int]) -> list[Any]:

@@ -11,8 +11,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from collectives import binned
+
 # out = left op right, elementwise; `out` may be either operand.
 Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
+
+
+@dataclass(frozen=True)
+class Widening:
+    """A wider element type that an operator computes on, which keeps what the users' own loses.
+
+    Attributes
+    ----------
+    dtype_of : callable
+        The wider type of a numpy dtype; None if it has none.
+    is_wide : callable
+        Whether a numpy dtype is such a type itself: users may do the rest of the way.
+    encode : callable
+        `encode(values, wide)`, before the first round.
+    decode : callable
+        `decode(wide, values)`, after the last round.
+    """
+
+    dtype_of: Callable[[np.dtype], np.dtype | None]
+    is_wide: Callable[[np.dtype], bool]
+    encode: Callable[[np.ndarray, np.ndarray], object]
+    decode: Callable[[np.ndarray, np.ndarray], object]
 
 
 @dataclass(frozen=True)
@@ -25,11 +49,14 @@ class Operator:
     kernel : callable
         `kernel(left, right, out)`; a binary numpy ufunc will do.
     commutative : bool
+    widening : Widening or None
+        Where the kernel's operands are not of the users' type.
     """
 
     name: str
     kernel: Kernel
     commutative: bool = True
+    widening: Widening | None = None
 
 
 def _extremum(ufunc: np.ufunc) -> Kernel:
@@ -55,10 +82,21 @@ BAND = Operator("band", np.bitwise_and)
 BOR = Operator("bor", np.bitwise_or)
 BXOR = Operator("bxor", np.bitwise_xor)
 
+# The sum of floats that has the same bits in any order: see docs/reproducible.md.
+REPRODUCIBLE_SUM = Operator(
+    "reproducible_sum",
+    binned.join,
+    widening=Widening(binned.record_of, binned.is_record, binned.encode, binned.decode),
+)
+
 # Two by two integer matrices: the smallest operator that does not commute.
 MATRIX = np.dtype([("m", np.int64, (2, 2))])
 MATPROD = Operator("matprod", _matrix_product, commutative=False)
 
 OPERATORS: dict[str, Operator] = {
-    op.name: op for op in (SUM, PROD, MAX, MIN, LAND, LOR, LXOR, BAND, BOR, BXOR, MATPROD)
+    op.name: op
+    for op in (
+        *(SUM, PROD, MAX, MIN, LAND, LOR, LXOR, BAND, BOR, BXOR, MATPROD),
+        REPRODUCIBLE_SUM,
+    )
 }

@@ -9,6 +9,7 @@ from mpi4py import MPI
 from collectives import api
 from collectives.deferred import set_up
 from collectives.forms import Counts, Forms
+from collectives.mpi_operators import Op
 from collectives.requests import Prequest
 
 
@@ -167,7 +168,7 @@ class Persistent(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         root: int = 0,
         info: MPI.Info = MPI.INFO_NULL,
         *,
@@ -183,7 +184,7 @@ class Persistent(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         info: MPI.Info = MPI.INFO_NULL,
         *,
         algorithm: str | None = None,
@@ -199,7 +200,7 @@ class Persistent(Forms):
         sendbuf: Any,
         recvbuf: Any,
         recvcounts: Counts = None,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         info: MPI.Info = MPI.INFO_NULL,
         *,
         algorithm: str | None = None,
@@ -218,7 +219,7 @@ class Persistent(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         info: MPI.Info = MPI.INFO_NULL,
         *,
         algorithm: str | None = None,
@@ -237,7 +238,7 @@ class Persistent(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         info: MPI.Info = MPI.INFO_NULL,
         *,
         algorithm: str | None = None,
@@ -250,7 +251,7 @@ class Persistent(Forms):
         self,
         sendbuf: Any,
         recvbuf: Any,
-        op: MPI.Op = MPI.SUM,
+        op: Op = MPI.SUM,
         info: MPI.Info = MPI.INFO_NULL,
         *,
         algorithm: str | None = None,

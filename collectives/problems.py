@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from collectives import binned
 from collectives.algorithms.blocks import even_counts, partition
 from collectives.algorithms.memory import phantom
 from collectives.algorithms.registry import GROUP, REDUCTIONS, ROOTED, Algorithm
@@ -239,7 +240,11 @@ def numbers(rank: int, size: int, dtype: np.dtype) -> np.ndarray:
     integer types they wrap round, and logical ones alternate.
     """
     seeds = np.arange(size, dtype=np.int64) + rank * 100_003 + 1
-    if dtype.fields is not None:  # matrices that do not commute
+    if dtype == binned.RECORD:  # of floats of all sizes and both signs
+        values = np.empty(size, dtype)
+        scaled = np.ldexp(seeds * (1.0 - seeds % 3), seeds * 37 % 400 - 200)
+        binned.encode(scaled, values)
+    elif dtype.fields is not None:  # matrices that do not commute
         values = np.zeros(size, dtype)
         entries = np.stack([seeds % 5 + 1, seeds % 3, seeds % 7, seeds % 11 + 1], axis=-1)
         values["m"] = entries.reshape(size, 2, 2)

@@ -27,7 +27,7 @@ from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
 from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import CollectiveError
-from collectives.mpi_operators import operator_of
+from collectives.mpi_operators import Op, operator_of
 from collectives.nodes import grouping
 from collectives.operators import SUM, Operator
 from collectives.problems import BLOCKWISE
@@ -102,7 +102,7 @@ class Invocation(NamedTuple):
     buffers : sequence
         What the primitive's function in `arguments` takes.
     root : int or None
-    op : MPI.Op or None
+    op : MPI.Op, REPRODUCIBLE_SUM or None
     parameters : dict
     counts : tuple of int, bytes or None
         Described at `arguments.Reader`.
@@ -114,7 +114,7 @@ class Invocation(NamedTuple):
     algorithm: str | None
     buffers: Sequence[Any]
     root: int | None = None
-    op: MPI.Op | None = None
+    op: Op | None = None
     parameters: dict[str, Any] | None = None
     counts: tuple[int, ...] | bytes | None = None
     within: str = ""
@@ -201,7 +201,9 @@ class Recorder:
     ) -> tuple[Reader, Arguments, Operator]:
         """The checked buffers of a call, and the operator that fits them."""
         title, reduces = str(algorithm), algorithm.primitive in REDUCTIONS
-        reader = Reader(title, self.rank, self.p, root, call.counts, reduces)
+        wide = reduces and isinstance(call.op, Operator) and call.op.widening is not None
+        widens = call.op if wide else None
+        reader = Reader(title, self.rank, self.p, root, call.counts, reduces, widens)
         read = READERS[algorithm.primitive](reader, *call.buffers)
         if not reduces:
             return reader, read, SUM
@@ -275,7 +277,7 @@ def _description(
         given.append("blocks of as many elements as the root has told")
     elif algorithm.primitive != "alltoall":
         given.append(f"blocks of {', '.join(map(str, read.counts))} elements")
-    given.append(f"{read.like.view.dtype}")
+    given.append(f"{read.like.element.unit}")
     return f"{algorithm} ({', '.join(given)})"
 
 

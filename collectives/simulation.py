@@ -10,6 +10,7 @@ import numpy as np
 from collectives.algorithms.registry import GROUP
 from collectives.catalogue import check_parameters, check_restrictions, find
 from collectives.engines.simulator import Clock, Run
+from collectives.errors import ArgumentError
 from collectives.nodes import grouping
 from collectives.operators import SUM, Operator
 from collectives.problems import Problem
@@ -82,7 +83,7 @@ def simulate(
     counts : sequence of int, or 2-d array for alltoall, optional
         Uneven block lengths, instead of `n`.
     operator : Operator
-        Only its name and whether it commutes matter here.
+        Only its name, whether it commutes and what it makes of the dtype matter here.
     clock : Clock, optional
     rendezvous : bool
         Sends wait for their recv.
@@ -103,9 +104,24 @@ def simulate(
     check_parameters(chosen, given)
     groups = grouping(str(chosen), p, given.get(GROUP)) if chosen.needs_groups else None
     check_restrictions(chosen, p, operator.commutative, groups)
-    problem = Problem(primitive, p, n, root, np.dtype(dtype), operator, counts)
+    problem = Problem(
+        primitive, p, n, root, _travelling(operator, np.dtype(dtype)), operator, counts
+    )
     buffers = [problem.phantoms(rank) for rank in range(p)]
     return simulator(chosen, problem, buffers, rendezvous, True, clock, given).run()
+
+
+def _travelling(operator: Operator, dtype: np.dtype) -> np.dtype:
+    """The elements that are sent, where the user has those of a dtype."""
+    if operator.widening is None or operator.widening.is_wide(dtype):
+        return dtype
+    wide = operator.widening.dtype_of(dtype)
+    if wide is None:
+        raise ArgumentError(
+            f"simulate: operator must be defined for the dtype, got {operator.name} for {dtype}; "
+            "choose another dtype"
+        )
+    return wide
 
 
 def count(primitive: str, algorithm: str | None = None, **options: Any) -> Counts:

@@ -204,3 +204,11 @@ def test_overhead_puts_both_figures_side_by_side():
     assert (
         len([line for line in run.out.splitlines() if line.split()[1:2] in (["B"], ["KiB"])]) == 6
     )
+
+
+def test_the_price_of_reproducible_sums():
+    run = bench(2, "0.1", module="collectives.bench.reproducible", limit=60)
+    assert run.status == 0, run.err
+    lines = [line.split() for line in run.out.splitlines()]
+    ratios = [(line[4], line[7]) for line in lines if line[1:2] in (["B"], ["KiB"], ["MiB"])]
+    assert len(ratios) == 5 and all(float(ratio) > 0 for pair in ratios for ratio in pair)

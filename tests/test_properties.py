@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from collectives.algorithms import REGISTRY
 from collectives.algorithms.ranks import ceil_lg
 from collectives.algorithms.registry import REDUCTIONS, ROOTED
+from collectives.binned import RECORD
 from collectives.catalogue import check_restrictions
 from collectives.engines.simulator import Clock
 from collectives.errors import RestrictionError
-from collectives.operators import MATPROD, MATRIX, OPERATORS
+from collectives.operators import MATPROD, MATRIX, OPERATORS, REPRODUCIBLE_SUM
 from collectives.problems import BLOCKWISE, CAN_BE_IN_PLACE, Problem
 from collectives.verify import simulator, verify
 
@@ -38,6 +39,8 @@ def possible(algorithm, p, operator):
 def dtypes(operator):
     if operator is MATPROD:
         return [MATRIX]
+    if operator is REPRODUCIBLE_SUM:
+        return [RECORD]
     if operator.name in BITWISE:
         return [*INTEGERS, np.bool_]
     if operator.name in LOGICAL:

@@ -87,3 +87,14 @@ def test_the_page_about_comm_names_every_form():
     kinds = Blocking, Nonblocking, Persistent, Objects
     forms = {name for kind in kinds for name in vars(kind) if not name.startswith("_")}
     assert set(re.findall(r"`(\w+)`", table)) == forms
+
+
+def test_the_page_about_reproducible_sums():
+    """Its output is what the example prints, and its program runs on any number of ranks."""
+    page = (ROOT / "docs" / "reproducible.md").read_text(encoding="utf-8")
+    run = mpirun(4, "examples/reproducible.py")
+    assert run.out.strip() == page.split("```")[1].strip(), run.err
+    [program] = re.findall(r"```python\n(.*?)```", page, re.S)
+    for ranks in (1, 3):
+        run = mpirun(ranks, "-c", program)
+        assert run.status == 0, run.err

@@ -19,10 +19,11 @@ from collectives.algorithms.ranks import (
     neighbours,
 )
 from collectives.algorithms.steps import copy, elements, in_rank_order, recv, reduce, send
+from collectives.binned import RECORD
 from collectives.catalogue import find
 from collectives.cost import predicted_time
 from collectives.engines.simulator import Clock
-from collectives.operators import MATPROD, MATRIX, OPERATORS
+from collectives.operators import MATPROD, MATRIX, OPERATORS, REPRODUCIBLE_SUM
 from collectives.problems import BLOCKWISE, Problem, numbers, sentinel
 
 # Blocks
@@ -297,7 +298,7 @@ def test_reduce_in_rank_order():
 
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
 def test_operators_are_associative_and_take_out(operator):
-    dtype = MATRIX if operator is MATPROD else np.dtype(np.int64)
+    dtype = {MATPROD: MATRIX, REPRODUCIBLE_SUM: RECORD}.get(operator, np.dtype(np.int64))
     a, b, c = (numbers(rank, 20, dtype) for rank in range(3))
 
     def apply(left, right):

@@ -9,6 +9,7 @@ import shapes
 from elements import (
     BYTES,
     OPEN_MPI,
+    REPRODUCIBLE,
     WITH_GAPS,
     Element,
     commutes,
@@ -25,6 +26,7 @@ from typed import Typed, typed_sides
 from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED
 from collectives.catalogue import check_restrictions
 from collectives.errors import RestrictionError
+from collectives.operators import REPRODUCIBLE_SUM
 
 BLOCKING, NONBLOCKING, PERSISTENT = "", "I", "_init"
 
@@ -258,6 +260,8 @@ class Part:
         """Call ours; what it returns."""
         call = self.call
         arguments = [*self.ours, *self.more]
+        if call.operator == REPRODUCIBLE:
+            arguments = [REPRODUCIBLE_SUM if x is self.operator else x for x in arguments]
         return getattr(comm, call.method)(*arguments, algorithm=call.algorithm, **call.parameters)
 
     def wrong(self) -> str | None:

@@ -47,6 +47,13 @@ def test_jacobi(comm):
     assert grid is None or np.array_equal(grid, expected_grid)
 
 
+def test_reproducible(comm):
+    """The usual sum is only close, the other the same."""
+    run = load("reproducible")
+    usual, ours = run(comm)
+    assert np.isclose(usual, run(COMM)[0], rtol=1e-12) and ours == run(COMM)[1]
+
+
 def test_large_objects():
     """Objects beyond any eager limit, as mpi4py.util.pkl5 is made for."""
     comm = collectives.Comm(COMM)
