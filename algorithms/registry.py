@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .codecs import CODECS
 from .ranks import Tree
 from .steps import Step
 
@@ -56,7 +57,10 @@ WITH_COUNTS: frozenset[str] = frozenset({"scatter", "gather", "alltoall"})
 GROUP = "group"
 
 # A parameter that is a number counts something, so 1 is the least it can be, but for:
-LEAST: Mapping[str, int] = MappingProxyType({"radix": 2})
+LEAST: Mapping[str, int] = MappingProxyType({"radix": 2, "seed": 0})
+
+# A parameter that is a name is one of these.
+NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({"codec": tuple(CODECS)})
 
 
 # No algorithm is called so: it asks for the one that fits p and the length.
@@ -79,6 +83,9 @@ class Algorithm:
         It needs a power-of-two number of ranks.
     minimum_p : int
         It needs at least so many ranks.
+    lossy : bool
+        Its results are near the exact ones only. It sums floating-point numbers, and
+        nothing else; nobody gets it without asking for it by name.
     needs_counts : bool
         It wants to know the block lengths of all ranks.
     needs_groups : bool
@@ -102,6 +109,7 @@ class Algorithm:
     commutative: bool = False
     power_of_two: bool = False
     minimum_p: int = 1
+    lossy: bool = False
     needs_counts: bool = False
     needs_groups: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -156,6 +164,7 @@ def algorithm(
     commutative: bool = False,
     power_of_two: bool = False,
     minimum_p: int = 1,
+    lossy: bool = False,
 ) -> Callable[[Generator], Generator]:
     """Register the decorated generator as an algorithm of `primitive`.
 
@@ -172,7 +181,7 @@ def algorithm(
         The tree of a scatter or gather in which a rank uses the block lengths of its
         own subtree only: `tree(rank, p, root, **parameters)`. A scatter of that name
         tells the ranks these lengths.
-    commutative, power_of_two, minimum_p
+    commutative, power_of_two, minimum_p, lossy
         Restrictions. They are checked before the first step, so the generator
         need not test them.
 
@@ -204,6 +213,7 @@ def algorithm(
             commutative,
             power_of_two,
             minimum_p,
+            lossy,
             "counts" in wanted,
             "groups" in wanted,
             MappingProxyType(parameters),

@@ -36,7 +36,7 @@ from collectives.algorithms.registry import (
     Generator,
 )
 from collectives.arguments import Arguments, Reader, check_root
-from collectives.catalogue import check_parameters, check_restrictions, find
+from collectives.catalogue import check_lossy, check_parameters, check_restrictions, find
 from collectives.choice import choices, decide
 from collectives.engines.blocking import TAG, compile_stages, run
 from collectives.engines.driver import Process
@@ -443,6 +443,9 @@ class Channel:
         title = str(algorithm)
         groups, own = self._groups(algorithm, parameters)
         check_restrictions(algorithm, self.p, operator.commutative, groups)
+        if algorithm.lossy:
+            assert read.like is not None
+            check_lossy(algorithm, operator, read.like.view.dtype)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
             values.append(root)
