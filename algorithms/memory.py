@@ -14,7 +14,7 @@ import numpy as np
 
 
 def scratch(
-    like: np.ndarray, size: int | None = None, dtype: np.typing.DTypeLike = None
+    like: np.ndarray, size: int | None = None, dtype: np.typing.DTypeLike | None = None
 ) -> np.ndarray:
     """Temporary space for `size` elements, by default as many as `like` has.
 

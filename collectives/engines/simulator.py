@@ -23,10 +23,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collectives.algorithms.steps import Local, copy, decode, encode, reduce
+from collectives.algorithms.steps import Local, copy, decode, encode
 from collectives.engines.driver import Message, Process, Round, locate, views_of
 from collectives.errors import Deadlock, ScheduleError
 from collectives.operators import SUM, Operator
+
+# Local steps that take no time.
+FREE = (copy, encode, decode)
 
 
 @dataclass(frozen=True)
@@ -229,21 +232,22 @@ class Simulator:
         for step in rank.round.local:
             if not self.phantom:
                 self._perform(step)
-            if type(step) is reduce:
-                rank.reductions += 1
-                rank.bytes_reduced += step.out.nbytes
-                rank.ends += self.gamma * step.out.nbytes
+            if isinstance(step, FREE):
+                continue
+            rank.reductions += 1
+            rank.bytes_reduced += step.out.nbytes
+            rank.ends += self.gamma * step.out.nbytes
         heapq.heappush(self.ready, (rank.ends, rank.process.rank))
 
     def _perform(self, step: Local) -> None:
-        if isinstance(step, reduce):
-            self.kernel(step.inbuf, step.inoutbuf, step.out)
-        elif isinstance(step, copy):
+        if isinstance(step, copy):
             transfer(views_of(step.src), views_of(step.dst))
         elif isinstance(step, encode):
             step.codec.encode(step.src, step.packet)
         elif isinstance(step, decode):
             step.codec.decode(step.packet, step.dst)
+        else:
+            self.kernel(step.inbuf, step.inoutbuf, step.out)
 
     def _cost(self, message: Message) -> float:
         return self.alpha + self.beta * message.nbytes
