@@ -60,7 +60,7 @@ GROUP = "group"
 LEAST: Mapping[str, int] = MappingProxyType({"radix": 2, "seed": 0})
 
 # A parameter that is a name is one of these.
-NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({"codec": tuple(CODECS)})
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType({"codec": tuple(CODECS)})
 
 
 # No algorithm is called so: it asks for the one that fits p and the length.
@@ -198,6 +198,7 @@ def algorithm(
     ... def example(rank, p):
     ...     yield send(NOTHING, (rank + 1) % p), recv(NOTHING, (rank - 1) % p)
     """
+    restrictions = commutative, power_of_two, minimum_p, lossy
     if primitive not in REGISTRY:
         raise ValueError(f"a primitive is needed, got {primitive!r}; choose from {PRIMITIVES}")
 
@@ -210,10 +211,7 @@ def algorithm(
             primitive,
             title,
             generator,
-            commutative,
-            power_of_two,
-            minimum_p,
-            lossy,
+            *restrictions,
             "counts" in wanted,
             "groups" in wanted,
             MappingProxyType(parameters),

@@ -17,9 +17,9 @@ from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
 from collectives.algorithms.codecs import CODECS
 from collectives.algorithms.registry import (
     AUTO,
+    CHOICES,
     GROUP,
     LEAST,
-    NAMES,
     REDUCTIONS,
     WITH_COUNTS,
     named,
@@ -125,14 +125,14 @@ def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> Non
 
     An integer parameter, or one whose default None means "choose", is a number
     of something: a positive integer, or from `registry.LEAST` on. One that is a name
-    is one of `registry.NAMES`.
+    is one of `registry.CHOICES`.
     """
     for key, value in parameters.items():
         if key not in algorithm.parameters:
             known = ", ".join(algorithm.parameters) or "none"
             raise ArgumentError(f"{algorithm}: no parameter {key!r}; choose from {known}")
-        if key in NAMES and value not in NAMES[key]:
-            names = ", ".join(NAMES[key])
+        if key in CHOICES and value not in CHOICES[key]:
+            names = ", ".join(CHOICES[key])
             raise ArgumentError(f"{algorithm}: {key} must be one of {names}, got {value!r}")
         default, least = algorithm.parameters[key], LEAST.get(key, 1)
         if not isinstance(default, (int, type(None))) or (value is None and default is None):

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from collectives.algorithms.codecs import CODECS, Codec, Exact, codec_for
 from collectives.algorithms.memory import Special
-from collectives.algorithms.registry import NAMES, REGISTRY, Algorithm
+from collectives.algorithms.registry import CHOICES, REGISTRY, Algorithm
 from collectives.catalogue import algorithms_for, check_parameters, check_restrictions, find
 from collectives.console import table
 from collectives.engines.simulator import Run, Simulator
@@ -241,7 +241,7 @@ def _lossy(primitive: str) -> Iterator[str]:
     for name in algorithms_for(primitive):
         algorithm = REGISTRY[primitive][name]
         if algorithm.lossy and "codec" in algorithm.parameters:
-            yield from (f"{name}:codec={codec}" for codec in NAMES["codec"] if codec != "exact")
+            yield from (f"{name}:codec={codec}" for codec in CHOICES["codec"] if codec != "exact")
         elif algorithm.lossy:
             yield name
 
