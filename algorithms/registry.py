@@ -198,7 +198,6 @@ def algorithm(
     ... def example(rank, p):
     ...     yield send(NOTHING, (rank + 1) % p), recv(NOTHING, (rank - 1) % p)
     """
-    restrictions = commutative, power_of_two, minimum_p, lossy
     if primitive not in REGISTRY:
         raise ValueError(f"a primitive is needed, got {primitive!r}; choose from {PRIMITIVES}")
 
@@ -211,7 +210,10 @@ def algorithm(
             primitive,
             title,
             generator,
-            *restrictions,
+            commutative,
+            power_of_two,
+            minimum_p,
+            lossy,
             "counts" in wanted,
             "groups" in wanted,
             MappingProxyType(parameters),
@@ -219,14 +221,19 @@ def algorithm(
             tree,
             **_docstring(generator),
         )
-        for one in made.names:
-            taken = named(primitive, one)
-            if taken is not None and not _same_source(taken[0].generator, generator):
-                raise ValueError(f"{primitive}.{one} exists already; choose another name")
+        _check_free(made)
         REGISTRY[primitive][title] = made
         return generator
 
     return register
+
+
+def _check_free(new: Algorithm) -> None:
+    """Raise ValueError if a name of it is another algorithm's."""
+    for name in new.names:
+        taken = named(new.primitive, name)
+        if taken is not None and not _same_source(taken[0].generator, new.generator):
+            raise ValueError(f"{new.primitive}.{name} exists already; choose another name")
 
 
 def _same_source(one: Generator, other: Generator) -> bool:

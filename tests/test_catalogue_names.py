@@ -185,7 +185,9 @@ def test_a_parameter_of_another_codec_is_an_error():
         find("allreduce", "compressed_ring:ratio=8")
     with pytest.raises(ArgumentError, match="codec topk has no parameter 'seed'; choose from rat"):
         find("allreduce", "sparse_ring:seed=8")
-    with pytest.raises(ArgumentError, match="codec exact has no parameter 'bucket'; .* none"):
+    with pytest.raises(
+        ArgumentError, match="codec exact has no parameter 'bucket'; choose from none"
+    ):
         find("allreduce", "compressed_ring:codec=exact,bucket=8")
     assert find("allreduce", "compressed_ring:codec=topk,ratio=32")[1] == {
         "codec": "topk",
