@@ -63,6 +63,10 @@ class Codec(ABC):
     def decode(self, packet: np.ndarray, dst: np.ndarray) -> None:
         """Write the vector that `packet` stands for into all of `dst`."""
 
+    def suited_to(self, like: np.ndarray) -> Codec:
+        """Itself for numbers; symbols, counters and their kin bring a codec of their own."""
+        return like.codec(self) if isinstance(like, Special) else self
+
     def packets(self, like: np.ndarray, sizes: Iterable[int]) -> Blocks:
         """Scratch for a packet of each of these numbers of elements, side by side."""
         lengths = [self.nbytes(size, like.dtype) for size in sizes]
@@ -194,7 +198,7 @@ def codec_for(like: np.ndarray, name: str, rank: int, **options: Any) -> Codec:
     Parameters
     ----------
     like : numpy.ndarray
-        Symbols and the like bring a codec of their own.
+        What will be encoded: see `Codec.suited_to`.
     name : str
         One of `CODECS`.
     rank : int
@@ -206,5 +210,4 @@ def codec_for(like: np.ndarray, name: str, rank: int, **options: Any) -> Codec:
     given = {key: value for key, value in options.items() if key in wanted}
     if "seed" in wanted:
         given["rank"] = rank
-    codec = CODECS[name](**given)
-    return like.codec(codec) if isinstance(like, Special) else codec
+    return CODECS[name](**given).suited_to(like)

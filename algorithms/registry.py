@@ -84,8 +84,8 @@ class Algorithm:
     minimum_p : int
         It needs at least so many ranks.
     lossy : bool
-        Its results are near the exact ones only. It sums floating-point numbers, and
-        nothing else; nobody gets it without asking for it by name.
+        An allreduce whose results are near the exact ones only. It sums floating-point
+        numbers, and nothing else; nobody gets it without asking for it by name.
     needs_counts : bool
         It wants to know the block lengths of all ranks.
     needs_groups : bool
@@ -188,7 +188,7 @@ def algorithm(
     Raises
     ------
     ValueError
-        The primitive is unknown or the name is taken.
+        The primitive is unknown, the name is taken, or what is lossy is no allreduce.
     TypeError
         The generator does not take the primitive's arguments.
 
@@ -203,6 +203,8 @@ def algorithm(
 
     def register(generator: Generator) -> Generator:
         title = generator.__name__ if name is None else name
+        if lossy and primitive != "allreduce":
+            raise ValueError(f"{primitive}.{title}: only an allreduce can be lossy")
         if title == AUTO:
             raise ValueError(f"{primitive}.{title} stands for a choice; choose another name")
         wanted, parameters = _signature(f"{primitive}.{title}", primitive, generator)

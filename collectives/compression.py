@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from collectives.algorithms.codecs import CODECS, Codec, Exact, codec_for
+from collectives.algorithms.codecs import Codec, Exact
 from collectives.algorithms.memory import Special
 from collectives.algorithms.registry import CHOICES, REGISTRY, Algorithm
 from collectives.catalogue import algorithms_for, check_parameters, check_restrictions, find
@@ -24,9 +24,11 @@ from collectives.operators import SUM, Operator
 from collectives.problems import Buffers, Problem
 from collectives.units import format_bytes
 
-# An element that holds contributions of so many ranks, which were encoded so often: all
-# of them together, and the one that was encoded most often.
-COUNTERS = np.dtype([("ranks", np.int64), ("encodings", np.int64), ("most", np.int64)])
+# An element that holds the contributions of so many ranks. How often they were encoded,
+# all together and the one that was encoded most often, and the `Codec.step`s of one, added up.
+COUNTERS = np.dtype(
+    [("ranks", np.int64), ("encodings", np.int64), ("most", np.int64), ("steps", np.float64)]
+)
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,14 @@ class Encodings:
         The contribution that is encoded most often.
     mean : float
         All contributions, on average.
+    steps : float
+        The sum of the codec's steps for one contribution: how far off it can be in the
+        end, by the largest magnitude in its vector.
     """
 
     most: int
     mean: float
+    steps: float
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,13 @@ def encodings(
 
     Examples
     --------
-    >>> encodings(find("allreduce", "compressed_ring")[0], p=8)
-    Encodings(most=8, mean=4.5)
+    >>> encodings(find("allreduce", "compressed_ring:codec=exact")[0], p=8).most
+    8
     """
-    own = np.array([(1, 0, 0)] * p, COUNTERS).view(_Counters)
-    outputs, _ = _run(algorithm, [own] * p, parameters or {}, _JOIN)
-    return Encodings(int(outputs[0]["most"].max()), float(outputs[0]["encodings"].mean()) / p)
+    own = np.array([(1, 0, 0, 0)] * p, COUNTERS).view(_Counters)
+    [total, *_], _ = _run(algorithm, [own] * p, parameters or {}, _JOIN)
+    mean = float(total["encodings"].mean()) / p
+    return Encodings(int(total["most"].max()), mean, float(total["steps"].max()))
 
 
 class _Counters(Special):
@@ -103,22 +110,28 @@ class _Counters(Special):
         return np.zeros(size, dtype).view(_Counters)
 
     def codec(self, codec: Codec) -> Codec:
-        return _Counting()
+        return _Counting(codec.step)
 
 
 class _Counting(Exact):
-    """Loses nothing, and counts."""
+    """Loses nothing, and counts in place of a codec with this step."""
+
+    def __init__(self, step: float):
+        self.step = step
 
     def encode(self, src: np.ndarray, packet: np.ndarray) -> None:
         counted = src.copy()
         counted["encodings"] += src["ranks"]
         counted["most"] += 1
+        counted["steps"] += self.step
         super().encode(counted, packet)
 
 
 def _join(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-    for name, ufunc in (("ranks", np.add), ("encodings", np.add), ("most", np.maximum)):
-        ufunc(left[name], right[name], out=out[name])
+    for name in ("ranks", "encodings"):
+        np.add(left[name], right[name], out=out[name])
+    for name in ("most", "steps"):
+        np.maximum(left[name], right[name], out=out[name])
 
 
 _JOIN = Operator("join", _join)
@@ -134,7 +147,7 @@ def error_limit(
     partial sum is at most the sum of those of its contributions. So each contribution
     adds to the error, once for each time that it is encoded::
 
-        most encodings * step * sum over the ranks of their largest magnitude
+        step * most encodings * sum over the ranks of their largest magnitude
 
     and on top of it what the additions round off. For `topk` that says little: what is
     dropped is no larger than what is kept.
@@ -147,14 +160,12 @@ def error_limit(
     parameters : mapping, optional
         Keyword parameters of the algorithm.
     """
-    given = {**algorithm.parameters, **(parameters or {})}
-    options = {key: given[key] for key in CODECS[given["codec"]].OPTIONS}
-    step = codec_for(inputs[0], given["codec"], rank=0, **options).step
-    p, most = len(inputs), encodings(algorithm, len(inputs), parameters).most
+    p = len(inputs)
+    counted = encodings(algorithm, p, parameters)
     total = sum(float(np.abs(data).max(initial=0)) for data in inputs)
     precision = np.finfo(inputs[0].dtype)
     rounding = float(precision.eps) * total + float(precision.smallest_subnormal)
-    return most * step * total + (p + 2 * most) * rounding
+    return counted.steps * total + (p + 2 * counted.most) * rounding
 
 
 def loss(

@@ -62,7 +62,7 @@ def predicted_time(
         "beta": clock.beta,
         "gamma": clock.gamma,
     }
-    if algorithm.lossy:
+    if "codec" in algorithm.parameters:
         names["packet"] = partial(_packet_bytes, names)
     if names.get(GROUP, 1) is None:
         names[GROUP] = SIMULATED
