@@ -141,7 +141,7 @@ class Int8(Codec):
     def _spread(self, peaks: np.ndarray, vector: np.ndarray) -> np.ndarray:
         """The peak of its bucket for each element; half precision is too coarse to compute in."""
         peaks = peaks.astype(np.result_type(vector.dtype, np.float32))
-        return np.repeat(peaks, self.bucket)[: vector.size]
+        return np.repeat(peaks, min(self.bucket, vector.size))[: vector.size]
 
 
 class TopK(Codec):

@@ -194,19 +194,21 @@ def check_restrictions(
             )
 
 
-def check_lossy(algorithm: Algorithm, operator: Operator, dtype: np.dtype) -> None:
+def check_lossy(algorithm: Algorithm, p: int, operator: Operator, dtype: np.dtype) -> None:
     """Raise RestrictionError if a lossy algorithm is to do what it cannot: sum floats.
 
     Parameters
     ----------
     algorithm : Algorithm
+    p : int
+        Number of ranks.
     operator : Operator
     dtype : numpy.dtype
         That of the vectors.
     """
     if not algorithm.lossy or (operator is SUM and dtype.kind == "f"):
         return
-    others = " or ".join(_others(algorithm, 1, operator.commutative))
+    others = " or ".join(_others(algorithm, p, operator.commutative))
     raise RestrictionError(
         f"{algorithm}: needs a sum of floating-point numbers, because it is lossy, got "
         f"{operator.name} of {dtype}; use {others}",

@@ -445,7 +445,7 @@ class Channel:
         check_restrictions(algorithm, self.p, operator.commutative, groups)
         if algorithm.lossy:
             assert read.like is not None
-            check_lossy(algorithm, operator, read.like.view.dtype)
+            check_lossy(algorithm, self.p, operator, read.like.view.dtype)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
             values.append(root)

@@ -91,7 +91,7 @@ def simulator(
     nbytes = problem.size * problem.dtype.itemsize
     commutative = problem.operator.commutative
     chosen, given = decide(algorithm, parameters or {}, problem.p, nbytes, commutative)
-    check_lossy(chosen, problem.operator, problem.dtype)
+    check_lossy(chosen, problem.p, problem.operator, problem.dtype)
 
     def program(rank: int):
         return problem.start(chosen, rank, buffers[rank], given)

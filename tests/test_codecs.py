@@ -172,6 +172,13 @@ def test_draws_are_not_those_of_the_data():
         assert abs(errors.mean()) <= 5 * (1 / 127 / 2) / 2**8
 
 
+def test_a_bucket_may_be_longer_than_any_vector():
+    """It takes no more memory for that."""
+    vector = normal(100)
+    result = through(Int8(bucket=10**15), vector)
+    assert (np.abs(result - vector) <= 1.0001 * peak(vector) / 127).all()
+
+
 # No numbers, and numbers at the edge
 
 

@@ -369,7 +369,7 @@ def test_only_an_allreduce_is_lossy():
 @every
 def test_only_sums_of_floats(algorithm):
     for dtype in (np.float16, np.float32, np.float64, ">f4"):
-        check_lossy(algorithm, SUM, np.dtype(dtype))
+        check_lossy(algorithm, 2, SUM, np.dtype(dtype))
     mine = Operator("mine", np.add)
     for operator, dtype, got in (
         (MAX, np.float32, "max of float32"),
@@ -380,11 +380,11 @@ def test_only_sums_of_floats(algorithm):
     ):
         message = f"{algorithm}: needs a sum of floating-point numbers, because it is lossy, got "
         with pytest.raises(RestrictionError, match=message + got) as raised:
-            check_lossy(algorithm, operator, np.dtype(dtype))
+            check_lossy(algorithm, 2, operator, np.dtype(dtype))
         assert "; use naive or" in str(raised.value)
         with pytest.raises(RestrictionError, match=message + got):
             verify(algorithm, Problem("allreduce", 2, 3, 0, np.dtype(dtype), operator))
-    check_lossy(find("allreduce", "ring")[0], MAX, np.dtype(np.int8))
+    check_lossy(find("allreduce", "ring")[0], 2, MAX, np.dtype(np.int8))
 
 
 def test_nobody_is_sent_to_a_lossy_algorithm(registry):

@@ -87,7 +87,7 @@ def test_the_page_about_compression_says_what_there_is():
         assert line.partition("  #")[0] in source
     wanted = page[page.index("RestrictionError: ") :].partition("```")[0].split(" or tree")[0]
     with pytest.raises(RestrictionError) as raised:
-        check_lossy(find("allreduce", "compressed_ring")[0], MAX, np.dtype(np.float32))
+        check_lossy(find("allreduce", "compressed_ring")[0], 4, MAX, np.dtype(np.float32))
     assert str(raised.value).startswith(" ".join(wanted.split()[1:]))
 
 
