@@ -73,7 +73,8 @@ def relative_error(problem: Problem, rank: int, buffers: Buffers) -> float:
     """The root mean square of all errors, by that of the right answer."""
     wanted, got = problem.expected(rank), buffers.recv
     assert wanted is not None and got is not None
-    return float(np.linalg.norm(got - wanted) / np.linalg.norm(wanted))
+    size = np.linalg.norm(wanted)
+    return float(np.linalg.norm(got - wanted) / size) if size else 0.0
 
 
 def refill(problem: Problem, rank: int, buffers: Buffers) -> None:
