@@ -191,7 +191,8 @@ def loss(
     dtype : numpy dtype
         A floating-point one.
     seed : int
-        Of the numbers.
+        Of the numbers; that of what the algorithm draws is a part of its name,
+        `"compressed_ring:seed=1"`.
     **parameters
         Of the algorithm.
 
