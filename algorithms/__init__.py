@@ -1,6 +1,6 @@
 """The algorithms, one file per primitive, the simplest version first.
 
-In reading order: `steps` has the four verbs, `blocks` and `ranks` the nouns,
+In reading order: `steps` has the six verbs, `blocks` and `ranks` the nouns,
 then `barrier`, `bcast`, `scatter`, `gather`, `allgather`, `reduce`, `allreduce`,
 `reduce_scatter`, `alltoall`, `scan`, `exscan`. Nothing here knows about MPI.
 
@@ -22,6 +22,7 @@ from . import (
     bine,
     bruck,
     circulant,
+    compressed,
     double_tree,
     dual_root,
     elimination,
@@ -58,6 +59,7 @@ __all__ = [
     "bine",
     "bruck",
     "circulant",
+    "compressed",
     "double_tree",
     "dual_root",
     "elimination",

@@ -8,37 +8,48 @@ cannot tell the difference as long as all its temporary space comes from
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
-def scratch(like: np.ndarray, size: int | None = None) -> np.ndarray:
+def scratch(
+    like: np.ndarray, size: int | None = None, dtype: np.typing.DTypeLike | None = None
+) -> np.ndarray:
     """Temporary space for `size` elements, by default as many as `like` has.
 
     Parameters
     ----------
     like : numpy.ndarray
-        Gives the dtype. If it is a phantom or another `Special`, so is the result.
+        If it is a phantom or another `Special`, so is the result.
     size : int, optional
         Number of elements.
+    dtype : numpy dtype, optional
+        That of `like` by default.
     """
     size = like.size if size is None else size
+    dtype = like.dtype if dtype is None else np.dtype(dtype)
     if isinstance(like, Special):
-        return like.scratch(size)
-    return np.empty(size, like.dtype)
+        return like.scratch(size, dtype)
+    return np.empty(size, dtype)
 
 
 class Special(np.ndarray):
     """A vector that makes temporary space of its own kind."""
 
-    def scratch(self, size: int) -> np.ndarray:
+    def scratch(self, size: int, dtype: np.dtype) -> np.ndarray:
         raise NotImplementedError
+
+    def codec(self, codec: Any) -> Any:
+        """What encodes such vectors in place of `codec`: by default itself."""
+        return codec
 
 
 class Phantom(Special):
     """A read-only vector of many elements in the memory of one."""
 
-    def scratch(self, size: int) -> Phantom:
-        return phantom(size, self.dtype)
+    def scratch(self, size: int, dtype: np.dtype) -> Phantom:
+        return phantom(size, dtype)
 
 
 def phantom(size: int, dtype: np.dtype) -> Phantom:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .codecs import CODECS
 from .ranks import Tree
 from .steps import Step
 
@@ -56,7 +57,10 @@ WITH_COUNTS: frozenset[str] = frozenset({"scatter", "gather", "alltoall"})
 GROUP = "group"
 
 # A parameter that is a number counts something, so 1 is the least it can be, but for:
-LEAST: Mapping[str, int] = MappingProxyType({"k": 2})
+LEAST: Mapping[str, int] = MappingProxyType({"k": 2, "seed": 0})
+
+# A parameter that is a name is one of these.
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType({"codec": tuple(CODECS)})
 
 
 # No algorithm is called so: it asks for the one that fits p and the length.
@@ -79,6 +83,9 @@ class Algorithm:
         It needs a power-of-two number of ranks.
     minimum_p : int
         It needs at least so many ranks.
+    lossy : bool
+        An allreduce whose results are near the exact ones only. It sums floating-point
+        numbers, and nothing else; nobody gets it without asking for it by name.
     needs_counts : bool
         It wants to know the block lengths of all ranks.
     needs_groups : bool
@@ -102,6 +109,7 @@ class Algorithm:
     commutative: bool = False
     power_of_two: bool = False
     minimum_p: int = 1
+    lossy: bool = False
     needs_counts: bool = False
     needs_groups: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -156,6 +164,7 @@ def algorithm(
     commutative: bool = False,
     power_of_two: bool = False,
     minimum_p: int = 1,
+    lossy: bool = False,
 ) -> Callable[[Generator], Generator]:
     """Register the decorated generator as an algorithm of `primitive`.
 
@@ -172,14 +181,14 @@ def algorithm(
         The tree of a scatter or gather in which a rank uses the block lengths of its
         own subtree only: `tree(rank, p, root, **parameters)`. A scatter of that name
         tells the ranks these lengths.
-    commutative, power_of_two, minimum_p
+    commutative, power_of_two, minimum_p, lossy
         Restrictions. They are checked before the first step, so the generator
         need not test them.
 
     Raises
     ------
     ValueError
-        The primitive is unknown or the name is taken.
+        The primitive is unknown, the name is taken, or what is lossy is no allreduce.
     TypeError
         The generator does not take the primitive's arguments.
 
@@ -194,6 +203,8 @@ def algorithm(
 
     def register(generator: Generator) -> Generator:
         title = generator.__name__ if name is None else name
+        if lossy and primitive != "allreduce":
+            raise ValueError(f"{primitive}.{title}: only an allreduce can be lossy")
         if title == AUTO:
             raise ValueError(f"{primitive}.{title} stands for a choice; choose another name")
         wanted, parameters = _signature(f"{primitive}.{title}", primitive, generator)
@@ -204,6 +215,7 @@ def algorithm(
             commutative,
             power_of_two,
             minimum_p,
+            lossy,
             "counts" in wanted,
             "groups" in wanted,
             MappingProxyType(parameters),
@@ -211,14 +223,19 @@ def algorithm(
             tree,
             **_docstring(generator),
         )
-        for one in made.names:
-            taken = named(primitive, one)
-            if taken is not None and not _same_source(taken[0].generator, generator):
-                raise ValueError(f"{primitive}.{one} exists already; choose another name")
+        _check_free(made)
         REGISTRY[primitive][title] = made
         return generator
 
     return register
+
+
+def _check_free(new: Algorithm) -> None:
+    """Raise ValueError if a name of it is another algorithm's."""
+    for name in new.names:
+        taken = named(new.primitive, name)
+        if taken is not None and not _same_source(taken[0].generator, new.generator):
+            raise ValueError(f"{new.primitive}.{name} exists already; choose another name")
 
 
 def _same_source(one: Generator, other: Generator) -> bool:

@@ -1,4 +1,4 @@
-"""The four verbs in which every algorithm is written.
+"""The six verbs in which every algorithm is written.
 
 A step is one thing that a rank does; an algorithm is a generator that yields
 steps, several together when they belong to one round::
@@ -6,9 +6,12 @@ steps, several together when they belong to one round::
     yield send(mine, right), recv(arriving, left), reduce(arriving, mine)
 
 The messages of a round start together and are in flight together. When they
-have arrived, the round's `reduce` and `copy` steps run in the order written;
+have arrived, the round's other steps, which are local, run in the order written;
 then the generator resumes. A step says what happens, never how: an engine
 decides whether it runs over MPI, in the simulator, or is only counted.
+
+Nearly all algorithms get by with `send`, `recv`, `reduce` and `copy`. Two more,
+`encode` and `decode`, are for those that send fewer bytes than there are.
 
 `buf` is a one-dimensional numpy view, or a list of views, which then travel as
 one message. Messages between two ranks arrive in the order they were sent.
@@ -17,6 +20,8 @@ one message. Messages between two ranks arrive in the order they were sent.
 from __future__ import annotations
 
 import numpy as np
+
+from .codecs import Codec
 
 Buffer = np.ndarray | list[np.ndarray]
 
@@ -66,6 +71,11 @@ class reduce:
         self.inoutbuf = inoutbuf
         self.out = inoutbuf if out is None else out
 
+    @property
+    def written(self) -> np.ndarray:
+        """Where it leaves its result."""
+        return self.out
+
     def __repr__(self) -> str:
         return f"reduce of {elements(self.inbuf)} elements"
 
@@ -79,11 +89,55 @@ class copy:
         self.src = src
         self.dst = dst
 
+    @property
+    def written(self) -> Buffer:
+        """Where it leaves its result."""
+        return self.dst
+
     def __repr__(self) -> str:
         return f"copy of {elements(self.src)} elements"
 
 
-Step = send | recv | reduce | copy
+class encode:
+    """The elements of `src`, as `codec` writes them, fill `packet`, a vector of bytes."""
+
+    __slots__ = ("codec", "packet", "src")
+
+    def __init__(self, src: np.ndarray, packet: np.ndarray, codec: Codec):
+        self.src = src
+        self.packet = packet
+        self.codec = codec
+
+    @property
+    def written(self) -> np.ndarray:
+        """Where it leaves its result."""
+        return self.packet
+
+    def __repr__(self) -> str:
+        return f"encode of {elements(self.src)} elements"
+
+
+class decode:
+    """The elements that `packet` stands for, as `codec` reads it, fill `dst`."""
+
+    __slots__ = ("codec", "dst", "packet")
+
+    def __init__(self, packet: np.ndarray, dst: np.ndarray, codec: Codec):
+        self.packet = packet
+        self.dst = dst
+        self.codec = codec
+
+    @property
+    def written(self) -> np.ndarray:
+        """Where it leaves its result."""
+        return self.dst
+
+    def __repr__(self) -> str:
+        return f"decode of {elements(self.dst)} elements"
+
+
+Local = reduce | copy | encode | decode
+Step = send | recv | Local
 
 
 def in_rank_order(

@@ -15,6 +15,7 @@ import numpy as np
 
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import TEXTBOOK, algorithms_for, find, is_loaded
+from collectives.compression import error_limit
 from collectives.errors import UnknownAlgorithm
 from collectives.operators import SUM
 from collectives.problems import BLOCKWISE, Problem
@@ -65,6 +66,15 @@ class Cell:
         elements = self.size // DTYPE.itemsize
         blocks = p if self.primitive in BLOCKWISE else 1
         return Problem(self.primitive, p, elements * blocks, dtype=DTYPE, operator=SUM)
+
+    def limit(self, p: int) -> float | None:
+        """How far off a lossy algorithm may be on p ranks; None for one that is exact."""
+        if self.algorithm == BUILTIN:
+            return None
+        algorithm, parameters = find(self.primitive, self.algorithm)
+        if not algorithm.lossy:
+            return None
+        return error_limit(algorithm, self.problem(p).inputs, parameters)
 
 
 def cells(primitives: Iterable[str], algorithms: Sequence[str], sizes: Sequence[int]) -> list[Cell]:

@@ -68,6 +68,7 @@ def row(result: Result, ranks: int) -> dict[str, Any]:
         "status": result.status,
         "reason": result.outlook.not_applicable,
         "wrong": wrong and asdict(wrong),
+        "relative_error": result.error,
         "samples_us": [round(sample, 3) for sample in result.samples.tolist()],
     }
 

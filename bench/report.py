@@ -144,17 +144,21 @@ def counts(result: Result) -> list[str]:
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """What is wrong, and why something did not run; each reason once, with its sizes."""
+    """What is wrong, why something did not run, and what is lossy; each once, with its sizes."""
     sizes: dict[tuple[str, str, str], list[str]] = {}
+    errors: dict[str, list[str]] = {}
     for one in results:
         reason = str(one.wrong) if one.wrong else one.outlook.not_applicable
         if reason:
             verdict = "WRONG" if one.wrong else "n/a"
             sizes.setdefault((verdict, one.cell.name, reason), []).append(one.cell.readable_size)
+        elif one.error is not None:
+            error = f"{one.error:.1e} ({one.cell.readable_size})"
+            errors.setdefault(one.cell.name, []).append(error)
     return [
         f"{verdict} {' '.join([name, ', '.join(some)]).rstrip()}: {reason}"
         for (verdict, name, reason), some in sizes.items()
-    ]
+    ] + [f"lossy {name}: relative error {', '.join(some)}" for name, some in errors.items()]
 
 
 def footer(results: Sequence[Result], elapsed: float) -> list[str]:
@@ -162,8 +166,9 @@ def footer(results: Sequence[Result], elapsed: float) -> list[str]:
     status = [result.status for result in results]
     reps = [result.summary.reps for result in results if result.summary]
     span = f"repetitions of each: {_span(reps)}; " if reps else ""
+    lossy = f"{status.count('lossy')} right within their limit, " if "lossy" in status else ""
     lines = [
-        f"{len(results)} cells: {status.count('ok')} right, {status.count('wrong')} wrong, "
+        f"{len(results)} cells: {status.count('ok')} right, {lossy}{status.count('wrong')} wrong, "
         f"{status.count('n/a')} n/a; {span}{elapsed:.1f} s"
     ]
     marked = {result.cell.group: result.mark for result in results if result.mark}

@@ -29,6 +29,8 @@ class Result:
     wrong : Wrong or None
     mark : str
         `*` fastest, `~` not to be told from the fastest.
+    error : float or None
+        Of a lossy algorithm, relative to the right answer.
     """
 
     cell: Cell
@@ -37,17 +39,21 @@ class Result:
     summary: Summary | None = None
     wrong: Wrong | None = None
     mark: str = ""
+    error: float | None = None
 
     @property
     def status(self) -> str:
         if self.wrong:
             return "wrong"
-        return "n/a" if self.outlook.not_applicable else "ok"
+        if self.outlook.not_applicable:
+            return "n/a"
+        return "ok" if self.error is None else "lossy"
 
     @property
     def too_few(self) -> bool:
         """Whether the budget ended before the least number of repetitions."""
-        return self.status == "ok" and (self.summary is None or self.summary.reps < MINIMUM)
+        reps = self.summary.reps if self.summary else 0
+        return self.status in ("ok", "lossy") and reps < MINIMUM
 
 
 def results(
@@ -55,6 +61,7 @@ def results(
     outlooks: Sequence[Outlook],
     samples: Mapping[int, Sequence[float]],
     wrong: Mapping[int, Wrong],
+    errors: Mapping[int, float],
 ) -> list[Result]:
     """Put together what is known of each cell."""
     summaries: dict[tuple[str, int], dict[str, Summary]] = {}
@@ -71,6 +78,7 @@ def results(
             summaries.get(cell.group, {}).get(cell.algorithm),
             wrong.get(i) or (Wrong(outlook.broken) if outlook.broken else None),
             marked.get(cell.group, {}).get(cell.algorithm, ""),
+            errors.get(i),
         )
         for i, (cell, outlook) in enumerate(zip(cells, outlooks))
     ]

@@ -14,7 +14,7 @@ from collectives.problems import Buffers, numbers
 from . import cli, output, report
 from .calls import call
 from .cells import Cell, cells, groups
-from .check import Wrong, first_wrong, leaks, merge, one_host, refill
+from .check import Wrong, differs, first_wrong, leaks, merge, one_host, refill, relative_error
 from .measure import measure
 from .preflight import outlooks
 from .results import results
@@ -57,16 +57,17 @@ def bench(comm: MPI.Intracomm, options: cli.Options, arguments: Sequence[str]) -
             i: call(*data[cell.group], cell) for i, cell in enumerate(todo) if ahead[i].runs
         }
         begun = time.perf_counter()
-        wrong = check(comm, todo, calls, data, where, watch)
+        wrong, _ = check(comm, todo, calls, data, where, watch)
         reserve = time.perf_counter() - begun
         timed = {i: one for i, one in calls.items() if i not in wrong}
         together = [[i for i in group if i in timed] for group in groups(todo)]
         schedule = Schedule(together, start + options.budget - reserve, options.seed)
         measure(comm, timed, schedule, lambda i: watch(f"timing {todo[i]}"))
-        wrong = check(comm, todo, timed, data, where, watch) | wrong
+        later, errors = check(comm, todo, timed, data, where, watch)
+        wrong = later | wrong
     if comm.rank != 0:
         return comm.bcast(None)
-    found = results(todo, ahead, schedule.taken(), wrong)
+    found = results(todo, ahead, schedule.taken(), wrong, errors)
     status = 1 if any(result.wrong for result in found) else 0
     report.show(found, where, time.perf_counter() - start, report.console())
     if options.json:
@@ -102,9 +103,16 @@ def check(
     data: Data,
     where: System,
     watch: Callable[[str], None],
-) -> dict[int, Wrong]:
-    """Make every call once and look at the answers of all ranks."""
+) -> tuple[dict[int, Wrong], dict[int, float]]:
+    """Make every call once and look at the answers of all ranks.
+
+    Returns
+    -------
+    dict, dict
+        By cell, what is wrong, and the relative error of a lossy algorithm.
+    """
     mine: dict[int, Wrong] = {}
+    errors: dict[int, float] = {}
     for i, one in calls.items():
         cell = todo[i]
         watch(f"checking {cell}")
@@ -115,11 +123,16 @@ def check(
             problem = cell.problem(comm.size)
             refill(problem, comm.rank, buffers)
             one()
-            found = first_wrong(problem, comm.rank, buffers)
+            limit = cell.limit(comm.size)
+            found = first_wrong(problem, comm.rank, buffers, limit)
+            if limit is not None:
+                found = differs(comm, buffers) or found
+                if not found:
+                    errors[i] = relative_error(problem, comm.rank, buffers)
         if found:
             mine[i] = found
     numbers.cache_clear()
-    return merge(comm, mine)
+    return merge(comm, mine), errors
 
 
 def _give_up(comm: MPI.Intracomm) -> Callable[[str], None]:

@@ -32,6 +32,7 @@ _HOME = {
     "requests": "Prequest Request",
     "catalogue": "DEFAULTS algorithms_for find load",
     "simulation": "Counts count simulate",
+    "compression": "Loss loss",
     "engines.simulator": "Clock Run",
     "reproducible": "reproducible_sum",
     "operators": "OPERATORS REPRODUCIBLE_SUM Operator",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.api import *  # noqa: F403
     from collectives.catalogue import *  # noqa: F403
     from collectives.comm import *  # noqa: F403
+    from collectives.compression import *  # noqa: F403
     from collectives.engines.simulator import *  # noqa: F403
     from collectives.errors import *  # noqa: F403
     from collectives.operators import *  # noqa: F403

@@ -21,6 +21,7 @@ from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
 from collectives.algorithms.registry import REDUCTIONS, ROOTED
 from collectives.catalogue import algorithms_for, check_restrictions, find, is_loaded, load
 from collectives.choice import ENVIRONMENT, choices, parse
+from collectives.compression import loss_table
 from collectives.console import console as terminal
 from collectives.console import table
 from collectives.engines.simulator import Clock
@@ -90,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     proving.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
     proving.set_defaults(command=_prove)
+
+    losing = commands.add_parser("error", help="what lossy algorithms lose, and what they save")
+    losing.add_argument("primitive", nargs="?", default="allreduce", help="(%(default)s)")
+    _size(losing)
+    losing.add_argument("--seed", type=int, default=0, help="of the data (%(default)s)")
+    losing.set_defaults(command=_error)
 
     reasons = commands.add_parser("why", help="what algorithm='auto' takes, and why")
     reasons.add_argument("primitive")
@@ -222,6 +229,11 @@ def _why(console: Console, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _error(console: Console, arguments: argparse.Namespace) -> int:
+    console.print(loss_table(arguments.primitive, arguments.p, arguments.n, arguments.seed))
+    return 0
+
+
 def _choices(console: Console, arguments: argparse.Namespace) -> int:
     clock, primitives = _given_clock(arguments), arguments.primitives or PRIMITIVES
     for primitive in primitives:
@@ -326,12 +338,16 @@ def _chosen(arguments: argparse.Namespace) -> list[str]:
 
 
 def _problems(algorithm: Algorithm, most: int) -> Iterator[Problem]:
-    """Every number of ranks, every root, lengths around p, and both kinds of operator."""
+    """Every number of ranks, every root, lengths around p, and both kinds of operator.
+
+    Lossy algorithms have floating-point numbers, and no other operator.
+    """
+    dtype = np.dtype(np.float64 if algorithm.lossy else np.int64)
     for p in filter(partial(_possible, algorithm), range(1, most + 1)):
         for n in sorted({0, 1, p - 1, p, p + 1, 100}):
             for root in range(p) if algorithm.primitive in ROOTED else [0]:
-                yield Problem(algorithm.primitive, p, n, root)
-            if algorithm.primitive in REDUCTIONS and not algorithm.commutative:
+                yield Problem(algorithm.primitive, p, n, root, dtype)
+            if algorithm.keeps_order and not algorithm.lossy:
                 yield Problem(algorithm.primitive, p, n, p - 1, np.dtype(MATRIX), MATPROD)
 
 

@@ -6,7 +6,8 @@ duplex); alpha for a message, beta for a byte, gamma for a byte reduced.
 
 The bounds assume what every algorithm here does: data moves as elements or as
 reductions of elements of the same index, not coded or compressed, and of the
-operator nothing is known but that it is associative and perhaps commutes.
+operator nothing is known but that it is associative and perhaps commutes. A lossy
+algorithm does otherwise: it sends fewer bytes than an exact one must.
 
 Each bound holds on its own, for every p, every root and blocks as even as n
 allows. That one algorithm meets several of them at once is another matter:

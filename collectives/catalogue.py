@@ -12,10 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
-from collectives.algorithms.registry import AUTO, GROUP, LEAST, REDUCTIONS, WITH_COUNTS, named
+from collectives.algorithms.codecs import CODECS
+from collectives.algorithms.registry import (
+    AUTO,
+    CHOICES,
+    GROUP,
+    LEAST,
+    REDUCTIONS,
+    WITH_COUNTS,
+    named,
+)
 from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 from collectives.nodes import in_order
+from collectives.operators import SUM, Operator
 
 # The default of each primitive: an algorithm for every p, root and operator,
 # with the fewest rounds there are or nearly so, because most calls are short.
@@ -114,20 +126,40 @@ def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> Non
     """Raise ArgumentError unless the algorithm has these parameters, with sound values.
 
     An integer parameter, or one whose default None means "choose", is a number
-    of something: a positive integer, or from `registry.LEAST` on.
+    of something: a positive integer, or from `registry.LEAST` on. One that is a name
+    is one of `registry.CHOICES`.
     """
     for key, value in parameters.items():
         if key not in algorithm.parameters:
             known = ", ".join(algorithm.parameters) or "none"
             raise ArgumentError(f"{algorithm}: no parameter {key!r}; choose from {known}")
+        if key in CHOICES and value not in CHOICES[key]:
+            names = ", ".join(CHOICES[key])
+            raise ArgumentError(f"{algorithm}: {key} must be one of {names}, got {value!r}")
         default, least = algorithm.parameters[key], LEAST.get(key, 1)
         if not isinstance(default, (int, type(None))) or (value is None and default is None):
             continue
         if key == GROUP and isinstance(value, (tuple, list)):
             continue  # a group for each rank: `nodes.grouping` looks at it
         if type(value) is not int or value < least:
-            needed = f"an integer from {least} on" if least > 1 else "a positive integer"
+            needed = "a positive integer" if least == 1 else f"an integer from {least} on"
             raise ArgumentError(f"{algorithm}: {key} must be {needed}, got {value!r}")
+    _check_codec(algorithm, parameters)
+
+
+def _check_codec(algorithm: Algorithm, parameters: Mapping[str, Any]) -> None:
+    """Raise ArgumentError if a parameter would mean nothing to the codec that is chosen."""
+    if "codec" not in algorithm.parameters:
+        return
+    name = parameters.get("codec", algorithm.parameters["codec"])
+    foreign = {key for codec in CODECS.values() for key in codec.OPTIONS}
+    foreign -= set(CODECS[name].OPTIONS)
+    for key in parameters:
+        if key in foreign:
+            known = ", ".join(CODECS[name].OPTIONS) or "none"
+            raise ArgumentError(
+                f"{algorithm}: codec {name} has no parameter {key!r}; choose from {known}"
+            )
 
 
 def check_restrictions(
@@ -157,15 +189,33 @@ def check_restrictions(
         (f"at least {algorithm.minimum_p} ranks", p, p < algorithm.minimum_p),
     ):
         if fails:
-            others = [
-                name
-                for name, other in REGISTRY[algorithm.primitive].items()
-                if other is not algorithm and _can_do(other, p, commutative)
-            ]
+            others = _others(algorithm, p, commutative)
             raise RestrictionError(
                 f"{algorithm}: needs {needed}, got {got}; use {' or '.join(others) or 'another p'}",
                 mpi_class="ERR_OP" if not_in_order else None,
             )
+
+
+def check_lossy(algorithm: Algorithm, p: int, operator: Operator, dtype: np.dtype) -> None:
+    """Raise RestrictionError if a lossy algorithm is to do what it cannot: sum floats.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    p : int
+        Number of ranks.
+    operator : Operator
+    dtype : numpy.dtype
+        That of the vectors.
+    """
+    if not algorithm.lossy or (operator is SUM and dtype.kind == "f"):
+        return
+    others = " or ".join(_others(algorithm, p, operator.commutative))
+    raise RestrictionError(
+        f"{algorithm}: needs a sum of floating-point numbers, because it is lossy, got "
+        f"{operator.name} of {dtype}; use {others}",
+        mpi_class="ERR_OP" if operator is not SUM else "ERR_TYPE",
+    )
 
 
 def mixes(algorithm: Algorithm, groups: Sequence[int] | None) -> bool:
@@ -211,9 +261,19 @@ _UNDECIDED: Mapping[str, Algorithm] = {
 }
 
 
+def _others(algorithm: Algorithm, p: int, commutative: bool) -> list[str]:
+    """What to use instead of an algorithm."""
+    return [
+        name
+        for name, other in REGISTRY[algorithm.primitive].items()
+        if other is not algorithm and _can_do(other, p, commutative)
+    ]
+
+
 def _can_do(algorithm: Algorithm, p: int, commutative: bool) -> bool:
     return (
-        (commutative or not algorithm.commutative)
+        not algorithm.lossy
+        and (commutative or not algorithm.commutative)
         and not (algorithm.power_of_two and p & (p - 1))
         and p >= algorithm.minimum_p
     )

@@ -119,6 +119,11 @@ def decide(
         return algorithm, parameters
     spec = choices().spec(algorithm.primitive, p, nbytes, commutative)
     found, given = find(algorithm.primitive, spec)
+    if found.lossy:
+        raise ArgumentError(
+            f"{algorithm}: needs a table of exact algorithms, got {spec} in {choices().name}; "
+            "name a lossy algorithm in the call that may lose something"
+        )
     check_restrictions(found, p, commutative)
     return found, given
 

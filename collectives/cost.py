@@ -3,8 +3,9 @@
 A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
 beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base)`,
 `ceil`, `floor`, `max`, `min`, `fold(p)`, which is 1 if p is not a power of two, else
-0, `rows(p)`, those of the most nearly square grid of p ranks, and `ratios(p)`, by which
-the powers of two that p is the sum of differ. It holds for
+0, `rows(p)`, those of the most nearly square grid of p ranks, `ratios(p)`, by which
+the powers of two that p is the sum of differ, and in lossy algorithms `packet(n)`, the
+bytes of a packet for n bytes of float32. It holds for
 root 0 and evenly divided vectors. Rounds are exact for every p, bytes and work
 for powers of two; for other p these two may be upper bounds, which the docstring
 then says. Where it says that all factors are upper bounds, rounds are no
@@ -16,13 +17,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from collectives.algorithms.codecs import CODECS, codec_for
+from collectives.algorithms.memory import phantom
 from collectives.algorithms.ranks import ratios, rows
 from collectives.algorithms.registry import GROUP, Algorithm
 from collectives.engines.simulator import Clock
 from collectives.nodes import SIMULATED
-from collectives.simulation import simulate
+from collectives.simulation import BYTES_OF_FLOATS, simulate
 
 # alpha / beta, in bytes, for which pipelines choose their segments.
 STARTUP = 8192
@@ -58,11 +62,21 @@ def predicted_time(
         "beta": clock.beta,
         "gamma": clock.gamma,
     }
+    if "codec" in algorithm.parameters:
+        names["packet"] = partial(_packet_bytes, names)
     if names.get(GROUP, 1) is None:
         names[GROUP] = SIMULATED
     if names.get("segments", 1) is None:
         names["segments"] = _best_segments(algorithm.cost, names)
     return _evaluate(algorithm.cost, names)
+
+
+def _packet_bytes(names: Mapping[str, Any], nbytes: float) -> int:
+    """Bytes of the packet for so many bytes, by the codec among the parameters."""
+    name = names["codec"]
+    options = {key: names[key] for key in CODECS[name].OPTIONS}
+    codec = codec_for(phantom(0, BYTES_OF_FLOATS), name, rank=0, **options)
+    return codec.nbytes(math.ceil(nbytes / BYTES_OF_FLOATS.itemsize), BYTES_OF_FLOATS)
 
 
 def _evaluate(cost: str, names: Mapping[str, Any]) -> float:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from collectives.algorithms.registry import PRIMITIVES, REDUCTIONS, REGISTRY, Algorithm
 from collectives.bounds import BYTES, ROUNDS, TERMS, TOGETHER, WORK, bounds, bounds_of
-from collectives.catalogue import algorithms_for
+from collectives.catalogue import algorithms_for, find
 from collectives.console import table
 from collectives.cost import longest_path
 from collectives.errors import RestrictionError
@@ -20,6 +20,10 @@ from collectives.units import format_bytes
 # What the page counts. All p divide both lengths.
 RANKS = (5, 8, 12, 16)
 SHORT, LONG = 960, 960 * 1024
+
+# In place of what is optimal: the bounds are for exact algorithms, and one that is lossy
+# may be below them, which makes it neither optimal nor wrong.
+LOSSY = "lossy"
 
 COMMAND = "python -m collectives list --bounds --markdown > docs/catalogue.md"
 
@@ -68,7 +72,8 @@ def _row(primitive: str, name: str, p: int, n: int, least: Mapping[str, int]) ->
     row = [text for term in least for text in _cells(term, values[term], along[term])]
     if WORK in least:
         row.append(str(counts.reductions_max))
-    return [*row, ", ".join(met(values, least))]
+    algorithm, _ = find(primitive, name)
+    return [*row, LOSSY if algorithm.lossy else ", ".join(met(values, least))]
 
 
 def _cells(term: str, value: int, along: int | None = None) -> list[str]:
@@ -105,7 +110,9 @@ The bounds hold for every p and every root. Each is about one term:
 The counts are for {ranks} and {RANKS[-1]} ranks: rounds, bytes as a multiple of n, work as a
 multiple of n. **Bold** is optimal. Rounds are those of a short vector ({SHORT} B), where they
 matter; bytes and work those of a long one ({LONG // 1024} KiB). A pipelined algorithm cuts the
-long one into segments and needs more rounds for it, as its cost line says.
+long one into segments and needs more rounds for it, as its cost line says. A *lossy*
+algorithm sends packets, here of float32 and with the codec that it has by default; the
+bounds are not for it, and [compression.md](compression.md) tells what it loses.
 `python -m collectives list --bounds -p 12 -n 1M` counts any other p and n.
 """
 
@@ -151,9 +158,9 @@ def _count_row(algorithm: Algorithm) -> list[str]:
             continue
         least = bounds(algorithm.primitive, p, LONG)
         values = {**counted(long), ROUNDS: short.rounds}
-        optimal[p] = met(values, least)
+        optimal[p] = [] if algorithm.lossy else met(values, least)
         cells.append(_cell(algorithm.primitive, values, optimal[p]))
-    return [f"`{algorithm.name}`", *cells, _where(optimal)]
+    return [f"`{algorithm.name}`", *cells, LOSSY if algorithm.lossy else _where(optimal)]
 
 
 def _cell(primitive: str, values: Mapping[str, int], optimal: Sequence[str]) -> str:

@@ -128,6 +128,12 @@ class Problem:
         size = self.send_size(rank)
         return None if size is None else numbers(rank, size, self.dtype)
 
+    @property
+    def inputs(self) -> list[np.ndarray]:
+        """What all ranks contribute, those that contribute something."""
+        inputs = [self.input(rank) for rank in range(self.p)]
+        return [data for data in inputs if data is not None]
+
     @cached_property
     def _prefixes(self) -> list[np.ndarray]:
         """The reduction over ranks 0 .. r, for every r."""

@@ -19,7 +19,7 @@ from collectives.algorithms.registry import (
     Algorithm,
 )
 from collectives.arguments import READERS, Arguments, Reader, check_root
-from collectives.catalogue import check_parameters, check_restrictions, find
+from collectives.catalogue import check_lossy, check_parameters, check_restrictions, find
 from collectives.choice import choices, decide
 from collectives.engines.blocking import TAG
 from collectives.engines.driver import Process
@@ -189,7 +189,7 @@ class Recorder:
         reader, read, operator = self._read(algorithm, call, root)
         nbytes, commutative = _whole_bytes(algorithm, read), operator.commutative
         chosen, given = decide(algorithm, parameters, self.p, nbytes, commutative)
-        plan = self._plan(chosen, given, read, root, commutative)
+        plan = self._plan(chosen, given, read, root, operator)
         description = _description(chosen, given, read, root, operator, call.counts)
         if algorithm.name == AUTO:
             description += f" chosen by {choices().name}"
@@ -216,12 +216,15 @@ class Recorder:
         parameters: Mapping[str, Any],
         read: Arguments,
         root: int | None,
-        commutative: bool,
+        operator: Operator,
     ) -> Plan:
         """The rounds of an algorithm that its restrictions allow."""
         title = str(algorithm)
         groups, own = self._groups(algorithm, parameters)
-        check_restrictions(algorithm, self.p, commutative, groups)
+        check_restrictions(algorithm, self.p, operator.commutative, groups)
+        if algorithm.lossy:
+            assert read.like is not None
+            check_lossy(algorithm, self.p, operator, read.like.element.unit)
         values = list(read.values)
         if algorithm.primitive in ROOTED:
             values.append(root)

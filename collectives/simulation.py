@@ -16,6 +16,9 @@ from collectives.operators import SUM, Operator
 from collectives.problems import Problem
 from collectives.verify import simulator
 
+# What a number of bytes means where only floating-point numbers will do.
+BYTES_OF_FLOATS = np.dtype(np.float32)
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -57,7 +60,7 @@ def simulate(
     *,
     p: int,
     n: int = 0,
-    dtype: Any = np.uint8,
+    dtype: Any = None,
     root: int = 0,
     counts: Any = None,
     operator: Operator = SUM,
@@ -76,9 +79,11 @@ def simulate(
     p : int
         Number of ranks.
     n : int
-        Elements of the whole vector (of all blocks of a rank together); with
-        the default dtype, bytes.
-    dtype : numpy dtype
+        Elements of the whole vector (of all blocks of a rank together); without
+        a dtype, bytes.
+    dtype : numpy dtype, optional
+        Without one an element is a byte; of a lossy algorithm a float32, and `n` is
+        rounded up.
     root : int
     counts : sequence of int, or 2-d array for alltoall, optional
         Uneven block lengths, instead of `n`.
@@ -104,6 +109,9 @@ def simulate(
     check_parameters(chosen, given)
     groups = grouping(str(chosen), p, given.get(GROUP)) if chosen.needs_groups else None
     check_restrictions(chosen, p, operator.commutative, groups)
+    if dtype is None:
+        dtype = BYTES_OF_FLOATS if chosen.lossy else np.uint8
+        n = -(-n // np.dtype(dtype).itemsize)
     problem = Problem(
         primitive, p, n, root, _travelling(operator, np.dtype(dtype)), operator, counts
     )

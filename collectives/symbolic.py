@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from collectives.algorithms.codecs import Codec, Exact
 from collectives.algorithms.memory import Special
 from collectives.algorithms.registry import GROUP, Algorithm
 from collectives.catalogue import check_parameters, check_restrictions, find, mixes
@@ -115,12 +116,16 @@ def _problem(algorithm: Algorithm, p: int, root: int, segments: int) -> Problem:
 class _Symbols(Special):
     """A vector of elements; its scratch space is marked as unwritten."""
 
-    def scratch(self, size: int) -> _Symbols:
-        return unwritten(size)
+    def scratch(self, size: int, dtype: np.dtype) -> _Symbols:
+        return unwritten(size, dtype)
+
+    def codec(self, codec: Codec) -> Codec:
+        """Histories can only be encoded as they are: what is proved is the way they take."""
+        return Exact()
 
 
-def unwritten(size: int) -> _Symbols:
-    return np.zeros(size, np.int64).view(_Symbols)
+def unwritten(size: int, dtype: np.typing.DTypeLike = np.int64) -> _Symbols:
+    return np.zeros(size, dtype).view(_Symbols)
 
 
 class _Histories:
@@ -267,7 +272,7 @@ class _Prover(Simulator):
             place = f"round {self.rounds[me]} ({locate(rank.process.line())})"
             views = [view for message in rank.round.recvs for view in message.views]
             for step in rank.round.local:
-                views += views_of(step.dst) if hasattr(step, "dst") else [step.out]
+                views += views_of(step.written)
             for view in views:
                 start = view.__array_interface__["data"][0]
                 self.touched[me].append((start, start + view.nbytes, place))

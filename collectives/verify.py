@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms.registry import Algorithm
+from collectives.catalogue import check_lossy
 from collectives.choice import decide
+from collectives.compression import error_limit
 from collectives.engines.simulator import Clock, Run, Simulator
 from collectives.errors import WrongResult
 from collectives.problems import Buffers, Problem, sentinel
@@ -24,7 +26,9 @@ def verify(
     """Check one algorithm on one problem.
 
     Every rank must end with the right output, its input unchanged, and no
-    message left over. The algorithm's rules are checked on the way.
+    message left over. The algorithm's rules are checked on the way. The output of a lossy
+    algorithm must be the same on all ranks, and as near the right one as
+    `compression.error_limit` says.
 
     Parameters
     ----------
@@ -49,8 +53,12 @@ def verify(
     """
     buffers = [problem.buffers(rank) for rank in range(problem.p)]
     run = simulator(algorithm, problem, buffers, rendezvous, parameters=parameters).run()
+    limit = 0.0
+    if algorithm.lossy:
+        limit = error_limit(algorithm, problem.inputs, parameters)
+        _check_same_bits(f"{algorithm}", problem, buffers)
     for rank, mine in enumerate(buffers):
-        check(f"{algorithm}", problem, rank, mine)
+        check(f"{algorithm}", problem, rank, mine, limit)
     if problem.primitive == "barrier":
         _check_barrier(algorithm, problem, parameters)
     return run
@@ -83,6 +91,7 @@ def simulator(
     nbytes = problem.size * problem.dtype.itemsize
     commutative = problem.operator.commutative
     chosen, given = decide(algorithm, parameters or {}, problem.p, nbytes, commutative)
+    check_lossy(chosen, problem.p, problem.operator, problem.dtype)
 
     def program(rank: int):
         return problem.start(chosen, rank, buffers[rank], given)
@@ -90,11 +99,16 @@ def simulator(
     return Simulator(str(chosen), problem.p, program, problem.operator, clock, rendezvous, phantom)
 
 
-def check(title: str, problem: Problem, rank: int, buffers: Buffers) -> None:
-    """Raise WrongResult unless the buffers of `rank` are as they should be."""
+def check(title: str, problem: Problem, rank: int, buffers: Buffers, limit: float = 0) -> None:
+    """Raise WrongResult unless the buffers of `rank` are as they should be.
+
+    With a limit, the output may be off by so much.
+    """
     expected = problem.expected(rank)
     where = f"{title}: rank {rank} of {problem.p}"
-    if expected is not None:
+    if expected is not None and limit:
+        _compare_roughly(where, problem, buffers.recv, expected, limit)
+    elif expected is not None:
         _compare(where, "output", problem, buffers.recv, expected)
     elif buffers.recv is not None and not (problem.in_place and buffers.send is not None):
         _compare(where, "output", problem, buffers.recv, sentinel(buffers.recv.size, problem.dtype))
@@ -113,3 +127,23 @@ def _compare(where: str, what: str, problem: Problem, got: Any, wanted: Any) -> 
             f"{where}: {what}[{index}] must be {wanted[index]}, got {got[index]}; "
             f"{wrong.size} of {got.size} elements are wrong ({problem})"
         )
+
+
+def _compare_roughly(where: str, problem: Problem, got: Any, wanted: Any, limit: float) -> None:
+    wrong = np.flatnonzero(~(np.abs(got - wanted) <= limit))  # what is NaN is wrong, too
+    if wrong.size:
+        index = wrong[0]
+        raise WrongResult(
+            f"{where}: output[{index}] must be within {limit:.3g} of {wanted[index]}, got "
+            f"{got[index]}; {wrong.size} of {got.size} elements are wrong ({problem})"
+        )
+
+
+def _check_same_bits(title: str, problem: Problem, buffers: list[Buffers]) -> None:
+    outputs = [mine.recv.tobytes() for mine in buffers if mine.recv is not None]
+    for rank, output in enumerate(outputs):
+        if output != outputs[0]:
+            raise WrongResult(
+                f"{title}: rank {rank} of {problem.p}: must have the same bits as rank 0, got "
+                f"others ({problem})"
+            )

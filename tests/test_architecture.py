@@ -112,6 +112,7 @@ def test_restrictions_line(algorithm):
     declared = {
         "commutative op": algorithm.commutative,
         "power of two": algorithm.power_of_two,
+        "lossy, sums of floating-point numbers": algorithm.lossy,
         f"at least {algorithm.minimum_p}": algorithm.minimum_p > 1,
         "groups of neighbouring ranks": algorithm.needs_groups and algorithm.keeps_order is True,
     }

@@ -197,6 +197,23 @@ def test_budget_that_is_too_small_is_admitted():
     assert re.search(r"too small: \d+ cells have fewer than 6 repetitions", run.out)
 
 
+def test_lossy_algorithms_are_right_within_their_limit(tmp_path):
+    path = tmp_path / "run.json"
+    names = "compressed_ring,compressed_halving,sparse_oneshot:ratio=1"
+    sizes = ["--sizes", "0,8,1K", "--budget", "2", "--json", path]
+    run = bench(3, "allreduce", "-a", names, *sizes)
+    assert run.status == 0, run.out + run.err
+    assert re.search(r"^12 cells: 3 right, 9 right within their limit, 0 wrong", run.out, re.M)
+    shown = re.findall(
+        r"^lossy allreduce\.(\S+): relative error .* (\S+) \(1 KiB\)$", run.out, re.M
+    )
+    errors = {name: float(error) for name, error in shown}
+    assert 0 < errors["compressed_halving"] < 0.02 and 0 < errors["compressed_ring"] < 0.02
+    assert errors["sparse_oneshot:ratio=1"] == 0
+    told = json.loads(path.read_text())["results"]
+    assert {row["status"] for row in told} == {"ok", "lossy"}
+
+
 def test_overhead_puts_both_figures_side_by_side():
     run = bench(2, "0.1", module="collectives.bench.overhead", limit=30)
     assert run.status == 0, run.err

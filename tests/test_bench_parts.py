@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from collectives.bench import cli, output, report
 from collectives.bench.cells import Cell, cells, groups
-from collectives.bench.check import Wrong, first_wrong, refill
+from collectives.bench.check import Wrong, first_wrong, refill, relative_error
 from collectives.bench.preflight import outlook
 from collectives.bench.results import results
 from collectives.bench.schedule import ENOUGH, MAXIMUM, Schedule
@@ -224,12 +225,45 @@ def test_outlook_counts():
     assert outlook(Cell("allreduce", "mpi", 8), 4).counts is None
 
 
-def run_of(algorithms=("naive", "ring"), sizes=(8, 1024, 2**15, 2**20), wrong=None):
+def test_a_lossy_answer_has_a_limit():
+    cell = Cell("allreduce", "compressed_ring", 64)
+    problem, limit = cell.problem(4), cell.limit(4)
+    assert 0 < limit < 4 * 4 * 300_100 / 127
+    for exact in ("ring", "auto", "mpi"):
+        assert Cell("allreduce", exact, 64).limit(4) is None
+    buffers = problem.buffers(0)
+    buffers.recv[...] = problem.expected(0)
+    buffers.recv[3] += 0.9 * limit
+    assert str(first_wrong(problem, 0, buffers)).startswith("rank 0, index 3: must be 6000")
+    assert first_wrong(problem, 0, buffers, limit) is None
+    assert relative_error(problem, 0, buffers) == pytest.approx(
+        0.9 * limit / np.linalg.norm(problem.expected(0))
+    )
+    for wrong in (1.1 * limit, np.nan):
+        buffers.recv[3] = problem.expected(0)[3] + wrong
+        told = str(first_wrong(problem, 0, buffers, limit))
+        assert re.match(r"rank 0, index 3: must be within .* of 6000\d\d.0, got ", told)
+    empty = Cell("allreduce", "compressed_ring", 0).problem(4)
+    assert relative_error(empty, 0, empty.buffers(0)) == 0
+
+
+def test_lossy_cells_tell_their_error():
+    found = run_of(algorithms=["compressed_ring"], errors={1: 0.0, 3: 0.00123})
+    assert [result.status for result in found][:4] == ["ok", "lossy", "ok", "lossy"]
+    assert report.notes(found) == [
+        "lossy allreduce.compressed_ring: relative error 0.0e+00 (8 B), 1.2e-03 (1 KiB)"
+    ]
+    assert " 2 right within their limit, 0 wrong" in report.footer(found, 1.0)[0]
+    assert output.row(found[3], 4)["relative_error"] == 0.00123
+    assert output.row(found[0], 4)["relative_error"] is None
+
+
+def run_of(algorithms=("naive", "ring"), sizes=(8, 1024, 2**15, 2**20), wrong=None, errors=None):
     """Results of a run that never was."""
     some = cells(["allreduce", "barrier"], list(algorithms), list(sizes))
     draw = np.random.default_rng(0)
     samples = {i: (draw.exponential(size=20) * 10_000).tolist() for i in range(len(some))}
-    return results(some, [outlook(cell, 4) for cell in some], samples, wrong or {})
+    return results(some, [outlook(cell, 4) for cell in some], samples, wrong or {}, errors or {})
 
 
 def drawn(found, width):

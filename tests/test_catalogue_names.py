@@ -6,7 +6,7 @@ import pytest
 
 from collectives.__main__ import main
 from collectives.algorithms import REGISTRY, algorithm
-from collectives.algorithms.registry import LEAST, REDUCTIONS, ROOTED
+from collectives.algorithms.registry import CHOICES, LEAST, REDUCTIONS, ROOTED
 from collectives.algorithms.steps import recv, send
 from collectives.catalogue import algorithms_for, check_parameters, find
 from collectives.errors import ArgumentError, UnknownAlgorithm, WrongResult
@@ -24,7 +24,8 @@ NAMES = {
     "gather": "linear=naive binomial=tree hypercube=recursive_doubling",
     "allgather": "gather_bcast=tree spread=naive torus=torus",
     "reduce": "linear=naive binomial=tree",
-    "allreduce": "reduce_bcast=tree binary_blocks=binary_blocks",
+    "allreduce": "reduce_bcast=tree binary_blocks=binary_blocks quantised_ring=compressed_ring "
+    "sparse_ring=compressed_ring sparse_halving=compressed_halving",
     "reduce_scatter": "butterfly=recursive_doubling bucket=ring",
     "alltoall": "linear=naive spread=naive bruck=recursive_doubling hypercube=hypercube "
     "two_phase_bruck=recursive_doubling padded_bruck=padded_bruck pairwise_shift=pairwise "
@@ -158,13 +159,43 @@ def test_list_shows_rank_order(capsys):
 def test_every_parameter_has_a_least_value(algorithm):
     primitive, name = algorithm.primitive, algorithm.name
     for key in algorithm.parameters:
-        least = LEAST.get(key, 1)
+        if key in CHOICES:
+            continue
+        least, others = LEAST.get(key, 1), {"codec": "topk"} if key == "ratio" else {}
         for wrong in (least - 1, -3, 1.5, "two", True):
             with pytest.raises(ArgumentError, match=rf"{algorithm}: {key} must be .*integer"):
-                check_parameters(algorithm, {key: wrong})
+                check_parameters(algorithm, {key: wrong, **others})
         with pytest.raises(ArgumentError, match=f"{algorithm}: {key} must be"):
-            simulate(primitive, f"{name}:{key}={least - 1}", p=4, n=40)
+            simulate(primitive, f"{name}:{key}={least - 1}", p=4, n=40, **others)
         with pytest.raises(ArgumentError, match=f"{algorithm}: {key} must be"):
-            prove(algorithm, 4, **{key: least - 1})
+            prove(algorithm, 4, **{key: least - 1, **others})
         for p in (1, 2, 5):
-            prove(algorithm, p, **{key: least})
+            prove(algorithm, p, **{key: least, **others})
+
+
+@pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS if "codec" in a.parameters], ids=str)
+def test_a_codec_is_one_of_those_there_are(algorithm):
+    for wrong in ("int4", "", None, 8, ["int8"]):
+        with pytest.raises(
+            ArgumentError, match=rf"{algorithm}: codec must be one of int8, topk, exact, got "
+        ):
+            check_parameters(algorithm, {"codec": wrong})
+    for codec in CHOICES["codec"]:
+        prove(algorithm, 5, codec=codec)
+
+
+def test_a_parameter_of_another_codec_is_an_error():
+    """It would have no effect, which nobody who writes it expects."""
+    message = "allreduce.compressed_ring: codec int8 has no parameter 'ratio'; choose from bucket"
+    with pytest.raises(ArgumentError, match=message):
+        find("allreduce", "compressed_ring:ratio=8")
+    with pytest.raises(ArgumentError, match="codec topk has no parameter 'seed'; choose from rat"):
+        find("allreduce", "sparse_ring:seed=8")
+    with pytest.raises(
+        ArgumentError, match="codec exact has no parameter 'bucket'; choose from none"
+    ):
+        find("allreduce", "compressed_ring:codec=exact,bucket=8")
+    assert find("allreduce", "compressed_ring:codec=topk,ratio=32")[1] == {
+        "codec": "topk",
+        "ratio": 32,
+    }

@@ -26,6 +26,8 @@ SOME = [1, 2, 3, 4, 5, 6, 8, 12, 17]
 
 # (dtype, operator); the last one does not commute.
 DATA = [(np.int64, SUM), (np.float64, SUM), (np.complex128, SUM), (MATRIX, MATPROD)]
+# The sums that a lossy algorithm can do; `verify` knows how far off it may be.
+FLOATS = [(np.float64, SUM), (np.float32, SUM), (np.float64, SUM), (np.float32, SUM)]
 MODES = [(False, False), (True, False), (False, True), (True, True)]  # rendezvous, in place
 
 
@@ -41,7 +43,7 @@ def every(choose=lambda algorithm: True):
 
 def attempt(algorithm, p, n, root, data, mode, parameters=None, **problem):
     """Verify one combination, unless the algorithm declares that it cannot do it."""
-    dtype, operator = data
+    dtype, operator = FLOATS[DATA.index(data)] if algorithm.lossy else data
     rendezvous, in_place = mode
     primitive = algorithm.primitive
     commutative = operator.commutative or primitive not in REDUCTIONS
@@ -73,8 +75,8 @@ def test_every_root_and_size(algorithm, p):
 def test_many_ranks(algorithm, p):
     """Every size, and every root of one of these p; dtypes and modes in turns."""
     lengths = sizes(p, algorithm)
-    roots = range(0, p, 1 if p == 33 else 5) if algorithm.primitive in ROOTED else [0] * len(lengths)
-    for i, root in enumerate(roots):
+    rooted = algorithm.primitive in ROOTED
+    for i, root in enumerate(range(0, p, 1 if p == 33 else 5) if rooted else [0] * len(lengths)):
         n = lengths[i % len(lengths)]
         attempt(algorithm, p, n, root, DATA[i // 6 % 4], MODES[(i + p) % 4])
 

@@ -6,14 +6,18 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from launch import ROOT, mpirun
 
 from collectives.__main__ import main
-from collectives.algorithms import allreduce
+from collectives.algorithms import allreduce, compressed
 from collectives.blocking_forms import Blocking
+from collectives.catalogue import check_lossy, find
+from collectives.errors import RestrictionError
 from collectives.nonblocking_forms import Nonblocking
 from collectives.object_forms import Objects
+from collectives.operators import MAX
 from collectives.persistent_forms import Persistent
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,6 +67,28 @@ def test_why_says_what_is_shown(capsys):
     command, *lines = [line.removeprefix("    ") for line in shown.splitlines()]
     assert main(command.split()[4:]) == 0
     assert capsys.readouterr().out.startswith("\n".join(lines).rstrip())
+
+
+def test_error_says_what_is_shown(capsys):
+    page = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
+    shown = page[page.index("    $ python -m collectives error") :].partition("\n\n")[0]
+    command, *lines = [line.removeprefix("    ") for line in shown.splitlines()]
+    assert main(command.split()[4:]) == 0
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == lines
+
+
+def test_the_page_about_compression_says_what_there_is():
+    page = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
+    steps, _, session = re.findall(r"```python\n(.*?)```", page, re.S)
+    found = doctest.DocTestParser().get_doctest(session, {}, "compression", None, 0)
+    assert found.examples and doctest.DocTestRunner().run(found).failed == 0
+    source = inspect.getsource(compressed.compressed_ring)
+    for line in steps.splitlines():
+        assert line.partition("  #")[0] in source
+    wanted = page[page.index("RestrictionError: ") :].partition("```")[0].split(" or tree")[0]
+    with pytest.raises(RestrictionError) as raised:
+        check_lossy(find("allreduce", "compressed_ring")[0], 4, MAX, np.dtype(np.float32))
+    assert str(raised.value).startswith(" ".join(wanted.split()[1:]))
 
 
 def test_the_files_exist():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms.memory import Phantom
-from collectives.algorithms.steps import copy, recv, reduce, send
+from collectives.algorithms.steps import Local, copy, decode, encode, recv, reduce, send
 from collectives.errors import ScheduleError
 
 
@@ -34,7 +34,7 @@ class Round:
 
     __slots__ = ("local", "recvs", "sends")
 
-    def __init__(self, sends: list[Message], recvs: list[Message], local: list[reduce | copy]):
+    def __init__(self, sends: list[Message], recvs: list[Message], local: list[Local]):
         self.sends = sends
         self.recvs = recvs
         self.local = local
@@ -81,7 +81,7 @@ class Process:
             steps = (steps,)
         sends: list[Message] = []
         recvs: list[Message] = []
-        local: list[reduce | copy] = []
+        local: list[Local] = []
         for step in steps:
             kind = type(step)
             if kind is send:
@@ -93,6 +93,10 @@ class Process:
             elif kind is copy:
                 if self._copy(step):
                     local.append(step)
+            elif kind is encode:
+                local.append(self._code(step, step.src))
+            elif kind is decode:
+                local.append(self._code(step, step.dst))
             else:
                 self.fail("yield a step, or several in a tuple or a list", repr(step))
         if not self.phantom:
@@ -180,6 +184,22 @@ class Process:
         if lengths[0] == 0 or len(overlaps) == len(src) == len(dst):
             return None
         self._check_writable(dst, "copy")
+        return step
+
+    def _code(self, step: encode | decode, vector: np.ndarray) -> encode | decode:
+        """The checked step, which encodes `vector` or decodes into it."""
+        verb = type(step).__name__
+        self._views(step, [vector, step.packet])
+        needed = step.codec.nbytes(vector.size, vector.dtype)
+        if step.packet.dtype != np.uint8 or step.packet.size != needed:
+            self.fail(
+                f"{verb} needs a packet of uint8[{needed}] for {_describe(vector)}",
+                _describe(step.packet),
+            )
+        if not self.phantom:
+            self._check_writable((step.written,), verb)
+            if np.may_share_memory(vector, step.packet):
+                self.fail(f"vector and packet of {verb} must not overlap", repr(step))
         return step
 
     def _check_writable(self, views, verb: str) -> None:

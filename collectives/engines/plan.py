@@ -43,7 +43,7 @@ class Plan:
             for message in round_.sends + round_.recvs:
                 yield from message.views
             for step in round_.local:
-                for name in step.__slots__:
+                for name in set(step.__slots__) - {"codec"}:
                     yield from views_of(getattr(step, name))
 
 

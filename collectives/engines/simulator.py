@@ -3,7 +3,7 @@
 The clock is Hockney's: a message of m bytes takes alpha + m * beta, and
 reducing m bytes takes m * gamma. A rank has one port out and one port in, which
 work at the same time (one-ported, full duplex): a round's messages pass each
-port one after the other. Local copies are free.
+port one after the other. Local copies are free, and so are encoding and decoding.
 
 eager       a message leaves at once; it waits at the receiver if need be
 rendezvous  a message leaves when the receiver has posted the matching recv
@@ -23,10 +23,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collectives.algorithms.steps import copy
+from collectives.algorithms.steps import Local, copy, decode, encode
 from collectives.engines.driver import Message, Process, Round, locate, views_of
 from collectives.errors import Deadlock, ScheduleError
 from collectives.operators import SUM, Operator
+
+# Local steps that take no time.
+FREE = (copy, encode, decode)
 
 
 @dataclass(frozen=True)
@@ -227,16 +230,24 @@ class Simulator:
             rank.arrivals.clear()
             rank.ends = max(rank.ends, rank.port_in)
         for step in rank.round.local:
-            if isinstance(step, copy):
-                if not self.phantom:
-                    transfer(views_of(step.src), views_of(step.dst))
-                continue
             if not self.phantom:
-                self.kernel(step.inbuf, step.inoutbuf, step.out)
+                self._perform(step)
+            if isinstance(step, FREE):
+                continue
             rank.reductions += 1
             rank.bytes_reduced += step.out.nbytes
             rank.ends += self.gamma * step.out.nbytes
         heapq.heappush(self.ready, (rank.ends, rank.process.rank))
+
+    def _perform(self, step: Local) -> None:
+        if isinstance(step, copy):
+            transfer(views_of(step.src), views_of(step.dst))
+        elif isinstance(step, encode):
+            step.codec.encode(step.src, step.packet)
+        elif isinstance(step, decode):
+            step.codec.decode(step.packet, step.dst)
+        else:
+            self.kernel(step.inbuf, step.inoutbuf, step.out)
 
     def _cost(self, message: Message) -> float:
         return self.alpha + self.beta * message.nbytes

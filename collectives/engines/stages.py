@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from collectives.algorithms.steps import copy
+from collectives.algorithms.steps import Local, copy, decode, encode
 from collectives.buffers import array_at
 from collectives.datatypes import as_bytes
 from collectives.engines import driver
@@ -37,7 +37,7 @@ class Stage:
     sends, recvs : list of (buffer, rank)
         The messages, all in flight together.
     after : list of calls
-        Unpack, then reduce and copy.
+        Unpack, then the local steps.
     round : Round or None
         What it was made of. The messages give addresses; this keeps the memory.
     packed_bytes : int
@@ -78,12 +78,19 @@ def _stage(round_: Round, operator: Operator, line: tuple[str, int]) -> Stage:
     sends = [(_pack(message, before, packed), message.peer) for message in round_.sends]
     recvs = [(_unpack(message, after, packed), message.peer) for message in round_.recvs]
     for step in round_.local:
-        if isinstance(step, copy):
-            after += _copies(list(views_of(step.src)), list(views_of(step.dst)))
-        else:
-            after.append((operator.kernel, (step.inbuf, step.inoutbuf, step.out)))
+        after += _local_calls(step, operator)
     nbytes = sum(memory.nbytes for memory in packed)
     return Stage(before, sends, recvs, after, round_, nbytes, line)
+
+
+def _local_calls(step: Local, operator: Operator) -> list[Call]:
+    if isinstance(step, copy):
+        return _copies(list(views_of(step.src)), list(views_of(step.dst)))
+    if isinstance(step, encode):
+        return [(step.codec.encode, (step.src, step.packet))]
+    if isinstance(step, decode):
+        return [(step.codec.decode, (step.packet, step.dst))]
+    return [(operator.kernel, (step.inbuf, step.inoutbuf, step.out))]
 
 
 def _pack(message: driver.Message, before: list[Call], packed: list[np.ndarray]) -> tuple:

@@ -143,7 +143,7 @@ def draw(rng: Random, p: int, gaps: bool, only: str | None) -> Call:
 
 
 def able(primitive: str, p: int, operator: str | None) -> list[str]:
-    """The algorithms that can do this."""
+    """The algorithms that can do this, byte for byte: none that is lossy."""
 
     def can(name: str) -> bool:
         try:
@@ -153,7 +153,7 @@ def able(primitive: str, p: int, operator: str | None) -> list[str]:
             return False
         return True
 
-    return [name for name in REGISTRY[primitive] if can(name)]
+    return [name for name, one in REGISTRY[primitive].items() if not one.lossy and can(name)]
 
 
 def _algorithm(

@@ -24,12 +24,13 @@ RANK, P = COMM.rank, COMM.size
 EVERYWHERE = bool(os.environ.get("COLLECTIVES_TEST_ALL"))
 FEW = EVERYWHERE or P <= 3 or (P == 4 and MPI.get_vendor()[0] != "MPICH")
 
-# The textbook's four on any number of ranks, the rest of the catalogue on few.
+# The textbook's four on any number of ranks, the rest of the catalogue on few. What is
+# lossy cannot be compared so: test_compressed.py has its tests.
 ALGORITHMS = [
     (primitive, name)
     for primitive, algorithms in REGISTRY.items()
-    for name in algorithms
-    if name in TEXTBOOK or FEW
+    for name, one in algorithms.items()
+    if not one.lossy and (name in TEXTBOOK or FEW)
 ]
 
 # Functions that are a primitive with other blocks.
@@ -55,12 +56,14 @@ def builtin(function: str, *arguments: Any) -> None:
 
 
 def algorithms(function: str, commutative: bool = True) -> list[str]:
-    """Names of the algorithms that can do this on so many ranks."""
+    """Names of the exact algorithms that can do this on so many ranks."""
     primitive = PRIMITIVE.get(function, function)
     return [name for name in REGISTRY[primitive] if can(primitive, name, commutative)]
 
 
 def can(primitive: str, name: str, commutative: bool = True) -> bool:
+    if REGISTRY[primitive][name].lossy:
+        return False
     try:
         check_restrictions(REGISTRY[primitive][name], P, commutative)
     except RestrictionError:

@@ -30,7 +30,10 @@ def every(primitive, commutative=True):
     return [
         f"{name}:segments=3" if "segments" in one.parameters else name
         for name, one in REGISTRY[primitive].items()
-        if one.minimum_p == 1 and not one.power_of_two and (commutative or not one.commutative)
+        if one.minimum_p == 1
+        and not one.power_of_two
+        and not one.lossy
+        and (commutative or not one.commutative)
     ]
 
 
