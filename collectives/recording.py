@@ -200,15 +200,14 @@ class Recorder:
         self, algorithm: Algorithm, call: Invocation, root: int | None
     ) -> tuple[Reader, Arguments, Operator]:
         """The checked buffers of a call, and the operator that fits them."""
-        title, reduces = str(algorithm), algorithm.primitive in REDUCTIONS
-        wide = reduces and isinstance(call.op, Operator) and call.op.widening is not None
-        widens = call.op if wide else None
+        title, reduces, op = str(algorithm), algorithm.primitive in REDUCTIONS, call.op
+        widens = op if reduces and isinstance(op, Operator) and op.widening else None
         reader = Reader(title, self.rank, self.p, root, call.counts, reduces, widens)
         read = READERS[algorithm.primitive](reader, *call.buffers)
         if not reduces:
             return reader, read, SUM
         assert read.like is not None
-        return reader, read, operator_of(title, call.op, read.like.element)
+        return reader, read, operator_of(title, op, read.like.element)
 
     def _plan(
         self,
