@@ -15,10 +15,17 @@ from collectives.operators import OPERATORS, SUM
 from collectives.problems import Buffers, Problem
 from collectives.verify import simulator, verify
 
-EVERY = [algorithm for name in sorted(REDUCTIONS) for algorithm in REGISTRY[name].values()]
+EVERY = [
+    algorithm
+    for name in sorted(REDUCTIONS)
+    for algorithm in REGISTRY[name].values()
+    if not algorithm.lossy  # those take no other operator than the usual sum
+]
 
 
 def possible(algorithm, p):
+    if algorithm.lossy:
+        return False
     try:
         check_restrictions(algorithm, p)
     except RestrictionError:
