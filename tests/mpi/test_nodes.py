@@ -48,7 +48,7 @@ def test_the_ranks_of_one_machine_share_a_node():
     if len(set(COMM.allgather(name))) == 1:
         assert detect(COMM) == (0,) * P
         collectives.barrier(duplicate, algorithm="hierarchical")
-        assert channel_of(duplicate).nodes == (0,) * P
+        assert channel_of(duplicate).recorder.nodes == (0,) * P
     duplicate.Free()
 
 
