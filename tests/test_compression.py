@@ -57,12 +57,11 @@ def outcome(algorithm, p, n, dtype=np.float32, change=None, draws=None, **parame
 @every
 def test_any_ranks_and_lengths(algorithm, parameters):
     """Odd p, one rank, more ranks than elements, nothing at all."""
-    for p in (*range(1, 10), 12, 16, 17):
+    for p in (*range(1, 7), 8, 9, 12, 17):
         for i, n in enumerate((0, 1, p - 1, p + 1, 1000)):
-            for in_place in (False, True):
-                dtype = np.dtype([np.float32, np.float64][(p + i) % 2])
-                problem = Problem("allreduce", p, n, dtype=dtype, in_place=in_place)
-                verify(algorithm, problem, rendezvous=bool(i % 2), parameters=parameters)
+            dtype = np.dtype([np.float32, np.float64][(p + i) % 2])
+            problem = Problem("allreduce", p, n, dtype=dtype, in_place=(p + i // 2) % 2 == 0)
+            verify(algorithm, problem, rendezvous=bool(i % 2), parameters=parameters)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
