@@ -143,7 +143,8 @@ class Channel:
             run(entry.calls)
             return
         call = Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
-        run(compile_stages(self._prepare(key, call).stages, self.comm))
+        entry = self._prepare(key, call)  # the messages are addresses; it keeps their memory
+        run(compile_stages(entry.stages, self.comm))
 
     def _prepare(self, key: tuple | None, call: Invocation) -> Entry:
         """Check everything, together with the other ranks the first time; make a plan."""
