@@ -208,7 +208,7 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
             return super().__new__(cls)
         tag = BELLS.take()
         self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
-        self._replay = Replay(setup, self._ended)
+        self._replay = Replay(setup, self._began, self._ended)
         self._bell = BELLS.comm.Recv_init(_EMPTY, 0, tag)
         self._release, self._wait, self._tag = free, wait, tag
         self._lock = RLock()
@@ -222,7 +222,7 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
             self._report_late()
         with self._lock:
             MPI.Prequest.Start(self)
-            self._start()
+            self._replay.restart()
 
     def Free(self) -> None:
         """Release the request; an operation that runs is waited for."""
@@ -246,11 +246,10 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         if self:
             self.Free()
 
-    def _start(self) -> None:
-        self._operation = replay = self._replay
+    def _began(self) -> None:
+        self._operation = self._replay
         self._running = True
-        PROGRESS.add(replay)
-        replay.restart()
+        PROGRESS.add(self._replay)
 
     def _ended(self) -> None:
         PROGRESS.remove(self._replay)
@@ -264,7 +263,7 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
             return self._operation
         try:
             if self and not self._running and BELLS.waits(self._tag):
-                self._start()
+                self._replay.restart()
             return self._operation
         finally:
             self._lock.release()

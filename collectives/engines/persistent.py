@@ -95,13 +95,15 @@ class Replay(Operation):
     Parameters
     ----------
     setup : Setup
-    ended : callable
-        Called each time it has ended or failed.
+    began, ended : callable
+        Called each time it begins, and when it has ended or failed. The one before has
+        been called to its end when the next is.
     """
 
-    def __init__(self, setup: Setup, ended: Callable[[], None]):
+    def __init__(self, setup: Setup, began: Callable[[], None], ended: Callable[[], None]):
         super().__init__(iter(()), setup.post, ended)
         self.setup = setup
+        self.began = began
         self.opening = setup.opening
         self.done = True
         self._caught_up = False
@@ -112,6 +114,7 @@ class Replay(Operation):
             self.error = None
             self.rounds = 1
             self.done = self._caught_up = False
+            self.began()
             try:
                 run(self.opening)
             except BaseException as error:  # whoever waits for the operation gets it

@@ -16,6 +16,7 @@ from collectives.algorithms import algorithm
 from collectives.algorithms.steps import copy
 from collectives.channel import channel_of
 from collectives.errors import ArgumentError, ScheduleError
+from collectives.recording import Recorder
 
 pytestmark = pytest.mark.mpi
 
@@ -343,3 +344,25 @@ def test_algorithm_that_was_registered_anew(comm, registry):
             check(result, np.full(2, float(expected)))
     assert len(channel_of(comm).entries) == 1
     assert channel_of(comm).nbytes == sum(e.nbytes for e in channel_of(comm).entries.values())
+
+
+def test_the_memory_of_a_call_that_is_not_kept_lives_to_its_end(comm, monkeypatch):
+    """Messages are addresses: somebody has to hold the scratch memory while they travel."""
+    made, alive = [], []
+    attempt, carry_out = Recorder.attempt, channels.run
+
+    def remember(self, call):
+        attempted = attempt(self, call)
+        made.append(weakref.ref(attempted.entry))
+        return attempted
+
+    def look_and_run(calls):
+        alive.extend(entry() is not None for entry in made)
+        carry_out(calls)
+
+    mine, everybodys = bytearray([RANK] * 3), bytearray(3 * P)
+    run("allgather", mine, everybodys, comm=comm)  # the ranks agree the first time
+    monkeypatch.setattr(Recorder, "attempt", remember)
+    monkeypatch.setattr(channels, "run", look_and_run)
+    run("allgather", mine, everybodys, comm=comm)
+    assert alive == [True]

@@ -198,3 +198,23 @@ def test_an_error_that_only_mpi_has_waited_for_is_raised_at_the_next_start(comm)
     request.Start()
     request.Wait()
     request.Free()
+
+
+def test_started_again_as_soon_as_it_has_ended(comm):
+    """Whoever ended it, the thread or its own Wait, and whoever starts it."""
+    calls = [set_up(comm, form) for form in ("allreduce", "allgather", "scan")]
+    requests = [request for request, _ in calls]
+    for turn in range(300):
+        if turn % 3 == 0:
+            MPI.Prequest.Startall(requests)
+        else:
+            for request in requests:
+                request.Start()
+        if turn % 2 == 0:
+            MPI.Request.Waitall(requests)
+        else:
+            for request in reversed(requests):
+                request.Wait()
+    for request, call in calls:
+        forms.check(call)
+        request.Free()
