@@ -74,6 +74,27 @@ def recursive_doubling(rank, p, buf, root):
     yield from allgather.recursive_doubling(rank, p, mine, block)
 
 
+@algorithm("bcast")
+def scatter_ring_allgather(rank, p, buf, root):
+    """Van de Geijn's broadcast with a ring: scatter down a tree, allgather on a ring.
+
+    The root's p blocks go down a binomial tree; then every block goes once round the
+    ring. As many bytes as `recursive_doubling`, which needs far fewer rounds, but for
+    every p, and only neighbours talk in the second phase: for long vectors, and where
+    far messages cost more. The cost is that of root 0, see `scatter.tree`.
+
+    Cost: (ceil(lg(p)) + p-1)*alpha + 2*(p-1)*n/p*beta
+    Restrictions: none
+    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
+        Performance Computing Applications 19(1), 2005
+    """
+    counts = even_counts(buf.size, p)
+    block = partition(buf, counts)
+    source = block if rank == root else None
+    yield from scatter.tree(rank, p, source, block[rank], root, counts)
+    yield from allgather.ring(rank, p, block[rank], block)
+
+
 @algorithm("bcast", also="binomial")
 def tree(rank, p, buf, root):
     """Binomial tree: everyone who has the vector sends it to someone who has not.

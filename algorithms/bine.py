@@ -177,7 +177,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
         yield send(complete[mate], mate)
 
 
-@algorithm("allreduce", commutative=True)
+@algorithm("allreduce", also="bine", commutative=True)
 def swing(rank, p, sendbuf, recvbuf):
     """Swing: the reduce-scatter of `bine`, then its allgather.
 

@@ -31,7 +31,7 @@ def naive(rank, p, sendbuf, recvbuf, root):
     yield copy(total, recvbuf)
 
 
-@algorithm("reduce")
+@algorithm("reduce", also="pipeline")
 def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
     """Pipelined chains: partial results run towards the root, segment by segment.
 

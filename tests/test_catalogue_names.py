@@ -23,12 +23,13 @@ NAMES = {
     "scatter": "linear=naive binomial=tree hypercube=recursive_doubling",
     "gather": "linear=naive binomial=tree hypercube=recursive_doubling",
     "allgather": "gather_bcast=tree spread=naive torus=torus",
-    "reduce": "linear=naive binomial=tree",
+    "reduce": "linear=naive binomial=tree pipeline=ring",
     "allreduce": "reduce_bcast=tree binary_blocks=binary_blocks quantised_ring=compressed_ring "
     "sparse_ring=compressed_ring sparse_halving=compressed_halving",
     "reduce_scatter": "butterfly=recursive_doubling bucket=ring",
     "alltoall": "linear=naive spread=naive bruck=recursive_doubling hypercube=hypercube "
-    "two_phase_bruck=recursive_doubling padded_bruck=padded_bruck pairwise_shift=pairwise "
+    "two_phase_bruck=recursive_doubling two_phase=recursive_doubling "
+    "padded_bruck=padded_bruck pairwise_shift=pairwise "
     "pairwise_xor=pairwise_xor",
     "scan": "linear=ring hillis_steele=recursive_doubling blelloch=tree direct=naive",
     "exscan": "linear=ring hillis_steele=recursive_doubling blelloch=tree two_phase=two_phase",
