@@ -140,7 +140,8 @@ def allgather(rank, p, sendbuf, recvbuf, groups):
     Cost: ceil(lg(min(group, p)))*(2*alpha + n*beta) + (min(group, p) - 1)*n/p*beta
         + (ceil(p/group) - 1)*(alpha + group*n/p*beta)
     Restrictions: none
-    Reference: Träff, Efficient allgather for regular SMP-clusters, EuroPVM/MPI 2006
+    Reference: Karonis et al., International Parallel and Distributed Processing
+        Symposium 2000
     """
     node, leaders, leader = place(rank, groups)
     yield from to_leader(node, rank, sendbuf, recvbuf)

@@ -41,7 +41,7 @@ def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
         *(alpha + n*beta + n*gamma)
         + (p % k**floor(log(p, k)) > 0)*(2*alpha + 2*n*beta + n*gamma)
     Restrictions: none
-    Reference: Ruefenacht, Bull, Booth, Parallel Computing 69, 2017
+    Reference: Ruefenacht, Bull, Booth, Parallel Computing, 2017, pages 24-44
     """
     stages = digits(p, k)
     size = prod(groups for groups, _ in stages)
