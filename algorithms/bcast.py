@@ -74,6 +74,25 @@ def recursive_doubling(rank, p, buf, root):
     yield from allgather.recursive_doubling(rank, p, mine, block)
 
 
+@algorithm("bcast", also="binomial")
+def tree(rank, p, buf, root):
+    """Binomial tree: everyone who has the vector sends it to someone who has not.
+
+    The number of ranks that have the vector doubles each round, but for the last
+    round if p is not a power of two. A rank serves its largest subtree first,
+    since that one has the longest way to go.
+
+    Cost: ceil(lg(p))*(alpha + n*beta)
+    Restrictions: none
+    Reference: folklore
+    """
+    place = binomial_tree(rank, p, root)
+    if place.parent is not None:
+        yield recv(buf, place.parent)
+    for child in place.children:
+        yield send(buf, child.root)
+
+
 @algorithm("bcast")
 def scatter_ring_allgather(rank, p, buf, root):
     """Van de Geijn's broadcast with a ring: scatter down a tree, allgather on a ring.
@@ -93,22 +112,3 @@ def scatter_ring_allgather(rank, p, buf, root):
     source = block if rank == root else None
     yield from scatter.tree(rank, p, source, block[rank], root, counts)
     yield from allgather.ring(rank, p, block[rank], block)
-
-
-@algorithm("bcast", also="binomial")
-def tree(rank, p, buf, root):
-    """Binomial tree: everyone who has the vector sends it to someone who has not.
-
-    The number of ranks that have the vector doubles each round, but for the last
-    round if p is not a power of two. A rank serves its largest subtree first,
-    since that one has the longest way to go.
-
-    Cost: ceil(lg(p))*(alpha + n*beta)
-    Restrictions: none
-    Reference: folklore
-    """
-    place = binomial_tree(rank, p, root)
-    if place.parent is not None:
-        yield recv(buf, place.parent)
-    for child in place.children:
-        yield send(buf, child.root)
