@@ -107,6 +107,26 @@ def doubling_123(rank, p, sendbuf, recvbuf):
         yield copy(below, recvbuf)
 
 
+@algorithm("scan", name="123_doubling")
+def inclusive_123(rank, p, sendbuf, recvbuf):
+    """The 123-doubling exscan; then every rank adds its own share.
+
+    Rank r learns the sum over the ranks below it as in `exscan.123_doubling`, and puts
+    its own share on the right. An inclusive scan has no shift to save:
+    `recursive_doubling` never takes more rounds, and one use of the operator less. What
+    speaks for this one is that it has both sums at its end.
+
+    Cost: (p > 1)*ceil(lg(max(4*(p-1)/3, 1)))*(alpha + n*beta)
+        + (max(ceil(lg(max(4*(p-1)/3, 1))) - (p < 4), 0) + (p > 1))*n*gamma
+    Restrictions: none
+    Reference: Träff, Communication round and computation efficient exclusive
+        prefix-sums algorithms, arXiv 2507.04785, 2025
+    """
+    below = scratch(sendbuf)
+    yield from doubling_123(rank, p, sendbuf, below)
+    yield reduce(below, sendbuf, out=recvbuf) if rank > 0 else copy(sendbuf, recvbuf)
+
+
 @algorithm("exscan")
 def two_phase(rank, p, sendbuf, recvbuf):
     """Inclusive sums first, exclusive sums then: the fewest rounds for every p.
