@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from common import COMM, RANK, P, check
+from common import COMM, RANK, P, at_few_ranks, check
 from common import ours as run
 from mpi4py import MPI
 
@@ -17,7 +17,7 @@ from collectives.choice import ENVIRONMENT
 from collectives.compression import error_limit
 from collectives.errors import ArgumentError, RestrictionError
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, at_few_ranks]
 
 LOSSY = [name for name, one in REGISTRY["allreduce"].items() if one.lossy]
 SPECS = [f"{name}:codec={codec}" for name in LOSSY for codec in ("int8", "topk", "exact")]

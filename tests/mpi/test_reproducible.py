@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from common import COMM, RANK, P, algorithms
+from common import COMM, RANK, P, algorithms, at_few_ranks
 from mpi4py import MPI
 
 import collectives
@@ -13,7 +13,7 @@ from collectives import REPRODUCIBLE_SUM, ArgumentError, BufferMismatch, CallMis
 from collectives.binned import RECORD, rounded, summed
 from collectives.channel import channel_of
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, at_few_ranks]
 
 FORMS = ["allreduce", "reduce", "reduce_scatter", "reduce_scatter_block", "scan", "exscan"]
 DTYPES = [np.float16, np.float32, np.float64, np.complex64, np.complex128]
