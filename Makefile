@@ -77,7 +77,7 @@ test-mpi-%: $(VENV)/ready ## tests/mpi at one number of ranks
 
 # What `make test` leaves out to be quick: every algorithm on every number of ranks.
 test-all: export COLLECTIVES_TEST_ALL = 1
-test-all: ## tests/mpi at 1 .. 8 ranks with all algorithms: about an hour, MPI= TESTS=
+test-all: ## tests/mpi at 1 .. 8 ranks with all algorithms: takes long, MPI= TESTS=
 	@$(MAKE) --no-print-directory test-mpi RANKS="1 2 3 4 5 6 7 8" LIMIT=3600
 
 # More ranks than cores for minutes: a rank of Open MPI that waits gives way.
