@@ -113,8 +113,8 @@ def inclusive_123(rank, p, sendbuf, recvbuf):
 
     Rank r learns the sum over the ranks below it as in `exscan.123_doubling`, and puts
     its own share on the right. An inclusive scan has no shift to save:
-    `recursive_doubling` never takes more rounds, and one use of the operator less. What
-    speaks for this one is that it has both sums at its end.
+    `recursive_doubling` never takes more rounds, and from p = 4 on it uses the operator
+    less often. What speaks for this one is that it has both sums at its end.
 
     Cost: (p > 1)*ceil(lg(max(4*(p-1)/3, 1)))*(alpha + n*beta)
         + (max(ceil(lg(max(4*(p-1)/3, 1))) - (p < 4), 0) + (p > 1))*n*gamma
