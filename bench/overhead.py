@@ -140,10 +140,15 @@ def main(comm: MPI.Intracomm, seconds: float) -> None:
             *[f"{library / other:.2f}" for other in others],
             str(len(times)),
         )
+    show(comm, LEGEND, table)
+
+
+def show(comm: MPI.Intracomm, legend: str, table: Table) -> None:
+    """Print where it was measured, what the columns mean, and the table, on rank 0."""
     where = system(comm)
     if comm.rank == 0:
         out = console()
-        out.print(Text(f"{header(where)}\n\n{LEGEND}\n"), soft_wrap=True)
+        out.print(Text(f"{header(where)}\n\n{legend}\n"), soft_wrap=True)
         out.print(table)
 
 

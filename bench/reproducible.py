@@ -16,16 +16,14 @@ from functools import partial
 import numpy as np
 from mpi4py import MPI
 from rich.table import Table
-from rich.text import Text
 
 import collectives
 from collectives import REPRODUCIBLE_SUM
 from collectives.errors import WrongResult
 from collectives.units import format_bytes
 
-from .overhead import compare
-from .report import console, header, microseconds
-from .system import system
+from .overhead import compare, show
+from .report import microseconds
 
 SIZES = [8, 512, 2**15, 2**20, 2**23]
 SECONDS = 2.0
@@ -78,11 +76,7 @@ def main(comm: MPI.Intracomm, seconds: float) -> None:
         for usual, ours in times.reshape(2, 2):
             row += [microseconds(usual), microseconds(ours), f"{ours / usual:.1f}"]
         table.add_row(*row)
-    where = system(comm)
-    if comm.rank == 0:
-        out = console()
-        out.print(Text(f"{header(where)}\n\n{LEGEND}\n"), soft_wrap=True)
-        out.print(table)
+    show(comm, LEGEND, table)
 
 
 if __name__ == "__main__":
