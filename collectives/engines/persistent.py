@@ -26,7 +26,7 @@ class Setup:
     Parameters
     ----------
     stages : list of Stage
-        None is made one without anything to do.
+        Without any there is one that has nothing to do.
     comm : MPI.Intracomm
     tag : int
     """
