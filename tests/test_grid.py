@@ -61,10 +61,10 @@ def attempt(algorithm, p, n, root, data, mode, parameters=None, **problem):
 @pytest.mark.parametrize("p", SMALL)
 @every(lambda algorithm: algorithm.name in TEXTBOOK)
 def test_every_root_and_size(algorithm, p):
-    """Each root with each size, of many ranks in turns; per size each dtype and mode."""
+    """Each root with each size; per size each dtype and mode, of many ranks in turns."""
     roots = range(p) if algorithm.primitive in ROOTED else [0]
     for i, n in enumerate(sizes(p, algorithm)):
-        for root in roots if p < 9 else roots[i % 3 :: 3]:
+        for root in roots:
             attempt(algorithm, p, n, root, DATA[0], MODES[(i + root) % 4])
         for j in (1, 2, 3) if p < 6 else [1 + i % 3]:
             attempt(algorithm, p, n, roots[(i + j) % len(roots)], DATA[j], MODES[(i + j) % 4])
@@ -73,10 +73,10 @@ def test_every_root_and_size(algorithm, p):
 @pytest.mark.parametrize("p", LARGE)
 @every(lambda algorithm: algorithm.name in TEXTBOOK)
 def test_many_ranks(algorithm, p):
-    """Every size and every fourth root; dtypes and modes in turns."""
+    """Every root and every size, not each with each; dtypes and modes in turns."""
     lengths = sizes(p, algorithm)
-    rooted = algorithm.primitive in ROOTED
-    for i, root in enumerate(range(0, p, 4) if rooted else [0] * len(lengths)):
+    for i in range(p) if algorithm.primitive in ROOTED else range(len(lengths)):
+        root = i if algorithm.primitive in ROOTED else 0
         n = lengths[i % len(lengths)]
         attempt(algorithm, p, n, root, DATA[i // 6 % 4], MODES[(i + p) % 4])
 
