@@ -8,7 +8,7 @@
 #   CASES=10000   cases of `make fuzz`, and SEED=0 what they are drawn from
 #   CALLS=200000  calls of `make soak`
 #   ARGS='...'    further arguments of these three
-#   JOBS=2        processes of `make prove`
+#   JOBS=2        processes of `make prove`, and ALSO='257 512 1024' what it takes beyond 140
 #   TESTS=tests/mpi/test_builtins.py  files for `make test-mpi` and `make test-all`
 #   PYTHON=...    the Python to build the environments with, 3.10 or newer
 
@@ -19,6 +19,7 @@ CASES  ?= 1000
 SEED   ?= 0
 CALLS  ?= 200000
 JOBS   ?= 2
+ALSO   ?= 257 512 1024
 PYTHON ?= python3
 RANKS  ?= 1 2 3 4 5 8
 TESTS  ?= tests/mpi
@@ -92,8 +93,8 @@ fuzz-smoke: $(VENV)/ready ## a fuzz of a few seconds, part of `make test`
 soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4); takes long
 	$(IN) mpirun -n $(NP) python tests/fuzz/soak.py --calls $(CALLS) --seed $(SEED) $(ARGS)
 
-prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 ranks: JOBS=2 processes
-	$(IN) python -m collectives prove -p 140 --jobs $(JOBS)
+prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 and some more ranks; takes hours
+	$(IN) python -m collectives prove -p 140 --also $(ALSO) --jobs $(JOBS)
 
 choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about half a minute
 	$(IN) python -m collectives table --write collectives/choice.json

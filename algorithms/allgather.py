@@ -27,7 +27,7 @@ def naive(rank, p, sendbuf, recvbuf):
 def ring(rank, p, sendbuf, recvbuf):
     """Ring: pass on to the right the block that came last from the left.
 
-    In round k rank r sends block r-k and receives block r-k-1, so that all blocks
+    In round k rank r receives block r-k and sends what came in the round before, so that all blocks
     travel round the ring at once; after p-1 rounds each has passed every rank.
     Only neighbours talk, and all links are busy all the time.
 
@@ -38,8 +38,11 @@ def ring(rank, p, sendbuf, recvbuf):
     """
     left, right = neighbours(rank, p)
     yield copy(sendbuf, recvbuf[rank])
-    for k in range(p - 1):
-        yield send(recvbuf[(rank - k) % p], right), recv(recvbuf[(rank - k - 1) % p], left)
+    passing = sendbuf
+    for k in range(1, p):
+        arriving = recvbuf[(rank - k) % p]
+        yield send(passing, right), recv(arriving, left)
+        passing = arriving
 
 
 @algorithm("allgather")
@@ -65,13 +68,15 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield send(sendbuf, mate)
         yield recv(recvbuf.range(rank + 1, p - 1), mate)
         return
+    collected = sendbuf
     if mate is not None:
         yield recv(recvbuf[mate], mate)
+        collected = recvbuf[team.span(player, 1)]
     for distance in distances(team.size):
         partner = player ^ distance
-        mine, theirs = team.span(player, distance), team.span(partner, distance)
         peer = team.rank(partner)
-        yield send(recvbuf[mine], peer), recv(recvbuf[theirs], peer)
+        yield send(collected, peer), recv(recvbuf[team.span(partner, distance)], peer)
+        collected = recvbuf[team.span(player, 2 * distance)]
     if mate is not None:
         yield send(recvbuf.range(mate + 1, p - 1), mate)
 

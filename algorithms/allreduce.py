@@ -3,7 +3,7 @@
 from . import bcast
 from . import reduce as reduction
 from .blocks import split
-from .memory import scratch
+from .memory import landing, scratch
 from .ranks import distances, fold, neighbours
 from .registry import algorithm
 from .steps import copy, in_rank_order, recv, reduce, send
@@ -73,15 +73,15 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield send(sendbuf, mate)
         yield recv(recvbuf, mate)
         return
-    partial, arriving = sendbuf, scratch(recvbuf)
+    partial, arriving, spare = sendbuf, landing(recvbuf, sendbuf), scratch(recvbuf)
     if mate is not None:
         yield recv(arriving, mate), reduce(arriving, partial, out=recvbuf)
-        partial = recvbuf
+        partial, arriving = recvbuf, spare
     for distance in distances(team.size):
         partner = team.rank(player ^ distance)
         add = in_rank_order(rank, partial, partner, arriving, out=recvbuf)
         yield send(partial, partner), recv(arriving, partner), add
-        partial = recvbuf
+        partial, arriving = recvbuf, spare
     yield copy(partial, recvbuf)
     if mate is not None:
         yield send(recvbuf, mate)

@@ -34,6 +34,14 @@ def scratch(
     return np.empty(size, dtype)
 
 
+def landing(recvbuf: np.ndarray, sendbuf: np.ndarray) -> np.ndarray:
+    """Where the first vector may arrive: in the output itself, unless the input lies there.
+
+    To add a vector in place moves a quarter less memory than to add it from scratch space.
+    """
+    return scratch(recvbuf) if np.may_share_memory(recvbuf, sendbuf) else recvbuf
+
+
 class Special(np.ndarray):
     """A vector that makes temporary space of its own kind."""
 

@@ -2,7 +2,7 @@
 
 from . import gather, reduce_scatter
 from .blocks import even_counts, partition, split
-from .memory import scratch
+from .memory import landing, scratch
 from .pipeline import default_segments
 from .ranks import binomial_tree
 from .registry import algorithm
@@ -111,10 +111,9 @@ def tree(rank, p, sendbuf, recvbuf, root):
     """
     parent, children, _ = binomial_tree(rank, p, root)
     total = recvbuf if parent is None else scratch(sendbuf)
-    arriving = scratch(sendbuf)
-    partial = sendbuf
+    partial, arriving, spare = sendbuf, landing(total, sendbuf), scratch(sendbuf)
     for child in reversed(children):
         add = in_rank_order(rank, partial, child.root, arriving, out=total)
         yield recv(arriving, child.root), add
-        partial = total
+        partial, arriving = total, spare
     yield copy(partial, recvbuf) if parent is None else send(partial, parent)

@@ -144,6 +144,10 @@ def _parts(spec: str) -> tuple[str, str, str]:
 
 REGISTRY: dict[str, dict[str, Algorithm]] = {primitive: {} for primitive in PRIMITIVES}
 
+# How often something has been registered: whoever keeps what it made of an algorithm
+# makes it anew when this has changed.
+revision = 0
+
 
 def named(primitive: str, name: str) -> tuple[Algorithm, str] | None:
     """The algorithm of this name, and the parameters that the name stands for."""
@@ -223,19 +227,21 @@ def algorithm(
             tree,
             **_docstring(generator),
         )
-        _check_free(made)
-        REGISTRY[primitive][title] = made
+        _enter(made)
         return generator
 
     return register
 
 
-def _check_free(new: Algorithm) -> None:
-    """Raise ValueError if a name of it is another algorithm's."""
+def _enter(new: Algorithm) -> None:
+    """Put an algorithm into the registry; raise ValueError if a name is another's."""
+    global revision
     for name in new.names:
         taken = named(new.primitive, name)
         if taken is not None and not _same_source(taken[0].generator, new.generator):
             raise ValueError(f"{new.primitive}.{name} exists already; choose another name")
+    REGISTRY[new.primitive][new.name] = new
+    revision += 1
 
 
 def _same_source(one: Generator, other: Generator) -> bool:

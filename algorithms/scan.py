@@ -2,7 +2,7 @@
 
 from . import exscan
 from .blocks import split
-from .memory import scratch
+from .memory import landing, scratch
 from .pipeline import default_segments
 from .ranks import distances
 from .registry import algorithm
@@ -65,12 +65,12 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     Restrictions: none
     Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
     """
-    partial, arriving = sendbuf, scratch(sendbuf)
+    partial, arriving, spare = sendbuf, landing(recvbuf, sendbuf), scratch(recvbuf)
     for distance in distances(p):
         steps = [send(partial, rank + distance)] if rank + distance < p else []
         if rank >= distance:
             steps += [recv(arriving, rank - distance), reduce(arriving, partial, out=recvbuf)]
-            partial = recvbuf
+            partial, arriving = recvbuf, spare
         yield steps
     yield copy(partial, recvbuf)
 

@@ -2,8 +2,9 @@
 
 Arguments are named and spelled as in mpi4py. Every function takes `algorithm`,
 the name of one of `collectives.algorithms_for(primitive)`, with parameters as
-keywords or in the name: ``algorithm="ring:segments=8"``. Without one it takes
-the default, `collectives.DEFAULTS[primitive]`. ``algorithm="auto"`` takes what a table
+keywords or in the name: ``algorithm="ring:segments=8"``. Without one it takes the
+communicator's default: what `collectives.Comm` was given, and otherwise
+`collectives.DEFAULTS[primitive]`. ``algorithm="auto"`` takes what a table
 says for the number of ranks and the length: see `collectives.choice`. With it alltoallv
 always exchanges the counts first.
 
@@ -51,7 +52,7 @@ from collectives.algorithms.ranks import Tree
 from collectives.algorithms.registry import Algorithm
 from collectives.arguments import READERS, Reader, check_root
 from collectives.buffers import integers, is_in_place
-from collectives.channel import Channel, channel_of
+from collectives.channel import Channel, call, channel_of, spec_of
 from collectives.errors import BufferMismatch
 from collectives.mpi_operators import Op
 
@@ -66,7 +67,7 @@ def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any
     **parameters
         Of the algorithm.
     """
-    channel_of(comm).call("barrier", algorithm, (), parameters=parameters)
+    call(comm, "barrier", algorithm, (), parameters=parameters)
 
 
 def bcast(
@@ -84,7 +85,7 @@ def bcast(
     **parameters
         Of the algorithm.
     """
-    channel_of(comm).call("bcast", algorithm, (buf,), root, parameters=parameters)
+    call(comm, "bcast", algorithm, (buf,), root, parameters=parameters)
 
 
 def scatter(
@@ -109,9 +110,7 @@ def scatter(
     **parameters
         Of the algorithm.
     """
-    channel = channel_of(comm)
-    buffers = sendbuf if _is_root(channel, root) else None, recvbuf
-    channel.call("scatter", algorithm, buffers, root, parameters=parameters)
+    call(comm, "scatter", algorithm, (sendbuf, recvbuf), root, parameters=parameters)
 
 
 def scatterv(
@@ -140,12 +139,12 @@ def scatterv(
     **parameters
         Of the algorithm.
     """
-    channel = channel_of(comm)
-    buffers = sendbuf if _is_root(channel, root) else None, recvbuf
+    channel, algorithm = channel_of(comm), spec_of(comm, "scatter", algorithm)
+    buffers = sendbuf, recvbuf
     with channel.guard("scatterv"):
         chosen, given = channel.recorder.choose("scatter", algorithm, parameters)
         counts = _counts_from_root(channel, chosen, given, root, buffers, "sendbuf")
-    channel.call("scatter", algorithm, buffers, root, parameters=parameters, counts=counts)
+    call(comm, "scatter", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
 def gather(
@@ -170,9 +169,7 @@ def gather(
     **parameters
         Of the algorithm.
     """
-    channel = channel_of(comm)
-    buffers = sendbuf, recvbuf if _is_root(channel, root) else None
-    channel.call("gather", algorithm, buffers, root, parameters=parameters)
+    call(comm, "gather", algorithm, (sendbuf, recvbuf), root, parameters=parameters)
 
 
 def gatherv(
@@ -201,12 +198,12 @@ def gatherv(
     **parameters
         Of the algorithm.
     """
-    channel = channel_of(comm)
-    buffers = sendbuf, recvbuf if _is_root(channel, root) else None
+    channel, algorithm = channel_of(comm), spec_of(comm, "gather", algorithm)
+    buffers = sendbuf, recvbuf
     with channel.guard("gatherv"):
         chosen, given = channel.recorder.choose("gather", algorithm, parameters)
         counts = _counts_from_root(channel, chosen, given, root, buffers, "recvbuf")
-    channel.call("gather", algorithm, buffers, root, parameters=parameters, counts=counts)
+    call(comm, "gather", algorithm, buffers, root, parameters=parameters, counts=counts)
 
 
 def allgather(
@@ -229,7 +226,7 @@ def allgather(
     **parameters
         Of the algorithm.
     """
-    channel_of(comm).call("allgather", algorithm, (sendbuf, recvbuf), parameters=parameters)
+    call(comm, "allgather", algorithm, (sendbuf, recvbuf), parameters=parameters)
 
 
 def allgatherv(
@@ -253,7 +250,7 @@ def allgatherv(
         Of the algorithm.
     """
     buffers = sendbuf, recvbuf
-    channel_of(comm).call("allgather", algorithm, buffers, parameters=parameters, counts=())
+    call(comm, "allgather", algorithm, buffers, parameters=parameters, counts=())
 
 
 def reduce(
@@ -280,9 +277,7 @@ def reduce(
     **parameters
         Of the algorithm.
     """
-    channel = channel_of(comm)
-    buffers = sendbuf, recvbuf if _is_root(channel, root) else None
-    channel.call("reduce", algorithm, buffers, root, op, parameters)
+    call(comm, "reduce", algorithm, (sendbuf, recvbuf), root, op, parameters)
 
 
 def allreduce(
@@ -314,7 +309,7 @@ def allreduce(
         total = np.empty_like(gradient)
         collectives.allreduce(MPI.COMM_WORLD, gradient, total, algorithm="ring")
     """
-    channel_of(comm).call("allreduce", algorithm, (sendbuf, recvbuf), None, op, parameters)
+    call(comm, "allreduce", algorithm, (sendbuf, recvbuf), None, op, parameters)
 
 
 def reduce_scatter(
@@ -344,12 +339,12 @@ def reduce_scatter(
     **parameters
         Of the algorithm.
     """
-    channel = channel_of(comm)
+    channel, algorithm = channel_of(comm), spec_of(comm, "reduce_scatter", algorithm)
     with channel.guard("reduce_scatter"):
         title = str(channel.recorder.choose("reduce_scatter", algorithm, parameters)[0])
         counts = _block_lengths(channel, title, sendbuf, recvbuf, recvcounts)
     buffers = sendbuf, recvbuf
-    channel.call("reduce_scatter", algorithm, buffers, None, op, parameters, tuple(counts))
+    call(comm, "reduce_scatter", algorithm, buffers, None, op, parameters, tuple(counts))
 
 
 def reduce_scatter_block(
@@ -375,7 +370,7 @@ def reduce_scatter_block(
         Of the algorithm.
     """
     buffers = sendbuf, recvbuf
-    channel_of(comm).call("reduce_scatter", algorithm, buffers, None, op, parameters)
+    call(comm, "reduce_scatter", algorithm, buffers, None, op, parameters)
 
 
 def alltoall(
@@ -398,7 +393,7 @@ def alltoall(
     **parameters
         Of the algorithm.
     """
-    channel_of(comm).call("alltoall", algorithm, (sendbuf, recvbuf), parameters=parameters)
+    call(comm, "alltoall", algorithm, (sendbuf, recvbuf), parameters=parameters)
 
 
 def alltoallv(
@@ -424,12 +419,12 @@ def alltoallv(
     **parameters
         Of the algorithm.
     """
-    channel = channel_of(comm)
+    channel, algorithm = channel_of(comm), spec_of(comm, "alltoall", algorithm)
     with channel.guard("alltoallv"):
         chosen, _ = channel.recorder.choose("alltoall", algorithm, parameters)
         counts = _all_counts(channel, str(chosen), sendbuf, recvbuf) if chosen.needs_counts else ()
     buffers = sendbuf, recvbuf
-    channel.call("alltoall", algorithm, buffers, parameters=parameters, counts=counts)
+    call(comm, "alltoall", algorithm, buffers, parameters=parameters, counts=counts)
 
 
 def scan(
@@ -454,7 +449,7 @@ def scan(
     **parameters
         Of the algorithm.
     """
-    channel_of(comm).call("scan", algorithm, (sendbuf, recvbuf), None, op, parameters)
+    call(comm, "scan", algorithm, (sendbuf, recvbuf), None, op, parameters)
 
 
 def exscan(
@@ -479,12 +474,7 @@ def exscan(
     **parameters
         Of the algorithm.
     """
-    channel_of(comm).call("exscan", algorithm, (sendbuf, recvbuf), None, op, parameters)
-
-
-def _is_root(channel: Channel, root: Any) -> bool:
-    """Whether this rank is the root; what is no rank at all is refused later."""
-    return isinstance(root, (int, np.integer)) and bool(channel.rank == root)
+    call(comm, "exscan", algorithm, (sendbuf, recvbuf), None, op, parameters)
 
 
 def _counts_from_root(
@@ -511,7 +501,7 @@ def _counts_from_root(
             problem = error
             counts[:] = -1
     if chosen.tree is None:
-        channel.call("bcast", "tree", (counts,), root, within=f"counts of {chosen}")
+        call(channel, "bcast", "tree", (counts,), root, within=f"counts of {chosen}")
     else:
         _tell_subtrees(channel, chosen, given, root, counts)
     if counts.min() < 0:
@@ -540,7 +530,7 @@ def _tell_subtrees(
         np.concatenate([counts[first:last] for first, last in subtrees], out=whole)
         blocks = [whole, sizes]
     arguments = "scatter", chosen.name, (blocks, mine), root, None, given, tuple(sizes)
-    channel.call(*arguments, within=f"counts of {chosen}")
+    call(channel, *arguments, within=f"counts of {chosen}")
     counts[:] = 0
     counts[slice(*subtrees[rank])] = mine
 
@@ -585,5 +575,5 @@ def _exchange(channel: Channel, mine: Sequence[int], title: str) -> np.ndarray:
     row[:] = mine
     everyone = channel.table(channel.p, row.size)
     within = f"counts of {title}"
-    channel.call("allgather", "recursive_doubling", (row, everyone), within=within)
+    call(channel, "allgather", "recursive_doubling", (row, everyone), within=within)
     return everyone

@@ -5,13 +5,14 @@ collective on a communicator, which all its ranks call, and freed with it.
 
 `call` is what every blocking collective comes to: a call that has come before, by its
 key, replays its plan; another one is recorded first. An algorithm that has been
-registered anew is recorded anew.
+registered anew is recorded anew. At a few bytes the time of a call is the time that it
+takes to find the plan, so that way has no step to spare.
 """
 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -21,7 +22,9 @@ from mpi4py import MPI
 
 from collectives import settings
 from collectives.agreement import Agreement
+from collectives.algorithms import registry
 from collectives.algorithms.registry import Generator
+from collectives.catalogue import DEFAULTS
 from collectives.engines.blocking import compile_stages, run
 from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
@@ -47,7 +50,8 @@ class Channel:
         self.comm = duplicate(comm, wanted.timeout)
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
-        self.entries: dict[tuple, Entry] = {}
+        self.entries: dict[tuple | None, Entry] = {}  # none without a key
+        self.revision = registry.revision
         self.nbytes = 0
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
         self.agreements: list[Agreement] = []
@@ -100,7 +104,7 @@ class Channel:
     def finish(self) -> None:
         """Wait for the nonblocking operations in flight."""
         for operation in list(self.traffic.operations.values()):
-            self.wait(operation, "a nonblocking collective in flight", None)
+            self.waiter("a nonblocking collective in flight", None)(operation)
 
     def forget(self) -> None:
         """Drop all plans."""
@@ -115,34 +119,15 @@ class Channel:
             self.tables[shape] = np.empty(shape, np.int64)
         return self.tables[shape]
 
-    def call(
-        self,
-        primitive: str,
-        algorithm: str | None,
-        buffers: Sequence[Any],
-        root: int | None = None,
-        op: Op | None = None,
-        parameters: dict[str, Any] | None = None,
-        counts: tuple[int, ...] | bytes | None = None,
-        within: str = "",
-    ) -> None:
-        """Carry out one collective; replay its plan if there is one.
-
-        The arguments are described at `Invocation`.
-        """
+    def carry_out(self, call: Invocation, key: tuple | None) -> None:
+        """Carry out one collective, by its plan or a new one; careful ones have no key."""
         if self.careful:
-            self._call_carefully(
-                Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
-            )
+            self._call_carefully(call)
             return
-        key = key_of(self.p, primitive, algorithm, buffers, root, op, parameters, counts)
-        entry = None if key is None else self.entries.get(key)
-        if entry is not None and entry.current:
-            if entry.setup is None:
-                entry.set_up(self.comm)
-            run(entry.calls)
+        entry = self.entries.get(key)
+        if entry is not None:
+            run(entry.set_up(self.comm))
             return
-        call = Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
         entry = self._prepare(key, call)  # the messages are addresses; it keeps their memory
         run(compile_stages(entry.stages, self.comm))
 
@@ -166,7 +151,7 @@ class Channel:
                 yield from self.compare(attempt, call.within, number)
             yield from attempt.result().stages
 
-        self.carry_out(stages(), attempt.name, number)
+        self.see_through(stages(), attempt.name, number)
 
     def begin(self, name: str, within: str = "") -> int:
         """The number of a call of the user's; what is done within it has the same.
@@ -183,22 +168,26 @@ class Channel:
             self.watch.begin(name, number)
         return number
 
-    def carry_out(self, stages: Iterator[Stage], name: str, number: int) -> None:
+    def see_through(self, stages: Iterator[Stage], name: str, number: int) -> None:
         """Carry out stages, within the time limit if there is one."""
         operation = self.traffic.launch(stages, _nothing)
-        self.wait(operation, name, number)
+        self.waiter(name, number)(operation)
         if operation.error is not None:
             self.number = number  # the call is over, even if this was only a part of it
             if isinstance(operation.error, CollectiveError):
                 self.told = operation.error
             raise operation.error
 
-    def wait(self, operation: Operation, name: str, number: int | None) -> None:
-        """Wait for an operation, within the time limit if there is one."""
-        if self.watch is None:
-            PROGRESS.wait(operation)
-        else:
-            self.watch.wait(operation, name, number)
+    def waiter(self, name: str, number: int | None) -> Callable[[Operation], None]:
+        """What waits for an operation, within the time limit if there is one."""
+
+        def wait(operation: Operation) -> None:
+            if self.watch is None:
+                PROGRESS.wait(operation)
+            else:
+                self.watch.wait(operation, name, number)
+
+        return wait
 
     def compare(
         self, attempt: Attempt, within: str = "", number: int | None = None
@@ -229,7 +218,7 @@ class Channel:
             yield
         except CollectiveError as error:
             if self.settings.check and error is not self.told:
-                self.carry_out(self._agree("", error), name, self.number + 1)
+                self.see_through(self._agree("", error), name, self.number + 1)
             raise
 
     def _find(self, call: Invocation) -> Attempt:
@@ -238,8 +227,8 @@ class Channel:
             key = key_of(self.p, *call[:-1])
         except CollectiveError as error:
             return Attempt(call.primitive, None, None, error)
-        entry = None if key is None else self.entries.get(key)
-        if entry is not None and entry.current:
+        entry = self.entries.get(key)
+        if entry is not None:
             return Attempt.of(entry)
         attempt = self.recorder.attempt(call)
         if key is not None and attempt.entry is not None:
@@ -247,7 +236,10 @@ class Channel:
         return attempt
 
     def _keep(self, key: tuple, entry: Entry) -> None:
-        """Keep a plan; the oldest ones make room."""
+        """Keep a plan; those of algorithms before a registration, and the oldest, make room."""
+        if self.revision != registry.revision:
+            self.forget()
+            self.revision = registry.revision
         replaced = self.entries.pop(key, None)
         if replaced is not None:
             replaced.free()
@@ -260,6 +252,45 @@ class Channel:
             oldest = self.entries.pop(next(iter(self.entries)))
             oldest.free()
             self.nbytes -= oldest.nbytes
+
+
+def call(
+    comm: MPI.Intracomm | Channel,
+    primitive: str,
+    algorithm: str | None,
+    buffers: Sequence[Any],
+    root: int | None = None,
+    op: Op | None = None,
+    parameters: dict[str, Any] | None = None,
+    counts: tuple[int, ...] | bytes | None = None,
+    within: str = "",
+) -> None:
+    """Carry out one collective; replay its plan if there is one.
+
+    The arguments are described at `Invocation`. Without an algorithm it is the
+    communicator's own default.
+    """
+    channel = _CHANNELS.get(getattr(comm, "handle", None)) or channel_of(comm)
+    if algorithm is None:
+        algorithm = spec_of(comm, primitive, None)
+    key = None
+    if not channel.careful:
+        key = key_of(channel.p, primitive, algorithm, buffers, root, op, parameters, counts)
+        entry = channel.entries.get(key)
+        if entry is not None and entry.calls is not None:
+            for function, arguments in entry.calls:
+                function(*arguments)
+            return
+    channel.carry_out(
+        Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within), key
+    )
+
+
+def spec_of(comm: MPI.Intracomm | Channel, primitive: str, algorithm: str | None) -> str:
+    """The algorithm of a call: the communicator's default if the call does not name one."""
+    if algorithm is None:
+        algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
+    return algorithm
 
 
 def channel_of(comm: MPI.Intracomm | Channel) -> Channel:

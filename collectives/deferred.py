@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
-from collectives.channel import Channel
+from collectives.channel import Channel, call
 from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, local
@@ -44,12 +43,12 @@ class _Rehearsal(Channel):
         self.p = channel.p
         self.recorder = channel.recorder
         self.tables = {}
+        self.careful = True  # so that every call comes here
         self.carried_out = 0
         self.passed = 0
         self.last: Invocation | None = None
 
-    def call(self, *call: Any, **more: Any) -> None:
-        invocation = Invocation(*call, **more)
+    def carry_out(self, invocation: Invocation, key: tuple | None) -> None:
         if not invocation.within:
             self.last = invocation
             return
@@ -96,22 +95,22 @@ class _Part:
             self.channel.idle.give(self.key, entry, self.own)
 
 
-def _part(channel: Channel, call: Invocation) -> _Part:
-    key = key_of(channel.p, *call[:-1])
+def _part(channel: Channel, invocation: Invocation) -> _Part:
+    key = key_of(channel.p, *invocation[:-1])
     found = channel.idle.take(key) if key is not None else None
-    if found is not None and found[0].current:
+    if found is not None:
         entry, stages = found
-        return _Part(channel, Attempt.of(entry), call.within, key, stages)
-    attempt = channel.recorder.attempt(call)
+        return _Part(channel, Attempt.of(entry), invocation.within, key, stages)
+    attempt = channel.recorder.attempt(invocation)
     stages = attempt.entry.stages if attempt.entry is not None else []
-    return _Part(channel, attempt, call.within, key, stages)
+    return _Part(channel, attempt, invocation.within, key, stages)
 
 
 def _parts(channel: Channel, function: Function) -> Iterator[_Part]:
     """The parts of what a function does; the last may be a failure."""
     try:
-        for call in calls_of(channel, function):
-            yield _part(channel, call)
+        for invocation in calls_of(channel, function):
+            yield _part(channel, invocation)
     except CollectiveError as error:
         yield _Part(channel, Attempt("a collective", problem=error))
 
@@ -145,7 +144,7 @@ def start(
         yield from _work(after)
 
     begin = partial(channel.traffic.launch, stages())
-    return Request(begin, partial(channel.wait, name=first.attempt.name, number=number))
+    return Request(begin, channel.waiter(first.attempt.name, number))
 
 
 def set_up(
@@ -166,13 +165,13 @@ def set_up(
     """
     check_threads()
     with channel.guard("a persistent collective"):
-        for call in calls_of(channel, function):
-            if call.within:
-                channel.call(*call)
-    attempt = channel.recorder.attempt(call)
+        for invocation in calls_of(channel, function):
+            if invocation.within:
+                call(channel, *invocation)
+    attempt = channel.recorder.attempt(invocation)
     if channel.settings.check:
         number = channel.begin(attempt.name)
-        channel.carry_out(channel.compare(attempt, "persistent", number), attempt.name, number)
+        channel.see_through(channel.compare(attempt, "persistent", number), attempt.name, number)
     stages = attempt.result().stages
     place, tag = channel.traffic.settle()
     setup = Setup([*_work(before), *stages, *_work(after)], place.comm, tag)
@@ -181,7 +180,7 @@ def set_up(
         setup.free()
         channel.traffic.vacate(place)
 
-    wait = partial(channel.wait, name=f"persistent {attempt.name}", number=None)
+    wait = channel.waiter(f"persistent {attempt.name}", None)
     return Prequest(setup, partial(free, function), wait)
 
 

@@ -1,10 +1,11 @@
 """The key of a call: everything that its plan depends on.
 
-A plan is found again by the primitive, the algorithm, and of each buffer the address,
-length, dtype and layout. So a plan can not be stale: memory that another array has
-taken over is the same memory, and a key holds none of it alive. Operators and
-datatypes that the user made have handles that may come back with another meaning, so
-calls with them have no key; nor have calls with memory that is not a numpy array's.
+A plan is found again by the primitive, the algorithm, how often algorithms have been
+registered, and of each buffer the address, length, dtype and layout. So a plan can not
+be stale: memory that another array has taken over is the same memory, and a key holds
+none of it alive. Operators and datatypes that the user made have handles that may come
+back with another meaning, so calls with them have no key; nor have calls with memory
+that is not a numpy array's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from collectives.algorithms import registry
 from collectives.arguments import check_root
 from collectives.catalogue import find
 from collectives.mpi_operators import PREDEFINED
@@ -49,25 +51,23 @@ def key_of(
     if type(root) is not int and root is not None:
         root = check_root(str(find(primitive, algorithm)[0]), root, p)
     try:
-        key: tuple = (primitive, algorithm, root, counts, _PREDEFINED[id(op)], _facts(buffers))
+        name, revision = _PREDEFINED[id(op)], registry.revision
+        if len(buffers) == 2 and type(buffers[0]) is _Array is type(buffers[1]):
+            one, two = buffers  # the most frequent case, spelled out for speed
+            key: tuple = (
+                primitive, algorithm, root, name, counts, revision,
+                _address(one), one.size, one.dtype, one.flags.num,
+                _address(two), two.size, two.dtype, two.flags.num,
+            )  # fmt: skip
+        else:
+            facts = [_fact(buf) for buf in buffers]
+            key = (primitive, algorithm, root, name, counts, revision, *facts)
         if parameters:
             key += tuple([(name, type(x), x) for name, x in parameters.items()])
             hash(key)  # a parameter may have none
     except (_NotKept, KeyError, TypeError, ValueError, BufferError):
         return None
     return key
-
-
-def _facts(buffers: Sequence[Any]) -> tuple:
-    """What a plan depends on in its buffers."""
-    if len(buffers) == 2:
-        one, two = buffers
-        if type(one) is _Array is type(two):  # the most frequent case, spelled out for speed
-            here, there = one.flags.num, two.flags.num
-            return (
-                _address(one), one.size, one.dtype, here, _address(two), two.size, two.dtype, there
-            )  # fmt: skip
-    return tuple([_fact(buf) for buf in buffers])
 
 
 def _fact(buf: Any) -> Any:

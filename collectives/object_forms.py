@@ -21,7 +21,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import binned
-from collectives.channel import Channel
+from collectives.channel import Channel, call
 from collectives.errors import ArgumentError
 from collectives.operators import REPRODUCIBLE_SUM, Operator
 
@@ -195,14 +195,14 @@ class Objects:
         within: str = "",
     ) -> None:
         spec = self._algorithms[primitive] if algorithm is None else algorithm
-        self._channel().call(primitive, spec, buffers, root, None, parameters, counts, within)
+        call(self._channel(), primitive, spec, buffers, root, None, parameters, counts, within)
 
     def _told(self, pickles: _Pickles, root: int, primitive: str) -> list[int]:
         """The lengths of the root's pickles; its failure is everybody's."""
         channel = self._channel()
         row = channel.table(pickles.expected)
         row[:] = pickles.lengths
-        channel.call("bcast", None, (row,), root, within=f"lengths of the objects of {primitive}")
+        call(channel, "bcast", None, (row,), root, within=f"lengths of the objects of {primitive}")
         if _FAILED in row:
             raise pickles.error(primitive, f"rank {root}") from pickles.problem
         return row.tolist()
@@ -214,7 +214,7 @@ class Objects:
         row[:] = pickles.lengths
         matrix = channel.table(channel.p, row.size)
         within = f"lengths of the objects of {primitive}"
-        channel.call("allgather", None, (row, matrix), within=within)
+        call(channel, "allgather", None, (row, matrix), within=within)
         failed = np.flatnonzero((matrix == _FAILED).any(axis=1)).tolist()
         if failed:
             raise pickles.error(primitive, f"rank {failed[0]}") from pickles.problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,7 +14,6 @@ from collectives.algorithms.registry import (
     AUTO,
     GROUP,
     REDUCTIONS,
-    REGISTRY,
     ROOTED,
     Algorithm,
 )
@@ -50,7 +49,7 @@ class Entry:
     stages : list of Stage
     setup : Setup or None
         Persistent requests for its messages, once it is used again.
-    calls : list of Call
+    calls : list of Call or None
         What a replay calls then.
     """
 
@@ -61,16 +60,7 @@ class Entry:
     operator: Operator
     stages: list[Stage]
     setup: Setup | None = None
-    calls: list[Call] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._registered = REGISTRY[self.algorithm.primitive]
-        self._name = self.algorithm.name
-
-    @property
-    def current(self) -> bool:
-        """Whether the algorithm has not been registered anew."""
-        return self._registered.get(self._name) is self.algorithm
+    calls: list[Call] | None = None
 
     @cached_property
     def nbytes(self) -> int:
@@ -79,16 +69,17 @@ class Entry:
         packed_bytes = sum(stage.packed_bytes for stage in self.stages)
         return self.plan.scratch_bytes + packed_bytes + CALL_BYTES * calls
 
-    def set_up(self, comm: MPI.Intracomm) -> None:
+    def set_up(self, comm: MPI.Intracomm) -> list[Call]:
         """Make persistent requests of the messages: quicker to start than new ones."""
-        self.setup = Setup(self.stages, comm, TAG)
+        self.setup = self.setup or Setup(self.stages, comm, TAG)
         self.calls = self.setup.calls()
+        return self.calls
 
     def free(self) -> None:
         """Give the persistent requests back to MPI."""
         if self.setup is not None:
             self.setup.free()
-            self.setup = None
+            self.setup = self.calls = None
 
 
 class Invocation(NamedTuple):

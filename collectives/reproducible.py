@@ -8,7 +8,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import accumulator, binned
-from collectives.channel import channel_of
+from collectives.channel import call, channel_of
 from collectives.errors import ArgumentError
 
 # What a rank tells: whether its array was refused, whether it was complex, and the
@@ -53,7 +53,7 @@ def reproducible_sum(
     channel = channel_of(comm)
     mine, total = channel.table(2, PARTS + 2 * accumulator.SIZE)
     problem = _fill(mine, array)
-    channel.call("allreduce", algorithm, (mine, total), None, MPI.SUM, parameters)
+    call(channel, "allreduce", algorithm, (mine, total), None, MPI.SUM, parameters)
     if total[REFUSED]:
         raise problem or ArgumentError(
             f"reproducible_sum: array needs floats on all ranks, got others on {total[REFUSED]} "

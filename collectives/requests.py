@@ -17,7 +17,6 @@ import atexit
 import itertools
 from collections.abc import Callable
 from functools import cached_property
-from threading import RLock
 from typing import Any, NoReturn
 
 from mpi4py import MPI
@@ -30,6 +29,9 @@ Begin = Callable[[Callable[[], None]], Operation]
 Wait = Callable[[Operation], None]
 
 _EMPTY = (None, 0, MPI.BYTE)
+
+# Quicker than super() in what is called most.
+_START, _WAIT = MPI.Prequest.Start, MPI.Request.Wait
 
 
 class Bells:
@@ -74,8 +76,14 @@ class _Ours:
 
     def Wait(self, status: MPI.Status | None = None) -> bool:
         """Wait for the operation."""
-        self._complete()
-        return super().Wait(status)  # type: ignore[misc]
+        operation = self._operation or self._look()
+        if operation is not None:
+            if not operation.done:
+                self._wait(operation)
+            self._operation = None
+            if operation.error is not None:
+                raise operation.error
+        return _WAIT(self, status)  # type: ignore[arg-type]
 
     def Test(self, status: MPI.Status | None = None) -> bool:
         """Advance the operation; return whether it has ended."""
@@ -89,8 +97,7 @@ class _Ours:
 
     def wait(self, status: MPI.Status | None = None) -> Any:
         """Wait for the operation."""
-        self._complete()
-        return super().wait(status)  # type: ignore[misc]
+        self.Wait(status)
 
     def test(self, status: MPI.Status | None = None) -> tuple[bool, Any]:
         """Advance the operation; return whether it has ended."""
@@ -106,13 +113,6 @@ class _Ours:
         raise MPI.Exception(MPI.ERR_REQUEST)
 
     cancel = Cancel
-
-    def _complete(self) -> None:
-        operation = self._operation or self._look()
-        if operation is not None:
-            if not operation.done:
-                self._wait(operation)
-            self._report(operation)
 
     def _advance(self) -> None:
         operation = self._operation or self._look()
@@ -192,10 +192,7 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
 
     _operation: Operation | None = None  # whose end has not been reported
     _replay: Replay
-    _bell: MPI.Prequest
-    _running = False
     _release: Callable[[], None] | None
-    _lock: RLock
     _tag: int
 
     def __new__(
@@ -208,10 +205,8 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
             return super().__new__(cls)
         tag = BELLS.take()
         self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
-        self._replay = Replay(setup, self._began, self._ended)
-        self._bell = BELLS.comm.Recv_init(_EMPTY, 0, tag)
+        self._replay = Replay(setup, BELLS.comm.Recv_init(_EMPTY, 0, tag))
         self._release, self._wait, self._tag = free, wait, tag
-        self._lock = RLock()
         PROGRESS.watch(tag, self._look)
         _ALIVE[tag] = self
         return self
@@ -220,24 +215,25 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         """Start the operation; what is in the buffers now counts."""
         if self._operation is not None:
             self._report_late()
-        with self._lock:
-            MPI.Prequest.Start(self)
+        with self._replay.lock:
+            _START(self)
+            self._operation = self._replay
             self._replay.restart()
 
     def Free(self) -> None:
         """Release the request; an operation that runs is waited for."""
         self._look()
-        if self._running:
+        if not self._replay.done:
             self._wait(self._replay)
-            super(_Ours, self).Wait()
-        with self._lock:
+            _WAIT(self)
+        with self._replay.lock:
             PROGRESS.unwatch(self._tag)
             super().Free()
             if self._release is not None:
                 self._release()
                 self._release = None
                 del _ALIVE[self._tag]
-                self._bell.Free()
+                self._replay.bell.Free()
                 BELLS.give(self._tag)
         self._report_late()
 
@@ -246,27 +242,18 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         if self:
             self.Free()
 
-    def _began(self) -> None:
-        self._operation = self._replay
-        self._running = True
-        PROGRESS.add(self._replay)
-
-    def _ended(self) -> None:
-        PROGRESS.remove(self._replay)
-        self._bell.Start()
-        self._bell.Wait()
-        self._running = False  # not before: what waits in the bell would look like a new start
-
     def _look(self) -> Operation | None:
         """Start the operation if MPI has started the request."""
-        if not self._lock.acquire(blocking=False):
+        replay = self._replay
+        if not replay.lock.acquire(blocking=False):
             return self._operation
         try:
-            if self and not self._running and BELLS.waits(self._tag):
-                self._replay.restart()
+            if self and replay.done and BELLS.waits(self._tag):
+                self._operation = replay
+                replay.restart()
             return self._operation
         finally:
-            self._lock.release()
+            replay.lock.release()
 
 
 _ALIVE: dict[int, Prequest] = {}
@@ -277,5 +264,5 @@ def _free_all() -> None:
     """Persistent requests must be gone before MPI is finalized."""
     if not MPI.Is_finalized():
         for request in list(_ALIVE.values()):
-            if not request._running:
+            if request._replay.done:
                 request.Free()

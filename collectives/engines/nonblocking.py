@@ -52,25 +52,25 @@ class Operation:
         self.rounds = 0  # begun
         self.done = False
         self.error: BaseException | None = None
-        self._lock = Lock()
+        self.lock = Lock()
 
     def advance(self) -> bool:
         """Go as far as possible without waiting; return whether there was any progress."""
-        if not self._lock.acquire(blocking=False):
+        if not self.lock.acquire(blocking=False):
             return False  # another thread is at it
         try:
             return not self.done and self._go(MPI.Request.Testall)
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def finish(self) -> None:
         """Go to the end, waiting for every stage."""
-        with self._lock:
+        with self.lock:
             self._go(MPI.Request.Waitall)
 
     def pending(self) -> list[tuple[str, int]]:
         """The messages that it waits for: "recv from" or "send to", and a rank."""
-        with self._lock:
+        with self.lock:
             steps = [("recv from", peer) for _, peer in self.stage.recvs]
             steps += [("send to", peer) for _, peer in self.stage.sends]
             pairs = zip(steps, self.requests)
@@ -78,7 +78,7 @@ class Operation:
 
     def abandon(self, error: BaseException) -> None:
         """End with an error. What has not arrived is not taken any more."""
-        with self._lock:
+        with self.lock:
             if self.done:
                 return
             for request in self.requests[: len(self.stage.recvs)]:

@@ -11,8 +11,8 @@ from functools import cached_property
 
 from mpi4py import MPI
 
-from collectives.engines.blocking import run
 from collectives.engines.nonblocking import Operation
+from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Call, Stage
 
 # Up to this many requests, starting each and waiting for each is quicker than
@@ -95,37 +95,40 @@ class Replay(Operation):
     Parameters
     ----------
     setup : Setup
-    began, ended : callable
-        Called each time it begins, and when it has ended or failed. The one before has
-        been called to its end when the next is.
+    bell : MPI.Prequest
+        Receives the message that whoever waits in MPI has sent: the end of each run.
     """
 
-    def __init__(self, setup: Setup, began: Callable[[], None], ended: Callable[[], None]):
-        super().__init__(iter(()), setup.post, ended)
+    def __init__(self, setup: Setup, bell: MPI.Prequest):
+        super().__init__(iter(()), setup.post, _nothing)
         self.setup = setup
-        self.began = began
+        self.bell = bell
         self.opening = setup.opening
+        self.rests = setup.rests
+        self.rounds = 1
         self.done = True
         self._caught_up = False
 
     def restart(self) -> None:
-        """Begin again: start the messages of the first stage. The run before has ended."""
-        with self._lock:
-            self.error = None
-            self.rounds = 1
-            self.done = self._caught_up = False
-            self.began()
-            try:
-                run(self.opening)
-            except BaseException as error:  # whoever waits for the operation gets it
-                self._end(error)
+        """Begin again: start the messages of the first stage. The run before has ended.
+
+        The caller holds the lock.
+        """
+        self.done = False
+        PROGRESS.add(self)
+        try:
+            for function, arguments in self.opening:
+                function(*arguments)
+        except BaseException as error:  # whoever waits for the operation gets it
+            self._end(error)
 
     def finish(self) -> None:
-        with self._lock:
+        with self.lock:
             if self.done:
                 return
             try:
-                run(self.setup.rests[self.rounds])
+                for function, arguments in self.rests[self.rounds]:
+                    function(*arguments)
             except BaseException as error:
                 self._end(error)
             else:
@@ -140,6 +143,13 @@ class Replay(Operation):
         return super()._go(arrived)
 
     def _end(self, error: BaseException | None = None) -> None:
+        PROGRESS.remove(self)
+        self.bell.Start()
+        self.bell.Wait()
         self.error = error
-        self.done = True
-        self.ended()
+        self.rounds, self._caught_up = 1, False
+        self.done = True  # not before: what waits in the bell would look like a new start
+
+
+def _nothing() -> None:
+    pass

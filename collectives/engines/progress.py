@@ -55,7 +55,7 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self.operations: dict[int, Operation] = {}
+        self.operations: dict[Operation, None] = {}
         self.watched: dict[int, Callable[[], object]] = {}
         self.polled = 0.0
         self._lock = Lock()
@@ -66,13 +66,13 @@ class Progress:
 
     def add(self, operation: Operation) -> None:
         """Take care of an operation."""
-        self.operations[id(operation)] = operation
+        self.operations[operation] = None
         if not self._awake:
             self._wake()
 
     def remove(self, operation: Operation) -> None:
         """An operation has ended."""
-        self.operations.pop(id(operation), None)
+        self.operations.pop(operation, None)
 
     def watch(self, key: int, look: Callable[[], object]) -> None:
         """Call `look` from time to time, until `unwatch(key)`."""
@@ -92,13 +92,13 @@ class Progress:
     def advance(self, operation: Operation) -> bool:
         """Advance all operations, and this one even if it is not among them."""
         progress = self.poll()
-        return progress if id(operation) in self.operations else operation.advance() or progress
+        return progress if operation in self.operations else operation.advance() or progress
 
     def wait(self, operation: Operation) -> None:
         """Advance all operations until this one has ended."""
         idle = 0
         while not operation.done:
-            if len(self.operations) == (id(operation) in self.operations):
+            if len(self.operations) == (operation in self.operations):
                 operation.finish()
             elif self.advance(operation):
                 idle = 0
@@ -107,7 +107,7 @@ class Progress:
 
     def _poll(self) -> bool:
         # Other threads add and remove; the copy is made in one go.
-        progress = [operation.advance() for operation in list(self.operations.values())]
+        progress = [operation.advance() for operation in list(self.operations)]
         return any(progress)
 
     def _wake(self) -> None:

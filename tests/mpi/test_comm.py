@@ -104,6 +104,8 @@ def test_defaults_are_used():
     call = forms.make("reduce_scatter_block")
     with pytest.raises(RestrictionError, match=r"reduce_scatter\.ring: needs a commutative"):
         comm.Reduce_scatter_block(*call.arguments, op=op)
+    with pytest.raises(RestrictionError, match=r"reduce_scatter\.ring: needs a commutative"):
+        collectives.reduce_scatter_block(comm, *call.arguments, op=op)
     op.Free()
 
 
