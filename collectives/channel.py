@@ -179,10 +179,12 @@ class Channel:
             raise operation.error
 
     def waiter(self, name: str, number: int | None) -> Callable[[Operation], None]:
-        """What waits for an operation, within the time limit if there is one."""
+        """What waits for an operation: within the time limit, if there is one by now."""
+        if self.watch is None:
+            return PROGRESS.wait
 
         def wait(operation: Operation) -> None:
-            if self.watch is None:
+            if self.watch is None:  # by then
                 PROGRESS.wait(operation)
             else:
                 self.watch.wait(operation, name, number)

@@ -115,7 +115,9 @@ class Replay(Operation):
         The caller holds the lock.
         """
         self.done = False
-        PROGRESS.add(self)
+        PROGRESS.operations[self] = None  # `add`, without the call
+        if not PROGRESS.awake:
+            PROGRESS.wake()
         try:
             for function, arguments in self.opening:
                 function(*arguments)
@@ -143,7 +145,7 @@ class Replay(Operation):
         return super()._go(arrived)
 
     def _end(self, error: BaseException | None = None) -> None:
-        PROGRESS.remove(self)
+        del PROGRESS.operations[self]
         self.bell.Start()
         self.bell.Wait()
         self.error = error

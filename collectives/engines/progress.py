@@ -52,6 +52,8 @@ class Progress:
         Those in flight, oldest first.
     watched : dict
         Calls that the thread makes from time to time while there are any.
+    awake : bool
+        Whether the thread looks for work; else `wake` is to be called.
     """
 
     def __init__(self) -> None:
@@ -60,15 +62,15 @@ class Progress:
         self.polled = 0.0
         self._lock = Lock()
         self._work = Event()
-        self._awake = False  # the same, quicker to ask
+        self.awake = False
         self._stop = False
         self._thread: Thread | None = None
 
     def add(self, operation: Operation) -> None:
         """Take care of an operation."""
         self.operations[operation] = None
-        if not self._awake:
-            self._wake()
+        if not self.awake:
+            self.wake()
 
     def remove(self, operation: Operation) -> None:
         """An operation has ended."""
@@ -78,7 +80,7 @@ class Progress:
         """Call `look` from time to time, until `unwatch(key)`."""
         with self._lock:
             self.watched[key] = look
-        self._wake()
+        self.wake()
 
     def unwatch(self, key: int) -> None:
         with self._lock:
@@ -110,10 +112,10 @@ class Progress:
         progress = [operation.advance() for operation in list(self.operations)]
         return any(progress)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         if self._thread is None:
             self._begin()
-        self._awake = True
+        self.awake = True
         self._work.set()
 
     def _begin(self) -> None:
@@ -130,7 +132,7 @@ class Progress:
                 last = perf_counter()
             elif perf_counter() - last > LINGER:
                 self._work.clear()
-                self._awake = False
+                self.awake = False
                 if not self.operations and not self.watched:
                     self._work.wait()
                 pause, last = QUIET, perf_counter()
