@@ -105,7 +105,7 @@ class Call:
 # its extent: what it gives is wrong, and it writes beyond its memory.
 BROKEN_REDUCE_SCATTER = not OPEN_MPI
 
-# Its own Gather of a thousand pairs of different types says "invalid datatype".
+# Its own Gather of a thousand structures of different types says "invalid datatype".
 BROKEN_GATHER = not OPEN_MPI
 
 
@@ -115,7 +115,7 @@ def draw(rng: Random, p: int, gaps: bool, only: str | None) -> Call:
     form = rng.choice([f for f in FORMS if not only or FORMS[f].primitive == primitive])
     primitive = FORMS[form].primitive
     element = BYTES if form == "alltoallw" else rng.choice(elements(gaps))
-    if BROKEN_GATHER and form == "gather" and element.kind == "pair":
+    if BROKEN_GATHER and form == "gather" and element.dtype.names:
         element = BYTES
     operator = rng.choice(operators(element)) if primitive in REDUCTIONS else None
     if BROKEN_REDUCE_SCATTER and primitive == "reduce_scatter" and element in WITH_GAPS:
