@@ -34,6 +34,7 @@ _HOME = {
     "simulation": "Counts count simulate",
     "compression": "Loss loss",
     "engines.simulator": "Clock Run",
+    "topology": "Nodes",
     "reproducible": "reproducible_sum",
     "operators": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.reproducible import *  # noqa: F403
     from collectives.requests import *  # noqa: F403
     from collectives.simulation import *  # noqa: F403
+    from collectives.topology import *  # noqa: F403
 
 
 def __getattr__(name: str) -> Any:

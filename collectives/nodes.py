@@ -4,7 +4,8 @@ Algorithms with two levels are given `groups`, a tuple with the number of each r
 group. Who calls one may say what the groups are, with the parameter `group`: so many
 neighbouring ranks each, or a number for every rank, in any order. Otherwise MPI is
 asked which ranks share memory; on a single machine that is one group of all ranks.
-The simulator has no nodes, so there it is `SIMULATED` neighbouring ranks.
+The simulator takes them from its topology (`collectives.topology.Nodes`), and without one
+it is `SIMULATED` neighbouring ranks.
 """
 
 from __future__ import annotations

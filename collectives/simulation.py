@@ -14,6 +14,7 @@ from collectives.errors import ArgumentError
 from collectives.nodes import grouping
 from collectives.operators import SUM, Operator
 from collectives.problems import Problem
+from collectives.topology import Nodes
 from collectives.verify import simulator
 
 # What a number of bytes means where only floating-point numbers will do.
@@ -65,6 +66,7 @@ def simulate(
     counts: Any = None,
     operator: Operator = SUM,
     clock: Clock | None = None,
+    topology: Nodes | None = None,
     rendezvous: bool = False,
     **parameters: Any,
 ) -> Run:
@@ -90,6 +92,9 @@ def simulate(
     operator : Operator
         Only its name, whether it commutes and what it makes of the dtype matter here.
     clock : Clock, optional
+    topology : Nodes, optional
+        Which ranks share a node, and what messages cost there. Without it all ranks are
+        equally far from each other.
     rendezvous : bool
         Sends wait for their recv.
     **parameters
@@ -107,6 +112,8 @@ def simulate(
     chosen, given = find(primitive, algorithm)
     given.update(parameters)
     check_parameters(chosen, given)
+    if topology is not None and chosen.needs_groups:
+        given = {GROUP: topology.groups(p), **given}
     groups = grouping(str(chosen), p, given.get(GROUP)) if chosen.needs_groups else None
     check_restrictions(chosen, p, operator.commutative, groups)
     if dtype is None:
@@ -116,7 +123,7 @@ def simulate(
         primitive, p, n, root, _travelling(operator, np.dtype(dtype)), operator, counts
     )
     buffers = [problem.phantoms(rank) for rank in range(p)]
-    return simulator(chosen, problem, buffers, rendezvous, True, clock, given).run()
+    return simulator(chosen, problem, buffers, rendezvous, True, clock, given, topology).run()
 
 
 def _travelling(operator: Operator, dtype: np.dtype) -> np.dtype:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from collectives.algorithms.registry import Algorithm
+from collectives.algorithms.registry import GROUP, Algorithm
 from collectives.catalogue import check_lossy
 from collectives.choice import decide
 from collectives.compression import error_limit
 from collectives.engines.simulator import Clock, Run, Simulator
 from collectives.errors import WrongResult
 from collectives.problems import Buffers, Problem, sentinel
+from collectives.topology import Nodes
 
 
 def verify(
@@ -86,17 +87,23 @@ def simulator(
     phantom: bool = False,
     clock: Clock | None = None,
     parameters: Mapping[str, Any] | None = None,
+    topology: Nodes | None = None,
 ) -> Simulator:
     """A simulator that is ready to run `algorithm` on these buffers."""
     nbytes = problem.size * problem.dtype.itemsize
     commutative = problem.operator.commutative
     chosen, given = decide(algorithm, parameters or {}, problem.p, nbytes, commutative)
     check_lossy(chosen, problem.p, problem.operator, problem.dtype)
+    near = None
+    if topology is not None:
+        near = topology.near, topology.groups(problem.p)
+        given = {GROUP: near[1], **given} if chosen.needs_groups else given
 
     def program(rank: int):
         return problem.start(chosen, rank, buffers[rank], given)
 
-    return Simulator(str(chosen), problem.p, program, problem.operator, clock, rendezvous, phantom)
+    title, p, operator = str(chosen), problem.p, problem.operator
+    return Simulator(title, p, program, operator, clock, rendezvous, phantom, near)
 
 
 def check(title: str, problem: Problem, rank: int, buffers: Buffers, limit: float = 0) -> None:

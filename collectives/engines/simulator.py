@@ -1,7 +1,8 @@
 """The simulator: all ranks in one process, under a clock, without MPI.
 
 The clock is Hockney's: a message of m bytes takes alpha + m * beta, and
-reducing m bytes takes m * gamma. A rank has one port out and one port in, which
+reducing m bytes takes m * gamma; messages between ranks of one group may have an
+alpha and a beta of their own. A rank has one port out and one port in, which
 work at the same time (one-ported, full duplex): a round's messages pass each
 port one after the other. Local copies are free, and so are encoding and decoding.
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 import gc
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,8 @@ class Simulator:
         Sends wait for their recv.
     phantom : bool
         Cost only: the buffers are phantoms and no data is touched.
+    near : (Clock, sequence of int), optional
+        The clock of messages within a group, and the number of each rank's group.
 
     Raises
     ------
@@ -113,11 +116,13 @@ class Simulator:
         clock: Clock | None = None,
         rendezvous: bool = False,
         phantom: bool = False,
+        near: tuple[Clock, Sequence[int]] | None = None,
     ):
         self.title = title
         self.p = p
         clock = clock or Clock()
         self.alpha, self.beta, self.gamma = clock.alpha, clock.beta, clock.gamma
+        self.near, self.groups = near or (clock, range(p))
         self.kernel = operator.kernel
         self.rendezvous = rendezvous
         self.phantom = phantom
@@ -194,7 +199,7 @@ class Simulator:
         """Eager: the message passes the port out; then its memory may change."""
         rank = sent.rank
         sent.start = max(rank.now, rank.port_out)
-        rank.port_out = rank.ends = sent.start + self._cost(sent.message)
+        rank.port_out = rank.ends = sent.start + self._cost(sent)
         if not self.phantom:
             sent.views = tuple([view.copy() for view in sent.views])
 
@@ -209,14 +214,14 @@ class Simulator:
             transfer(sent.views, posted.message.views)
         if self.rendezvous:
             start = max(source.now, target.now, source.port_out, target.port_in)
-            source.port_out = target.port_in = end = start + self._cost(sent.message)
+            source.port_out = target.port_in = end = start + self._cost(sent)
             source.ends = max(source.ends, end)
             target.ends = max(target.ends, end)
             source.waits -= 1
             if not source.waits and not source.posting:
                 self._end(source)
         else:
-            target.arrivals.append((sent.start, self._cost(sent.message)))
+            target.arrivals.append((sent.start, self._cost(sent)))
         target.waits -= 1
         if not target.waits and not target.posting:
             self._end(target)
@@ -249,7 +254,10 @@ class Simulator:
         else:
             self.kernel(step.inbuf, step.inoutbuf, step.out)
 
-    def _cost(self, message: Message) -> float:
+    def _cost(self, sent: _Sent) -> float:
+        message = sent.message
+        if self.groups[sent.rank.process.rank] == self.groups[message.peer]:
+            return self.near.alpha + self.near.beta * message.nbytes
         return self.alpha + self.beta * message.nbytes
 
     def _fail_lengths(self, sent: _Sent, posted: _Posted) -> None:
