@@ -53,11 +53,17 @@ def key_of(
     try:
         name, revision = _PREDEFINED[id(op)], registry.revision
         if len(buffers) == 2 and type(buffers[0]) is _Array is type(buffers[1]):
-            one, two = buffers  # the most frequent case, spelled out for speed
+            one, two = buffers  # the most frequent cases, spelled out for speed
             key: tuple = (
                 primitive, algorithm, root, name, counts, revision,
                 _address(one), one.size, one.dtype, one.flags.num,
                 _address(two), two.size, two.dtype, two.flags.num,
+            )  # fmt: skip
+        elif len(buffers) == 1 and type(buffers[0]) is _Array:
+            [one] = buffers
+            key = (
+                primitive, algorithm, root, name, counts, revision,
+                _address(one), one.size, one.dtype, one.flags.num,
             )  # fmt: skip
         else:
             facts = [_fact(buf) for buf in buffers]
