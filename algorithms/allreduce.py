@@ -40,15 +40,17 @@ def ring(rank, p, sendbuf, recvbuf):
     Reference: Patarasuk, Yuan, Journal of Parallel and Distributed Computing 69(2), 2009
     """
     left, right = neighbours(rank, p)
-    block = split(recvbuf, p)
-    arriving = scratch(block[0])
-    yield copy(sendbuf, recvbuf)
+    mine, total = split(sendbuf, p), split(recvbuf, p)
+    if p == 1:
+        yield copy(sendbuf, recvbuf)
+    arriving, passing = scratch(total[0]), mine[rank]
+    for k in range(1, p):
+        b = (rank - k) % p
+        partial = arriving[: mine[b].size]
+        yield send(passing, right), recv(partial, left), reduce(partial, mine[b], out=total[b])
+        passing = total[b]
     for k in range(p - 1):
-        mine = block[(rank - k - 1) % p]
-        partial = arriving[: mine.size]
-        yield send(block[(rank - k) % p], right), recv(partial, left), reduce(partial, mine)
-    for k in range(p - 1):
-        yield send(block[(rank - k + 1) % p], right), recv(block[(rank - k) % p], left)
+        yield send(total[(rank - k + 1) % p], right), recv(total[(rank - k) % p], left)
 
 
 @algorithm("allreduce")
