@@ -50,7 +50,7 @@ class Channel:
         self.comm = duplicate(comm, wanted.timeout)
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
-        self.entries: dict[tuple | None, Entry] = {}  # none without a key
+        self.entries: dict[tuple | None, Entry] = {}  # never under None
         self.revision = registry.revision
         self.nbytes = 0
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
@@ -119,36 +119,36 @@ class Channel:
             self.tables[shape] = np.empty(shape, np.int64)
         return self.tables[shape]
 
-    def carry_out(self, call: Invocation, key: tuple | None) -> None:
+    def carry_out(self, invocation: Invocation, key: tuple | None) -> None:
         """Carry out one collective, by its plan or a new one; careful ones have no key."""
         if self.careful:
-            self._call_carefully(call)
+            self._call_carefully(invocation)
             return
         entry = self.entries.get(key)
         if entry is not None:
             run(entry.set_up(self.comm))
             return
-        entry = self._prepare(key, call)  # the messages are addresses; it keeps their memory
+        entry = self._prepare(key, invocation)  # the messages are addresses; it keeps their memory
         run(compile_stages(entry.stages, self.comm))
 
-    def _prepare(self, key: tuple | None, call: Invocation) -> Entry:
+    def _prepare(self, key: tuple | None, invocation: Invocation) -> Entry:
         """Check everything, together with the other ranks the first time; make a plan."""
-        attempt = self.recorder.attempt(call)
+        attempt = self.recorder.attempt(invocation)
         if self._is_new(attempt):
-            self._run(self.compare(attempt, call.within))
+            self._run(self.compare(attempt, invocation.within))
         entry = attempt.result()
         if key is not None:
             self._keep(key, entry)
         return entry
 
-    def _call_carefully(self, call: Invocation) -> None:
+    def _call_carefully(self, invocation: Invocation) -> None:
         """`call` where the ranks compare their calls, or where time is limited."""
-        attempt = self._find(call)
-        number = self.begin(attempt.name, call.within)
+        attempt = self._find(invocation)
+        number = self.begin(attempt.name, invocation.within)
 
         def stages() -> Iterator[Stage]:
             if self.settings.check or self._is_new(attempt):
-                yield from self.compare(attempt, call.within, number)
+                yield from self.compare(attempt, invocation.within, number)
             yield from attempt.result().stages
 
         self.see_through(stages(), attempt.name, number)
@@ -179,12 +179,12 @@ class Channel:
             raise operation.error
 
     def waiter(self, name: str, number: int | None) -> Callable[[Operation], None]:
-        """What waits for an operation: within the time limit, if there is one by now."""
+        """What waits for an operation, within the time limit if there is one by now."""
         if self.watch is None:
             return PROGRESS.wait
 
         def wait(operation: Operation) -> None:
-            if self.watch is None:  # by then
+            if self.watch is None:  # the limit has been lifted since
                 PROGRESS.wait(operation)
             else:
                 self.watch.wait(operation, name, number)
@@ -223,16 +223,16 @@ class Channel:
                 self.see_through(self._agree("", error), name, self.number + 1)
             raise
 
-    def _find(self, call: Invocation) -> Attempt:
+    def _find(self, invocation: Invocation) -> Attempt:
         """A plan that is there already, or a new one; nothing is sent."""
         try:
-            key = key_of(self.p, *call[:-1])
+            key = key_of(self.p, *invocation[:-1])
         except CollectiveError as error:
-            return Attempt(call.primitive, None, None, error)
+            return Attempt(invocation.primitive, None, None, error)
         entry = self.entries.get(key)
         if entry is not None:
             return Attempt.of(entry)
-        attempt = self.recorder.attempt(call)
+        attempt = self.recorder.attempt(invocation)
         if key is not None and attempt.entry is not None:
             self._keep(key, attempt.entry)
         return attempt
@@ -273,8 +273,7 @@ def call(
     communicator's own default.
     """
     channel = _CHANNELS.get(getattr(comm, "handle", None)) or channel_of(comm)
-    if algorithm is None:
-        algorithm = spec_of(comm, primitive, None)
+    algorithm = spec_of(comm, primitive, algorithm)
     key = None
     if not channel.careful:
         key = key_of(channel.p, primitive, algorithm, buffers, root, op, parameters, counts)
@@ -288,7 +287,7 @@ def call(
     )
 
 
-def spec_of(comm: MPI.Intracomm | Channel, primitive: str, algorithm: str | None) -> str:
+def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
     """The algorithm of a call: the communicator's default if the call does not name one."""
     if algorithm is None:
         algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]

@@ -7,7 +7,7 @@ from typing import Any
 
 from collectives.alltoallw import Side, read_side
 from collectives.buffers import is_in_place
-from collectives.channel import Channel
+from collectives.channel import Channel, spec_of
 
 Counts = Sequence[int] | None
 
@@ -29,7 +29,7 @@ class Forms:
         parameters: dict[str, Any],
     ) -> Callable[[Channel], None]:
         """A function of the api with all its arguments but the channel."""
-        spec = self._algorithms[primitive] if algorithm is None else algorithm
+        spec = spec_of(self, primitive, algorithm)
         return lambda channel: function(channel, *arguments, algorithm=spec, **parameters)
 
     def _sides(self, sendbuf: Any, recvbuf: Any) -> tuple[Side, Side]:

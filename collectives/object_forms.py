@@ -21,7 +21,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import binned
-from collectives.channel import Channel, call
+from collectives.channel import Channel, call, spec_of
 from collectives.errors import ArgumentError
 from collectives.operators import REPRODUCIBLE_SUM, Operator
 
@@ -194,7 +194,7 @@ class Objects:
         counts: tuple[int, ...] | bytes | None = None,
         within: str = "",
     ) -> None:
-        spec = self._algorithms[primitive] if algorithm is None else algorithm
+        spec = spec_of(self, primitive, algorithm)
         call(self._channel(), primitive, spec, buffers, root, None, parameters, counts, within)
 
     def _told(self, pickles: _Pickles, root: int, primitive: str) -> list[int]:
