@@ -71,7 +71,7 @@ class Entry:
 
     def set_up(self, comm: MPI.Intracomm) -> list[Call]:
         """Make persistent requests of the messages: quicker to start than new ones."""
-        self.setup = self.setup or Setup(self.stages, comm, TAG)
+        self.setup = Setup(self.stages, comm, TAG)
         self.calls = self.setup.calls()
         return self.calls
 
