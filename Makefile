@@ -93,7 +93,7 @@ fuzz-smoke: $(VENV)/ready ## a fuzz of a few seconds, part of `make test`
 soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4); takes long
 	$(IN) mpirun -n $(NP) python tests/fuzz/soak.py --calls $(CALLS) --seed $(SEED) $(ARGS)
 
-prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 and some more ranks; takes hours
+prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 and some more ranks; takes long
 	$(IN) python -m collectives prove -p 140 --also $(ALSO) --jobs $(JOBS)
 
 choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about half a minute

@@ -27,8 +27,9 @@ def naive(rank, p, sendbuf, recvbuf):
 def ring(rank, p, sendbuf, recvbuf):
     """Ring: pass on to the right the block that came last from the left.
 
-    In round k rank r receives block r-k and sends what came in the round before, so that all blocks
-    travel round the ring at once; after p-1 rounds each has passed every rank.
+    In round k = 1, 2, ... rank r receives block r-k and sends what came in the round
+    before, at first its own block. So all blocks travel round the ring at once; after
+    p-1 rounds each has passed every rank.
     Only neighbours talk, and all links are busy all the time.
 
     Cost: (p-1)*(alpha + n/p*beta)

@@ -35,9 +35,22 @@ def scratch(
 
 
 def landing(recvbuf: np.ndarray, sendbuf: np.ndarray) -> np.ndarray:
-    """Where the first vector may arrive: in the output itself, unless the input lies there.
+    """Where the first vector from another rank may arrive.
 
-    To add a vector in place moves a quarter less memory than to add it from scratch space.
+    It is the output itself, because a vector is added there with less traffic to memory
+    than from a third place, unless the input lies there, too.
+
+    Parameters
+    ----------
+    recvbuf : numpy.ndarray
+        The output.
+    sendbuf : numpy.ndarray
+        The input.
+
+    Returns
+    -------
+    numpy.ndarray
+        `recvbuf`, or scratch space of its length where the two overlap.
     """
     return scratch(recvbuf) if np.may_share_memory(recvbuf, sendbuf) else recvbuf
 
