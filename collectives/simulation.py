@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from collectives.algorithms.registry import GROUP
-from collectives.catalogue import check_parameters, check_restrictions, find
+from collectives.catalogue import check_parameters, find
 from collectives.engines.simulator import Clock, Run
 from collectives.errors import ArgumentError
-from collectives.nodes import grouping
 from collectives.operators import SUM, Operator
 from collectives.problems import Problem
 from collectives.topology import Nodes
@@ -112,10 +110,6 @@ def simulate(
     chosen, given = find(primitive, algorithm)
     given.update(parameters)
     check_parameters(chosen, given)
-    if topology is not None and chosen.needs_groups:
-        given = {GROUP: topology.groups(p), **given}
-    groups = grouping(str(chosen), p, given.get(GROUP)) if chosen.needs_groups else None
-    check_restrictions(chosen, p, operator.commutative, groups)
     if dtype is None:
         dtype = BYTES_OF_FLOATS if chosen.lossy else np.uint8
         n = -(-n // np.dtype(dtype).itemsize)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms.registry import GROUP, Algorithm
-from collectives.catalogue import check_lossy
+from collectives.catalogue import check_lossy, check_restrictions
 from collectives.choice import decide
 from collectives.compression import error_limit
 from collectives.engines.simulator import Clock, Run, Simulator
 from collectives.errors import WrongResult
+from collectives.nodes import grouping
 from collectives.problems import Buffers, Problem, sentinel
 from collectives.topology import Nodes
 
@@ -93,16 +94,19 @@ def simulator(
     nbytes = problem.size * problem.dtype.itemsize
     commutative = problem.operator.commutative
     chosen, given = decide(algorithm, parameters or {}, problem.p, nbytes, commutative)
-    check_lossy(chosen, problem.p, problem.operator, problem.dtype)
-    near = None
-    if topology is not None:
-        near = topology.near, topology.groups(problem.p)
-        given = {GROUP: near[1], **given} if chosen.needs_groups else given
+    title, p, operator = str(chosen), problem.p, problem.operator
+    near = None if topology is None else (topology.near, topology.groups(p))
+    groups = None
+    if chosen.needs_groups:
+        group = given.get(GROUP)
+        groups = near[1] if near and group is None else grouping(title, p, group)
+        given = {**given, GROUP: groups}
+    check_restrictions(chosen, p, commutative, groups)
+    check_lossy(chosen, p, operator, problem.dtype)
 
     def program(rank: int):
         return problem.start(chosen, rank, buffers[rank], given)
 
-    title, p, operator = str(chosen), problem.p, problem.operator
     return Simulator(title, p, program, operator, clock, rendezvous, phantom, near)
 
 

@@ -51,12 +51,6 @@ def test_scattered_nodes():
     assert flat == given > 3  # a group that is given goes before the nodes
 
 
-def test_two_levels_win_where_a_node_is_near():
-    nodes, options = Nodes(16, Clock(1e-7, 1e-11)), {"p": 256, "n": 8, "clock": Clock(1e-5, 1e-9)}
-    flat = simulate("allreduce", "ring", topology=nodes, **options).time
-    assert simulate("allreduce", "hierarchical", topology=nodes, **options).time < flat
-
-
 def test_every_rank_needs_a_node():
     for name in ("tree", "hierarchical"):
         with pytest.raises(ArgumentError, match="4 integers, the group of each rank, got"):
