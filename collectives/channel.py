@@ -179,12 +179,10 @@ class Channel:
             raise operation.error
 
     def waiter(self, name: str, number: int | None) -> Callable[[Operation], None]:
-        """What waits for an operation, within the time limit if there is one by now."""
-        if self.watch is None:
-            return PROGRESS.wait
+        """What waits for an operation, within the time limit if there is one by then."""
 
         def wait(operation: Operation) -> None:
-            if self.watch is None:  # the limit has been lifted since
+            if self.watch is None:
                 PROGRESS.wait(operation)
             else:
                 self.watch.wait(operation, name, number)

@@ -92,6 +92,9 @@ def _transfers(requests: list[MPI.Prequest]) -> tuple[list[Call], list[Call]]:
 class Replay(Operation):
     """An operation whose messages are set up, to be started again and again.
 
+    What `run` and `PROGRESS` would do is spelled out here: the calls would be a tenth of
+    the time that a start and its end take at a few bytes.
+
     Parameters
     ----------
     setup : Setup
@@ -115,7 +118,7 @@ class Replay(Operation):
         The caller holds the lock.
         """
         self.done = False
-        PROGRESS.operations[self] = None  # `add`, without the call
+        PROGRESS.operations[self] = None
         if not PROGRESS.awake:
             PROGRESS.wake()
         try:

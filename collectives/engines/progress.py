@@ -113,6 +113,7 @@ class Progress:
         return any(progress)
 
     def wake(self) -> None:
+        """Let the thread look for work, from now on."""
         if self._thread is None:
             self._begin()
         self.awake = True

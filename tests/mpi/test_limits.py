@@ -80,6 +80,17 @@ def test_one_rank_skips_a_call(comm, primitive):
         comm.Barrier()
 
 
+def test_requests_that_were_set_up_before_the_limit():
+    comm = Comm(WORLD.Dup(), check=False)
+    request = comm.Barrier_init()
+    Comm(comm, timeout=LIMIT)
+    if RANK != ABSENT:
+        request.Start()
+        with pytest.raises(Timeout, match=f"no end within {LIMIT} s: rank {ABSENT} never came"):
+            request.Wait()
+    WORLD.Barrier()
+
+
 def test_different_calls(comm):
     """Gather to a rank that the others want something from: all wait."""
     mine, everyone = np.array([RANK]), np.empty(P, int)
