@@ -95,6 +95,7 @@ def simulator(
     commutative = problem.operator.commutative
     chosen, given = decide(algorithm, parameters or {}, problem.p, nbytes, commutative)
     title, p, operator = str(chosen), problem.p, problem.operator
+    check_lossy(chosen, p, operator, problem.dtype)
     near = None if topology is None else (topology.near, topology.groups(p))
     groups = None
     if chosen.needs_groups:
@@ -102,7 +103,6 @@ def simulator(
         groups = near[1] if near and group is None else grouping(title, p, group)
         given = {**given, GROUP: groups}
     check_restrictions(chosen, p, commutative, groups)
-    check_lossy(chosen, p, operator, problem.dtype)
 
     def program(rank: int):
         return problem.start(chosen, rank, buffers[rank], given)
