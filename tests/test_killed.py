@@ -55,7 +55,8 @@ try:
     getattr(comm, name)(*arguments)
     comm.Barrier()
 except Timeout as error:
-    sys.exit(str(error))
+    sys.stderr.write(f"{{error}}\\n")  # at once: two ranks' lines must not mix
+    sys.exit(1)
 print("went on as if nothing had happened")
 """
 
