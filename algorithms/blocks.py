@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -62,7 +62,8 @@ class Blocks(Sequence):
         """The same vector with other blocks, in any order: each is a span of these, not empty."""
         starts = [self.starts[span.start] for span in spans]
         stops = [self.stops[span.stop - 1] for span in spans]
-        return Blocks(self.buf, starts, stops, origin=self.origin)
+        adjacent = self.adjacent and all(a.stop == b.start for a, b in pairwise(spans))
+        return Blocks(self.buf, starts, stops, adjacent, self.origin)
 
     def range(self, first: int, count: int) -> list[np.ndarray]:
         """`count` blocks from `first` on, wrapping round after the last.

@@ -69,15 +69,18 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
     Reference: Thakur, Rabenseifner, Gropp, International Journal of High
         Performance Computing Applications 19(1), 2005 (for commutative operators)
     """
-    below, above, arriving = recvbuf, scratch(recvbuf), scratch(recvbuf)
-    yield copy(sendbuf[rank], below)
+    below, above, arriving = sendbuf[rank], scratch(recvbuf), scratch(recvbuf)
+    if p == 1:
+        yield copy(below, recvbuf)
     for k in range(1, p):
         dest, source = (rank + k) % p, (rank - k) % p
         outgoing = send(sendbuf[dest], dest)
         if source == p - 1:
             yield outgoing, recv(above, source)
+        elif source > rank:
+            yield outgoing, recv(arriving, source), reduce(arriving, above)
         else:
-            total = below if source < rank else above
-            yield outgoing, recv(arriving, source), reduce(arriving, total)
+            yield outgoing, recv(arriving, source), reduce(arriving, below, out=recvbuf)
+            below = recvbuf
     if rank < p - 1:
         yield reduce(below, above, out=recvbuf)

@@ -19,24 +19,29 @@ a neighbour first, which plays for both.
 from .blocks import partition, split
 from .memory import scratch
 from .ranks import binomial_tree, distances, fold
+from .reduce_scatter import add_pieces
 from .registry import algorithm
-from .steps import copy, recv, reduce, send
+from .steps import copy, recv, send
 
 
-def _take_over(work, arriving, mate):
-    """Add the vector of the mate, if there is one, to `work`."""
-    if mate is not None:
-        yield recv(arriving, mate), reduce(arriving, work)
+def _take_over(held, work, arriving, mate):
+    """Add the vector of the mate to `held`; the sum lies in `work`."""
+    yield recv(arriving, mate), *add_pieces(arriving, held[:], work.buf)
 
 
-def _halve(player, team, part, arriving):
-    """Recursive halving over the players: part `player` ends up complete."""
+def _halve(player, team, held, part, arriving):
+    """Recursive halving over the players: part `player` ends up complete.
+
+    Sums lie in `part`; what the first round sends and adds to is in `held`.
+    """
     for distance in reversed(distances(team.size)):
         peer = team.rank(player ^ distance)
         keep, give = (q - q % distance for q in (player, player ^ distance))
-        [mine] = part[keep : keep + distance]
-        share = arriving[: mine.size]
-        yield send(part[give : give + distance], peer), recv(share, peer), reduce(share, mine)
+        [total] = part[keep : keep + distance]
+        share = arriving[: total.size]
+        add = add_pieces(share, held[keep : keep + distance], total)
+        yield send(held[give : give + distance], peer), recv(share, peer), *add
+        held = part
 
 
 def _double(player, team, part):
@@ -70,13 +75,17 @@ def recursive_halving(rank, p, sendbuf, recvbuf):
         yield send(sendbuf[0:p], mate)
         yield recv(recvbuf, mate)
         return
-    counts = [sendbuf.size(i) for i in range(p)]
-    work, arriving = scratch(sendbuf.buf, sum(counts)), scratch(sendbuf.buf, sum(counts))
-    yield copy(sendbuf[0:p], work)
-    yield from _take_over(work, arriving, mate)
-    part = partition(work, [sum(counts[team.span(q)]) for q in range(team.size)])
-    yield from _halve(player, team, part, arriving)
-    complete = partition(work, counts)
+    if p == 1:
+        yield copy(sendbuf[0], recvbuf)
+        return
+    held = sendbuf.grouped([team.span(q) for q in range(team.size)])
+    length = [held.size(q) for q in range(team.size)]
+    part, arriving = partition(scratch(recvbuf, sum(length)), length), scratch(recvbuf, sum(length))
+    if mate is not None:
+        yield from _take_over(held, part, arriving, mate)
+        held = part
+    yield from _halve(player, team, held, part, arriving)
+    complete = partition(part.buf, [sendbuf.size(i) for i in range(p)])
     yield copy(complete[rank], recvbuf)
     if mate is not None:
         yield send(complete[mate], mate)
@@ -104,10 +113,13 @@ def rabenseifner(rank, p, sendbuf, recvbuf, root):
         yield send(sendbuf, mate)
         return
     work, arriving = recvbuf if rank == root else scratch(sendbuf), scratch(sendbuf)
-    part = split(work, team.size)
-    yield copy(sendbuf, work)
-    yield from _take_over(work, arriving, mate)
-    yield from _halve(player, team, part, arriving)
+    held, part = split(sendbuf, team.size), split(work, team.size)
+    if p == 1:
+        yield copy(sendbuf, recvbuf)
+    if mate is not None:
+        yield from _take_over(held, part, arriving, mate)
+        held = part
+    yield from _halve(player, team, held, part, arriving)
     parent, children, (_, first, last) = binomial_tree(player, team.size, team.player(root))
     for child in reversed(children):
         yield recv(part[child.first : child.last], team.rank(child.root))
@@ -137,10 +149,13 @@ def allreduce_rabenseifner(rank, p, sendbuf, recvbuf):
         yield send(sendbuf, mate)
         yield recv(recvbuf, mate)
         return
-    arriving, part = scratch(recvbuf), split(recvbuf, team.size)
-    yield copy(sendbuf, recvbuf)
-    yield from _take_over(recvbuf, arriving, mate)
-    yield from _halve(player, team, part, arriving)
+    held, part, arriving = split(sendbuf, team.size), split(recvbuf, team.size), scratch(recvbuf)
+    if p == 1:
+        yield copy(sendbuf, recvbuf)
+    if mate is not None:
+        yield from _take_over(held, part, arriving, mate)
+        held = part
+    yield from _halve(player, team, held, part, arriving)
     yield from _double(player, team, part)
     if mate is not None:
         yield send(recvbuf, mate)

@@ -26,7 +26,7 @@ rank p-1, so these messages are left out.
 from typing import NamedTuple
 
 from .blocks import Blocks, split
-from .memory import scratch
+from .memory import landing, scratch
 from .pipeline import default_segments
 from .ranks import ceil_lg, distances, floor_lg, in_order_tree
 from .registry import algorithm
@@ -89,7 +89,7 @@ def doubling_123(rank, p, sendbuf, recvbuf):
     Reference: Träff, Communication round and computation efficient exclusive
         prefix-sums algorithms, arXiv 2507.04785, 2025
     """
-    below, pair, arriving = (scratch(sendbuf) for _ in range(3))
+    below, pair, arriving = landing(recvbuf, sendbuf), scratch(sendbuf), scratch(sendbuf)
     steps = [send(sendbuf, rank + 1)] if rank + 1 < p else []
     if rank > 0:
         steps.append(recv(below, rank - 1))
@@ -103,7 +103,7 @@ def doubling_123(rank, p, sendbuf, recvbuf):
             steps += [recv(arriving, rank - distance), reduce(arriving, below)]
         yield steps
         outgoing, lowest = below, 1  # the sum below rank 0 is empty
-    if rank > 0:
+    if rank > 0 and below is not recvbuf:
         yield copy(below, recvbuf)
 
 

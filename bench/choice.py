@@ -21,6 +21,7 @@ from mpi4py import MPI
 from rich.text import Text
 
 from collectives.algorithms import PRIMITIVES
+from collectives.algorithms.registry import AUTO
 from collectives.catalogue import DEFAULTS
 from collectives.choice import choices
 from collectives.console import table
@@ -70,7 +71,13 @@ def ratios(times: dict[str, list[float]], chosen: Sequence[str]) -> list[float]:
     return [times[name][place] / fastest[place] for place, name in enumerate(chosen)]
 
 
-def show(primitive: str, times: dict[str, list[float]], chosen: Sequence[str], sizes) -> None:
+def defaults(primitive: str, chosen: list[str]) -> list[str]:
+    """What the primitive's default takes where `auto` takes `chosen`."""
+    name = DEFAULTS[primitive]
+    return chosen if name == AUTO else [name] * len(chosen)
+
+
+def show(primitive: str, times: dict[str, list[float]], chosen: list[str], sizes) -> None:
     """One primitive: `*` is the fastest, `<` is what `auto` takes."""
     titles = [""] if primitive == "barrier" else [format_bytes(size) for size in sizes]
     new = table("", primitive, *titles, numbers=True)
@@ -81,9 +88,9 @@ def show(primitive: str, times: dict[str, list[float]], chosen: Sequence[str], s
             for time, least, pick in zip(row, fastest, chosen)
         ]
         new.add_row(name, *cells)
-    usual = [DEFAULTS[primitive]] * len(chosen)
-    new.add_row("auto / fastest", *[f"{ratio:.2f}  " for ratio in ratios(times, chosen)])
-    new.add_row("default / fastest", *[f"{ratio:.2f}  " for ratio in ratios(times, usual)])
+    for title, names in (("auto", chosen), ("default", defaults(primitive, chosen))):
+        cells = [f"{ratio:.2f}  " for ratio in ratios(times, names)]
+        new.add_row(f"{title} / fastest", *cells)
     console().print(new)
 
 
@@ -99,8 +106,7 @@ def main(comm: MPI.Intracomm, primitives: Sequence[str], seconds: float) -> None
         sizes = SIZES if primitive != "barrier" else SIZES[:1]
         times, chosen = compare(comm, primitive, sizes, seconds)
         ours += ratios(times, chosen)
-        if DEFAULTS[primitive] in times:
-            usual += ratios(times, [DEFAULTS[primitive]] * len(sizes))
+        usual += ratios(times, defaults(primitive, chosen))
         if first:
             show(primitive, times, chosen, sizes)
     if first:

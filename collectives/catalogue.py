@@ -29,8 +29,9 @@ from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 from collectives.nodes import in_order
 from collectives.operators import SUM, Operator
 
-# The default of each primitive: an algorithm for every p, root and operator,
-# with the fewest rounds there are or nearly so, because most calls are short.
+# The default of each primitive: an algorithm for every p, root and operator, with the
+# fewest rounds there are or nearly so, because most calls are short. Of two reductions
+# a table says which it is: many rounds pay for long vectors, and not for short ones.
 DEFAULTS: Mapping[str, str] = {
     "barrier": "recursive_doubling",
     "bcast": "tree",
@@ -38,11 +39,11 @@ DEFAULTS: Mapping[str, str] = {
     "gather": "tree",
     "allgather": "recursive_doubling",
     "reduce": "tree",
-    "allreduce": "recursive_doubling",
-    "reduce_scatter": "recursive_doubling",
+    "allreduce": AUTO,
+    "reduce_scatter": AUTO,
     "alltoall": "naive",
     "scan": "recursive_doubling",
-    "exscan": "recursive_doubling",
+    "exscan": "123_doubling",
 }
 
 

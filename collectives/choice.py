@@ -56,6 +56,11 @@ class Choices:
     in_order: Mapping[str, Rows]
 
     @property
+    def declared(self) -> bool:
+        """Whether it is the library's own."""
+        return self is read(str(DECLARED))
+
+    @property
     def name(self) -> str:
         """The same for the same table, on all ranks."""
         return f"{self.title} {self.digest}"

@@ -182,7 +182,7 @@ class Recorder:
         chosen, given = decide(algorithm, parameters, self.p, nbytes, commutative)
         plan = self._plan(chosen, given, read, root, operator)
         description = _description(chosen, given, read, root, operator, call.counts)
-        if algorithm.name == AUTO:
+        if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
         stages = [*local(reader.before), *stages_of(plan, operator), *local(reader.after)]
         return Entry(algorithm, chosen, description, plan, operator, stages)

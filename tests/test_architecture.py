@@ -12,6 +12,7 @@ import pytest
 from collectives import algorithms as ground_floor
 from collectives import errors
 from collectives.algorithms import PRIMITIVES, REGISTRY
+from collectives.algorithms.registry import AUTO
 from collectives.catalogue import DEFAULTS
 
 ALGORITHMS = Path(ground_floor.__file__).parent
@@ -92,6 +93,12 @@ def test_what_needs_no_mpi_does_not_start_it(statement):
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_every_primitive_has_the_four(primitive):
     assert tuple(REGISTRY[primitive])[:4] == THE_FOUR
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_default_can_do_everything(primitive):
+    if DEFAULTS[primitive] == AUTO:
+        return  # its table has rows for operators of both kinds: see test_choice.py
     default = REGISTRY[primitive][DEFAULTS[primitive]]
     assert not default.commutative and not default.power_of_two and default.minimum_p == 1
 

@@ -61,9 +61,9 @@ def table(use):
 
 
 @pytest.fixture
-def comm():
+def comm(request):
     """A communicator on which nothing has been called yet."""
-    duplicate = collectives.Comm(COMM.Dup(), algorithm="auto")
+    duplicate = collectives.Comm(COMM.Dup(), algorithm=getattr(request, "param", "auto"))
     yield duplicate
     duplicate.Free()
 
@@ -135,14 +135,15 @@ def test_the_length_and_the_operator_choose(comm, table, commutative):
     op.Free()
 
 
+@pytest.mark.parametrize("comm", ["auto", None], indirect=True)
 def test_what_ran_is_what_the_table_says(comm):
+    """For a communicator without an algorithm as well: it is the default of allreduce."""
     for elements in (1, 2**15, 2**19):
         buf = np.arange(elements, dtype=np.float64) + RANK
         total = np.empty_like(buf)
         comm.Allreduce(buf, total)
         name = choices().spec("allreduce", P, 8 * elements)
-        wanted = f"allreduce.{name} (sum, {elements} elements, float64) "
-        assert wanted + f"chosen by {choices().name}" in descriptions(comm)
+        assert f"allreduce.{name} (sum, {elements} elements, float64)" in descriptions(comm)
 
 
 def test_first_call_with_a_wrong_buffer_on_one_rank(comm):
