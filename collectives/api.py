@@ -52,7 +52,7 @@ from collectives.algorithms.ranks import Tree
 from collectives.algorithms.registry import Algorithm
 from collectives.arguments import READERS, Reader, check_root
 from collectives.buffers import integers, is_in_place
-from collectives.channel import Channel, call, channel_of, spec_of
+from collectives.channel import Channel, call, call_pair, channel_of, spec_of
 from collectives.errors import BufferMismatch
 from collectives.mpi_operators import Op
 
@@ -110,7 +110,7 @@ def scatter(
     **parameters
         Of the algorithm.
     """
-    call(comm, "scatter", algorithm, (sendbuf, recvbuf), root, parameters=parameters)
+    call_pair(comm, "scatter", algorithm, sendbuf, recvbuf, root, None, parameters)
 
 
 def scatterv(
@@ -169,7 +169,7 @@ def gather(
     **parameters
         Of the algorithm.
     """
-    call(comm, "gather", algorithm, (sendbuf, recvbuf), root, parameters=parameters)
+    call_pair(comm, "gather", algorithm, sendbuf, recvbuf, root, None, parameters)
 
 
 def gatherv(
@@ -226,7 +226,7 @@ def allgather(
     **parameters
         Of the algorithm.
     """
-    call(comm, "allgather", algorithm, (sendbuf, recvbuf), parameters=parameters)
+    call_pair(comm, "allgather", algorithm, sendbuf, recvbuf, None, None, parameters)
 
 
 def allgatherv(
@@ -277,7 +277,7 @@ def reduce(
     **parameters
         Of the algorithm.
     """
-    call(comm, "reduce", algorithm, (sendbuf, recvbuf), root, op, parameters)
+    call_pair(comm, "reduce", algorithm, sendbuf, recvbuf, root, op, parameters)
 
 
 def allreduce(
@@ -309,7 +309,7 @@ def allreduce(
         total = np.empty_like(gradient)
         collectives.allreduce(MPI.COMM_WORLD, gradient, total, algorithm="ring")
     """
-    call(comm, "allreduce", algorithm, (sendbuf, recvbuf), None, op, parameters)
+    call_pair(comm, "allreduce", algorithm, sendbuf, recvbuf, None, op, parameters)
 
 
 def reduce_scatter(
@@ -369,8 +369,7 @@ def reduce_scatter_block(
     **parameters
         Of the algorithm.
     """
-    buffers = sendbuf, recvbuf
-    call(comm, "reduce_scatter", algorithm, buffers, None, op, parameters)
+    call_pair(comm, "reduce_scatter", algorithm, sendbuf, recvbuf, None, op, parameters)
 
 
 def alltoall(
@@ -393,7 +392,7 @@ def alltoall(
     **parameters
         Of the algorithm.
     """
-    call(comm, "alltoall", algorithm, (sendbuf, recvbuf), parameters=parameters)
+    call_pair(comm, "alltoall", algorithm, sendbuf, recvbuf, None, None, parameters)
 
 
 def alltoallv(
@@ -449,7 +448,7 @@ def scan(
     **parameters
         Of the algorithm.
     """
-    call(comm, "scan", algorithm, (sendbuf, recvbuf), None, op, parameters)
+    call_pair(comm, "scan", algorithm, sendbuf, recvbuf, None, op, parameters)
 
 
 def exscan(
@@ -474,7 +473,7 @@ def exscan(
     **parameters
         Of the algorithm.
     """
-    call(comm, "exscan", algorithm, (sendbuf, recvbuf), None, op, parameters)
+    call_pair(comm, "exscan", algorithm, sendbuf, recvbuf, None, op, parameters)
 
 
 def _counts_from_root(

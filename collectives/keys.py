@@ -36,6 +36,10 @@ class _NotKept(Exception):
     """A call whose plan must not be kept."""
 
 
+# What making a key and looking it up may raise: then the call has none.
+NOT_KEPT = (_NotKept, AttributeError, KeyError, TypeError, ValueError, BufferError)
+
+
 def key_of(
     p: int,
     primitive: str,
@@ -48,32 +52,49 @@ def key_of(
 ) -> tuple | None:
     """The key of a call on one of p ranks; None if its plan must not be kept."""
     # 1, 1.0 and True make the same key, but are not all right.
-    if type(root) is not int and root is not None:
+    if root is not None and type(root) is not int:
         root = check_root(str(find(primitive, algorithm)[0]), root, p)
     try:
-        name, revision = _PREDEFINED[id(op)], registry.revision
-        if len(buffers) == 2 and type(buffers[0]) is _Array is type(buffers[1]):
-            one, two = buffers  # the most frequent cases, spelled out for speed
+        name, revision, told = _PREDEFINED[id(op)], registry.revision, counts is not None
+        if len(buffers) == 1 and type(buffers[0]) is _Array:
+            [one] = buffers  # frequent, so spelled out for speed
             key: tuple = (
                 primitive, algorithm, root, name, counts, revision,
                 _address(one), one.size, one.dtype, one.flags.num,
-                _address(two), two.size, two.dtype, two.flags.num,
             )  # fmt: skip
-        elif len(buffers) == 1 and type(buffers[0]) is _Array:
-            [one] = buffers
-            key = (
-                primitive, algorithm, root, name, counts, revision,
-                _address(one), one.size, one.dtype, one.flags.num,
-            )  # fmt: skip
+        elif len(buffers) == 2 and type(buffers[0]) is _Array is type(buffers[1]) and not told:
+            key = key_of_pair(primitive, algorithm, buffers[0], buffers[1], root, op)
         else:
-            facts = [_fact(buf) for buf in buffers]
+            facts = [_fact(buf) for buf in buffers] if buffers else ()
             key = (primitive, algorithm, root, name, counts, revision, *facts)
         if parameters:
             key += tuple([(name, type(x), x) for name, x in parameters.items()])
             hash(key)  # a parameter may have none
-    except (_NotKept, KeyError, TypeError, ValueError, BufferError):
+    except NOT_KEPT:
         return None
     return key
+
+
+def key_of_pair(
+    primitive: str,
+    algorithm: str | None,
+    sendbuf: np.ndarray,
+    recvbuf: np.ndarray,
+    root: int | None,
+    op: Any,
+) -> tuple:
+    """The key of the most frequent kind of call; raises one of `NOT_KEPT` if it has none.
+
+    An array that has an address is contiguous, and sendbuf is only read, so that its
+    flags say nothing.
+    """
+    if root is not None and type(root) is not int:
+        raise _NotKept
+    return (
+        primitive, algorithm, root, op if op is None else _PREDEFINED[id(op)], registry.revision,
+        _address(sendbuf), sendbuf.size, sendbuf.dtype,
+        _address(recvbuf), recvbuf.size, recvbuf.dtype, recvbuf.flags.num,
+    )  # fmt: skip
 
 
 def _fact(buf: Any) -> Any:

@@ -49,8 +49,6 @@ class Entry:
     stages : list of Stage
     setup : Setup or None
         Persistent requests for its messages, once it is used again.
-    calls : list of Call or None
-        What a replay calls then.
     """
 
     asked: Algorithm
@@ -60,7 +58,6 @@ class Entry:
     operator: Operator
     stages: list[Stage]
     setup: Setup | None = None
-    calls: list[Call] | None = None
 
     @cached_property
     def nbytes(self) -> int:
@@ -70,16 +67,16 @@ class Entry:
         return self.plan.scratch_bytes + packed_bytes + CALL_BYTES * calls
 
     def set_up(self, comm: MPI.Intracomm) -> list[Call]:
-        """Make persistent requests of the messages: quicker to start than new ones."""
-        self.setup = Setup(self.stages, comm, TAG)
-        self.calls = self.setup.calls()
-        return self.calls
+        """What a replay calls, with persistent requests: quicker to start than new ones."""
+        if self.setup is None:
+            self.setup = Setup(self.stages, comm, TAG)
+        return self.setup.calls()
 
     def free(self) -> None:
         """Give the persistent requests back to MPI."""
         if self.setup is not None:
             self.setup.free()
-            self.setup = self.calls = None
+            self.setup = None
 
 
 class Invocation(NamedTuple):

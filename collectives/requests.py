@@ -80,7 +80,9 @@ class _Ours:
         if operation is not None:
             if not operation.done:
                 self._wait(operation)
-            self._report(operation)
+            self._operation = None
+            if operation.error is not None:
+                raise operation.error
         return _WAIT(self, status)  # type: ignore[arg-type]
 
     def Test(self, status: MPI.Status | None = None) -> bool:
@@ -213,10 +215,14 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         """Start the operation; what is in the buffers now counts."""
         if self._operation is not None:
             self._report_late()
-        with self._replay.lock:
+        replay = self._replay
+        replay.lock.acquire()
+        try:
             _START(self)
-            self._operation = self._replay
-            self._replay.restart()
+            self._operation = replay
+            replay.restart()
+        finally:
+            replay.lock.release()
 
     def Free(self) -> None:
         """Release the request; an operation that runs is waited for."""

@@ -15,7 +15,7 @@ from collectives import channel as channels
 from collectives.algorithms import algorithm
 from collectives.algorithms.steps import copy
 from collectives.channel import channel_of
-from collectives.errors import ArgumentError, ScheduleError
+from collectives.errors import ArgumentError, BufferMismatch, ScheduleError
 from collectives.recording import Recorder
 
 pytestmark = pytest.mark.mpi
@@ -208,8 +208,26 @@ def test_other_call_other_plan(comm):
         assert misses(comm, function, *buffers, **options) == 0, (function, options)
     if P > 1:
         assert misses(comm, "reduce", send, recv, root=1) == 1
+
+
+def test_memory_that_became_read_only(comm):
+    """It may be read; as an output it is refused, whatever was written there before."""
+    send, recv, seen = np.arange(3) + RANK, np.zeros(3, int), np.zeros(3, int)
+    for _ in range(3):
+        run("allreduce", send, recv, comm=comm)
+        run("bcast", seen, comm=comm)
     send.flags.writeable = False
-    assert misses(comm, "reduce", send, recv) == 1
+    recv[...] = -1
+    assert misses(comm, "allreduce", send, recv) == 0
+    check(recv, P * np.arange(3) + P * (P - 1) // 2)
+    recv.flags.writeable = seen.flags.writeable = False
+    recv_before = recv.copy()
+    with pytest.raises(BufferMismatch, match="read-only"):
+        run("allreduce", send, recv, comm=comm)
+    if P > 1 and RANK > 0:
+        with pytest.raises(BufferMismatch, match="read-only"):
+            run("bcast", seen, comm=comm)
+    check(recv, recv_before)
 
 
 def test_counts_changed_in_place(comm):
