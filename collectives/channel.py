@@ -25,7 +25,8 @@ from collectives import settings
 from collectives.agreement import Agreement
 from collectives.algorithms import registry
 from collectives.algorithms.registry import Generator
-from collectives.catalogue import DEFAULTS
+from collectives.arguments import check_root
+from collectives.catalogue import DEFAULTS, find
 from collectives.engines.blocking import compile_stages, run
 from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
@@ -122,18 +123,38 @@ class Channel:
             self.tables[shape] = np.empty(shape, np.int64)
         return self.tables[shape]
 
-    def carry_out(self, invocation: Invocation, key: tuple | None) -> None:
-        """Carry out one collective, by its plan or a new one; careful ones have no key."""
+    def carry_out(self, invocation: Invocation) -> None:
+        """Carry out one collective, by its plan or a new one."""
         if self.careful:
             self._call_carefully(invocation)
             return
+        key = self.key_of(invocation)
         entry = self.entries.get(key)
-        if entry is not None:
+        if entry is None:
+            entry = self._prepare(key, invocation)  # messages are addresses; it keeps their memory
+            run(compile_stages(entry.stages, self.comm))
+        else:
             self.replays[key] = calls = entry.set_up(self.comm)
             run(calls)
-            return
-        entry = self._prepare(key, invocation)  # the messages are addresses; it keeps their memory
-        run(compile_stages(entry.stages, self.comm))
+
+    def key_of(self, invocation: Invocation) -> tuple | None:
+        """The key of a call; None if its plan must not be kept.
+
+        Raises
+        ------
+        ArgumentError
+            The root is wrong: 1, 1.0 and True make the same key, but are not all right.
+        """
+        root = invocation.root
+        if root is not None and type(root) is not int:
+            title = str(find(invocation.primitive, invocation.algorithm)[0])
+            root = check_root(title, root, self.p)
+        try:
+            key = key_of(*invocation._replace(root=root)[:-1])
+            hash(key)  # a parameter may have none
+        except NOT_KEPT:
+            return None
+        return key
 
     def _prepare(self, key: tuple | None, invocation: Invocation) -> Entry:
         """Check everything, together with the other ranks the first time; make a plan."""
@@ -228,7 +249,7 @@ class Channel:
     def _find(self, invocation: Invocation) -> Attempt:
         """A plan that is there already, or a new one; nothing is sent."""
         try:
-            key = key_of(self.p, *invocation[:-1])
+            key = self.key_of(invocation)
         except CollectiveError as error:
             return Attempt(invocation.primitive, None, None, error)
         entry = self.entries.get(key)
@@ -276,18 +297,19 @@ def call(
     The arguments are described at `Invocation`. Without an algorithm it is the
     communicator's own default.
     """
-    channel = _CHANNELS.get(getattr(comm, "handle", None)) or channel_of(comm)
     if algorithm is None:
-        algorithm = spec_of(comm, primitive, None)
-    key = None
-    if not channel.careful:
-        key = key_of(channel.p, primitive, algorithm, buffers, root, op, parameters, counts)
-        if key in channel.replays:
-            for function, arguments in channel.replays[key]:
-                function(*arguments)
-            return
-    channel.carry_out(
-        Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within), key
+        algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
+    try:
+        key = key_of(primitive, algorithm, buffers, root, op, parameters, counts)
+        calls = _CHANNELS[comm.handle].replays[key]  # type: ignore[union-attr]
+    except NOT_KEPT:
+        pass  # what is raised below is not to be told as raised here
+    else:
+        for function, arguments in calls:
+            function(*arguments)
+        return
+    channel_of(comm).carry_out(
+        Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
     )
 
 
@@ -302,10 +324,11 @@ def call_pair(
     parameters: dict[str, Any] | None = None,
 ) -> None:
     """`call` with an input and an output: quicker if they are arrays that have come before."""
+    if algorithm is None:
+        algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
     if type(sendbuf) is _Array is type(recvbuf) and not parameters:
-        chosen = algorithm or getattr(comm, "_algorithms", DEFAULTS)[primitive]
         try:
-            key = key_of_pair(primitive, chosen, sendbuf, recvbuf, root, op)
+            key = key_of_pair(primitive, algorithm, sendbuf, recvbuf, root, op)
             calls = _CHANNELS[comm.handle].replays[key]  # type: ignore[union-attr]
         except NOT_KEPT:
             pass

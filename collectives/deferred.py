@@ -18,7 +18,6 @@ from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, local
 from collectives.errors import CollectiveError
-from collectives.keys import key_of
 from collectives.recording import Attempt, Invocation
 from collectives.requests import Prequest, Request
 
@@ -43,12 +42,11 @@ class _Rehearsal(Channel):
         self.p = channel.p
         self.recorder = channel.recorder
         self.tables = {}
-        self.careful = True  # so that every call comes here
         self.carried_out = 0
         self.passed = 0
         self.last: Invocation | None = None
 
-    def carry_out(self, invocation: Invocation, key: tuple | None) -> None:
+    def carry_out(self, invocation: Invocation) -> None:
         if not invocation.within:
             self.last = invocation
             return
@@ -96,7 +94,7 @@ class _Part:
 
 
 def _part(channel: Channel, invocation: Invocation) -> _Part:
-    key = key_of(channel.p, *invocation[:-1])
+    key = channel.key_of(invocation)
     found = channel.idle.take(key) if key is not None else None
     if found is not None:
         entry, stages = found

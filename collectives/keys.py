@@ -17,8 +17,6 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms import registry
-from collectives.arguments import check_root
-from collectives.catalogue import find
 from collectives.mpi_operators import PREDEFINED
 from collectives.operators import REPRODUCIBLE_SUM
 
@@ -26,10 +24,8 @@ _Array = np.ndarray
 _address = MPI.Get_address
 
 # These objects live as long as mpi4py and we do, so that their identity stands for them.
-_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()} | {
-    id(None): "no operator",
-    id(REPRODUCIBLE_SUM): REPRODUCIBLE_SUM.name,
-}
+_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()}
+_PREDEFINED[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
 
 
 class _NotKept(Exception):
@@ -41,7 +37,6 @@ NOT_KEPT = (_NotKept, AttributeError, KeyError, TypeError, ValueError, BufferErr
 
 
 def key_of(
-    p: int,
     primitive: str,
     algorithm: str | None,
     buffers: Sequence[Any],
@@ -49,30 +44,28 @@ def key_of(
     op: Any,
     parameters: dict[str, Any] | None,
     counts: tuple[int, ...] | bytes | None,
-) -> tuple | None:
-    """The key of a call on one of p ranks; None if its plan must not be kept."""
-    # 1, 1.0 and True make the same key, but are not all right.
+) -> tuple:
+    """The key of a call; raises one of `NOT_KEPT` if its plan must not be kept.
+
+    The root has to be an int, or None.
+    """
+    if not buffers and not parameters:
+        return primitive, algorithm, registry.revision
+    if parameters or counts is not None:
+        given = tuple([(name, type(x), x) for name, x in (parameters or {}).items()])
+        return key_of(primitive, algorithm, buffers, root, op, None, None), counts, given
+    if len(buffers) == 2 and type(buffers[0]) is _Array is type(buffers[1]):
+        return key_of_pair(primitive, algorithm, buffers[0], buffers[1], root, op)
     if root is not None and type(root) is not int:
-        root = check_root(str(find(primitive, algorithm)[0]), root, p)
-    try:
-        name, revision, told = _PREDEFINED[id(op)], registry.revision, counts is not None
-        if len(buffers) == 1 and type(buffers[0]) is _Array:
-            [one] = buffers  # frequent, so spelled out for speed
-            key: tuple = (
-                primitive, algorithm, root, name, counts, revision,
-                _address(one), one.size, one.dtype, one.flags.num,
-            )  # fmt: skip
-        elif len(buffers) == 2 and type(buffers[0]) is _Array is type(buffers[1]) and not told:
-            key = key_of_pair(primitive, algorithm, buffers[0], buffers[1], root, op)
-        else:
-            facts = [_fact(buf) for buf in buffers] if buffers else ()
-            key = (primitive, algorithm, root, name, counts, revision, *facts)
-        if parameters:
-            key += tuple([(name, type(x), x) for name, x in parameters.items()])
-            hash(key)  # a parameter may have none
-    except NOT_KEPT:
-        return None
-    return key
+        raise _NotKept
+    name = op if op is None else _PREDEFINED[id(op)]
+    if len(buffers) == 1 and type(buffers[0]) is _Array:
+        [one] = buffers  # frequent, so spelled out for speed
+        return (
+            primitive, algorithm, root, name, registry.revision,
+            _address(one), one.size, one.dtype, one.flags.num,
+        )  # fmt: skip
+    return primitive, algorithm, root, name, registry.revision, *map(_fact, buffers)
 
 
 def key_of_pair(
