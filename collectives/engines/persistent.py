@@ -19,6 +19,11 @@ from collectives.engines.stages import Call, Stage
 # to build MPI's array of them.
 FEW = 2
 
+# Open MPI's persistent sends wait for their receiver. Its other sends do not, up to this
+# many bytes. That is worth more than what is looked up anew, if a rank may be ahead of
+# more than one other. (MPICH's do not wait, up to some thousand bytes.)
+BUFFERED = 256 if MPI.get_vendor()[0] == "Open MPI" else -1
+
 
 class Setup:
     """The persistent requests of a plan's stages.
@@ -33,6 +38,8 @@ class Setup:
 
     def __init__(self, stages: list[Stage], comm: MPI.Intracomm, tag: int):
         self.stages = stages or [Stage()]
+        self.comm, self.tag = comm, tag
+        self.detaches = comm.Get_size() > 2
         self.requests = {id(stage): _set_up(stage, comm, tag) for stage in self.stages}
 
     def post(self, stage: Stage) -> list[MPI.Prequest]:
@@ -47,7 +54,21 @@ class Setup:
 
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
-        return self.rests[0]
+        calls: list[Call] = []
+        for stage in self.stages:
+            calls += [*stage.before, *self._exchange(stage), *stage.after]
+        return calls
+
+    def _exchange(self, stage: Stage) -> list[Call]:
+        """The calls that see the messages of a stage through."""
+        requests = self.requests[id(stage)]
+        if self.detaches and len(stage.sends) == 1 and stage.sends[0][0][1] <= BUFFERED:
+            # The receives have been started, so that a send that waits is safe, too.
+            starts, waits = _transfers(requests[: len(stage.recvs)])
+            [(buf, dest)] = stage.sends
+            return [*starts, (self.comm.Send, (buf, dest, self.tag)), *waits]
+        starts, waits = _transfers(requests)
+        return starts + waits
 
     @cached_property
     def opening(self) -> list[Call]:
