@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,7 @@ from collectives.buffers import Vector, datatype_of, is_in_place, read
 from collectives.errors import ArgumentError, BufferMismatch
 from collectives.operators import Operator, Widening
 
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Call = Callable[[], Any]
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Reader:
         """A buffer that is read; `blocked` says that it has one block per rank."""
         vector = self._read(name, buf, blocked, writes=False)
         if vector.layout is not None:
-            self.before.append((vector.layout.pack, (vector.view,)))
+            self.before.append(partial(vector.layout.pack, vector.view))
         return vector
 
     def output(
@@ -102,9 +103,9 @@ class Reader:
         vector = self._read(name, buf, blocked, writes=True)
         if vector.layout is not None:
             if reads:
-                self.before.append((vector.layout.pack, (vector.view,)))
+                self.before.append(partial(vector.layout.pack, vector.view))
             if writes:
-                self.after.append((vector.layout.unpack, (vector.view,)))
+                self.after.append(partial(vector.layout.unpack, vector.view))
         return vector
 
     def _read(self, name: str, buf: Any, blocked: bool, writes: bool) -> Vector:

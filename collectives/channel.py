@@ -305,8 +305,8 @@ def call(
     except NOT_KEPT:
         pass  # what is raised below is not to be told as raised here
     else:
-        for function, arguments in calls:
-            function(*arguments)
+        for ready in calls:
+            ready()
         return
     channel_of(comm).carry_out(
         Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
@@ -333,8 +333,8 @@ def call_pair(
         except NOT_KEPT:
             pass
         else:
-            for function, arguments in calls:
-                function(*arguments)
+            for ready in calls:
+                ready()
             return
     call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)
 

@@ -184,4 +184,4 @@ def set_up(
 
 def _work(work: Work | None) -> list[Stage]:
     """A stage without messages, if there is work."""
-    return [] if work is None else local([(work, ())])
+    return [] if work is None else local([work])

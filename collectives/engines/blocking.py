@@ -8,6 +8,8 @@ are posted at once and waited for.
 
 from __future__ import annotations
 
+from functools import partial
+
 from mpi4py import MPI
 
 from collectives.engines.stages import Call, Stage
@@ -27,19 +29,21 @@ def compile_stages(stages: list[Stage], comm: MPI.Intracomm, tag: int = TAG) -> 
 
 def run(calls: list[Call]) -> None:
     """Carry out the calls of a plan."""
-    for function, arguments in calls:
-        function(*arguments)
+    for call in calls:
+        call()
 
 
 def _transfers(sends: list, recvs: list, comm: MPI.Intracomm, tag: int) -> list[Call]:
     if len(sends) == len(recvs) == 1:
         [(sendbuf, dest)], [(recvbuf, source)] = sends, recvs
-        return [(comm.Sendrecv, (sendbuf, dest, tag, recvbuf, source, tag))]
+        return [partial(comm.Sendrecv, sendbuf, dest, tag, recvbuf, source, tag)]
     if len(sends) == 1 and not recvs:
-        return [(comm.Send, (sends[0][0], sends[0][1], tag))]
+        [(sendbuf, dest)] = sends
+        return [partial(comm.Send, sendbuf, dest, tag)]
     if len(recvs) == 1 and not sends:
-        return [(comm.Recv, (recvs[0][0], recvs[0][1], tag))]
-    return [(_exchange, (comm, tag, sends, recvs))] if sends or recvs else []
+        [(recvbuf, source)] = recvs
+        return [partial(comm.Recv, recvbuf, source, tag)]
+    return [partial(_exchange, comm, tag, sends, recvs)] if sends or recvs else []
 
 
 def _exchange(comm: MPI.Intracomm, tag: int, sends: list, recvs: list) -> None:

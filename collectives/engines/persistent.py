@@ -7,13 +7,14 @@ started and waited for with nothing to look up, whatever the buffers hold by now
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 from mpi4py import MPI
 
+from collectives.engines.blocking import run
 from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
-from collectives.engines.stages import Call, Stage
+from collectives.engines.stages import Call, Message, Stage
 
 # Up to this many requests, starting each and waiting for each is quicker than
 # to build MPI's array of them.
@@ -38,53 +39,66 @@ class Setup:
 
     def __init__(self, stages: list[Stage], comm: MPI.Intracomm, tag: int):
         self.stages = stages or [Stage()]
-        self.comm, self.tag = comm, tag
-        self.detaches = comm.Get_size() > 2
-        self.requests = {id(stage): _set_up(stage, comm, tag) for stage in self.stages}
+        self.sends: dict[int, Send] = {}  # which are not persistent, by stage
+        self.requests: dict[int, list[MPI.Prequest]] = {}
+        for stage in self.stages:
+            requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
+            if comm.Get_size() > 2 and len(stage.sends) == 1 and nbytes(stage.sends[0]) <= BUFFERED:
+                self.sends[id(stage)] = Send(comm, *stage.sends[0], tag)
+            else:
+                requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
+            self.requests[id(stage)] = requests
 
-    def post(self, stage: Stage) -> list[MPI.Prequest]:
+    def post(self, stage: Stage) -> list[MPI.Request]:
         """Start the messages of a stage."""
-        requests = self.requests[id(stage)]
-        if len(requests) <= FEW:
-            for request in requests:
-                request.Start()
-        else:
-            MPI.Prequest.Startall(requests)
-        return requests
+        starts, _ = self._transfers(stage)
+        run(starts)
+        return self.started(stage)
+
+    def started(self, stage: Stage) -> list[MPI.Request]:
+        """The requests of a stage whose messages have been started."""
+        send = self.sends.get(id(stage))
+        return [*self.requests[id(stage)], *([send.request] if send else [])]
 
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
         calls: list[Call] = []
         for stage in self.stages:
-            calls += [*stage.before, *self._exchange(stage), *stage.after]
+            starts, waits = self._transfers(stage)
+            if id(stage) in self.sends:
+                # It may wait, because the receives have been started.
+                starts[-1:], waits[-1:] = [self.sends[id(stage)].complete], []
+            calls += [*stage.before, *starts, *waits, *stage.after]
         return calls
-
-    def _exchange(self, stage: Stage) -> list[Call]:
-        """The calls that see the messages of a stage through."""
-        requests = self.requests[id(stage)]
-        if self.detaches and len(stage.sends) == 1 and stage.sends[0][0][1] <= BUFFERED:
-            # The receives have been started, so that a send that waits is safe, too.
-            starts, waits = _transfers(requests[: len(stage.recvs)])
-            [(buf, dest)] = stage.sends
-            return [*starts, (self.comm.Send, (buf, dest, self.tag)), *waits]
-        starts, waits = _transfers(requests)
-        return starts + waits
 
     @cached_property
     def opening(self) -> list[Call]:
         """The calls that begin the plan: those of its first stage that do not wait."""
         first = self.stages[0]
-        return [*first.before, *_transfers(self.requests[id(first)])[0]]
+        return [*first.before, *self._transfers(first)[0]]
 
     @cached_property
     def rests(self) -> list[list[Call]]:
         """The calls that remain when 0, 1, 2, ... stages have been posted."""
         rests: list[list[Call]] = [[]]
         for stage in reversed(self.stages):
-            starts, waits = _transfers(self.requests[id(stage)])
+            starts, waits = self._transfers(stage)
             rests[-1] = [*waits, *stage.after, *rests[-1]]
             rests.append([*stage.before, *starts, *rests[-1]])
         return rests[::-1]
+
+    def _transfers(self, stage: Stage) -> tuple[list[Call], list[Call]]:
+        """The calls that start the messages of a stage, and those that wait for them."""
+        requests = self.requests[id(stage)]
+        starts: list[Call] = [request.Start for request in requests]
+        waits: list[Call] = [request.Wait for request in requests]
+        if len(requests) > FEW:
+            starts = [partial(MPI.Prequest.Startall, requests)]
+            waits = [partial(MPI.Prequest.Waitall, requests)]
+        if id(stage) in self.sends:
+            starts.append(self.sends[id(stage)].start)
+            waits.append(self.sends[id(stage)].wait)
+        return starts, waits
 
     def free(self) -> None:
         """Give the requests back to MPI; none may be active."""
@@ -94,20 +108,34 @@ class Setup:
         self.requests.clear()
 
 
-def _set_up(stage: Stage, comm: MPI.Intracomm, tag: int) -> list[MPI.Prequest]:
-    requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
-    return requests + [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
+class Send:
+    """A message that is sent anew each time.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    buf : buffer
+    dest, tag : int
+    """
+
+    def __init__(self, comm: MPI.Intracomm, buf: tuple, dest: int, tag: int):
+        self.complete = partial(comm.Send, buf, dest, tag)
+        self._begin = partial(comm.Isend, buf, dest, tag)
+        self.request = MPI.Request()
+
+    def start(self) -> None:
+        """Start to send it."""
+        self.request = self._begin()
+
+    def wait(self) -> None:
+        """Wait until it has been sent."""
+        self.request.Wait()
 
 
-def _transfers(requests: list[MPI.Prequest]) -> tuple[list[Call], list[Call]]:
-    """The calls that start messages, and those that wait for them."""
-    if not requests:
-        return [], []
-    if len(requests) <= FEW:
-        starts: list[Callable] = [request.Start for request in requests]
-        waits: list[Callable] = [request.Wait for request in requests]
-        return [(start, ()) for start in starts], [(wait, ()) for wait in waits]
-    return [(MPI.Prequest.Startall, (requests,))], [(MPI.Prequest.Waitall, (requests,))]
+def nbytes(message: Message) -> int:
+    """How long a message is, as the stages spell it."""
+    (_, count, datatype), _ = message
+    return count * datatype.Get_size()
 
 
 class Replay(Operation):
@@ -144,8 +172,8 @@ class Replay(Operation):
         if not PROGRESS.awake:
             PROGRESS.wake()
         try:
-            for function, arguments in self.opening:
-                function(*arguments)
+            for call in self.opening:
+                call()
         except BaseException as error:  # whoever waits for the operation gets it
             self._end(error)
 
@@ -154,8 +182,8 @@ class Replay(Operation):
         try:
             if self.done:
                 return
-            for function, arguments in self.rests[self.rounds]:
-                function(*arguments)
+            for call in self.rests[self.rounds]:
+                call()
         except BaseException as error:
             self._end(error)
         else:
@@ -167,7 +195,7 @@ class Replay(Operation):
         if not self._caught_up:  # what most runs never need
             self.stages = iter(self.setup.stages)
             self.stage = next(self.stages)
-            self.requests = [*self.setup.requests[id(self.stage)]]
+            self.requests = self.setup.started(self.stage)
             self._caught_up = True
         return super()._go(arrived)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from collectives.engines.driver import Round, views_of
 from collectives.engines.plan import Plan
 from collectives.operators import Operator
 
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Call = Callable[[], Any]
 Message = tuple[Any, int]
 
 
@@ -87,16 +88,16 @@ def _local_calls(step: Local, operator: Operator) -> list[Call]:
     if isinstance(step, copy):
         return _copies(list(views_of(step.src)), list(views_of(step.dst)))
     if isinstance(step, encode):
-        return [(step.codec.encode, (step.src, step.packet))]
+        return [partial(step.codec.encode, step.src, step.packet)]
     if isinstance(step, decode):
-        return [(step.codec.decode, (step.packet, step.dst))]
+        return [partial(step.codec.decode, step.packet, step.dst)]
     out = step.out
     if out.size == 1 and any(np.may_share_memory(out, x) for x in (step.inbuf, step.inoutbuf)):
         # For a single element in place numpy's ufuncs take three times as long as elsewhere.
         result = np.empty_like(out)
-        reducing = (operator.kernel, (step.inbuf, step.inoutbuf, result))
-        return [reducing, (out.__setitem__, (..., result))]
-    return [(operator.kernel, (step.inbuf, step.inoutbuf, out))]
+        reducing = partial(operator.kernel, step.inbuf, step.inoutbuf, result)
+        return [reducing, partial(out.__setitem__, ..., result)]
+    return [partial(operator.kernel, step.inbuf, step.inoutbuf, out)]
 
 
 def _pack(message: driver.Message, before: list[Call], packed: list[np.ndarray]) -> tuple:
@@ -104,7 +105,7 @@ def _pack(message: driver.Message, before: list[Call], packed: list[np.ndarray])
     if len(views) <= 1:
         return _spec(views)
     packed.append(np.empty(sum(v.size for v in views), views[0].dtype))
-    before.append((np.concatenate, (views, 0, packed[-1])))
+    before.append(partial(np.concatenate, views, 0, packed[-1]))
     return _spec(packed[-1:])
 
 
@@ -132,7 +133,7 @@ def _copies(src: list[np.ndarray], dst: list[np.ndarray]) -> list[Call]:
     sources, targets = [v for v in src if v.size], [v for v in dst if v.size]
     while sources:
         size = min(sources[0].size, targets[0].size)
-        calls.append((targets[0][:size].__setitem__, (..., sources[0][:size])))
+        calls.append(partial(targets[0][:size].__setitem__, ..., sources[0][:size]))
         for queue in (sources, targets):
             queue[0] = queue[0][size:]
             if not queue[0].size:

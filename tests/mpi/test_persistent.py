@@ -189,7 +189,7 @@ def test_an_error_that_only_mpi_has_waited_for_is_raised_at_the_next_start(comm)
         raise ValueError("on the way")
 
     opening = request._replay.opening
-    request._replay.opening = [(fail, ())]
+    request._replay.opening = [fail]
     request.Start()
     MPI.Request.Waitall([request])
     request._replay.opening = opening
