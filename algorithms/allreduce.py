@@ -43,10 +43,10 @@ def ring(rank, p, sendbuf, recvbuf):
     mine, total = split(sendbuf, p), split(recvbuf, p)
     if p == 1:
         yield copy(sendbuf, recvbuf)
-    arriving, passing = scratch(total[0]), mine[rank]
+    room, passing = scratch(total[0]), mine[rank]
     for k in range(1, p):
         b = (rank - k) % p
-        partial = arriving[: mine[b].size]
+        partial = landing(total[b], mine[b], room)
         yield send(passing, right), recv(partial, left), reduce(partial, mine[b], out=total[b])
         passing = total[b]
     for k in range(p - 1):

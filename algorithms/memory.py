@@ -34,7 +34,9 @@ def scratch(
     return np.empty(size, dtype)
 
 
-def landing(recvbuf: np.ndarray, sendbuf: np.ndarray) -> np.ndarray:
+def landing(
+    recvbuf: np.ndarray, sendbuf: np.ndarray, room: np.ndarray | None = None
+) -> np.ndarray:
     """Where the first vector from another rank may arrive.
 
     It is the output itself, because a vector is added there with less traffic to memory
@@ -47,14 +49,17 @@ def landing(recvbuf: np.ndarray, sendbuf: np.ndarray) -> np.ndarray:
         The output.
     sendbuf : numpy.ndarray
         The input.
+    room : numpy.ndarray, optional
+        Scratch space to take if it is needed, of at least the output's length.
 
     Returns
     -------
     numpy.ndarray
         `recvbuf`, or scratch space of its length.
     """
-    elsewhere = recvbuf.size == 1 or np.may_share_memory(recvbuf, sendbuf)
-    return scratch(recvbuf) if elsewhere else recvbuf
+    if recvbuf.size != 1 and not np.may_share_memory(recvbuf, sendbuf):
+        return recvbuf
+    return scratch(recvbuf) if room is None else room[: recvbuf.size]
 
 
 class Special(np.ndarray):
