@@ -34,9 +34,7 @@ def scratch(
     return np.empty(size, dtype)
 
 
-def landing(
-    recvbuf: np.ndarray, sendbuf: np.ndarray, room: np.ndarray | None = None
-) -> np.ndarray:
+def landing(recvbuf: np.ndarray, sendbuf: np.ndarray, room: np.ndarray | None = None) -> np.ndarray:
     """Where the first vector from another rank may arrive.
 
     It is the output itself, because a vector is added there with less traffic to memory
