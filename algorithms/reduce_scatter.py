@@ -14,18 +14,22 @@ def naive(rank, p, sendbuf, recvbuf):
     """Direct exchange: everyone sends everyone their block; each adds its own.
 
     p-1 direct messages a rank, starting with the right neighbour. The shares
-    are added in rank order when all have come, so they take p-1 blocks of
-    scratch space.
+    are added in rank order when all have come; they need a place each, one of them
+    where the sum will be.
 
     Cost: (p-1)*(alpha + n/p*beta + n/p*gamma)
     Restrictions: none
     Reference: folklore
     """
-    share = [sendbuf[rank] if r == rank else scratch(recvbuf) for r in range(p)]
+    if p == 1:
+        yield copy(sendbuf[0], recvbuf)
+        return
+    share = [sendbuf[r] if r == rank else scratch(recvbuf) for r in range(p)]
+    share[0 if rank > 0 else 1] = recvbuf
     sends = [send(sendbuf[(rank + k) % p], (rank + k) % p) for k in range(1, p)]
     recvs = [recv(share[(rank - k) % p], (rank - k) % p) for k in range(1, p)]
-    adds = [reduce(recvbuf, operand, out=recvbuf) for operand in share[1:]]
-    yield [*sends, *recvs, copy(share[0], recvbuf), *adds]
+    add = reduce(share[0], share[1], out=recvbuf)
+    yield [*sends, *recvs, add, *[reduce(recvbuf, more, out=recvbuf) for more in share[2:]]]
 
 
 @algorithm("reduce_scatter", also="bucket", commutative=True)
