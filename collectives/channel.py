@@ -43,6 +43,7 @@ from collectives.watch import Watch, duplicate
 
 MAX_PLANS = 1024
 MAX_BYTES = 64 * 2**20
+FEW_BYTES = 2**14  # what objects take that are worth a plan
 
 _Array = np.ndarray
 
@@ -51,6 +52,7 @@ class Channel:
     """What the library knows about one communicator."""
 
     def __init__(self, comm: MPI.Intracomm, wanted: Settings):
+        self.handle = comm.handle  # so that we are found under it ourselves
         self.comm = duplicate(comm, wanted.timeout)
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
@@ -59,6 +61,7 @@ class Channel:
         self.revision = registry.revision
         self.nbytes = 0
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
+        self.spaces: dict[str, np.ndarray] = {}
         self.agreements: list[Agreement] = []
         self.agreed: set[Generator] = set()
         self.settings = Settings()
@@ -122,6 +125,14 @@ class Channel:
         if shape not in self.tables:
             self.tables[shape] = np.empty(shape, np.int64)
         return self.tables[shape]
+
+    def space(self, name: str, nbytes: int) -> np.ndarray:
+        """Space for bytes: unless they are many, always the same under a name, as above."""
+        if nbytes > FEW_BYTES:
+            return np.empty(nbytes, np.uint8)
+        if name not in self.spaces:
+            self.spaces[name] = np.empty(FEW_BYTES, np.uint8)
+        return self.spaces[name][:nbytes]
 
     def carry_out(self, invocation: Invocation) -> None:
         """Carry out one collective, by its plan or a new one."""
@@ -301,7 +312,7 @@ def call(
         algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
     try:
         key = key_of(primitive, algorithm, buffers, root, op, parameters, counts)
-        calls = _CHANNELS[comm.handle].replays[key]  # type: ignore[union-attr]
+        calls = _CHANNELS[comm.handle].replays[key]
     except NOT_KEPT:
         pass  # what is raised below is not to be told as raised here
     else:
@@ -329,7 +340,7 @@ def call_pair(
     if type(sendbuf) is _Array is type(recvbuf) and not parameters:
         try:
             key = key_of_pair(primitive, algorithm, sendbuf, recvbuf, root, op)
-            calls = _CHANNELS[comm.handle].replays[key]  # type: ignore[union-attr]
+            calls = _CHANNELS[comm.handle].replays[key]
         except NOT_KEPT:
             pass
         else:

@@ -21,7 +21,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import binned
-from collectives.channel import Channel, call, spec_of
+from collectives.channel import FEW_BYTES, Channel, call, spec_of
 from collectives.errors import ArgumentError
 from collectives.operators import REPRODUCIBLE_SUM, Operator
 
@@ -56,7 +56,7 @@ class Objects:
         here = self._channel().rank == root
         pickles = _Pickles([obj] if here else [], 1)
         [length] = self._told(pickles, root, "bcast")
-        data = pickles.joined() if here else bytearray(length)
+        data = self._outgoing(pickles) if here else self._channel().space("in", length)
         self._move("bcast", algorithm, parameters, (data,), root)
         return obj if here else MPI.pickle.loads(data)
 
@@ -73,8 +73,8 @@ class Objects:
         here = channel.rank == root
         pickles = _Pickles(sendobj if here else [], channel.p)
         lengths = self._told(pickles, root, "scatter")
-        mine = bytearray(lengths[channel.rank])
-        buffers = [pickles.joined(), lengths, None, MPI.BYTE] if here else None, mine
+        mine = channel.space("in", lengths[channel.rank])
+        buffers = [self._outgoing(pickles), lengths, None, MPI.BYTE] if here else None, mine
         self._move("scatter", algorithm, parameters, buffers, root, tuple(lengths))
         return MPI.pickle.loads(mine)
 
@@ -95,8 +95,8 @@ class Objects:
         pickles = _Pickles([sendobj], 1)
         lengths = self._exchanged(pickles, "gather")[:, 0].tolist()
         here = self._channel().rank == root
-        whole = bytearray(sum(lengths)) if here else None
-        buffers = pickles.joined(), [whole, lengths, None, MPI.BYTE] if here else None
+        whole = self._channel().space("in", sum(lengths)) if here else None
+        buffers = self._outgoing(pickles), [whole, lengths, None, MPI.BYTE] if here else None
         self._move("gather", algorithm, parameters, buffers, root, tuple(lengths), within)
         return None if whole is None else _split(whole, lengths)
 
@@ -106,8 +106,8 @@ class Objects:
         """All ranks' objects, on all ranks."""
         pickles = _Pickles([sendobj], 1)
         lengths = self._exchanged(pickles, "allgather")[:, 0].tolist()
-        whole = bytearray(sum(lengths))
-        buffers = pickles.joined(), [whole, lengths, None, MPI.BYTE]
+        whole = self._channel().space("in", sum(lengths))
+        buffers = self._outgoing(pickles), [whole, lengths, None, MPI.BYTE]
         self._move("allgather", algorithm, parameters, buffers, None, tuple(lengths))
         return _split(whole, lengths)
 
@@ -120,8 +120,9 @@ class Objects:
         matrix = self._exchanged(pickles, "alltoall")
         counts = matrix.tobytes()
         going, coming = matrix[channel.rank].tolist(), matrix[:, channel.rank].tolist()
-        whole = bytearray(sum(coming))
-        buffers = [pickles.joined(), going, None, MPI.BYTE], [whole, coming, None, MPI.BYTE]
+        whole = channel.space("in", sum(coming))
+        source = [self._outgoing(pickles), going, None, MPI.BYTE]
+        buffers = source, [whole, coming, None, MPI.BYTE]
         self._move("alltoall", algorithm, parameters, buffers, None, counts)
         return _split(whole, coming)
 
@@ -196,6 +197,15 @@ class Objects:
     ) -> None:
         spec = spec_of(self, primitive, algorithm)
         call(self._channel(), primitive, spec, buffers, root, None, parameters, counts, within)
+
+    def _outgoing(self, pickles: _Pickles) -> np.ndarray:
+        """The pickles, one after the other."""
+        data = np.frombuffer(pickles.joined(), np.uint8)
+        if data.size > FEW_BYTES:
+            return data
+        space = self._channel().space("out", data.size)
+        space[:] = data
+        return space
 
     def _told(self, pickles: _Pickles, root: int, primitive: str) -> list[int]:
         """The lengths of the root's pickles; its failure is everybody's."""
@@ -274,8 +284,8 @@ def _combined(op: Op, objects: Sequence[Any]) -> Any:
     return total if total.ndim else total.item()
 
 
-def _split(whole: bytearray, lengths: list[int]) -> list[Any]:
+def _split(whole: np.ndarray, lengths: list[int]) -> list[Any]:
     """The objects in a row of pickles."""
-    memory = memoryview(whole)
+    memory = whole.data
     starts = accumulate(lengths, initial=0)
     return [MPI.pickle.loads(memory[at : at + n]) for at, n in zip(starts, lengths)]
