@@ -213,9 +213,10 @@ class Objects:
         row = channel.table(pickles.expected)
         row[:] = pickles.lengths
         call(channel, "bcast", None, (row,), root, within=f"lengths of the objects of {primitive}")
-        if _FAILED in row:
+        lengths = row.tolist()
+        if _FAILED in lengths:
             raise pickles.error(primitive, f"rank {root}") from pickles.problem
-        return row.tolist()
+        return lengths
 
     def _exchanged(self, pickles: _Pickles, primitive: str) -> np.ndarray:
         """The lengths of everybody's pickles, one row per rank; a failure is everybody's."""
@@ -225,9 +226,9 @@ class Objects:
         matrix = channel.table(channel.p, row.size)
         within = f"lengths of the objects of {primitive}"
         call(channel, "allgather", None, (row, matrix), within=within)
-        failed = np.flatnonzero((matrix == _FAILED).any(axis=1)).tolist()
-        if failed:
-            raise pickles.error(primitive, f"rank {failed[0]}") from pickles.problem
+        if matrix.min() == _FAILED:
+            rank = int(np.flatnonzero((matrix == _FAILED).any(axis=1))[0])
+            raise pickles.error(primitive, f"rank {rank}") from pickles.problem
         return matrix
 
 
