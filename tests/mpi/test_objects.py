@@ -9,6 +9,7 @@ from mpi4py import MPI
 from mpi4py.util import pkl5
 
 import collectives
+from collectives.channel import FEW_BYTES, channel_of
 from collectives.errors import ArgumentError
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
@@ -109,6 +110,26 @@ def test_what_is_received_is_a_copy(comm):
     whole = comm.allgather([RANK])
     whole[RANK].append("more")
     assert comm.allgather([RANK])[RANK] == [RANK]
+
+
+def test_objects_of_the_same_length(comm):
+    """Their plans are found again, and what came before stays what it was."""
+    values = [np.arange(20) + seed for seed in range(4)]
+    got, entries = [], []
+    for value in values:
+        got.append((comm.bcast(value if RANK == 0 else None), *comm.allgather(value + RANK)))
+        entries.append(len(channel_of(comm).entries))
+    for value, (first, *rest) in zip(values, got):
+        assert np.array_equal(first, value)
+        assert all(np.array_equal(one, value + rank) for rank, one in enumerate(rest))
+    assert len(set(entries)) == 1
+
+
+@pytest.mark.parametrize("elements", [FEW_BYTES // 4, FEW_BYTES - 300, FEW_BYTES])
+def test_from_few_to_many_bytes(comm, elements):
+    sent = [bytes(range(256)) * (elements // 256) + bytes([rank + 1]) for rank in range(P)]
+    assert comm.allgather(sent[RANK]) == sent
+    assert comm.bcast(sent[RANK], root=P - 1) == sent[-1]
 
 
 def test_all_ranks_raise(comm):
