@@ -78,6 +78,8 @@ class _Ours:
         """Wait for the operation."""
         operation = self._operation or self._look()
         if operation is not None:
+            if not operation.done and len(PROGRESS.operations) == 1 and not PROGRESS.limits:
+                operation.finish()  # what `self._wait` would do, without asking further
             if not operation.done:
                 self._wait(operation)
             self._operation = None

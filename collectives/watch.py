@@ -70,11 +70,13 @@ class Watch:
         self._looked = 0.0
         self._closed = False
         self._lock = Lock()
+        PROGRESS.limits.add(id(self))
         if MPI.Query_thread() == MPI.THREAD_MULTIPLE:
             PROGRESS.watch(id(self), self.look)
 
     def close(self) -> None:
         """No more questions are answered: the communicator may be freed now."""
+        PROGRESS.limits.discard(id(self))
         PROGRESS.unwatch(id(self))
         with self._lock:
             self._closed = True

@@ -54,11 +54,14 @@ class Progress:
         Calls that the thread makes from time to time while there are any.
     awake : bool
         Whether the thread looks for work; else `wake` is to be called.
+    limits : set
+        Who limits the time of some operations: waiting for these is to be left to them.
     """
 
     def __init__(self) -> None:
         self.operations: dict[Operation, None] = {}
         self.watched: dict[int, Callable[[], object]] = {}
+        self.limits: set[int] = set()
         self.polled = 0.0
         self._lock = Lock()
         self._work = Event()
