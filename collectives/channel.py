@@ -311,8 +311,8 @@ def call(
     if algorithm is None:
         algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
     try:
-        key = key_of(primitive, algorithm, buffers, root, op, parameters, counts)
-        calls = _CHANNELS[comm.handle].replays[key]
+        replays = _CHANNELS[comm.handle].replays
+        calls = replays[key_of(primitive, algorithm, buffers, root, op, parameters, counts)]
     except NOT_KEPT:
         pass  # what is raised below is not to be told as raised here
     else:
@@ -339,8 +339,8 @@ def call_pair(
         algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
     if type(sendbuf) is _Array is type(recvbuf) and not parameters:
         try:
-            key = key_of_pair(primitive, algorithm, sendbuf, recvbuf, root, op)
-            calls = _CHANNELS[comm.handle].replays[key]
+            replays = _CHANNELS[comm.handle].replays
+            calls = replays[key_of_pair(primitive, algorithm, sendbuf, recvbuf, root, op)]
         except NOT_KEPT:
             pass
         else:
