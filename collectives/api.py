@@ -495,7 +495,8 @@ def _counts_from_root(
     if channel.rank == root:
         try:
             reader = Reader(str(chosen), root, channel.p, root, ())
-            counts[:] = READERS[chosen.primitive](reader, *buffers).counts
+            read = READERS[chosen.primitive]
+            counts[:] = channel.counts_in(buffers, lambda: read(reader, *buffers).counts, chosen)
         except BufferMismatch as error:
             problem = error
             counts[:] = -1
@@ -547,7 +548,9 @@ def _all_counts(channel: Channel, title: str, sendbuf: Any, recvbuf: Any) -> byt
     """What each rank sends to each, as the bytes of a matrix."""
     reader = Reader(title, channel.rank, channel.p, counts=())
     buf, name = (recvbuf, "recvbuf") if is_in_place(sendbuf) else (sendbuf, "sendbuf")
-    mine = reader.counts_of(reader.input(name, buf, blocked=True))
+    mine = channel.counts_in(
+        (buf,), lambda: reader.counts_of(reader.input(name, buf, blocked=True)), name
+    )
     return _exchange(channel, mine, title).tobytes()
 
 

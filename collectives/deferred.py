@@ -42,6 +42,7 @@ class _Rehearsal(Channel):
         self.p = channel.p
         self.recorder = channel.recorder
         self.tables = {}
+        self.counts = channel.counts
         self.carried_out = 0
         self.passed = 0
         self.last: Invocation | None = None
