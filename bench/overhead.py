@@ -2,11 +2,12 @@
 
     mpirun -n 2 python -m collectives.bench.overhead
 
-Recursive doubling through the library and as a loop with mpi4py and numpy, and
-the built-in for comparison. The loop comes in two versions: with the steps of
-the library's algorithm, which tells what the engine costs, and the plain one,
-which starts with a copy. They take turns, so that the same disturbs them all,
-and the minimum of each is compared: what is left when nothing disturbs.
+Recursive doubling through the library, blocking and persistent, and as a loop with
+mpi4py and numpy, and the built-in for comparison. The loop comes in three versions:
+with the steps of the library's algorithm, which tells what the engine costs; the plain
+one, which starts with a copy; and that with its messages set up beforehand. They take
+turns, so that the same disturbs them all, and the minimum of each is compared: what is
+left when nothing disturbs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from collectives.units import format_bytes
 from .report import console, header, microseconds
 from .system import system
 
-NAMES = ("library", "by hand", "plain", "built-in")
+NAMES = ("library", "persistent", "by hand", "plain", "set up", "built-in")
 SIZES = [8, 64, 512, 4096, 2**15, 2**18, 2**20]
 ENOUGH, MAXIMUM = 200, 20_000  # repetitions
 BATCH = 5
@@ -40,10 +41,12 @@ LEGEND = """\
 Allreduce by recursive doubling, float64, sum: minimum of the repetitions, in microseconds
 until the slowest rank is done. The aim is library / plain at most 1.5 at 8 B and 1.05 at 1 MiB.
 
-library    collectives.allreduce
-by hand    the same messages and additions in a loop with mpi4py and numpy
-plain      such a loop that begins by copying the input to the output
-built-in   comm.Allreduce"""
+library     collectives.allreduce
+persistent  Start and Wait of collectives.Comm(comm).Allreduce_init
+by hand     the messages and additions of `library` in a loop with mpi4py and numpy
+plain       such a loop that begins by copying the input to the output
+set up      the plain loop with Send_init and Recv_init beforehand, Startall and Waitall
+built-in    comm.Allreduce"""
 
 
 def by_hand(
@@ -72,17 +75,42 @@ def plain(
         distance *= 2
 
 
-def ways(comm: MPI.Intracomm, size: int) -> list[Callable[[], object]]:
-    """The calls to compare, each checked once."""
+def set_up(
+    comm: MPI.Intracomm, sendbuf: np.ndarray, recvbuf: np.ndarray, arriving: np.ndarray
+) -> tuple[Callable[[], object], list[MPI.Prequest]]:
+    """The plain loop with its messages set up once, and their requests."""
+    rank, distance, rounds = comm.rank, 1, []
+    while distance < comm.size:
+        partner = rank ^ distance
+        rounds.append([comm.Recv_init(arriving, partner), comm.Send_init(recvbuf, partner)])
+        distance *= 2
+
+    def call() -> None:
+        np.copyto(recvbuf, sendbuf)
+        for requests in rounds:
+            MPI.Prequest.Startall(requests)
+            MPI.Prequest.Waitall(requests)
+            np.add(recvbuf, arriving, out=recvbuf)
+
+    return call, [request for requests in rounds for request in requests]
+
+
+def ways(comm: MPI.Intracomm, size: int) -> tuple[list[Callable[[], object]], list[MPI.Prequest]]:
+    """The calls to compare, each checked once, and the requests that they use."""
     elements = size // 8
     sendbuf = np.arange(elements, dtype=np.float64) + comm.rank
     recvbuf = np.empty(elements)
     # The library has space of its own, so each loop gets its own, too.
-    spaces = np.empty(elements), np.empty(elements)
+    spaces = [np.empty(elements) for _ in range(3)]
+    algorithm = "recursive_doubling"
+    ours = collectives.Comm(comm).Allreduce_init(sendbuf, recvbuf, algorithm=algorithm)
+    ready, requests = set_up(comm, sendbuf, recvbuf, spaces[2])
     calls: list[Callable[[], object]] = [
-        partial(collectives.allreduce, comm, sendbuf, recvbuf, algorithm="recursive_doubling"),
+        partial(collectives.allreduce, comm, sendbuf, recvbuf, algorithm=algorithm),
+        partial(start_and_wait, ours),
         partial(by_hand, comm, sendbuf, recvbuf, spaces[0]),
         partial(plain, comm, sendbuf, recvbuf, spaces[1]),
+        ready,
         partial(comm.Allreduce, sendbuf, recvbuf),
     ]
     wanted = comm.size * np.arange(elements) + comm.size * (comm.size - 1) / 2
@@ -91,7 +119,12 @@ def ways(comm: MPI.Intracomm, size: int) -> list[Callable[[], object]]:
         call()
         if not np.array_equal(recvbuf, wanted):
             raise WrongResult(f"allreduce {name}: wrong result on rank {comm.rank}")
-    return calls
+    return calls, [ours, *requests]
+
+
+def start_and_wait(request: MPI.Prequest) -> None:
+    request.Start()
+    request.Wait()
 
 
 def compare(
@@ -128,15 +161,18 @@ def _goes_on(reps: int, passed: float, seconds: float) -> bool:
 def main(comm: MPI.Intracomm, seconds: float) -> None:
     """Measure all sizes; rank 0 prints."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    ratios = [f"library\n/ {name}" for name in NAMES[1:]]
+    ratios = [f"library\n/ {name}" for name in NAMES[2:]]
     for title in ("size", *NAMES, *ratios, "reps"):
         table.add_column(title, justify="right")
     for size in SIZES:
-        times = compare(comm, ways(comm, size), seconds)
-        library, *others = times.min(axis=0)
+        calls, requests = ways(comm, size)
+        times = compare(comm, calls, seconds)
+        for request in requests:
+            request.Free()
+        library, persistent, *others = times.min(axis=0)
         table.add_row(
             format_bytes(size),
-            *[microseconds(value) for value in (library, *others)],
+            *[microseconds(value) for value in (library, persistent, *others)],
             *[f"{library / other:.2f}" for other in others],
             str(len(times)),
         )

@@ -217,7 +217,7 @@ def test_lossy_algorithms_are_right_within_their_limit(tmp_path):
 def test_overhead_puts_both_figures_side_by_side():
     run = bench(2, "0.1", module="collectives.bench.overhead", limit=30)
     assert run.status == 0, run.err
-    assert "library  by hand" in run.out
+    assert "library  persistent  by hand" in run.out
     assert (
         len([line for line in run.out.splitlines() if line.split()[1:2] in (["B"], ["KiB"])]) == 6
     )
