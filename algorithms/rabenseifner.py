@@ -24,16 +24,15 @@ from .registry import algorithm
 from .steps import copy, recv, send
 
 
-def _take_over(held, work, arriving, mate):
-    """Add the vector of the mate to `held`; the sum lies in `work`."""
-    yield recv(arriving, mate), *add_pieces(arriving, held[:], work.buf)
+def _halve(rank, team, held, part, arriving):
+    """Recursive halving over the players: their parts end up complete.
 
-
-def _halve(player, team, held, part, arriving):
-    """Recursive halving over the players: part `player` ends up complete.
-
-    Sums lie in `part`; what the first round sends and adds to is in `held`.
+    Sums lie in `part`; the vector that the first round begins with is in `held`.
     """
+    player, mate = team.player(rank), team.mate(rank)
+    if mate is not None:  # who only watches hands over its vector
+        yield recv(arriving, mate), *add_pieces(arriving, held[:], part.buf)
+        held = part
     for distance in reversed(distances(team.size)):
         peer = team.rank(player ^ distance)
         keep, give = (q - q % distance for q in (player, player ^ distance))
@@ -81,10 +80,7 @@ def recursive_halving(rank, p, sendbuf, recvbuf):
     held = sendbuf.grouped([team.span(q) for q in range(team.size)])
     length = [held.size(q) for q in range(team.size)]
     part, arriving = partition(scratch(recvbuf, sum(length)), length), scratch(recvbuf, sum(length))
-    if mate is not None:
-        yield from _take_over(held, part, arriving, mate)
-        held = part
-    yield from _halve(player, team, held, part, arriving)
+    yield from _halve(rank, team, held, part, arriving)
     complete = partition(part.buf, [sendbuf.size(i) for i in range(p)])
     yield copy(complete[rank], recvbuf)
     if mate is not None:
@@ -116,10 +112,7 @@ def rabenseifner(rank, p, sendbuf, recvbuf, root):
     held, part = split(sendbuf, team.size), split(work, team.size)
     if p == 1:
         yield copy(sendbuf, recvbuf)
-    if mate is not None:
-        yield from _take_over(held, part, arriving, mate)
-        held = part
-    yield from _halve(player, team, held, part, arriving)
+    yield from _halve(rank, team, held, part, arriving)
     parent, children, (_, first, last) = binomial_tree(player, team.size, team.player(root))
     for child in reversed(children):
         yield recv(part[child.first : child.last], team.rank(child.root))
@@ -152,10 +145,7 @@ def allreduce_rabenseifner(rank, p, sendbuf, recvbuf):
     held, part, arriving = split(sendbuf, team.size), split(recvbuf, team.size), scratch(recvbuf)
     if p == 1:
         yield copy(sendbuf, recvbuf)
-    if mate is not None:
-        yield from _take_over(held, part, arriving, mate)
-        held = part
-    yield from _halve(player, team, held, part, arriving)
+    yield from _halve(rank, team, held, part, arriving)
     yield from _double(player, team, part)
     if mate is not None:
         yield send(recvbuf, mate)
