@@ -52,7 +52,7 @@ class Channel:
     """What the library knows about one communicator."""
 
     def __init__(self, comm: MPI.Intracomm, wanted: Settings):
-        self.handle = comm.handle  # so that we are found under it ourselves
+        self.handle: int | None = comm.handle  # we are found by ourselves, too, until we close
         self.comm = duplicate(comm, wanted.timeout)
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
@@ -103,6 +103,7 @@ class Channel:
 
     def close(self) -> None:
         """Give everything back to MPI; what is in flight comes to its end first."""
+        self.handle = None
         if self.watch is not None:
             self.watch.close()
             if self.watch.verdict:
