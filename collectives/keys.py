@@ -26,6 +26,11 @@ _address = MPI.Get_address
 # These objects live as long as mpi4py and we do, so that their identity stands for them.
 _PREDEFINED = {id(op): name for name, op in PREDEFINED.items()}
 _PREDEFINED[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
+_DATATYPES = {
+    id(datatype): (MPI.Datatype, datatype.handle)
+    for datatype in vars(MPI).values()
+    if isinstance(datatype, MPI.Datatype) and datatype and datatype.is_predefined
+}
 
 
 class _NotKept(Exception):
@@ -103,6 +108,9 @@ def _fact(buf: Any) -> Any:
 
 def _content(value: Any) -> Any:
     """Counts, displacements, datatypes and the like: what they say."""
+    named = _DATATYPES.get(id(value))
+    if named is not None:
+        return named
     if value is None or isinstance(value, (int, str)):
         return value
     if isinstance(value, (list, tuple)):
