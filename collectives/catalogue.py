@@ -30,13 +30,13 @@ from collectives.nodes import in_order
 from collectives.operators import SUM, Operator
 
 # The default of each primitive: an algorithm for every p, root and operator, with the
-# fewest rounds there are or nearly so, because most calls are short. Of two reductions
-# a table says which it is: many rounds pay for long vectors, and not for short ones.
+# fewest rounds there are or nearly so, because most calls are short. Of some a table
+# says which it is: more rounds or messages pay for long vectors, and not for short ones.
 DEFAULTS: Mapping[str, str] = {
     "barrier": "recursive_doubling",
     "bcast": "tree",
-    "scatter": "tree",
-    "gather": "tree",
+    "scatter": AUTO,
+    "gather": AUTO,
     "allgather": "recursive_doubling",
     "reduce": "tree",
     "allreduce": AUTO,

@@ -39,15 +39,16 @@ class Setup:
 
     def __init__(self, stages: list[Stage], comm: MPI.Intracomm, tag: int):
         self.stages = stages or [Stage()]
-        self.sends: dict[int, Send] = {}  # which are not persistent, by stage
         self.requests: dict[int, list[MPI.Prequest]] = {}
+        self.sends: dict[int, list[Send]] = {}  # those that are not persistent
         for stage in self.stages:
             requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
-            if comm.Get_size() > 2 and len(stage.sends) == 1 and nbytes(stage.sends[0]) <= BUFFERED:
-                self.sends[id(stage)] = Send(comm, *stage.sends[0], tag)
+            sends: list[Send] = []
+            if comm.Get_size() > 2 and all(nbytes(message) <= BUFFERED for message in stage.sends):
+                sends = [Send(comm, buf, dest, tag) for buf, dest in stage.sends]
             else:
                 requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
-            self.requests[id(stage)] = requests
+            self.requests[id(stage)], self.sends[id(stage)] = requests, sends
 
     def post(self, stage: Stage) -> list[MPI.Request]:
         """Start the messages of a stage."""
@@ -57,18 +58,16 @@ class Setup:
 
     def started(self, stage: Stage) -> list[MPI.Request]:
         """The requests of a stage whose messages have been started."""
-        send = self.sends.get(id(stage))
-        return [*self.requests[id(stage)], *([send.request] if send else [])]
+        return [*self.requests[id(stage)], *[send.request for send in self.sends[id(stage)]]]
 
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
         calls: list[Call] = []
         for stage in self.stages:
-            starts, waits = self._transfers(stage)
-            if id(stage) in self.sends:
-                # It may wait, because the receives have been started.
-                starts[-1:], waits[-1:] = [self.sends[id(stage)].complete], []
-            calls += [*stage.before, *starts, *waits, *stage.after]
+            starts, waits = _persistent(self.requests[id(stage)])
+            # These messages are taken in by MPI whatever the receiver waits for.
+            sends = [send.complete for send in self.sends[id(stage)]]
+            calls += [*stage.before, *starts, *sends, *waits, *stage.after]
         return calls
 
     @cached_property
@@ -89,16 +88,9 @@ class Setup:
 
     def _transfers(self, stage: Stage) -> tuple[list[Call], list[Call]]:
         """The calls that start the messages of a stage, and those that wait for them."""
-        requests = self.requests[id(stage)]
-        starts: list[Call] = [request.Start for request in requests]
-        waits: list[Call] = [request.Wait for request in requests]
-        if len(requests) > FEW:
-            starts = [partial(MPI.Prequest.Startall, requests)]
-            waits = [partial(MPI.Prequest.Waitall, requests)]
-        if id(stage) in self.sends:
-            starts.append(self.sends[id(stage)].start)
-            waits.append(self.sends[id(stage)].wait)
-        return starts, waits
+        starts, waits = _persistent(self.requests[id(stage)])
+        sends = self.sends[id(stage)]
+        return [*starts, *[one.start for one in sends]], [*waits, *[one.wait for one in sends]]
 
     def free(self) -> None:
         """Give the requests back to MPI; none may be active."""
@@ -106,6 +98,13 @@ class Setup:
             for request in requests:
                 request.Free()
         self.requests.clear()
+
+
+def _persistent(requests: list[MPI.Prequest]) -> tuple[list[Call], list[Call]]:
+    """The calls that start requests, and those that wait for them."""
+    if len(requests) <= FEW:
+        return [request.Start for request in requests], [request.Wait for request in requests]
+    return [partial(MPI.Prequest.Startall, requests)], [partial(MPI.Prequest.Waitall, requests)]
 
 
 class Send:
