@@ -154,7 +154,9 @@ def compare(
 
 
 def _goes_on(reps: int, passed: float, seconds: float) -> bool:
-    """Whether there is time, which is three times as long while there are few repetitions."""
+    """Whether there is time: for a few in any case, and three times as long for enough."""
+    if reps < BATCH:
+        return True
     return reps < MAXIMUM and passed < (seconds if reps >= ENOUGH else 3 * seconds)
 
 
