@@ -103,7 +103,7 @@ def doubling_123(rank, p, sendbuf, recvbuf):
             steps += [recv(arriving, rank - distance), reduce(arriving, below)]
         yield steps
         outgoing, lowest = below, 1  # the sum below rank 0 is empty
-    if rank > 0 and below is not recvbuf:
+    if rank > 0:
         yield copy(below, recvbuf)
 
 
