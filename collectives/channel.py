@@ -62,7 +62,7 @@ class Channel:
         self.nbytes = 0
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
         self.spaces: dict[str, np.ndarray] = {}
-        self.counts: dict[tuple, tuple[int, ...]] = {}
+        self.counts: dict[tuple | None, tuple[int, ...]] = {}  # never under None
         self.agreements: list[Agreement] = []
         self.agreed: set[Generator] = set()
         self.settings = Settings()
@@ -132,15 +132,14 @@ class Channel:
         self, buffers: Sequence[Any], read: Callable[[], Sequence[int]], what: object
     ) -> Sequence[int]:
         """The counts in buffers, as `read` tells them: asked once while they are the same."""
-        try:
-            key = key_of(str(what), None, buffers, None, None, None, None)
-            found = self.counts.get(key)
-        except NOT_KEPT:
-            return read()
+        key = self.key_of(Invocation(str(what), "counts", buffers))
+        found = self.counts.get(key)
         if found is None:
-            if len(self.counts) == MAX_PLANS:
-                self.counts.clear()
-            found = self.counts[key] = tuple(read())
+            found = tuple(read())
+            if key is not None:
+                if len(self.counts) == MAX_PLANS:
+                    self.counts.clear()
+                self.counts[key] = found
         return found
 
     def space(self, name: str, nbytes: int) -> np.ndarray:
