@@ -150,6 +150,15 @@ class Channel:
             self.spaces[name] = np.empty(FEW_BYTES, np.uint8)
         return self.spaces[name][:nbytes]
 
+    def outgoing(self, data: bytes) -> np.ndarray:
+        """The same bytes to be sent: in a `space` unless they are many."""
+        source = np.frombuffer(data, np.uint8)
+        if source.size > FEW_BYTES:
+            return source
+        space = self.space("out", source.size)
+        space[:] = source
+        return space
+
     def carry_out(self, invocation: Invocation) -> None:
         """Carry out one collective, by its plan or a new one."""
         if self.careful:

@@ -21,7 +21,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import binned
-from collectives.channel import FEW_BYTES, Channel, call, spec_of
+from collectives.channel import Channel, call, spec_of
 from collectives.errors import ArgumentError
 from collectives.operators import REPRODUCIBLE_SUM, Operator
 
@@ -53,10 +53,11 @@ class Objects:
         self, obj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
     ) -> Any:
         """The root's object, on all ranks."""
-        here = self._channel().rank == root
+        channel = self._channel()
+        here = channel.rank == root
         pickles = _Pickles([obj] if here else [], 1)
         [length] = self._told(pickles, root, "bcast")
-        data = self._outgoing(pickles) if here else self._channel().space("in", length)
+        data = channel.outgoing(pickles.joined()) if here else channel.space("in", length)
         self._move("bcast", algorithm, parameters, (data,), root)
         return obj if here else MPI.pickle.loads(data)
 
@@ -74,7 +75,8 @@ class Objects:
         pickles = _Pickles(sendobj if here else [], channel.p)
         lengths = self._told(pickles, root, "scatter")
         mine = channel.space("in", lengths[channel.rank])
-        buffers = [self._outgoing(pickles), lengths, None, MPI.BYTE] if here else None, mine
+        source = [channel.outgoing(pickles.joined()), lengths, None, MPI.BYTE] if here else None
+        buffers = source, mine
         self._move("scatter", algorithm, parameters, buffers, root, tuple(lengths))
         return MPI.pickle.loads(mine)
 
@@ -92,11 +94,12 @@ class Objects:
         parameters: dict[str, Any],
         within: str = "",
     ) -> list[Any] | None:
+        channel = self._channel()
         pickles = _Pickles([sendobj], 1)
         lengths = self._exchanged(pickles, "gather")[:, 0].tolist()
-        here = self._channel().rank == root
-        whole = self._channel().space("in", sum(lengths)) if here else None
-        buffers = self._outgoing(pickles), [whole, lengths, None, MPI.BYTE] if here else None
+        whole = channel.space("in", sum(lengths)) if channel.rank == root else None
+        target = None if whole is None else [whole, lengths, None, MPI.BYTE]
+        buffers = channel.outgoing(pickles.joined()), target
         self._move("gather", algorithm, parameters, buffers, root, tuple(lengths), within)
         return None if whole is None else _split(whole, lengths)
 
@@ -104,10 +107,11 @@ class Objects:
         self, sendobj: Any, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
         """All ranks' objects, on all ranks."""
+        channel = self._channel()
         pickles = _Pickles([sendobj], 1)
         lengths = self._exchanged(pickles, "allgather")[:, 0].tolist()
-        whole = self._channel().space("in", sum(lengths))
-        buffers = self._outgoing(pickles), [whole, lengths, None, MPI.BYTE]
+        whole = channel.space("in", sum(lengths))
+        buffers = channel.outgoing(pickles.joined()), [whole, lengths, None, MPI.BYTE]
         self._move("allgather", algorithm, parameters, buffers, None, tuple(lengths))
         return _split(whole, lengths)
 
@@ -121,7 +125,7 @@ class Objects:
         counts = matrix.tobytes()
         going, coming = matrix[channel.rank].tolist(), matrix[:, channel.rank].tolist()
         whole = channel.space("in", sum(coming))
-        source = [self._outgoing(pickles), going, None, MPI.BYTE]
+        source = [channel.outgoing(pickles.joined()), going, None, MPI.BYTE]
         buffers = source, [whole, coming, None, MPI.BYTE]
         self._move("alltoall", algorithm, parameters, buffers, None, counts)
         return _split(whole, coming)
@@ -197,15 +201,6 @@ class Objects:
     ) -> None:
         spec = spec_of(self, primitive, algorithm)
         call(self._channel(), primitive, spec, buffers, root, None, parameters, counts, within)
-
-    def _outgoing(self, pickles: _Pickles) -> np.ndarray:
-        """The pickles, one after the other."""
-        data = np.frombuffer(pickles.joined(), np.uint8)
-        if data.size > FEW_BYTES:
-            return data
-        space = self._channel().space("out", data.size)
-        space[:] = data
-        return space
 
     def _told(self, pickles: _Pickles, root: int, primitive: str) -> list[int]:
         """The lengths of the root's pickles; its failure is everybody's."""
