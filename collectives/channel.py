@@ -333,16 +333,14 @@ def call(
     The arguments are described at `Invocation`. Without an algorithm it is the
     communicator's own default.
     """
-    if algorithm is None:
-        algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
+    algorithm = spec_of(comm, primitive, algorithm)
     try:
         replays = _CHANNELS[comm.handle].replays
         calls = replays[key_of(primitive, algorithm, buffers, root, op, parameters, counts)]
     except NOT_KEPT:
         pass  # what is raised below is not to be told as raised here
     else:
-        for ready in calls:
-            ready()
+        run(calls)
         return
     channel_of(comm).carry_out(
         Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
@@ -360,8 +358,7 @@ def call_pair(
     parameters: dict[str, Any] | None = None,
 ) -> None:
     """`call` with an input and an output: quicker if they are arrays that have come before."""
-    if algorithm is None:
-        algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
+    algorithm = spec_of(comm, primitive, algorithm)
     if type(sendbuf) is _Array is type(recvbuf) and not parameters:
         try:
             replays = _CHANNELS[comm.handle].replays
@@ -369,8 +366,7 @@ def call_pair(
         except NOT_KEPT:
             pass
         else:
-            for ready in calls:
-                ready()
+            run(calls)
             return
     call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)
 
