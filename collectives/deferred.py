@@ -33,7 +33,8 @@ class _Rehearsal(Channel):
     """A channel that only takes down what is to be called.
 
     The last call of a function is the one that it is about. Those before it are
-    made within it, to tell counts.
+    made within it, to tell counts. It has no handle under which there are replays, so
+    every call comes to `carry_out`.
     """
 
     def __init__(self, channel: Channel):
