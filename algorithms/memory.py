@@ -35,10 +35,10 @@ def scratch(
 
 
 def landing(recvbuf: np.ndarray, sendbuf: np.ndarray, room: np.ndarray | None = None) -> np.ndarray:
-    """Where the first vector from another rank may arrive.
+    """Where a vector from another rank may arrive that the input is to be added to.
 
-    It is the output itself, because a vector is added there with less traffic to memory
-    than from a third place, unless the input lies there, too. For a single element numpy
+    It is the output itself, because the sum is made there with less traffic to memory
+    than in a third place, unless the input lies there, too. For a single element numpy
     is quicker if all places differ.
 
     Parameters
