@@ -44,7 +44,7 @@ class Setup:
         for stage in self.stages:
             requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
             sends: list[Send] = []
-            if comm.Get_size() > 2 and all(nbytes(message) <= BUFFERED for message in stage.sends):
+            if comm.Get_size() > 2 and all(_nbytes(message) <= BUFFERED for message in stage.sends):
                 sends = [Send(comm, buf, dest, tag) for buf, dest in stage.sends]
             else:
                 requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
@@ -98,6 +98,7 @@ class Setup:
             for request in requests:
                 request.Free()
         self.requests.clear()
+        self.sends.clear()
 
 
 def _persistent(requests: list[MPI.Prequest]) -> tuple[list[Call], list[Call]]:
@@ -131,7 +132,7 @@ class Send:
         self.request.Wait()
 
 
-def nbytes(message: Message) -> int:
+def _nbytes(message: Message) -> int:
     """How long a message is, as the stages spell it."""
     (_, count, datatype), _ = message
     return count * datatype.Get_size()
