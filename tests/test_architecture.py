@@ -13,7 +13,8 @@ from collectives import algorithms as ground_floor
 from collectives import errors
 from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.algorithms.registry import AUTO
-from collectives.catalogue import DEFAULTS
+from collectives.catalogue import DEFAULTS, find
+from collectives.choice import choices
 
 ALGORITHMS = Path(ground_floor.__file__).parent
 COLLECTIVES = Path(errors.__file__).parent
@@ -97,10 +98,13 @@ def test_every_primitive_has_the_four(primitive):
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_default_can_do_everything(primitive):
-    if DEFAULTS[primitive] == AUTO:
-        return  # its table has rows for operators of both kinds: see test_choice.py
-    default = REGISTRY[primitive][DEFAULTS[primitive]]
-    assert not default.commutative and not default.power_of_two and default.minimum_p == 1
+    for p in range(1, 140):
+        names = {DEFAULTS[primitive]}
+        if names == {AUTO}:  # whatever its table says where the operator does not commute
+            names = {name for _, name in choices().row(primitive, p, commutative=False)[1]}
+        for default in (find(primitive, name)[0] for name in names):
+            assert not default.commutative and not default.power_of_two and not default.lossy
+            assert default.minimum_p == 1
 
 
 @every
