@@ -2,26 +2,34 @@
 
 ::
 
-    mpirun -n 4 python -m collectives.bench.forms [SECONDS PER ROW]
+    mpirun -n 4 python -m collectives.bench.forms [PRIMITIVE ...] [--sizes 8,1K] [--seconds 1]
 
 Every cell is a ratio of minima over interleaved repetitions in one run: below 1 ours
 is quicker. `blocking` and the columns after it are calls repeated with the same
-buffers, `first` is a blocking call whose plan has to be made.
+buffers, `first` is a blocking call whose plan has to be made. In the end come the
+geometric means of the ratios, of all rows and of the long ones, and the worst of the
+shortest rows.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import numpy as np
 from mpi4py import MPI
+from rich.text import Text
 
 from collectives.channel import channel_of
 from collectives.comm import Comm
+from collectives.units import format_bytes, parse_bytes
 
-SIZES = (8, 1024, 65536, 2**20, 2**24)
+from .report import console, header
+from .system import system
+
+SIZES = "8,1K,64K,1M,16M"
+LONG = 2**16  # bytes
 PRIMITIVES = (
     *("barrier", "bcast", "scatter", "gather", "allgather", "reduce", "allreduce"),
     *("reduce_scatter_block", "alltoall", "scan", "exscan"),
@@ -92,21 +100,65 @@ def minima(comm: Comm, calls: list[Callable[[], object]], nbytes: int, budget: f
     return slowest
 
 
-def main() -> None:
-    comm = Comm(MPI.COMM_WORLD)
-    budget = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+def measure(
+    comm: Comm, primitives: Sequence[str], sizes: Sequence[int], seconds: float
+) -> dict[tuple[str, int], np.ndarray]:
+    """The ratios of each primitive and size, in the order of COLUMNS; rank 0 prints them."""
     show = print if comm.rank == 0 else lambda *_, **__: None
-    show(f"{'':32}{'built-in':>10}", *(f"{column:>12}" for column in COLUMNS))
-    ratios = []
-    for primitive in PRIMITIVES:
-        for nbytes in SIZES if primitive != "barrier" else SIZES[:1]:
-            builtin, *ours = minima(comm, variants(comm, primitive, nbytes), nbytes, budget)
-            ratios.append(np.array(ours) / builtin)
-            cells = " ".join(f"{ratio:11.2f}x" for ratio in ratios[-1])
-            show(f"{primitive:22}{nbytes:8} B {builtin * 1e6:7.1f} us {cells}", flush=True)
-    means = np.exp(np.log(ratios).mean(axis=0))
-    show(f"{'geometric mean':42}", " ".join(f"{mean:11.2f}x" for mean in means))
+    show(f"{'':30}{'built-in':>12}", *(f"{column:>11} " for column in COLUMNS))
+    ratios = {}
+    for primitive in primitives:
+        for nbytes in sizes if primitive != "barrier" else sizes[:1]:
+            builtin, *ours = minima(comm, variants(comm, primitive, nbytes), nbytes, seconds)
+            ratios[primitive, nbytes] = row = np.array(ours) / builtin
+            size = format_bytes(nbytes) if primitive != "barrier" else ""
+            show(f"{primitive:22}{size:>8} {builtin * 1e6:8.2f} us {cells(row)}", flush=True)
+    return ratios
+
+
+def cells(row: np.ndarray) -> str:
+    """Ratios as the columns show them."""
+    return " ".join(f"{ratio:11.2f}x" for ratio in row)
+
+
+def summary(ratios: dict[tuple[str, int], np.ndarray]) -> list[str]:
+    """What comes of all rows."""
+    shortest = min(nbytes for _, nbytes in ratios)
+    long = [row for (_, nbytes), row in ratios.items() if nbytes >= LONG]
+    short = [row for (_, nbytes), row in ratios.items() if nbytes == shortest]
+    lines = [f"{'geometric mean':42} {cells(_mean(list(ratios.values())))}"]
+    if long:
+        lines.append(f"{f'geometric mean from {format_bytes(LONG)}':42} {cells(_mean(long))}")
+    lines.append(f"{f'worst at {format_bytes(shortest)}':42} {cells(np.max(short, axis=0))}")
+    return lines
+
+
+def _mean(rows: list[np.ndarray]) -> np.ndarray:
+    return np.exp(np.log(rows).mean(axis=0))
+
+
+def main(primitives: Sequence[str], sizes: Sequence[int], seconds: float) -> None:
+    """Measure all; rank 0 prints."""
+    comm = Comm(MPI.COMM_WORLD)
+    where = system(comm)
+    if comm.rank == 0:
+        console().print(Text(f"{header(where)}\n"), soft_wrap=True)
+    ratios = measure(comm, primitives, sizes, seconds)
+    if comm.rank == 0:
+        print(*summary(ratios), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser("python -m collectives.bench.forms")
+    parser.add_argument("primitives", nargs="*", metavar="PRIMITIVE", help=", ".join(PRIMITIVES))
+    parser.add_argument("--sizes", default=SIZES, help="bytes of the largest buffer (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each row (%(default)s)")
+    given = parser.parse_args()
+    unknown = set(given.primitives) - set(PRIMITIVES)
+    if unknown:
+        parser.error(f"a primitive is needed, got {', '.join(unknown)}")
+    try:
+        sizes = [parse_bytes(text) for text in given.sizes.split(",")]
+    except ValueError as error:
+        parser.error(str(error))
+    main(given.primitives or PRIMITIVES, sizes, given.seconds)

@@ -52,7 +52,8 @@ from collectives.algorithms.ranks import Tree
 from collectives.algorithms.registry import Algorithm
 from collectives.arguments import READERS, Reader, check_root
 from collectives.buffers import integers, is_in_place
-from collectives.channel import Channel, call, call_pair, channel_of, spec_of
+from collectives.channel import Channel, channel_of
+from collectives.dispatch import call, call_bare, call_one, call_pair, spec_of
 from collectives.errors import BufferMismatch
 from collectives.mpi_operators import Op
 
@@ -67,7 +68,7 @@ def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any
     **parameters
         Of the algorithm.
     """
-    call(comm, "barrier", algorithm, (), parameters=parameters)
+    call_bare(comm, "barrier", algorithm, parameters)
 
 
 def bcast(
@@ -85,7 +86,7 @@ def bcast(
     **parameters
         Of the algorithm.
     """
-    call(comm, "bcast", algorithm, (buf,), root, parameters=parameters)
+    call_one(comm, "bcast", algorithm, buf, root, parameters)
 
 
 def scatter(

@@ -3,17 +3,15 @@
 The duplicate keeps our messages apart from the user's. It is made at the first
 collective on a communicator, which all its ranks call, and freed with it.
 
-`call` is what every blocking collective comes to: a call that has come before, by its
-key, replays its plan; another one is recorded first. An algorithm that has been
-registered anew is recorded anew. At a few bytes the time of a call is the time that it
-takes to find the plan, so that way has no step to spare, and calls with two arrays have
-a shorter one, `call_pair`.
+A call comes here from `collectives.dispatch` unless it finds its plan there. It is
+checked and recorded, or, if there is a plan under its key already, made ready to be
+found there. An algorithm that has been registered anew is recorded anew.
 """
 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -23,7 +21,7 @@ from mpi4py import MPI
 
 from collectives import settings
 from collectives.agreement import Agreement
-from collectives.algorithms import registry
+from collectives.algorithms import PRIMITIVES, registry
 from collectives.algorithms.registry import Generator
 from collectives.arguments import check_root
 from collectives.catalogue import DEFAULTS, find
@@ -32,8 +30,7 @@ from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Call, Stage
 from collectives.errors import ArgumentError, CollectiveError
-from collectives.keys import NOT_KEPT, key_of, key_of_pair
-from collectives.mpi_operators import Op
+from collectives.keys import NOT_KEPT, key_of
 from collectives.nodes import detect
 from collectives.pool import Pool
 from collectives.recording import Attempt, Entry, Invocation, Recorder
@@ -45,7 +42,7 @@ MAX_PLANS = 1024
 MAX_BYTES = 64 * 2**20
 FEW_BYTES = 2**14  # what objects take that are worth a plan
 
-_Array = np.ndarray
+Replays = dict[tuple | None, list[Call]]
 
 
 class Channel:
@@ -57,7 +54,8 @@ class Channel:
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         self.entries: dict[tuple | None, Entry] = {}  # never under None
-        self.replays: dict[tuple | None, list[Call]] = {}  # of entries used again; none if careful
+        self._replays: Replays = {}  # of entries used again; none if careful
+        self._others: dict[tuple[str, ...], Replays] = {}  # the same under other defaults
         self.revision = registry.revision
         self.nbytes = 0
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
@@ -87,7 +85,8 @@ class Channel:
             self.watch.close()
             self.watch = None
         self.settings, self.careful = wanted, wanted.careful
-        self.replays.clear()
+        for replays in (self._replays, *self._others.values()):
+            replays.clear()
         if wanted.timeout is not None and self.watch is None:
             self.watch = Watch(self.comm, REPORT_TAG, wanted.timeout)
 
@@ -116,6 +115,12 @@ class Channel:
         """Wait for the nonblocking operations in flight."""
         for operation in list(self.traffic.operations.values()):
             self.waiter("a nonblocking collective in flight", None)(operation)
+
+    def replays(self, defaults: Mapping[str, str]) -> Replays:
+        """What is ready to be replayed where calls that name no algorithm take these."""
+        if defaults is DEFAULTS:
+            return self._replays
+        return self._others.setdefault(tuple(defaults[name] for name in PRIMITIVES), {})
 
     def forget(self) -> None:
         """Drop all plans."""
@@ -159,8 +164,17 @@ class Channel:
         space[:] = source
         return space
 
-    def carry_out(self, invocation: Invocation) -> None:
-        """Carry out one collective, by its plan or a new one."""
+    def carry_out(self, invocation: Invocation, replays: Replays, shortcut: tuple | None) -> None:
+        """Carry out one collective, by its plan or a new one.
+
+        Parameters
+        ----------
+        invocation : Invocation
+        replays : dict
+            Gets the calls of a plan that has come again.
+        shortcut : tuple or None
+            What to put them under, if the plan may be kept.
+        """
         if self.careful:
             self._call_carefully(invocation)
             return
@@ -170,7 +184,10 @@ class Channel:
             entry = self._prepare(key, invocation)  # messages are addresses; it keeps their memory
             run(compile_stages(entry.stages, self.comm))
         else:
-            self.replays[key] = calls = entry.set_up(self.comm)
+            calls = entry.set_up(self.comm)
+            if shortcut is not None:
+                replays[shortcut] = calls
+                entry.shortcuts.append((replays, shortcut))
             run(calls)
 
     def key_of(self, invocation: Invocation) -> tuple | None:
@@ -311,71 +328,11 @@ class Channel:
             self._drop(next(iter(self.entries)))
 
     def _drop(self, key: tuple | None) -> None:
-        self.replays.pop(key, None)
         entry = self.entries.pop(key)
+        for replays, shortcut in entry.shortcuts:
+            replays.pop(shortcut, None)
         entry.free()
         self.nbytes -= entry.nbytes
-
-
-def call(
-    comm: MPI.Intracomm | Channel,
-    primitive: str,
-    algorithm: str | None,
-    buffers: Sequence[Any],
-    root: int | None = None,
-    op: Op | None = None,
-    parameters: dict[str, Any] | None = None,
-    counts: tuple[int, ...] | bytes | None = None,
-    within: str = "",
-) -> None:
-    """Carry out one collective; replay its plan if there is one.
-
-    The arguments are described at `Invocation`. Without an algorithm it is the
-    communicator's own default.
-    """
-    algorithm = spec_of(comm, primitive, algorithm)
-    try:
-        replays = _CHANNELS[comm.handle].replays
-        calls = replays[key_of(primitive, algorithm, buffers, root, op, parameters, counts)]
-    except NOT_KEPT:
-        pass  # what is raised below is not to be told as raised here
-    else:
-        run(calls)
-        return
-    channel_of(comm).carry_out(
-        Invocation(primitive, algorithm, buffers, root, op, parameters, counts, within)
-    )
-
-
-def call_pair(
-    comm: MPI.Intracomm | Channel,
-    primitive: str,
-    algorithm: str | None,
-    sendbuf: Any,
-    recvbuf: Any,
-    root: int | None = None,
-    op: Op | None = None,
-    parameters: dict[str, Any] | None = None,
-) -> None:
-    """`call` with an input and an output: quicker if they are arrays that have come before."""
-    algorithm = spec_of(comm, primitive, algorithm)
-    if type(sendbuf) is _Array is type(recvbuf) and not parameters:
-        try:
-            replays = _CHANNELS[comm.handle].replays
-            calls = replays[key_of_pair(primitive, algorithm, sendbuf, recvbuf, root, op)]
-        except NOT_KEPT:
-            pass
-        else:
-            run(calls)
-            return
-    call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)
-
-
-def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
-    """The algorithm of a call: the communicator's default if the call does not name one."""
-    if algorithm is None:
-        algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
-    return algorithm
 
 
 def channel_of(comm: MPI.Intracomm | Channel) -> Channel:

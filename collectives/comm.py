@@ -22,7 +22,7 @@ from mpi4py import MPI
 from collectives.algorithms import PRIMITIVES
 from collectives.blocking_forms import Blocking
 from collectives.catalogue import DEFAULTS, algorithms_for, find
-from collectives.channel import Channel, channel_of, configure
+from collectives.channel import Channel, Replays, channel_of, configure
 from collectives.errors import ArgumentError, UnknownAlgorithm
 from collectives.nonblocking_forms import Nonblocking
 from collectives.object_forms import Objects
@@ -69,6 +69,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     _algorithms: Mapping[str, str] = DEFAULTS
     _settings: Settings | None = None  # until the communicator has a channel
+    _replays: Replays | None = None  # as long
 
     def __new__(
         cls,

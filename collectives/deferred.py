@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
-from collectives.channel import Channel, call
+from collectives.channel import Channel, Replays
+from collectives.dispatch import call
 from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, local
@@ -33,9 +35,11 @@ class _Rehearsal(Channel):
     """A channel that only takes down what is to be called.
 
     The last call of a function is the one that it is about. Those before it are
-    made within it, to tell counts. It has no handle under which there are replays, so
-    every call comes to `carry_out`.
+    made within it, to tell counts. It has nothing to replay, so that every call comes to
+    `carry_out`.
     """
+
+    _replays: Replays = {}  # noqa: RUF012
 
     def __init__(self, channel: Channel):
         self.comm = channel.comm
@@ -48,7 +52,7 @@ class _Rehearsal(Channel):
         self.passed = 0
         self.last: Invocation | None = None
 
-    def carry_out(self, invocation: Invocation) -> None:
+    def carry_out(self, invocation: Invocation, *_: Any) -> None:
         if not invocation.within:
             self.last = invocation
             return

@@ -7,7 +7,8 @@ from typing import Any
 
 from collectives.alltoallw import Side, read_side
 from collectives.buffers import is_in_place
-from collectives.channel import Channel, spec_of
+from collectives.channel import Channel
+from collectives.dispatch import spec_of
 
 Counts = Sequence[int] | None
 

@@ -59,40 +59,10 @@ def key_of(
     if parameters or counts is not None:
         given = tuple([(name, type(x), x) for name, x in (parameters or {}).items()])
         return key_of(primitive, algorithm, buffers, root, op, None, None), counts, given
-    if len(buffers) == 2 and type(buffers[0]) is _Array is type(buffers[1]):
-        return key_of_pair(primitive, algorithm, buffers[0], buffers[1], root, op)
     if root is not None and type(root) is not int:
         raise _NotKept
     name = op if op is None else _PREDEFINED[id(op)]
-    if len(buffers) == 1 and type(buffers[0]) is _Array:
-        [one] = buffers  # frequent, so spelled out for speed
-        return (
-            primitive, algorithm, root, name, registry.revision,
-            _address(one), one.size, one.dtype, one.flags.num,
-        )  # fmt: skip
     return primitive, algorithm, root, name, registry.revision, *map(_fact, buffers)
-
-
-def key_of_pair(
-    primitive: str,
-    algorithm: str | None,
-    sendbuf: np.ndarray,
-    recvbuf: np.ndarray,
-    root: int | None,
-    op: Any,
-) -> tuple:
-    """The key of the most frequent kind of call; raises one of `NOT_KEPT` if it has none.
-
-    An array that has an address is contiguous, and sendbuf is only read, so that its
-    flags say nothing.
-    """
-    if root is not None and type(root) is not int:
-        raise _NotKept
-    return (
-        primitive, algorithm, root, op if op is None else _PREDEFINED[id(op)], registry.revision,
-        _address(sendbuf), sendbuf.size, sendbuf.dtype,
-        _address(recvbuf), recvbuf.size, recvbuf.dtype, recvbuf.flags.num,
-    )  # fmt: skip
 
 
 def _fact(buf: Any) -> Any:

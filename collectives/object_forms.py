@@ -21,7 +21,8 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import binned
-from collectives.channel import Channel, call, spec_of
+from collectives.channel import Channel
+from collectives.dispatch import call, spec_of
 from collectives.errors import ArgumentError
 from collectives.operators import REPRODUCIBLE_SUM, Operator
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -49,6 +49,8 @@ class Entry:
     stages : list of Stage
     setup : Setup or None
         Persistent requests for its messages, once it is used again.
+    shortcuts : list of (dict, tuple)
+        Where its calls are found: they go when it goes.
     """
 
     asked: Algorithm
@@ -58,6 +60,7 @@ class Entry:
     operator: Operator
     stages: list[Stage]
     setup: Setup | None = None
+    shortcuts: list[tuple[dict, tuple]] = field(default_factory=list)
 
     @cached_property
     def nbytes(self) -> int:

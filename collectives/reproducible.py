@@ -8,7 +8,8 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import accumulator, binned
-from collectives.channel import call, channel_of
+from collectives.channel import channel_of
+from collectives.dispatch import call
 from collectives.errors import ArgumentError
 
 # What a rank tells: whether its array was refused, whether it was complex, and the

@@ -21,8 +21,8 @@ from collectives.engines.stages import Call, Message, Stage
 FEW = 2
 
 # Open MPI's persistent sends wait for their receiver. Its other sends do not, up to this
-# many bytes. That is worth more than what is looked up anew, if a rank may be ahead of
-# more than one other. (MPICH's do not wait, up to some thousand bytes.)
+# many bytes, and that is worth more than what is looked up anew. Of an empty message, which
+# only barriers send, it is not. (MPICH's do not wait, up to some thousand bytes.)
 BUFFERED = 256 if MPI.get_vendor()[0] == "Open MPI" else -1
 
 
@@ -44,7 +44,7 @@ class Setup:
         for stage in self.stages:
             requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
             sends: list[Send] = []
-            if comm.Get_size() > 2 and all(_nbytes(message) <= BUFFERED for message in stage.sends):
+            if all(0 < _nbytes(message) <= BUFFERED for message in stage.sends):
                 sends = [Send(comm, buf, dest, tag) for buf, dest in stage.sends]
             else:
                 requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]

@@ -15,6 +15,7 @@ from collectives import channel as channels
 from collectives.algorithms import algorithm
 from collectives.algorithms.steps import copy
 from collectives.channel import channel_of
+from collectives.comm import Comm
 from collectives.errors import ArgumentError, BufferMismatch, ScheduleError
 from collectives.recording import Recorder
 
@@ -208,6 +209,31 @@ def test_other_call_other_plan(comm):
         assert misses(comm, function, *buffers, **options) == 0, (function, options)
     if P > 1:
         assert misses(comm, "reduce", send, recv, root=1) == 1
+
+
+def test_defaults_are_those_of_one_comm(comm):
+    """Several for one communicator share its plans, and the buffers do not tell them apart."""
+    send, recv = np.arange(3) + RANK, np.zeros(3, int)
+    ring, tree = Comm(comm, algorithm="ring"), Comm(comm, algorithm={"allreduce": "tree"})
+    ways = [
+        (comm, "auto"),
+        (Comm(comm), "auto"),
+        (ring, "ring"),
+        (tree, "tree"),
+        (Comm(ring), "ring"),
+    ]
+    entries = channel_of(comm).entries
+    for _ in range(4):
+        for each, _ in ways:
+            run("allreduce", send, recv, comm=each)
+            check(recv, P * np.arange(3) + P * (P - 1) // 2)
+            recv[...] = -1
+    assert [entry.asked.name for entry in entries.values()] == ["auto", "ring", "tree"]
+    for each, name in ways:
+        channel_of(comm).forget()
+        for _ in range(3):
+            run("allreduce", send, recv, comm=each)
+        assert [entry.asked.name for entry in entries.values()] == [name]
 
 
 def test_memory_that_became_read_only(comm):

@@ -1,0 +1,171 @@
+"""From the call of a collective to its plan, in as few steps as Python allows.
+
+`call` is what every blocking collective comes to: a call that has come before, by its
+key, replays its plan; another one goes to the channel, which checks and records it. At
+a few bytes the time of a call is the time that it takes to find the plan. So the most
+frequent kinds of calls, with arrays alone, have shorter ways, in which everything is
+spelled out: each further function would be felt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.algorithms import registry
+from collectives.catalogue import DEFAULTS
+from collectives.channel import Channel, Replays, channel_of
+from collectives.engines.blocking import run
+from collectives.keys import NOT_KEPT, key_of
+from collectives.mpi_operators import Op
+from collectives.recording import Invocation
+
+_Array = np.ndarray
+_address = MPI.Get_address
+
+
+def call(
+    comm: MPI.Intracomm | Channel,
+    primitive: str,
+    algorithm: str | None,
+    buffers: Sequence[Any],
+    root: int | None = None,
+    op: Op | None = None,
+    parameters: dict[str, Any] | None = None,
+    counts: tuple[int, ...] | bytes | None = None,
+    within: str = "",
+) -> None:
+    """Carry out one collective; replay its plan if there is one.
+
+    The arguments are described at `Invocation`. Without an algorithm it is the
+    communicator's own default.
+    """
+    replays, key = replays_of(comm), None
+    try:
+        key = key_of(primitive, algorithm, buffers, root, op, parameters, counts)
+        calls = replays[key]
+    except NOT_KEPT:
+        pass  # what is raised below is not to be told as raised here
+    else:
+        run(calls)
+        return
+    spec = spec_of(comm, primitive, algorithm)
+    invocation = Invocation(primitive, spec, buffers, root, op, parameters, counts, within)
+    channel_of(comm).carry_out(invocation, replays, key)
+
+
+def call_pair(
+    comm: MPI.Intracomm | Channel,
+    primitive: str,
+    algorithm: str | None,
+    sendbuf: Any,
+    recvbuf: Any,
+    root: int | None,
+    op: Op | None,
+    parameters: dict[str, Any],
+) -> None:
+    """`call` with an input and an output: quicker if they are arrays.
+
+    An array that has an address is contiguous, and sendbuf is only read, so that its
+    flags say nothing. An operator that the user made is never found by its identity,
+    for its calls are not kept.
+    """
+    if (
+        type(sendbuf) is not _Array
+        or type(recvbuf) is not _Array
+        or (root is not None and type(root) is not int)
+        or parameters
+    ):
+        call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)
+        return
+    replays, key = getattr(comm, "_replays", None), None
+    if replays is None:
+        replays = replays_of(comm)
+    try:
+        key = (
+            primitive, algorithm, root, id(op), registry.revision,
+            _address(sendbuf), sendbuf.size, sendbuf.dtype,
+            _address(recvbuf), recvbuf.size, recvbuf.dtype, recvbuf.flags.num,
+        )  # fmt: skip
+        calls = replays[key]
+    except NOT_KEPT:
+        pass
+    else:
+        for each in calls:
+            each()
+        return
+    spec = spec_of(comm, primitive, algorithm)
+    invocation = Invocation(primitive, spec, (sendbuf, recvbuf), root, op)
+    channel_of(comm).carry_out(invocation, replays, key)
+
+
+def call_one(
+    comm: MPI.Intracomm | Channel,
+    primitive: str,
+    algorithm: str | None,
+    buf: Any,
+    root: int,
+    parameters: dict[str, Any],
+) -> None:
+    """`call` with one buffer: quicker if it is an array."""
+    if type(buf) is not _Array or type(root) is not int or parameters:
+        call(comm, primitive, algorithm, (buf,), root, None, parameters)
+        return
+    replays, key = getattr(comm, "_replays", None), None
+    if replays is None:
+        replays = replays_of(comm)
+    try:
+        key = (
+            primitive, algorithm, root, registry.revision,
+            _address(buf), buf.size, buf.dtype, buf.flags.num,
+        )  # fmt: skip
+        calls = replays[key]
+    except NOT_KEPT:
+        pass
+    else:
+        for each in calls:
+            each()
+        return
+    invocation = Invocation(primitive, spec_of(comm, primitive, algorithm), (buf,), root)
+    channel_of(comm).carry_out(invocation, replays, key)
+
+
+def call_bare(
+    comm: MPI.Intracomm | Channel, primitive: str, algorithm: str | None, parameters: dict[str, Any]
+) -> None:
+    """`call` without buffers."""
+    replays = getattr(comm, "_replays", None)
+    if replays is None:
+        replays = replays_of(comm)
+    try:
+        calls = replays[primitive, algorithm, registry.revision]
+    except NOT_KEPT:
+        calls = None
+    if calls is None or parameters:
+        call(comm, primitive, algorithm, (), parameters=parameters)
+        return
+    for each in calls:
+        each()
+
+
+def replays_of(comm: Any) -> Replays:
+    """What is ready to be replayed on a communicator, with its own defaults."""
+    replays = getattr(comm, "_replays", None)
+    if replays is not None:
+        return replays
+    channel = channel_of(comm)
+    algorithms = getattr(comm, "_algorithms", None)
+    if algorithms is None:
+        return channel._replays
+    comm._replays = replays = channel.replays(algorithms)  # one of ours, which remembers
+    return replays
+
+
+def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
+    """The algorithm of a call: the communicator's default if the call does not name one."""
+    if algorithm is None:
+        algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
+    return algorithm
