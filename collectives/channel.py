@@ -28,12 +28,13 @@ from collectives.catalogue import DEFAULTS, find
 from collectives.engines.blocking import compile_stages, run
 from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
+from collectives.engines.relocation import overlapping, spans_of
 from collectives.engines.stages import Call, Stage
 from collectives.errors import ArgumentError, CollectiveError
-from collectives.keys import NOT_KEPT, key_of
+from collectives.keys import NOT_KEPT, Key, Shape, arrays_of, key_of
 from collectives.nodes import detect
 from collectives.pool import Pool
-from collectives.recording import Attempt, Entry, Invocation, Recorder
+from collectives.recording import Attempt, Entry, Invocation, Pattern, Recorder
 from collectives.settings import Settings
 from collectives.traffic import COMPARISON_TAG, REPORT_TAG, Traffic
 from collectives.watch import Watch, duplicate
@@ -53,11 +54,13 @@ class Channel:
         self.comm = duplicate(comm, wanted.timeout)
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
-        self.entries: dict[tuple | None, Entry] = {}  # never under None
+        self.entries: dict[Key | None, Entry] = {}  # never under None
         self._replays: Replays = {}  # of entries used again; none if careful
         self._others: dict[tuple[str, ...], Replays] = {}  # the same under other defaults
         self.revision = registry.revision
         self.nbytes = 0
+        self.patterns: dict[Shape, Pattern] = {}
+        self.learned_bytes = 0  # of the patterns; plans made from one share its scratch memory
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
         self.spaces: dict[str, np.ndarray] = {}
         self.counts: dict[tuple | None, tuple[int, ...]] = {}  # never under None
@@ -123,7 +126,13 @@ class Channel:
         return self._others.setdefault(tuple(defaults[name] for name in PRIMITIVES), {})
 
     def forget(self) -> None:
-        """Drop all plans."""
+        """Drop all plans and patterns."""
+        self.patterns.clear()
+        self.learned_bytes = 0
+        self.drop_plans()
+
+    def drop_plans(self) -> None:
+        """Drop all plans; the next calls like theirs make them from patterns."""
         for key in list(self.entries):
             self._drop(key)
 
@@ -190,7 +199,7 @@ class Channel:
                 entry.shortcuts.append((replays, shortcut))
             run(calls)
 
-    def key_of(self, invocation: Invocation) -> tuple | None:
+    def key_of(self, invocation: Invocation) -> Key | None:
         """The key of a call; None if its plan must not be kept.
 
         Raises
@@ -209,15 +218,39 @@ class Channel:
             return None
         return key
 
-    def _prepare(self, key: tuple | None, invocation: Invocation) -> Entry:
-        """Check everything, together with the other ranks the first time; make a plan."""
+    def _prepare(self, key: Key | None, invocation: Invocation) -> Entry:
+        """A plan like that of another call, or a new one.
+
+        For a new one everything is checked, together with the other ranks the first time.
+        """
+        if key is None:
+            return self._record(invocation)
+        spans = spans_of(arrays_of(invocation.buffers))
+        separate = not overlapping(spans)
+        pattern = self.patterns.get(key[0])
+        if pattern is not None and separate:
+            entry = pattern.at(arrays_of(invocation.buffers))
+        else:
+            entry = self._record(invocation)
+            if separate and entry.movable and entry.nbytes <= MAX_BYTES:
+                self._learn(key[0], Pattern(entry, spans))
+        self._keep(key, entry)
+        return entry
+
+    def _record(self, invocation: Invocation) -> Entry:
         attempt = self.recorder.attempt(invocation)
         if self._is_new(attempt):
             self._run(self.compare(attempt, invocation.within))
-        entry = attempt.result()
-        if key is not None:
-            self._keep(key, entry)
-        return entry
+        return attempt.result()
+
+    def _learn(self, shape: Shape, pattern: Pattern) -> None:
+        """Keep a pattern; when there are too many, begin again."""
+        nbytes = self.learned_bytes + pattern.entry.nbytes
+        if nbytes > MAX_BYTES or len(self.patterns) == MAX_PLANS:
+            self.patterns.clear()
+            nbytes = pattern.entry.nbytes
+        self.patterns[shape] = pattern
+        self.learned_bytes = nbytes
 
     def _call_carefully(self, invocation: Invocation) -> None:
         """`call` where the ranks compare their calls, or where time is limited."""
@@ -313,7 +346,7 @@ class Channel:
             self._keep(key, attempt.entry)
         return attempt
 
-    def _keep(self, key: tuple, entry: Entry) -> None:
+    def _keep(self, key: Key, entry: Entry) -> None:
         """Keep a plan; those of algorithms before a registration, and the oldest, make room."""
         if self.revision != registry.revision:
             self.forget()
@@ -327,7 +360,7 @@ class Channel:
         while len(self.entries) > MAX_PLANS or self.nbytes > MAX_BYTES:
             self._drop(next(iter(self.entries)))
 
-    def _drop(self, key: tuple | None) -> None:
+    def _drop(self, key: Key | None) -> None:
         entry = self.entries.pop(key)
         for replays, shortcut in entry.shortcuts:
             replays.pop(shortcut, None)

@@ -20,6 +20,9 @@ from collectives.algorithms import registry
 from collectives.mpi_operators import PREDEFINED
 from collectives.operators import REPRODUCIBLE_SUM
 
+Shape = tuple
+Key = tuple[Shape, tuple[int, ...]]
+
 _Array = np.ndarray
 _address = MPI.Get_address
 
@@ -49,30 +52,37 @@ def key_of(
     op: Any,
     parameters: dict[str, Any] | None,
     counts: tuple[int, ...] | bytes | None,
-) -> tuple:
+) -> Key:
     """The key of a call; raises one of `NOT_KEPT` if its plan must not be kept.
 
-    The root has to be an int, or None.
+    It is the shape of the call and the addresses of its arrays: calls of one shape differ
+    in nothing but where their memory lies. The root has to be an int, or None.
     """
-    if not buffers and not parameters:
-        return primitive, algorithm, registry.revision
-    if parameters or counts is not None:
-        given = tuple([(name, type(x), x) for name, x in (parameters or {}).items()])
-        return key_of(primitive, algorithm, buffers, root, op, None, None), counts, given
     if root is not None and type(root) is not int:
         raise _NotKept
     name = op if op is None else _PREDEFINED[id(op)]
-    return primitive, algorithm, root, name, registry.revision, *map(_fact, buffers)
+    given = tuple([(key, type(x), x) for key, x in parameters.items()]) if parameters else None
+    addresses: list[int] = []
+    facts = [_fact(buf, addresses) for buf in buffers]
+    shape = (primitive, algorithm, root, name, registry.revision, counts, given, *facts)
+    return shape, tuple(addresses)
 
 
-def _fact(buf: Any) -> Any:
+def arrays_of(buffers: Sequence[Any]) -> list[np.ndarray]:
+    """The arrays whose addresses are in the key, in the same order."""
+    data = [buf[0] if isinstance(buf, (list, tuple)) and buf else buf for buf in buffers]
+    return [each for each in data if isinstance(each, _Array)]
+
+
+def _fact(buf: Any, addresses: list[int]) -> Any:
     """What a plan depends on in one buffer: of data where it is, not what it is."""
     if isinstance(buf, _Array):
-        return _address(buf), buf.size, buf.dtype, buf.flags.num
+        addresses.append(_address(buf))
+        return buf.size, buf.dtype, buf.flags.num
     if buf is None or isinstance(buf, MPI.InPlaceType):
         return type(buf)
     if isinstance(buf, (list, tuple)) and buf and isinstance(buf[0], (_Array, type(None))):
-        return _fact(buf[0]), *map(_content, buf[1:])
+        return _fact(buf[0], addresses), *map(_content, buf[1:])
     raise _NotKept
 
 

@@ -24,6 +24,7 @@ from collectives.engines.blocking import TAG
 from collectives.engines.driver import Process
 from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
+from collectives.engines.relocation import Relocatable, Span
 from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import CollectiveError
 from collectives.mpi_operators import Op, operator_of
@@ -47,6 +48,10 @@ class Entry:
     plan : Plan
     operator : Operator
     stages : list of Stage
+    nbytes : int
+        The memory that the entry keeps, roughly.
+    movable : bool
+        Whether all that the call does with its buffers is in the plan.
     setup : Setup or None
         Persistent requests for its messages, once it is used again.
     shortcuts : list of (dict, tuple)
@@ -59,15 +64,10 @@ class Entry:
     plan: Plan
     operator: Operator
     stages: list[Stage]
+    nbytes: int
+    movable: bool
     setup: Setup | None = None
     shortcuts: list[tuple[dict, tuple]] = field(default_factory=list)
-
-    @cached_property
-    def nbytes(self) -> int:
-        """The memory that the entry keeps, roughly."""
-        calls = sum(stage.size for stage in self.stages)
-        packed_bytes = sum(stage.packed_bytes for stage in self.stages)
-        return self.plan.scratch_bytes + packed_bytes + CALL_BYTES * calls
 
     def set_up(self, comm: MPI.Intracomm) -> list[Call]:
         """What a replay calls, with persistent requests: quicker to start than new ones."""
@@ -80,6 +80,33 @@ class Entry:
         if self.setup is not None:
             self.setup.free()
             self.setup = None
+
+
+class Pattern:
+    """The plan of one call, for all calls of its shape.
+
+    Parameters
+    ----------
+    entry : Entry
+        It is `movable`.
+    spans : list of (int, int)
+        The memory of the buffers for which it was made, which do not overlap.
+    """
+
+    def __init__(self, entry: Entry, spans: list[Span]):
+        self.entry = entry
+        self.spans = spans
+
+    @cached_property
+    def relocatable(self) -> Relocatable:
+        return Relocatable(self.entry.plan, self.spans)
+
+    def at(self, arrays: Sequence[np.ndarray]) -> Entry:
+        """The entry for other buffers, which do not overlap, with the same scratch memory."""
+        old, plan = self.entry, self.relocatable.at(arrays)
+        stages = stages_of(plan, old.operator)
+        asked, algorithm, words = old.asked, old.algorithm, old.description
+        return Entry(asked, algorithm, words, plan, old.operator, stages, old.nbytes, True)
 
 
 class Invocation(NamedTuple):
@@ -185,7 +212,11 @@ class Recorder:
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
         stages = [*local(reader.before), *stages_of(plan, operator), *local(reader.after)]
-        return Entry(algorithm, chosen, description, plan, operator, stages)
+        calls = sum(stage.size for stage in stages)
+        packed_bytes = sum(stage.packed_bytes for stage in stages)
+        nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * calls
+        movable = not reader.before and not reader.after
+        return Entry(algorithm, chosen, description, plan, operator, stages, nbytes, movable)
 
     def _read(
         self, algorithm: Algorithm, call: Invocation, root: int | None

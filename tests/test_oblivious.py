@@ -13,7 +13,9 @@ import pytest
 from collectives.algorithms import REGISTRY
 from collectives.algorithms.steps import copy, decode, elements, encode, recv, send
 from collectives.compression import error_limit
-from collectives.engines.driver import Process
+from collectives.engines.driver import Process, Round
+from collectives.engines.plan import Plan
+from collectives.engines.relocation import Relocatable, overlapping, spans_of
 from collectives.operators import MATPROD, MATRIX, SUM
 from collectives.problems import CAN_BE_IN_PLACE, Buffers, Problem
 from collectives.verify import check
@@ -211,6 +213,66 @@ def test_recorded_rounds_can_be_replayed(algorithm):
         if mine.recv is not None and (algorithm.primitive, rank) != ("exscan", 0):
             limit = 2 * 3 * error_limit(algorithm, problem.inputs) if algorithm.lossy else 0
             assert (abs(mine.recv - 3 * once[rank]) <= limit).all()
+
+
+def relocated(rounds, old, new):
+    """One rank's rounds on other buffers."""
+    was, is_now = ([x for x in (mine.send, mine.recv) if x is not None] for mine in (old, new))
+    plan = Plan("", rounds, [("", 0)] * len(rounds))
+    return Relocatable(plan, spans_of(was)).at(is_now).rounds
+
+
+@every
+def test_recorded_rounds_on_other_memory(algorithm):
+    """They give the right result there, and leave the memory alone that they were made for."""
+    for p in filter(lambda p: possible(algorithm, p), RANKS):
+        for n in (0, p - 1, 30):
+            for given in segmentations(algorithm):
+                problem = Problem(algorithm.primitive, p, n, p // 3, numbers_for(algorithm))
+                old = [writable(problem.buffers(rank)) for rank in range(p)]
+                plans = record(algorithm, problem, old, given)
+                left = [buf for mine in old for buf in (mine.send, mine.recv) if buf is not None]
+                for buf in left:
+                    buf[...] = -7
+                new = [problem.buffers(rank) for rank in range(p)]
+                replay([*map(relocated, plans, old, new)], np.add)
+                limit = error_limit(algorithm, problem.inputs) if algorithm.lossy else 0
+                for rank, mine in enumerate(new):
+                    check(str(algorithm), problem, rank, mine, limit)
+                assert all((buf == -7).all() for buf in left)
+
+
+def test_relocation_across_dtypes():
+    """Views may have another dtype than their buffer, and lie between its elements."""
+    old, new = np.arange(6), np.arange(6) * 10
+    halves = old.view(np.int32)
+    there = np.zeros(4, np.int32)
+    rounds = [Round([], [], [copy(halves[2:6], there), copy([old[5:], old[:1]], old[2:4])])]
+    [moved] = Relocatable(Plan("", rounds, [("", 0)]), spans_of([old])).at([new]).rounds
+    first, second = moved.local
+    assert first.dst is there
+    assert first.src.tolist() == [10, 0, 20, 0]
+    assert [view.tolist() for view in second.src] == [[50], [0]]
+    second.dst[...] = -1
+    assert new.tolist() == [0, 10, -1, -1, 40, 50]
+    between, there = (x.view(np.uint8)[3:11].view(np.int64) for x in (old, new))
+    rounds = [Round([], [], [copy(between, np.zeros(1, np.int64))])]
+    [moved] = Relocatable(Plan("", rounds, [("", 0)]), spans_of([old])).at([new]).rounds
+    assert moved.local[0].src.tobytes() == there.tobytes() != between.tobytes()
+
+
+def test_overlapping():
+    whole = np.zeros(10)
+    for arrays, expected in (
+        ((whole[:5], whole[5:]), False),
+        ((whole[5:], whole[:5]), False),
+        ((whole[:6], whole[5:]), True),
+        ((whole, whole[3:3]), False),
+        ((whole[2:3], np.zeros(3), whole), True),
+        ((whole,), False),
+        ((), False),
+    ):
+        assert overlapping(spans_of(arrays)) == expected
 
 
 @pytest.mark.parametrize("algorithm", REGISTRY["barrier"].values(), ids=str)

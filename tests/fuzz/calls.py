@@ -185,20 +185,21 @@ class Part:
     rank : int
         In the communicator.
     slabs : Slabs
-    rng : Random
-        Draws what may differ between ranks: how the arguments are spelled.
+    seed : float
+        From which is drawn what may differ between ranks: how the arguments are spelled.
     """
 
     call: Call
     rank: int
     slabs: Slabs
-    rng: Random
+    seed: float
     memories: dict[str, Memory] = field(default_factory=dict)
     datatypes: list[MPI.Datatype] = field(default_factory=list)
     request: Any = None
 
     def __post_init__(self) -> None:
         call = self.call
+        self.rng = Random(self.seed)
         self.datatype = call.element.make()
         self.datatypes += [self.datatype] if call.element.derived else []
         self.operator = make_operator(call.operator, call.element) if call.operator else None

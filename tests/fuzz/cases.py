@@ -75,14 +75,18 @@ class Case:
         In the order in which they are started, with the number of the communicator.
     turns : int
         How often, with new data each time.
+    moves : bool
+        Whether also in new memory each time, but for what is persistent.
     """
 
     seed: list[int]
     calls: list[tuple[Call | ObjectCall, int]]
     turns: int
+    moves: bool
 
     def __str__(self) -> str:
-        return f"{' + '.join(str(call) for call, _ in self.calls)}, {self.turns} times"
+        moves = " in new memory" if self.moves else ""
+        return f"{' + '.join(str(call) for call, _ in self.calls)}, {self.turns} times{moves}"
 
 
 def draw(seed: int, number: int, p: int, gaps: bool, only: str | None) -> Case:
@@ -92,7 +96,7 @@ def draw(seed: int, number: int, p: int, gaps: bool, only: str | None) -> Case:
         (_draw_call(rng, p, gaps, only), rng.randrange(2))
         for _ in range(rng.choice([1, 1, 1, 2, 3, 5]))
     ]
-    return Case([seed, number], drawn, rng.randint(1, 3))
+    return Case([seed, number], drawn, rng.randint(1, 3), rng.random() < 0.5)
 
 
 def _draw_call(rng: Random, p: int, gaps: bool, only: str | None) -> Call | ObjectCall:
@@ -114,6 +118,8 @@ def run(case: Case, group: Group, again: int = 0) -> str | None:
         for _ in range(again):
             _carry_out(parts, rng, group, False)
         for turn in range(case.turns):
+            if turn and case.moves:
+                _move(parts, group)
             for at, (part, _) in enumerate(parts):
                 part.renew([*case.seed, turn, at, group.rank])
                 part.expect(group.twin)
@@ -134,7 +140,7 @@ def _parts(case: Case, group: Group, rng: Random) -> Iterator[Parts]:
     try:
         for call, comm in case.calls:
             part = (
-                Part(call, group.rank, group.slabs, rng)
+                Part(call, group.rank, group.slabs, rng.random())
                 if isinstance(call, Call)
                 else ObjectPart(call, group.rank, group.p)
             )
@@ -148,6 +154,14 @@ def _parts(case: Case, group: Group, rng: Random) -> Iterator[Parts]:
                 part.request.Free()
             part.free()
         group.slabs.give_all()
+
+
+def _move(parts: Parts, group: Group) -> None:
+    """The same parts, spelled the same, in other memory; persistent ones stay where they are."""
+    for at, (part, comm) in enumerate(parts):
+        if isinstance(part, Part) and _manner(part) != PERSISTENT:
+            parts[at] = Part(part.call, group.rank, group.slabs, part.seed), comm
+            part.free()
 
 
 def _manner(part: Part | ObjectPart) -> str:
