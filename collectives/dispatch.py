@@ -52,9 +52,8 @@ def call(
     else:
         run(calls)
         return
-    spec = spec_of(comm, primitive, algorithm)
-    invocation = Invocation(primitive, spec, buffers, root, op, parameters, counts, within)
-    channel_of(comm).carry_out(invocation, replays, key)
+    rest = buffers, root, op, parameters, counts, within
+    _look_closer(comm, replays, key, primitive, algorithm, *rest)
 
 
 def call_pair(
@@ -97,9 +96,7 @@ def call_pair(
         for each in calls:
             each()
         return
-    spec = spec_of(comm, primitive, algorithm)
-    invocation = Invocation(primitive, spec, (sendbuf, recvbuf), root, op)
-    channel_of(comm).carry_out(invocation, replays, key)
+    _look_closer(comm, replays, key, primitive, algorithm, (sendbuf, recvbuf), root, op)
 
 
 def call_one(
@@ -129,26 +126,42 @@ def call_one(
         for each in calls:
             each()
         return
-    invocation = Invocation(primitive, spec_of(comm, primitive, algorithm), (buf,), root)
-    channel_of(comm).carry_out(invocation, replays, key)
+    _look_closer(comm, replays, key, primitive, algorithm, (buf,), root)
 
 
 def call_bare(
     comm: MPI.Intracomm | Channel, primitive: str, algorithm: str | None, parameters: dict[str, Any]
 ) -> None:
     """`call` without buffers."""
-    replays = getattr(comm, "_replays", None)
+    if parameters:
+        call(comm, primitive, algorithm, (), parameters=parameters)
+        return
+    replays, key = getattr(comm, "_replays", None), None
     if replays is None:
         replays = replays_of(comm)
     try:
-        calls = replays[primitive, algorithm, registry.revision]
+        key = primitive, algorithm, registry.revision
+        calls = replays[key]
     except NOT_KEPT:
-        calls = None
-    if calls is None or parameters:
-        call(comm, primitive, algorithm, (), parameters=parameters)
+        pass
+    else:
+        for each in calls:
+            each()
         return
-    for each in calls:
-        each()
+    _look_closer(comm, replays, key, primitive, algorithm, ())
+
+
+def _look_closer(
+    comm: MPI.Intracomm | Channel,
+    replays: Replays,
+    shortcut: tuple | None,
+    primitive: str,
+    algorithm: str | None,
+    *rest: Any,
+) -> None:
+    """Leave it to the channel to carry out a call that is not found by its shortcut."""
+    invocation = Invocation(primitive, spec_of(comm, primitive, algorithm), *rest)
+    channel_of(comm).carry_out(invocation, replays, shortcut)
 
 
 def replays_of(comm: Any) -> Replays:
