@@ -5,9 +5,10 @@
     mpirun -n 4 python -m collectives.bench.forms [PRIMITIVE ...] [--sizes 8,1K] [--seconds 1]
 
 Every cell is a ratio of minima over interleaved repetitions in one run: below 1 ours
-is quicker. `blocking` and the columns after it are calls repeated with the same
-buffers, `first` is a blocking call whose plan has to be made. In the end come the
-geometric means of the ratios, of all rows and of the long ones, and the worst of the
+is quicker. `first` is a blocking call that is the first of its kind, `moved` one with
+other buffers than all before it, though of the same lengths. `cached` is a blocking call
+repeated with the same buffers, as are `nonblocking` and `persistent`. In the end come
+the geometric means of the ratios, of all rows and of the long ones, and the worst of the
 shortest rows.
 """
 
@@ -34,7 +35,7 @@ PRIMITIVES = (
     *("barrier", "bcast", "scatter", "gather", "allgather", "reduce", "allreduce"),
     *("reduce_scatter_block", "alltoall", "scan", "exscan"),
 )
-COLUMNS = ("first", "blocking", "nonblocking", "persistent")
+COLUMNS = ("first", "moved", "cached", "nonblocking", "persistent")
 LEAST = 5  # times that every call of a row is measured
 
 
@@ -66,6 +67,10 @@ def variants(comm: Comm, primitive: str, nbytes: int) -> list[Callable[[], objec
         channel_of(comm).forget()
         blocking(*given)
 
+    def moved() -> None:
+        channel_of(comm).drop_plans()
+        blocking(*given)
+
     def persistent() -> None:
         request.Start()
         request.Wait()
@@ -73,6 +78,7 @@ def variants(comm: Comm, primitive: str, nbytes: int) -> list[Callable[[], objec
     return [
         lambda: builtin(*given),
         first,
+        moved,
         lambda: blocking(*given),
         lambda: nonblocking(*given).Wait(),
         persistent,
