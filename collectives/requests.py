@@ -82,7 +82,9 @@ class _Ours:
                 operation.finish()  # what `self._wait` would do, without asking further
             if not operation.done:
                 self._wait(operation)
-            self._report(operation)
+            self._operation = None
+            if operation.error is not None:
+                raise operation.error
         return _WAIT(self, status)  # type: ignore[arg-type]
 
     def Test(self, status: MPI.Status | None = None) -> bool:

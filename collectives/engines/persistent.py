@@ -26,8 +26,49 @@ FEW = 2
 BUFFERED = 256 if MPI.get_vendor()[0] == "Open MPI" else -1
 
 
+class Transfers:
+    """The messages of one stage, set up.
+
+    Parameters
+    ----------
+    stage : Stage
+    comm : MPI.Intracomm
+    tag : int
+
+    Attributes
+    ----------
+    requests : list of MPI.Prequest
+    begin, complete : list of calls
+        What sends the messages that are sent anew: without and with waiting for it.
+    """
+
+    def __init__(self, stage: Stage, comm: MPI.Intracomm, tag: int):
+        self.requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
+        self.begin: list[Call] = []
+        self.complete: list[Call] = []
+        if all(0 < _nbytes(message) <= BUFFERED for message in stage.sends):
+            self.begin = [partial(comm.Isend, buf, dest, tag) for buf, dest in stage.sends]
+            self.complete = [partial(comm.Send, buf, dest, tag) for buf, dest in stage.sends]
+        else:
+            self.requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
+
+    @property
+    def starts(self) -> list[Call]:
+        """The calls that start its requests."""
+        if len(self.requests) <= FEW:
+            return [request.Start for request in self.requests]
+        return [partial(MPI.Prequest.Startall, self.requests)]
+
+    @property
+    def waits(self) -> list[Call]:
+        """The calls that wait for its requests."""
+        if len(self.requests) <= FEW:
+            return [request.Wait for request in self.requests]
+        return [partial(MPI.Prequest.Waitall, self.requests)]
+
+
 class Setup:
-    """The persistent requests of a plan's stages.
+    """A plan's stages with their messages set up.
 
     Parameters
     ----------
@@ -39,97 +80,35 @@ class Setup:
 
     def __init__(self, stages: list[Stage], comm: MPI.Intracomm, tag: int):
         self.stages = stages or [Stage()]
-        self.requests: dict[int, list[MPI.Prequest]] = {}
-        self.sends: dict[int, list[Send]] = {}  # those that are not persistent
-        for stage in self.stages:
-            requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
-            sends: list[Send] = []
-            if all(0 < _nbytes(message) <= BUFFERED for message in stage.sends):
-                sends = [Send(comm, buf, dest, tag) for buf, dest in stage.sends]
-            else:
-                requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
-            self.requests[id(stage)], self.sends[id(stage)] = requests, sends
-
-    def post(self, stage: Stage) -> list[MPI.Request]:
-        """Start the messages of a stage."""
-        starts, _ = self._transfers(stage)
-        run(starts)
-        return self.started(stage)
-
-    def started(self, stage: Stage) -> list[MPI.Request]:
-        """The requests of a stage whose messages have been started."""
-        return [*self.requests[id(stage)], *[send.request for send in self.sends[id(stage)]]]
+        self.transfers = [Transfers(stage, comm, tag) for stage in self.stages]
 
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
         calls: list[Call] = []
-        for stage in self.stages:
-            starts, waits = _persistent(self.requests[id(stage)])
-            # These messages are taken in by MPI whatever the receiver waits for.
-            sends = [send.complete for send in self.sends[id(stage)]]
-            calls += [*stage.before, *starts, *sends, *waits, *stage.after]
+        for stage, messages in zip(self.stages, self.transfers):
+            # What is sent anew is taken in by MPI whatever the receiver waits for.
+            transfers = [*messages.starts, *messages.complete, *messages.waits]
+            calls += [*stage.before, *transfers, *stage.after]
         return calls
 
     @cached_property
-    def opening(self) -> list[Call]:
-        """The calls that begin the plan: those of its first stage that do not wait."""
-        first = self.stages[0]
-        return [*first.before, *self._transfers(first)[0]]
-
-    @cached_property
     def rests(self) -> list[list[Call]]:
-        """The calls that remain when 0, 1, 2, ... stages have been posted."""
-        rests: list[list[Call]] = [[]]
-        for stage in reversed(self.stages):
-            starts, waits = self._transfers(stage)
-            rests[-1] = [*waits, *stage.after, *rests[-1]]
-            rests.append([*stage.before, *starts, *rests[-1]])
-        return rests[::-1]
+        """The calls that remain when 0, 1, 2, ... stages have been posted.
 
-    def _transfers(self, stage: Stage) -> tuple[list[Call], list[Call]]:
-        """The calls that start the messages of a stage, and those that wait for them."""
-        starts, waits = _persistent(self.requests[id(stage)])
-        sends = self.sends[id(stage)]
-        return [*starts, *[one.start for one in sends]], [*waits, *[one.wait for one in sends]]
+        For what the last of these has sent anew is waited before.
+        """
+        rests: list[list[Call]] = [[]]
+        for stage, messages in zip(reversed(self.stages), reversed(self.transfers)):
+            rests[-1] = [*messages.waits, *stage.after, *rests[-1]]
+            rests.append([*stage.before, *messages.starts, *messages.complete, *rests[-1]])
+        return rests[::-1]
 
     def free(self) -> None:
         """Give the requests back to MPI; none may be active."""
-        for requests in self.requests.values():
-            for request in requests:
+        for messages in self.transfers:
+            for request in messages.requests:
                 request.Free()
-        self.requests.clear()
-        self.sends.clear()
-
-
-def _persistent(requests: list[MPI.Prequest]) -> tuple[list[Call], list[Call]]:
-    """The calls that start requests, and those that wait for them."""
-    if len(requests) <= FEW:
-        return [request.Start for request in requests], [request.Wait for request in requests]
-    return [partial(MPI.Prequest.Startall, requests)], [partial(MPI.Prequest.Waitall, requests)]
-
-
-class Send:
-    """A message that is sent anew each time.
-
-    Parameters
-    ----------
-    comm : MPI.Intracomm
-    buf : buffer
-    dest, tag : int
-    """
-
-    def __init__(self, comm: MPI.Intracomm, buf: tuple, dest: int, tag: int):
-        self.complete = partial(comm.Send, buf, dest, tag)
-        self._begin = partial(comm.Isend, buf, dest, tag)
-        self.request = MPI.Request()
-
-    def start(self) -> None:
-        """Start to send it."""
-        self.request = self._begin()
-
-    def wait(self) -> None:
-        """Wait until it has been sent."""
-        self.request.Wait()
+        self.transfers.clear()
 
 
 def _nbytes(message: Message) -> int:
@@ -153,10 +132,14 @@ class Replay(Operation):
     """
 
     def __init__(self, setup: Setup, bell: MPI.Prequest):
-        super().__init__(iter(()), setup.post, _nothing)
+        super().__init__(iter(()), self._post, _nothing)
         self.setup = setup
         self.bell = bell
-        self.opening = setup.opening
+        self.ring, self.hear = bell.Start, bell.Wait
+        first, messages = setup.stages[0], setup.transfers[0]
+        self.opening = [*first.before, *messages.starts]
+        self.begin = messages.begin
+        self.sent: list[MPI.Request] = []  # anew, in the last stage that has been posted
         self.rests = setup.rests
         self.rounds = 1
         self.done = True
@@ -174,6 +157,8 @@ class Replay(Operation):
         try:
             for call in self.opening:
                 call()
+            if self.begin:
+                self.sent = [call() for call in self.begin]
         except BaseException as error:  # whoever waits for the operation gets it
             self._end(error)
 
@@ -182,6 +167,8 @@ class Replay(Operation):
         try:
             if self.done:
                 return
+            if self.sent:
+                MPI.Request.Waitall(self.sent)
             for call in self.rests[self.rounds]:
                 call()
         except BaseException as error:
@@ -195,14 +182,21 @@ class Replay(Operation):
         if not self._caught_up:  # what most runs never need
             self.stages = iter(self.setup.stages)
             self.stage = next(self.stages)
-            self.requests = self.setup.started(self.stage)
+            self.requests = [*self.setup.transfers[0].requests, *self.sent]
             self._caught_up = True
         return super()._go(arrived)
 
+    def _post(self, stage: Stage) -> list[MPI.Request]:
+        """Start the messages of a stage, the next one."""
+        messages = self.setup.transfers[self.rounds - 1]
+        run(messages.starts)
+        self.sent = [call() for call in messages.begin]
+        return [*messages.requests, *self.sent]
+
     def _end(self, error: BaseException | None = None) -> None:
         del PROGRESS.operations[self]
-        self.bell.Start()
-        self.bell.Wait()
+        self.ring()
+        self.hear()
         self.error = error
         self.rounds, self._caught_up = 1, False
         self.done = True  # not before: what waits in the bell would look like a new start
