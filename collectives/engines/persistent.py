@@ -38,26 +38,25 @@ class Transfers:
     Attributes
     ----------
     requests : list of MPI.Prequest
-    begin, complete : list of calls
-        What sends the messages that are sent anew: without and with waiting for it.
+    sends : list of calls
+        What sends the messages that are sent anew. MPI takes them in, whatever the
+        receiver waits for.
     """
 
     def __init__(self, stage: Stage, comm: MPI.Intracomm, tag: int):
         self.requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
-        self.begin: list[Call] = []
-        self.complete: list[Call] = []
+        self.sends: list[Call] = []
         if all(0 < _nbytes(message) <= BUFFERED for message in stage.sends):
-            self.begin = [partial(comm.Isend, buf, dest, tag) for buf, dest in stage.sends]
-            self.complete = [partial(comm.Send, buf, dest, tag) for buf, dest in stage.sends]
+            self.sends = [partial(comm.Send, buf, dest, tag) for buf, dest in stage.sends]
         else:
             self.requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
 
     @property
     def starts(self) -> list[Call]:
-        """The calls that start its requests."""
+        """The calls that start all messages, and do not wait."""
         if len(self.requests) <= FEW:
-            return [request.Start for request in self.requests]
-        return [partial(MPI.Prequest.Startall, self.requests)]
+            return [*[request.Start for request in self.requests], *self.sends]
+        return [partial(MPI.Prequest.Startall, self.requests), *self.sends]
 
     @property
     def waits(self) -> list[Call]:
@@ -86,21 +85,16 @@ class Setup:
         """The calls that carry out the plan, each stage to its end before the next."""
         calls: list[Call] = []
         for stage, messages in zip(self.stages, self.transfers):
-            # What is sent anew is taken in by MPI whatever the receiver waits for.
-            transfers = [*messages.starts, *messages.complete, *messages.waits]
-            calls += [*stage.before, *transfers, *stage.after]
+            calls += [*stage.before, *messages.starts, *messages.waits, *stage.after]
         return calls
 
     @cached_property
     def rests(self) -> list[list[Call]]:
-        """The calls that remain when 0, 1, 2, ... stages have been posted.
-
-        For what the last of these has sent anew is waited before.
-        """
+        """The calls that remain when 0, 1, 2, ... stages have been posted."""
         rests: list[list[Call]] = [[]]
         for stage, messages in zip(reversed(self.stages), reversed(self.transfers)):
             rests[-1] = [*messages.waits, *stage.after, *rests[-1]]
-            rests.append([*stage.before, *messages.starts, *messages.complete, *rests[-1]])
+            rests.append([*stage.before, *messages.starts, *rests[-1]])
         return rests[::-1]
 
     def free(self) -> None:
@@ -138,8 +132,6 @@ class Replay(Operation):
         self.ring, self.hear = bell.Start, bell.Wait
         first, messages = setup.stages[0], setup.transfers[0]
         self.opening = [*first.before, *messages.starts]
-        self.begin = messages.begin
-        self.sent: list[MPI.Request] = []  # anew, in the last stage that has been posted
         self.rests = setup.rests
         self.rounds = 1
         self.done = True
@@ -157,8 +149,6 @@ class Replay(Operation):
         try:
             for call in self.opening:
                 call()
-            if self.begin:
-                self.sent = [call() for call in self.begin]
         except BaseException as error:  # whoever waits for the operation gets it
             self._end(error)
 
@@ -167,8 +157,6 @@ class Replay(Operation):
         try:
             if self.done:
                 return
-            if self.sent:
-                MPI.Request.Waitall(self.sent)
             for call in self.rests[self.rounds]:
                 call()
         except BaseException as error:
@@ -182,7 +170,7 @@ class Replay(Operation):
         if not self._caught_up:  # what most runs never need
             self.stages = iter(self.setup.stages)
             self.stage = next(self.stages)
-            self.requests = [*self.setup.transfers[0].requests, *self.sent]
+            self.requests = [*self.setup.transfers[0].requests]
             self._caught_up = True
         return super()._go(arrived)
 
@@ -190,8 +178,7 @@ class Replay(Operation):
         """Start the messages of a stage, the next one."""
         messages = self.setup.transfers[self.rounds - 1]
         run(messages.starts)
-        self.sent = [call() for call in messages.begin]
-        return [*messages.requests, *self.sent]
+        return [*messages.requests]
 
     def _end(self, error: BaseException | None = None) -> None:
         del PROGRESS.operations[self]
