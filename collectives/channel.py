@@ -225,14 +225,14 @@ class Channel:
         """
         if key is None:
             return self._record(invocation)
-        spans = spans_of(arrays_of(invocation.buffers))
+        arrays = arrays_of(invocation.buffers)
+        spans = spans_of(arrays)
         separate = not overlapping(spans)
         pattern = self.patterns.get(key[0])
-        if pattern is not None and separate:
-            entry = pattern.at(arrays_of(invocation.buffers))
-        else:
+        entry = pattern.at(arrays) if pattern is not None and separate else None
+        if entry is None:
             entry = self._record(invocation)
-            if separate and entry.movable and entry.nbytes <= MAX_BYTES:
+            if pattern is None and separate and entry.movable and entry.nbytes <= MAX_BYTES:
                 self._learn(key[0], Pattern(entry, spans))
         self._keep(key, entry)
         return entry

@@ -24,7 +24,7 @@ from collectives.engines.blocking import TAG
 from collectives.engines.driver import Process
 from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
-from collectives.engines.relocation import Relocatable, Span
+from collectives.engines.relocation import NotMovable, Relocatable, Span
 from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import CollectiveError
 from collectives.mpi_operators import Op, operator_of
@@ -98,15 +98,22 @@ class Pattern:
         self.spans = spans
 
     @cached_property
-    def relocatable(self) -> Relocatable:
-        return Relocatable(self.entry.plan, self.spans)
+    def _relocatable(self) -> Relocatable | None:
+        try:
+            return Relocatable(self.entry.stages, self.spans)
+        except NotMovable:
+            return None
 
-    def at(self, arrays: Sequence[np.ndarray]) -> Entry:
-        """The entry for other buffers, which do not overlap, with the same scratch memory."""
-        old, plan = self.entry, self.relocatable.at(arrays)
-        stages = stages_of(plan, old.operator)
+    def at(self, arrays: Sequence[np.ndarray]) -> Entry | None:
+        """The entry for other buffers, which do not overlap; None if there is no other way.
+
+        It has the same scratch memory.
+        """
+        if self._relocatable is None:
+            return None
+        old, stages = self.entry, self._relocatable.at(arrays)
         asked, algorithm, words = old.asked, old.algorithm, old.description
-        return Entry(asked, algorithm, words, plan, old.operator, stages, old.nbytes, True)
+        return Entry(asked, algorithm, words, old.plan, old.operator, stages, old.nbytes, True)
 
 
 class Invocation(NamedTuple):

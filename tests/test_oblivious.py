@@ -6,16 +6,19 @@ with the simulator.
 """
 
 from collections import defaultdict, deque
+from functools import partial
 
 import numpy as np
 import pytest
 
 from collectives.algorithms import REGISTRY
-from collectives.algorithms.steps import copy, decode, elements, encode, recv, send
+from collectives.algorithms.steps import copy, decode, elements, encode, recv, reduce, send
 from collectives.compression import error_limit
-from collectives.engines.driver import Process, Round
+from collectives.engines.blocking import run
+from collectives.engines.driver import Message, Process, Round
 from collectives.engines.plan import Plan
-from collectives.engines.relocation import Relocatable, overlapping, spans_of
+from collectives.engines.relocation import NotMovable, Relocatable, overlapping, spans_of
+from collectives.engines.stages import Stage, stages_of
 from collectives.operators import MATPROD, MATRIX, SUM
 from collectives.problems import CAN_BE_IN_PLACE, Buffers, Problem
 from collectives.verify import check
@@ -215,50 +218,90 @@ def test_recorded_rounds_can_be_replayed(algorithm):
             assert (abs(mine.recv - 3 * once[rank]) <= limit).all()
 
 
-def relocated(rounds, old, new):
-    """One rank's rounds on other buffers."""
+def staged(rounds, operator):
+    return stages_of(Plan("", rounds, [("", 0)] * len(rounds)), operator)
+
+
+def relocated(stages, old, new):
+    """One rank's stages on other buffers."""
     was, is_now = ([x for x in (mine.send, mine.recv) if x is not None] for mine in (old, new))
-    plan = Plan("", rounds, [("", 0)] * len(rounds))
-    return Relocatable(plan, spans_of(was)).at(is_now).rounds
+    return Relocatable(stages, spans_of(was)).at(is_now)
+
+
+def perform(plans):
+    """Run the stages of all ranks, their messages as bytes."""
+    channels = defaultdict(deque)
+    left = [deque(stages) for stages in plans]
+    sent = [False] * len(plans)
+    while any(left):
+        before = sum(map(len, left))
+        for rank, stages in enumerate(left):
+            if stages and not sent[rank]:
+                run(stages[0].before)
+                for (memory, *_), peer in stages[0].sends:
+                    channels[rank, peer].append(b"" if memory is None else bytes(memory))
+                sent[rank] = True
+        for rank, stages in enumerate(left):
+            if stages and all(channels[peer, rank] for _, peer in stages[0].recvs):
+                for (memory, *_), peer in stages[0].recvs:
+                    data = channels[peer, rank].popleft()
+                    if memory is not None:
+                        memory[:] = data
+                run(stages.popleft().after)
+                sent[rank] = False
+        assert sum(map(len, left)) < before, "the stages wait for each other"
+    assert not any(channels.values()), "messages are left over"
 
 
 @every
-def test_recorded_rounds_on_other_memory(algorithm):
+def test_stages_on_other_memory(algorithm):
     """They give the right result there, and leave the memory alone that they were made for."""
     for p in filter(lambda p: possible(algorithm, p), RANKS):
-        for n in (0, p - 1, 30):
+        for n in (0, p - 1, 30, 10_000):
             for given in segmentations(algorithm):
                 problem = Problem(algorithm.primitive, p, n, p // 3, numbers_for(algorithm))
                 old = [writable(problem.buffers(rank)) for rank in range(p)]
-                plans = record(algorithm, problem, old, given)
+                plans = [staged(rounds, SUM) for rounds in record(algorithm, problem, old, given)]
                 left = [buf for mine in old for buf in (mine.send, mine.recv) if buf is not None]
                 for buf in left:
                     buf[...] = -7
                 new = [problem.buffers(rank) for rank in range(p)]
-                replay([*map(relocated, plans, old, new)], np.add)
+                perform([*map(relocated, plans, old, new)])
                 limit = error_limit(algorithm, problem.inputs) if algorithm.lossy else 0
                 for rank, mine in enumerate(new):
                     check(str(algorithm), problem, rank, mine, limit)
                 assert all((buf == -7).all() for buf in left)
 
 
-def test_relocation_across_dtypes():
-    """Views may have another dtype than their buffer, and lie between its elements."""
+def test_what_cannot_be_moved():
+    """Views between the elements of a buffer, joined neighbours, calls of anything else."""
+    whole, there = np.arange(16), np.zeros(2, int)
+    buffers = [whole[4:8]]
+    between = whole.view(np.uint8)[35:51].view(np.int64)
+    above, below = (whole[6:8], whole[8:10]), (whole[2:4], whole[4:6])
+    rounds = [
+        Round([], [], [reduce(between, there)]),
+        Round([Message(above, 1)], [], []),
+        Round([], [Message(below, 1)], []),
+    ]
+    calls = [whole.sort, lambda: whole.sort(), partial(whole.fill, 3), partial(print, {0: whole})]
+    stages = [*staged(rounds, SUM), *[Stage(before=[call]) for call in calls]]
+    stages += [Stage(after=[partial(print, there, end="")])]
+    assert len(stages) == 8
+    for stage in stages:
+        with pytest.raises(NotMovable):
+            Relocatable([stage], spans_of(buffers))
+    for round_ in (Round([Message(above[:1], 1)], [Message(below[1:], 1)], []), Round([], [], [])):
+        assert Relocatable(staged([round_], SUM), spans_of(buffers))
+
+
+def test_views_of_other_dtypes_are_moved():
     old, new = np.arange(6), np.arange(6) * 10
-    halves = old.view(np.int32)
     there = np.zeros(4, np.int32)
-    rounds = [Round([], [], [copy(halves[2:6], there), copy([old[5:], old[:1]], old[2:4])])]
-    [moved] = Relocatable(Plan("", rounds, [("", 0)]), spans_of([old])).at([new]).rounds
-    first, second = moved.local
-    assert first.dst is there
-    assert first.src.tolist() == [10, 0, 20, 0]
-    assert [view.tolist() for view in second.src] == [[50], [0]]
-    second.dst[...] = -1
-    assert new.tolist() == [0, 10, -1, -1, 40, 50]
-    between, there = (x.view(np.uint8)[3:11].view(np.int64) for x in (old, new))
-    rounds = [Round([], [], [copy(between, np.zeros(1, np.int64))])]
-    [moved] = Relocatable(Plan("", rounds, [("", 0)]), spans_of([old])).at([new]).rounds
-    assert moved.local[0].src.tobytes() == there.tobytes() != between.tobytes()
+    step = copy(old.view(np.int32)[2:6], there)
+    [stage] = Relocatable(staged([Round([], [], [step])], SUM), spans_of([old])).at([new])
+    run(stage.after)
+    assert there.tolist() == [10, 0, 20, 0]
 
 
 def test_overlapping():

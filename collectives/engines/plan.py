@@ -35,11 +35,10 @@ class Plan:
     @property
     def scratch_bytes(self) -> int:
         """Memory that the plan keeps alive: what came from `scratch`."""
-        owners = [view if view.base is None else view.base for view in self.views()]
+        owners = [view if view.base is None else view.base for view in self._views()]
         return sum({id(x): x.nbytes for x in owners if _owns_memory(x)}.values())
 
-    def views(self) -> Iterator[np.ndarray]:
-        """All that its messages carry and its steps read and write."""
+    def _views(self) -> Iterator[np.ndarray]:
         for round_ in self.rounds:
             for message in round_.sends + round_.recvs:
                 yield from message.views

@@ -1,8 +1,9 @@
-"""Relocation: a plan that has been recorded, on other memory.
+"""Relocation: the stages of a plan that has been recorded, on other memory.
 
 What an algorithm yields depends on the lengths of its buffers, not on where they lie. So
-the plan of a call serves for every other call like it: views of the buffers become the
-same views of other buffers, and scratch memory stays what it is.
+the stages made for one call serve for every other call like it: what lay in a buffer of
+the one lies at the same place in a buffer of the other, and scratch memory stays what it
+is. A message is an address, and a local step a function with arrays as arguments.
 
 That holds as long as two buffers have no memory in common, neither those recorded nor the
 new ones: what overlaps is refused or treated in its own way.
@@ -10,75 +11,118 @@ new ones: what overlaps is refused or treated in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
-from collectives.algorithms.steps import Buffer, Local, copy, decode, encode, reduce
 from collectives.buffers import array_at
 from collectives.datatypes import BYTE
-from collectives.engines.driver import Message, Round
-from collectives.engines.plan import Plan
+from collectives.engines.stages import Call, Message, Stage
 
 Span = tuple[int, int]  # address of the first byte, and of the one after the last
-Place = tuple[int, int, int, np.dtype | None]  # kind, start and stop of a view; its own dtype
-Move = Callable[[np.ndarray], np.ndarray]
+
+# Makes something for other buffers, which it is given in all forms that are needed.
+Mover = Callable[[list], Any]
+
+# What a buffer is needed as, besides an array of some dtype.
+_ADDRESS, _BYTES = "address", "bytes"
+
+_buffer = MPI.buffer.fromaddress
+
+
+class NotMovable(Exception):
+    """There is more to a stage than addresses and arrays."""
 
 
 class Relocatable:
-    """A plan, and where in which buffer each of its views lies.
+    """Stages, and what of them lies where in which buffer.
 
     Parameters
     ----------
-    plan : Plan
+    stages : list of Stage
     spans : list of (int, int)
-        The memory of the buffers for which it was recorded, which do not overlap.
+        The memory of the buffers for which they were made, which do not overlap.
+
+    Raises
+    ------
+    NotMovable
     """
 
-    def __init__(self, plan: Plan, spans: list[Span]):
-        self.plan = plan
-        self.kinds: list[tuple[int, np.dtype]] = []  # number of a buffer, and a dtype for it
-        self.places: dict[int, Place] = {}
-        for view in plan.views():
-            if id(view) not in self.places and view.size:
-                self._place(view, spans)
+    def __init__(self, stages: list[Stage], spans: list[Span]):
+        self._spans = spans
+        self._forms: dict[tuple[int, Any], int] = {}  # number of the buffer and what it is as
+        self._movers = [self._stage(stage) for stage in stages]
 
-    def _place(self, view: np.ndarray, spans: list[Span]) -> None:
-        address = MPI.Get_address(view)
-        for number, (start, stop) in enumerate(spans):
-            if start <= address < stop:
-                first, between = divmod(address - start, view.itemsize)
-                place: Place = self._kind(number, view.dtype), first, first + view.size, None
-                if between:  # not at an element of its buffer
-                    first = address - start
-                    place = self._kind(number, BYTE), first, first + view.nbytes, view.dtype
-                self.places[id(view)] = place
+    def at(self, arrays: Sequence[np.ndarray]) -> list[Stage]:
+        """The stages for other buffers of the same lengths, dtypes and layouts.
 
-    def _kind(self, number: int, dtype: np.dtype) -> int:
-        if (number, dtype) not in self.kinds:
-            self.kinds.append((number, dtype))
-        return self.kinds.index((number, dtype))
-
-    def at(self, arrays: Sequence[np.ndarray]) -> Plan:
-        """The plan for other buffers of the same lengths, dtypes and layouts.
-
-        They must not overlap. The plan does not keep them.
+        They must not overlap, and are not kept.
         """
-        places = self.places
-        whole = [_whole(arrays[number], dtype) for number, dtype in self.kinds]
+        forms = [_form(arrays[number], form) for number, form in self._forms]
+        return [move(forms) for move in self._movers]
 
-        def move(view: np.ndarray) -> np.ndarray:
-            place = places.get(id(view))
-            if place is None:
-                return view
-            kind, start, stop, dtype = place
-            moved = whole[kind][start:stop]
-            return moved if dtype is None else moved.view(dtype)
+    def _stage(self, stage: Stage) -> Mover:
+        before, after = (self._each(x, self._call) for x in (stage.before, stage.after))
+        sends, recvs = (self._each(x, self._message) for x in (stage.sends, stage.recvs))
+        rest = stage.round, stage.packed_bytes, stage.line
+        return lambda forms: Stage(before(forms), sends(forms), recvs(forms), after(forms), *rest)
 
-        rounds = [_round(each, move) for each in self.plan.rounds]
-        return Plan(self.plan.title, rounds, self.plan.lines)
+    def _each(self, things: Iterable, mover_of: Callable[[Any], Mover]) -> Mover:
+        movers = [mover_of(thing) for thing in things]
+        return lambda forms: [move(forms) for move in movers]
+
+    def _call(self, call: Call) -> Mover:
+        function = call.func if isinstance(call, partial) and not call.keywords else None
+        if function is None or isinstance(getattr(function, "__self__", None), np.ndarray):
+            raise NotMovable
+        arguments = self._each(call.args, self._argument)  # type: ignore[attr-defined]
+        return lambda forms: partial(function, *arguments(forms))
+
+    def _message(self, message: Message) -> Mover:
+        (memory, count, datatype), peer = message
+        place = None if memory is None else self._find(memory.address, memory.nbytes)
+        if place is None:
+            return _as_it_is(message)
+        number, offset, nbytes = *place, memory.nbytes
+        at = self._as(number, _ADDRESS)
+        return lambda forms: ((_buffer(forms[at] + offset, nbytes), count, datatype), peer)
+
+    def _argument(self, value: Any) -> Mover:
+        if isinstance(value, (np.ndarray, memoryview)):
+            return self._view(value)
+        if isinstance(value, list):
+            return self._each(value, self._argument)
+        if value is ... or isinstance(value, (int, slice)):
+            return _as_it_is(value)
+        raise NotMovable
+
+    def _view(self, view: np.ndarray | memoryview) -> Mover:
+        place = self._find(MPI.Get_address(view), view.nbytes)
+        if place is None:
+            return _as_it_is(view)
+        number, offset = place
+        first, between = divmod(offset, view.itemsize)
+        if between:  # its buffer cannot be taken for an array of its dtype
+            raise NotMovable
+        at = self._as(number, view.dtype if isinstance(view, np.ndarray) else _BYTES)
+        where = slice(first, first + len(view))
+        return lambda forms: forms[at][where]
+
+    def _find(self, address: int, nbytes: int) -> tuple[int, int] | None:
+        """The number of the buffer that has this memory, and where; None if it is scratch."""
+        for number, (start, stop) in enumerate(self._spans):
+            if start < address + nbytes and address < stop:
+                if address < start or stop < address + nbytes:
+                    raise NotMovable  # neighbours that were joined
+                return number, address - start
+        return None
+
+    def _as(self, number: int, form: Any) -> int:
+        return self._forms.setdefault((number, form), len(self._forms))
 
 
 def spans_of(arrays: Sequence[np.ndarray]) -> list[Span]:
@@ -93,32 +137,16 @@ def overlapping(spans: list[Span]) -> bool:
     return any(stop > start for (_, stop), (start, _) in pairwise(filled))
 
 
-def _whole(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """All of an array's memory, as elements of a dtype."""
+def _form(array: np.ndarray, form: Any) -> Any:
+    """An array as its address, its bytes, or an array of a dtype."""
+    address = MPI.Get_address(array)
+    if form is _ADDRESS:
+        return address
+    dtype = BYTE if form is _BYTES else form
     nbytes = array.nbytes - array.nbytes % dtype.itemsize
-    return array_at(MPI.Get_address(array), nbytes, dtype, not array.flags.writeable)
+    whole = array_at(address, nbytes, dtype, not array.flags.writeable)
+    return whole.data if form is _BYTES else whole
 
 
-def _round(old: Round, move: Move) -> Round:
-    sends = [_message(message, move) for message in old.sends]
-    recvs = [_message(message, move) for message in old.recvs]
-    return Round(sends, recvs, [_step(step, move) for step in old.local])
-
-
-def _message(old: Message, move: Move) -> Message:
-    return Message(tuple([move(view) for view in old.views]), old.peer)
-
-
-def _step(old: Local, move: Move) -> Local:
-    if isinstance(old, reduce):
-        return reduce(move(old.inbuf), move(old.inoutbuf), move(old.out))
-    if isinstance(old, copy):
-        return copy(_buffer(old.src, move), _buffer(old.dst, move))
-    if isinstance(old, encode):
-        return encode(move(old.src), move(old.packet), old.codec)
-    assert isinstance(old, decode)
-    return decode(move(old.packet), move(old.dst), old.codec)
-
-
-def _buffer(old: Buffer, move: Move) -> Buffer:
-    return [move(view) for view in old] if isinstance(old, list) else move(old)
+def _as_it_is(thing: Any) -> Mover:
+    return lambda _: thing

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ Message = tuple[Any, int]
 FEW_BYTES = 2**12
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stage:
     """One round.
 
@@ -98,7 +99,7 @@ def _local_calls(step: Local, operator: Operator) -> list[Call]:
         # For a single element in place numpy's ufuncs take three times as long as elsewhere.
         result = np.empty_like(out)
         reducing = partial(operator.kernel, step.inbuf, step.inoutbuf, result)
-        return [reducing, partial(out.__setitem__, ..., result)]
+        return [reducing, partial(setitem, out, ..., result)]
     return [partial(operator.kernel, step.inbuf, step.inoutbuf, out)]
 
 
@@ -150,9 +151,9 @@ def _copy(source: np.ndarray, target: np.ndarray) -> Call:
     other threads run meanwhile.
     """
     if source.nbytes > FEW_BYTES:
-        return partial(target.__setitem__, ..., source)
+        return partial(setitem, target, ..., source)
     here, there = source.view(np.uint8).data, target.view(np.uint8).data
-    return partial(there.__setitem__, slice(None), here)
+    return partial(setitem, there, slice(None), here)
 
 
 def merge(views: tuple[np.ndarray, ...]) -> list[np.ndarray]:

@@ -236,6 +236,66 @@ def test_defaults_are_those_of_one_comm(comm):
         assert [entry.asked.name for entry in entries.values()] == [name]
 
 
+def test_other_memory_needs_no_new_recording(comm, monkeypatch):
+    """The plan of a call is made from that of one like it, and is right where it is."""
+    recorded, attempt = [], Recorder.attempt
+
+    def remember(self, call):
+        recorded.append(call.primitive)
+        return attempt(self, call)
+
+    monkeypatch.setattr(Recorder, "attempt", remember)
+    counts = [rank % 3 for rank in range(P)]
+    firsts, kept = np.cumsum([0, *counts[:-1]]), []
+    everybodys = P * (P - 1) // 2
+    for number in range(5):
+        send, total, place = (np.arange(7) + RANK + number, *np.full((2, 7), -1))
+        whole, block = np.full(sum(counts) + 1, -1), np.full(counts[RANK], 10 * RANK + number)
+        kept.append((send, total, place, whole, block))  # or its memory would come again
+        place[...] = send
+        run("allreduce", send, total, comm=comm)
+        run("allreduce", MPI.IN_PLACE, place, comm=comm, algorithm="ring")
+        run("allgatherv", block, [whole, counts, firsts, MPI.LONG], comm=comm)
+        check(total, P * (np.arange(7) + number) + everybodys)
+        check(place, total)
+        expected = [10 * rank + number for rank in range(P) for _ in range(counts[rank])]
+        check(whole, np.array([*expected, -1]))
+        run("bcast", send, P - 1, comm=comm, algorithm="scatter_ring_allgather")
+        check(send, np.arange(7) + P - 1 + number)
+        whole_ones = np.full(7 * P, RANK + number)
+        kept.append(whole_ones)
+        run("reduce_scatter_block", whole_ones, send, comm=comm)
+        check(send, np.full(7, P * number + everybodys))
+    assert recorded == ["allreduce", "allreduce", "allgather", "bcast", "reduce_scatter"]
+    for _ in range(2):
+        with pytest.raises(BufferMismatch, match="overlaps sendbuf"):
+            run("allreduce", place[:7], np.frombuffer(place.data, place.dtype), comm=comm)
+        whole = np.zeros(10, int)
+        with pytest.raises(BufferMismatch, match="overlaps sendbuf"):
+            run("allreduce", whole[:7], whole[3:], comm=comm)
+    references = [weakref.ref(array) for array in (send, total, whole_ones)]
+    del send, total, whole_ones
+    kept.clear()
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 3
+
+
+def test_patterns_are_bounded(comm, monkeypatch):
+    channel = channel_of(comm)
+    monkeypatch.setattr(channels, "MAX_PLANS", 10)
+    memory, result = np.ones(2000 * P), np.zeros(2000 * P)
+    for size in range(1, 25):
+        run("allreduce", memory[:size], result[:size], comm=comm)
+        check(result[:size], np.full(size, float(P)))
+        assert 0 < len(channel.patterns) <= 10
+    monkeypatch.setattr(channels, "MAX_BYTES", 40_000)
+    for size in range(100, 2000, 100):
+        run("alltoall", MPI.IN_PLACE, result[: size * P], comm=comm)
+        assert channel.learned_bytes <= 40_000
+        kept = [pattern.entry.nbytes for pattern in channel.patterns.values()]
+        assert channel.learned_bytes == sum(kept)
+
+
 def test_memory_that_became_read_only(comm):
     """It may be read; as an output it is refused, whatever was written there before."""
     send, recv, seen = np.arange(3) + RANK, np.zeros(3, int), np.zeros(3, int)
