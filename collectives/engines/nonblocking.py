@@ -115,7 +115,8 @@ class Operation:
         self.error = error
         self.stage, self.requests, self.stages = _NOTHING, [], iter(())
         self.done = True
-        self.ended()
+        ended, self.ended = self.ended, nothing  # or we would keep each other
+        ended()
 
 
 def _cause(error: BaseException, statuses: list[MPI.Status]) -> BaseException:
@@ -125,6 +126,10 @@ def _cause(error: BaseException, statuses: list[MPI.Status]) -> BaseException:
             if status.error not in (MPI.SUCCESS, MPI.ERR_PENDING):
                 return MPI.Exception(status.error)
     return error
+
+
+def nothing() -> None:
+    """Nobody has to be told."""
 
 
 def poster(comm: MPI.Intracomm, tag: int) -> Post:

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from mpi4py import MPI
 
 from collectives.engines.blocking import run
-from collectives.engines.nonblocking import Operation
+from collectives.engines.nonblocking import Operation, nothing
 from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Call, Message, Stage
 
@@ -126,7 +126,7 @@ class Replay(Operation):
     """
 
     def __init__(self, setup: Setup, bell: MPI.Prequest):
-        super().__init__(iter(()), self._post, _nothing)
+        super().__init__(iter(()), self._post, nothing)
         self.setup = setup
         self.bell = bell
         self.ring, self.hear = bell.Start, bell.Wait
@@ -187,7 +187,3 @@ class Replay(Operation):
         self.error = error
         self.rounds, self._caught_up = 1, False
         self.done = True  # not before: what waits in the bell would look like a new start
-
-
-def _nothing() -> None:
-    pass
