@@ -210,9 +210,9 @@ class Channel:
         root = invocation.root
         if root is not None and type(root) is not int:
             title = str(find(invocation.primitive, invocation.algorithm)[0])
-            root = check_root(title, root, self.p)
+            invocation = invocation._replace(root=check_root(title, root, self.p))
         try:
-            key = key_of(*invocation._replace(root=root)[:-1])
+            key = key_of(*invocation[:-1])
             hash(key)  # a parameter may have none
         except NOT_KEPT:
             return None

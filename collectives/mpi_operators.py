@@ -124,6 +124,8 @@ def owned(*arguments: Any) -> list:
     duplicates: dict[int, Own] = {}  # one of each: whether two are equal counts
 
     def own(argument: Any) -> Any:
+        if type(argument) is np.ndarray:  # most are
+            return argument
         if isinstance(argument, MPI.Op) and not argument.is_predefined:
             return UserOperator.of(argument)
         if isinstance(argument, (list, tuple)) and argument:

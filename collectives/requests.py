@@ -79,6 +79,7 @@ class _Ours:
         operation = self._operation or self._look()
         if operation is not None:
             if not operation.done and len(PROGRESS.operations) == 1 and not PROGRESS.limits:
+                PROGRESS.polls += 1
                 operation.finish()  # what `self._wait` would do, without asking further
             if not operation.done:
                 self._wait(operation)

@@ -26,6 +26,7 @@ from collectives.errors import RestrictionError
 
 QUIET = 1e-3  # seconds without a poll after which the thread takes over
 SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after a poll without progress
+BUSY = 16e-3  # its sleep while others go on polling: to wake it takes their time
 LINGER = 0.1  # seconds without work before it waits to be woken, which costs the waker more
 PATIENCE = 50  # polls without progress before a waiting rank offers its core
 
@@ -54,6 +55,8 @@ class Progress:
         Calls that the thread makes from time to time while there are any.
     awake : bool
         Whether the thread looks for work; else `wake` is to be called.
+    polls : int
+        How often somebody else than the thread has advanced operations.
     limits : set
         Who limits the time of some operations: waiting for these is to be left to them.
     """
@@ -62,11 +65,12 @@ class Progress:
         self.operations: dict[Operation, None] = {}
         self.watched: dict[int, Callable[[], object]] = {}
         self.limits: set[int] = set()
-        self.polled = 0.0
+        self.polls = 0
         self._lock = Lock()
         self._work = Event()
         self.awake = False
         self._stop = False
+        self._seen = 0  # of the polls
         self._thread: Thread | None = None
 
     def add(self, operation: Operation) -> None:
@@ -91,7 +95,7 @@ class Progress:
 
     def poll(self) -> bool:
         """Advance all operations; return whether there was any progress."""
-        self.polled = perf_counter()
+        self.polls += 1
         return self._poll()
 
     def advance(self, operation: Operation) -> bool:
@@ -104,6 +108,7 @@ class Progress:
         idle = 0
         while not operation.done:
             if len(self.operations) == (operation in self.operations):
+                self.polls += 1
                 operation.finish()
             elif self.advance(operation):
                 idle = 0
@@ -145,8 +150,9 @@ class Progress:
 
     def _turn(self, pause: float) -> float:
         """The thread's poll, unless others do it; return how long to sleep then."""
-        if perf_counter() - self.polled < QUIET:
-            return QUIET
+        if self.polls != self._seen:
+            self._seen = self.polls
+            return min(2 * pause, BUSY)
         with self._lock:
             looks = list(self.watched.values())
         for look in looks:
