@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,8 @@ from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, local
 from collectives.errors import CollectiveError
+from collectives.keys import arrays_of
+from collectives.pool import Idle
 from collectives.recording import Attempt, Invocation
 from collectives.requests import Prequest, Request
 
@@ -80,34 +82,34 @@ def calls_of(channel: Channel, function: Function) -> Iterator[Invocation]:
 
 @dataclass
 class _Part:
-    """One call of what is started, checked, with stages that nobody else uses meanwhile."""
+    """One call of what is started, checked; `idle` is what nobody else uses meanwhile."""
 
     channel: Channel
     attempt: Attempt
     within: str = ""
-    key: tuple | None = None
-    own: list[Stage] = field(default_factory=list)
+    idle: Idle | None = None
 
     def stages(self, number: int) -> Iterator[Stage]:
         """Compare the call with the other ranks' if they do that, and carry it out."""
         if self.channel.settings.check:
             form = f"nonblocking {self.within}".strip()
             yield from self.channel.compare(self.attempt, form, number)
-        entry = self.attempt.result()
-        yield from self.own
-        if self.key is not None:
-            self.channel.idle.give(self.key, entry, self.own)
+        yield from self.attempt.result().stages
+        if self.idle is not None:
+            self.channel.idle.give(self.idle)
 
 
 def _part(channel: Channel, invocation: Invocation) -> _Part:
-    key = channel.key_of(invocation)
-    found = channel.idle.take(key) if key is not None else None
-    if found is not None:
-        entry, stages = found
-        return _Part(channel, Attempt.of(entry), invocation.within, key, stages)
+    key, arrays = channel.key_of(invocation), arrays_of(invocation.buffers)
+    if key is None:
+        return _Part(channel, channel.recorder.attempt(invocation), invocation.within)
+    found = channel.idle.take(key[0])
+    idle = None if found is None else found.at(key, arrays)
+    if idle is not None:
+        return _Part(channel, Attempt.of(idle.entry), invocation.within, idle)
     attempt = channel.recorder.attempt(invocation)
-    stages = attempt.entry.stages if attempt.entry is not None else []
-    return _Part(channel, attempt, invocation.within, key, stages)
+    idle = None if attempt.entry is None else Idle.of(key, attempt.entry, arrays)
+    return _Part(channel, attempt, invocation.within, idle)
 
 
 def _parts(channel: Channel, function: Function) -> Iterator[_Part]:

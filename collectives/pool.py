@@ -1,50 +1,87 @@
-"""The stages of nonblocking calls that have ended, for the next call like them.
+"""What nonblocking calls were made of that have ended, for the next calls like them.
 
 A blocking call can always replay its plan. A nonblocking one may still be in
-flight when the next with the same buffers starts, and two must not share scratch
-memory; so each takes stages out of the pool, and puts them back at its end.
+flight when the next of its shape starts, and two must not share scratch memory;
+so each takes an entry out of the pool, and puts it back at its end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
-from typing import Any
+from typing import NamedTuple
 
-from collectives.engines.stages import Stage
+import numpy as np
+
+from collectives.engines.relocation import overlapping, spans_of
+from collectives.keys import Key, Shape
+from collectives.recording import Entry, Pattern
 
 MAX_CALLS = 64
 MAX_BYTES = 16 * 2**20
 
 
+class Idle(NamedTuple):
+    """An entry that nobody uses now, for buffers at some addresses, and how to move it.
+
+    Attributes
+    ----------
+    key : Key
+    entry : Entry
+    pattern : Pattern or None
+    """
+
+    key: Key
+    entry: Entry
+    pattern: Pattern | None
+
+    @classmethod
+    def of(cls, key: Key, entry: Entry, arrays: Sequence[np.ndarray]) -> Idle:
+        """What was recorded for a call with these arrays."""
+        spans = spans_of(arrays)
+        movable = entry.movable and not overlapping(spans)
+        return cls(key, entry, Pattern(entry, spans) if movable else None)
+
+    def at(self, key: Key, arrays: Sequence[np.ndarray]) -> Idle | None:
+        """The same for a call of the same shape; None if it cannot be moved there."""
+        if key[1] == self.key[1]:
+            return self
+        if self.pattern is None or overlapping(spans_of(arrays)):
+            return None
+        entry = self.pattern.at(arrays)
+        return None if entry is None else Idle(key, entry, self.pattern)
+
+
 class Pool:
-    """Stages by the key of their call; the oldest ones make room."""
+    """Entries by the shape of their calls; the oldest ones make room."""
 
     def __init__(self) -> None:
-        self._idle: dict[tuple, list[tuple[Any, list[Stage]]]] = {}
+        self._idle: dict[Shape, list[Idle]] = {}
         self._calls = self._nbytes = 0
         self._lock = Lock()  # what is put back may come from the thread that advances
 
-    def take(self, key: tuple) -> tuple[Any, list[Stage]] | None:
-        """The entry and the stages of a call with this key, if there are any."""
+    def take(self, shape: Shape) -> Idle | None:
+        """An entry for calls of this shape, if there is any."""
         with self._lock:
-            return self._pop(key) if key in self._idle else None
+            return self._pop(shape) if shape in self._idle else None
 
-    def give(self, key: tuple, entry: Any, stages: list[Stage]) -> None:
+    def give(self, idle: Idle) -> None:
         """Put back what nobody uses now."""
-        if entry.nbytes > MAX_BYTES:
+        nbytes = idle.entry.nbytes
+        if nbytes > MAX_BYTES:
             return
         with self._lock:
-            self._idle.setdefault(key, []).append((entry, stages))
+            self._idle.setdefault(idle.key[0], []).append(idle)
             self._calls += 1
-            self._nbytes += entry.nbytes
+            self._nbytes += nbytes
             while self._calls > MAX_CALLS or self._nbytes > MAX_BYTES:
                 self._pop(next(iter(self._idle)))
 
-    def _pop(self, key: tuple) -> tuple[Any, list[Stage]]:
-        alike = self._idle[key]
-        entry, stages = alike.pop()
+    def _pop(self, shape: Shape) -> Idle:
+        alike = self._idle[shape]
+        idle = alike.pop()
         if not alike:
-            del self._idle[key]
+            del self._idle[shape]
         self._calls -= 1
-        self._nbytes -= entry.nbytes
-        return entry, stages
+        self._nbytes -= idle.entry.nbytes
+        return idle
