@@ -410,12 +410,14 @@ def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) ->
 
 def _open(comm: MPI.Intracomm, wanted: Settings) -> Channel:
     channel = _CHANNELS[comm.handle] = Channel(comm, wanted)
+    PLAIN[comm.handle] = channel.replays(DEFAULTS)
     comm.Set_attr(_KEYVAL, comm.handle)
     return channel
 
 
 def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
     """MPI calls this when the communicator is freed; its handle may come again."""
+    del PLAIN[handle]
     _CHANNELS.pop(handle).close()
 
 
@@ -437,4 +439,5 @@ def _leave() -> None:
 
 # By handle, which is quicker to look up than MPI's own attribute.
 _CHANNELS: dict[int | None, Channel] = {}
+PLAIN: dict[int | None, Replays] = {}  # what is ready for communicators that are not ours
 _KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)

@@ -17,7 +17,7 @@ from mpi4py import MPI
 
 from collectives.algorithms import registry
 from collectives.catalogue import DEFAULTS
-from collectives.channel import Channel, Replays, channel_of
+from collectives.channel import PLAIN, Channel, channel_of
 from collectives.engines.blocking import run
 from collectives.keys import NOT_KEPT, key_of
 from collectives.mpi_operators import Op
@@ -43,8 +43,10 @@ def call(
     The arguments are described at `Invocation`. Without an algorithm it is the
     communicator's own default.
     """
-    replays, key = replays_of(comm), None
+    replays, key = getattr(comm, "_replays", None), None
     try:
+        if replays is None:
+            replays = PLAIN[comm.handle]
         key = key_of(primitive, algorithm, buffers, root, op, parameters, counts)
         calls = replays[key]
     except NOT_KEPT:
@@ -53,7 +55,7 @@ def call(
         run(calls)
         return
     rest = buffers, root, op, parameters, counts, within
-    _look_closer(comm, replays, key, primitive, algorithm, *rest)
+    _look_closer(comm, key, primitive, algorithm, *rest)
 
 
 def call_pair(
@@ -81,9 +83,9 @@ def call_pair(
         call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)
         return
     replays, key = getattr(comm, "_replays", None), None
-    if replays is None:
-        replays = replays_of(comm)
     try:
+        if replays is None:
+            replays = PLAIN[comm.handle]
         key = (
             primitive, algorithm, root, id(op), registry.revision,
             _address(sendbuf), sendbuf.size, sendbuf.dtype,
@@ -96,7 +98,7 @@ def call_pair(
         for each in calls:
             each()
         return
-    _look_closer(comm, replays, key, primitive, algorithm, (sendbuf, recvbuf), root, op)
+    _look_closer(comm, key, primitive, algorithm, (sendbuf, recvbuf), root, op)
 
 
 def call_one(
@@ -112,9 +114,9 @@ def call_one(
         call(comm, primitive, algorithm, (buf,), root, None, parameters)
         return
     replays, key = getattr(comm, "_replays", None), None
-    if replays is None:
-        replays = replays_of(comm)
     try:
+        if replays is None:
+            replays = PLAIN[comm.handle]
         key = (
             primitive, algorithm, root, registry.revision,
             _address(buf), buf.size, buf.dtype, buf.flags.num,
@@ -126,7 +128,7 @@ def call_one(
         for each in calls:
             each()
         return
-    _look_closer(comm, replays, key, primitive, algorithm, (buf,), root)
+    _look_closer(comm, key, primitive, algorithm, (buf,), root)
 
 
 def call_bare(
@@ -137,9 +139,9 @@ def call_bare(
         call(comm, primitive, algorithm, (), parameters=parameters)
         return
     replays, key = getattr(comm, "_replays", None), None
-    if replays is None:
-        replays = replays_of(comm)
     try:
+        if replays is None:
+            replays = PLAIN[comm.handle]
         key = primitive, algorithm, registry.revision
         calls = replays[key]
     except NOT_KEPT:
@@ -148,12 +150,11 @@ def call_bare(
         for each in calls:
             each()
         return
-    _look_closer(comm, replays, key, primitive, algorithm, ())
+    _look_closer(comm, key, primitive, algorithm, ())
 
 
 def _look_closer(
-    comm: MPI.Intracomm | Channel,
-    replays: Replays,
+    comm: Any,
     shortcut: tuple | None,
     primitive: str,
     algorithm: str | None,
@@ -161,20 +162,11 @@ def _look_closer(
 ) -> None:
     """Leave it to the channel to carry out a call that is not found by its shortcut."""
     invocation = Invocation(primitive, spec_of(comm, primitive, algorithm), *rest)
-    channel_of(comm).carry_out(invocation, replays, shortcut)
-
-
-def replays_of(comm: Any) -> Replays:
-    """What is ready to be replayed on a communicator, with its own defaults."""
-    replays = getattr(comm, "_replays", None)
-    if replays is not None:
-        return replays
-    channel = channel_of(comm)
-    algorithms = getattr(comm, "_algorithms", None)
-    if algorithms is None:
-        return channel._replays
-    comm._replays = replays = channel.replays(algorithms)  # one of ours, which remembers
-    return replays
+    channel, defaults = channel_of(comm), getattr(comm, "_algorithms", None)
+    replays = channel.replays(DEFAULTS if defaults is None else defaults)
+    if defaults is not None:  # one of ours, which remembers
+        comm._replays = replays
+    channel.carry_out(invocation, replays, shortcut)
 
 
 def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
