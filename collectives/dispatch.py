@@ -19,7 +19,7 @@ from collectives.algorithms import registry
 from collectives.catalogue import DEFAULTS
 from collectives.channel import PLAIN, Channel, channel_of
 from collectives.engines.blocking import run
-from collectives.keys import NOT_KEPT, key_of
+from collectives.keys import NOT_KEPT, PLACEHOLDERS, key_of
 from collectives.mpi_operators import Op
 from collectives.recording import Invocation
 
@@ -74,12 +74,16 @@ def call_pair(
     flags say nothing. An operator that the user made is never found by its identity,
     for its calls are not kept.
     """
-    if (
-        type(sendbuf) is not _Array
-        or type(recvbuf) is not _Array
-        or (root is not None and type(root) is not int)
-        or parameters
-    ):
+    if type(sendbuf) is not _Array or type(recvbuf) is not _Array:
+        buffers = sendbuf, recvbuf
+        if id(sendbuf) in PLACEHOLDERS:
+            call_one(comm, primitive, algorithm, recvbuf, buffers, root, op, parameters)
+        elif id(recvbuf) in PLACEHOLDERS:
+            call_one(comm, primitive, algorithm, sendbuf, buffers, root, op, parameters)
+        else:
+            call(comm, primitive, algorithm, buffers, root, op, parameters)
+        return
+    if parameters or (root is not None and type(root) is not int):
         call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)
         return
     replays, key = getattr(comm, "_replays", None), None
@@ -106,20 +110,25 @@ def call_one(
     primitive: str,
     algorithm: str | None,
     buf: Any,
-    root: int,
+    buffers: tuple,
+    root: int | None,
+    op: Op | None,
     parameters: dict[str, Any],
 ) -> None:
-    """`call` with one buffer: quicker if it is an array."""
-    if type(buf) is not _Array or type(root) is not int or parameters:
-        call(comm, primitive, algorithm, (buf,), root, None, parameters)
+    """`call` with one buffer, and perhaps MPI.IN_PLACE or None: quicker if it is an array.
+
+    Which of these two it is follows from the primitive, the root and the rank.
+    """
+    if type(buf) is not _Array or parameters or (root is not None and type(root) is not int):
+        call(comm, primitive, algorithm, buffers, root, op, parameters)
         return
     replays, key = getattr(comm, "_replays", None), None
     try:
         if replays is None:
             replays = PLAIN[comm.handle]
         key = (
-            primitive, algorithm, root, registry.revision,
-            _address(buf), buf.size, buf.dtype, buf.flags.num,
+            primitive, algorithm, root, id(op), registry.revision,
+            buffers[0] is buf, _address(buf), buf.size, buf.dtype, buf.flags.num,
         )  # fmt: skip
         calls = replays[key]
     except NOT_KEPT:
@@ -128,7 +137,7 @@ def call_one(
         for each in calls:
             each()
         return
-    _look_closer(comm, key, primitive, algorithm, (buf,), root)
+    _look_closer(comm, key, primitive, algorithm, buffers, root, op)
 
 
 def call_bare(

@@ -34,6 +34,7 @@ _DATATYPES = {
     for datatype in vars(MPI).values()
     if isinstance(datatype, MPI.Datatype) and datatype and datatype.is_predefined
 }
+PLACEHOLDERS = {id(None), id(MPI.IN_PLACE)}
 
 
 class _NotKept(Exception):
@@ -63,9 +64,25 @@ def key_of(
     name = op if op is None else _PREDEFINED[id(op)]
     given = tuple([(key, type(x), x) for key, x in parameters.items()]) if parameters else None
     addresses: list[int] = []
-    facts = [_fact(buf, addresses) for buf in buffers]
-    shape = (primitive, algorithm, root, name, registry.revision, counts, given, *facts)
-    return shape, tuple(addresses)
+    facts: list[Any] = []
+    for buf in buffers:
+        data = buf
+        if type(buf) is not _Array and isinstance(buf, (list, tuple)) and buf:
+            data, *layout = buf
+            for value in layout:
+                facts.append(_DATATYPES.get(id(value)) or _content(value))
+            facts.append(len(layout))
+        if type(data) is _Array or isinstance(data, _Array):
+            addresses.append(_address(data))
+            facts += data.size, data.dtype, data.flags.num
+        elif id(data) in PLACEHOLDERS:
+            facts.append(type(data))
+        else:
+            raise _NotKept
+    return (
+        (primitive, algorithm, root, name, registry.revision, counts, given, *facts),
+        tuple(addresses),
+    )
 
 
 def arrays_of(buffers: Sequence[Any]) -> list[np.ndarray]:
@@ -74,23 +91,8 @@ def arrays_of(buffers: Sequence[Any]) -> list[np.ndarray]:
     return [each for each in data if isinstance(each, _Array)]
 
 
-def _fact(buf: Any, addresses: list[int]) -> Any:
-    """What a plan depends on in one buffer: of data where it is, not what it is."""
-    if isinstance(buf, _Array):
-        addresses.append(_address(buf))
-        return buf.size, buf.dtype, buf.flags.num
-    if buf is None or isinstance(buf, MPI.InPlaceType):
-        return type(buf)
-    if isinstance(buf, (list, tuple)) and buf and isinstance(buf[0], (_Array, type(None))):
-        return _fact(buf[0], addresses), *map(_content, buf[1:])
-    raise _NotKept
-
-
 def _content(value: Any) -> Any:
     """Counts, displacements, datatypes and the like: what they say."""
-    named = _DATATYPES.get(id(value))
-    if named is not None:
-        return named
     if value is None or isinstance(value, (int, str)):
         return value
     if isinstance(value, (list, tuple)):

@@ -316,6 +316,28 @@ def test_memory_that_became_read_only(comm):
     check(recv, recv_before)
 
 
+def test_placeholders_in_the_wrong_place(comm):
+    """Calls with one array are found by it, and by which of the two buffers it is."""
+    data, blocks = np.arange(3), np.zeros(3 * P, int)
+    right = [
+        ("allreduce", MPI.IN_PLACE, data),
+        ("allgather", MPI.IN_PLACE, blocks),
+        ("scan", MPI.IN_PLACE, data),
+        ("reduce", *((MPI.IN_PLACE, data) if RANK == 0 else (data, None))),
+        ("gather", *((MPI.IN_PLACE, blocks) if RANK == 0 else (data, None))),
+        ("scatter", *((blocks, MPI.IN_PLACE) if RANK == 0 else (None, data))),
+    ]
+    for _ in range(4):
+        for function, *buffers in right:
+            run(function, *buffers, comm=comm)
+    before = data.copy(), blocks.copy()
+    for function, *buffers in right:
+        with pytest.raises(BufferMismatch):
+            run(function, *buffers[::-1], comm=comm)
+        check(data, before[0])
+        check(blocks, before[1])
+
+
 def test_counts_changed_in_place(comm):
     """Their contents are part of the call, in every form."""
     whole, send = np.zeros(2 * P), np.arange(2.0) + RANK
