@@ -45,7 +45,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke test test-sim test-mpi test-all fuzz fuzz-smoke soak prove docs choice lint
+.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all fuzz fuzz-smoke soak prove docs choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -56,6 +56,12 @@ bench: $(VENV)/ready ## run the benchmark: NP=4 ranks, MPI=mpich, ARGS=
 
 bench-smoke: $(VENV)/ready ## a benchmark of a few seconds, to see that it runs
 	$(IN) $(LIMITED) mpirun -n 2 python -m collectives.bench allreduce --sizes 8,1K --budget 5
+
+forms: forms-2 forms-4 ## all forms against the built-ins, 2 and 4 ranks, both MPIs; takes minutes
+	@$(MAKE) --no-print-directory MPI=openmpi forms-2 forms-4
+
+forms-%: $(VENV)/ready ## the same on one number of ranks, under one MPI
+	$(IN) mpirun -n $* python -m collectives.bench.forms $(ARGS)
 
 test: .venv-openmpi/ready test-sim test-mpi fuzz-smoke ## all tests, over MPICH and over Open MPI
 	@$(MAKE) --no-print-directory MPI=openmpi test-mpi-4

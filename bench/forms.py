@@ -24,6 +24,7 @@ from rich.text import Text
 
 from collectives.channel import channel_of
 from collectives.comm import Comm
+from collectives.errors import WrongResult
 from collectives.units import format_bytes, parse_bytes
 
 from .report import console, header
@@ -41,9 +42,11 @@ LEAST = 5  # times that every call of a row is measured
 
 def arguments(primitive: str, nbytes: int, p: int) -> tuple:
     """Buffers of a call whose largest buffer has `nbytes` on each rank, or one element per rank."""
-    block = np.ones(max(1, nbytes // 8 // p))
-    whole, other = np.ones(max(1, nbytes // 8)), np.empty(max(1, nbytes // 8))
-    blocks, more = np.ones(block.size * p), np.empty(block.size * p)
+    size, share = max(1, nbytes // 8), max(1, nbytes // 8 // p)
+    # Whole numbers, of which all sums are exact, other ones on each rank.
+    numbers = np.arange(share * p + size, dtype=np.float64) + 1000 * MPI.COMM_WORLD.rank
+    whole, other, block = numbers[:size].copy(), -numbers[:size], numbers[:share].copy()
+    blocks, more = numbers[: share * p].copy(), -numbers[: share * p]
     return {
         "barrier": (),
         "bcast": (whole,),
@@ -56,7 +59,7 @@ def arguments(primitive: str, nbytes: int, p: int) -> tuple:
 
 
 def variants(comm: Comm, primitive: str, nbytes: int) -> list[Callable[[], object]]:
-    """The built-in call, then ours in the order of COLUMNS."""
+    """The built-in call, then ours in the order of COLUMNS, each checked once."""
     given = arguments(primitive, nbytes, comm.size)
     name = primitive.capitalize()
     builtin = getattr(MPI.COMM_WORLD, name)
@@ -75,7 +78,7 @@ def variants(comm: Comm, primitive: str, nbytes: int) -> list[Callable[[], objec
         request.Start()
         request.Wait()
 
-    return [
+    calls = [
         lambda: builtin(*given),
         first,
         moved,
@@ -83,6 +86,21 @@ def variants(comm: Comm, primitive: str, nbytes: int) -> list[Callable[[], objec
         lambda: nonblocking(*given).Wait(),
         persistent,
     ]
+    check(f"{name} of {nbytes} B", given, calls)
+    return calls
+
+
+def check(name: str, buffers: tuple, calls: Sequence[Callable[[], object]]) -> None:
+    """Raise WrongResult unless all calls leave in the buffers what the first of them does."""
+    before = [buf.copy() for buf in buffers]
+    right: list[np.ndarray] = []
+    for which, call in zip(("built-in", *COLUMNS), calls):
+        for buf, content in zip(buffers, before):
+            buf[...] = content
+        call()
+        right = right or [buf.copy() for buf in buffers]
+        if not all(map(np.array_equal, buffers, right)):
+            raise WrongResult(f"{name}, {which}: another result than the built-in's")
 
 
 def minima(comm: Comm, calls: list[Callable[[], object]], nbytes: int, budget: float) -> np.ndarray:

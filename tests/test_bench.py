@@ -214,6 +214,27 @@ def test_lossy_algorithms_are_right_within_their_limit(tmp_path):
     assert {row["status"] for row in told} == {"ok", "lossy"}
 
 
+def test_forms_beside_the_built_in():
+    options = ("--sizes", "8,64K", "--seconds", "0.05")
+    run = bench(2, "barrier", "exscan", *options, module="collectives.bench.forms", limit=30)
+    assert run.status == 0, run.err
+    assert "built-in" in run.out and "persistent" in run.out
+    rows = re.findall(
+        r"^(barrier|exscan|geometric mean|worst at)\b.*?((?: +[\d.]+x)+)$", run.out, re.M
+    )
+    assert [name for name, _ in rows] == [
+        *("barrier", "exscan", "exscan"),
+        *("geometric mean", "geometric mean", "worst at"),
+    ]
+    ratios = [[float(cell[:-1]) for cell in cells.split()] for _, cells in rows]
+    assert all(len(row) == 5 and min(row) > 0 for row in ratios)
+    short, long = ratios[1], ratios[2]
+    assert ratios[5] == [max(column) for column in zip(ratios[0], short)]
+    assert ratios[4] == long
+    wrong = bench(1, "rings", module="collectives.bench.forms", limit=30)
+    assert wrong.status != 0 and "a primitive is needed, got rings" in wrong.err
+
+
 def test_overhead_puts_both_figures_side_by_side():
     run = bench(2, "0.1", module="collectives.bench.overhead", limit=30)
     assert run.status == 0, run.err
