@@ -26,7 +26,6 @@ from collectives.errors import RestrictionError
 
 QUIET = 1e-3  # seconds without a poll after which the thread takes over
 SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after a poll without progress
-BUSY = 16e-3  # its sleep while others go on polling: to wake it takes their time
 LINGER = 0.1  # seconds without work before it waits to be woken, which costs the waker more
 PATIENCE = 50  # polls without progress before a waiting rank offers its core
 
@@ -149,14 +148,18 @@ class Progress:
             pause = self._turn(pause)
 
     def _turn(self, pause: float) -> float:
-        """The thread's poll, unless others do it; return how long to sleep then."""
-        if self.polls != self._seen:
-            self._seen = self.polls
-            return min(2 * pause, BUSY)
+        """What the thread does each time it wakes; return how long to sleep then.
+
+        It calls what is watched, which nobody else does, and leaves it to those who poll to
+        advance the operations.
+        """
         with self._lock:
             looks = list(self.watched.values())
         for look in looks:
             look()
+        if self.polls != self._seen:
+            self._seen = self.polls
+            return QUIET
         if not self.operations:
             return LONGEST
         return SHORTEST if self._poll() else min(2 * pause, LONGEST)

@@ -110,6 +110,23 @@ def test_polled(comm):
     request.Free()
 
 
+def test_started_by_mpi_while_every_rank_polls_for_another_one(comm):
+    """Whoever polls all the time must not keep the thread from seeing what MPI has started."""
+    pairs = [set_up(comm, form) for form in ("allreduce", "allgather")]
+    for _ in range(5):
+        comm.Ibarrier().Wait()  # that there is somebody who polls is known by now
+        MPI.Prequest.Startall([request for request, _ in pairs])
+        for request, _ in pairs[:: 1 if RANK % 2 else -1]:
+            while not request.Test():
+                pass
+        for request, call in pairs:
+            forms.check(call)
+            request.Start()
+            request.Wait()
+    for request, _ in pairs:
+        request.Free()
+
+
 def test_among_other_calls(comm):
     """Blocking and nonblocking calls while a persistent one is active."""
     request, call = set_up(comm, "allgather")
