@@ -8,7 +8,7 @@ has been carried out, which then is skipped. So no form is written twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -86,13 +86,14 @@ class _Part:
 
     channel: Channel
     attempt: Attempt
-    within: str = ""
+    invocation: Invocation | None = None  # keeps the buffers
     idle: Idle | None = None
 
     def stages(self, number: int) -> Iterator[Stage]:
         """Compare the call with the other ranks' if they do that, and carry it out."""
         if self.channel.settings.check:
-            form = f"nonblocking {self.within}".strip()
+            within = "" if self.invocation is None else self.invocation.within
+            form = f"nonblocking {within}".strip()
             yield from self.channel.compare(self.attempt, form, number)
         yield from self.attempt.result().stages
         if self.idle is not None:
@@ -102,41 +103,44 @@ class _Part:
 def _part(channel: Channel, invocation: Invocation) -> _Part:
     key, arrays = channel.key_of(invocation), arrays_of(invocation.buffers)
     if key is None:
-        return _Part(channel, channel.recorder.attempt(invocation), invocation.within)
+        return _Part(channel, channel.recorder.attempt(invocation), invocation)
     found = channel.idle.take(key[0])
     idle = None if found is None else found.at(key, arrays)
     if idle is not None:
-        return _Part(channel, Attempt.of(idle.entry), invocation.within, idle)
+        return _Part(channel, Attempt.of(idle.entry), invocation, idle)
     attempt = channel.recorder.attempt(invocation)
     idle = None if attempt.entry is None else Idle.of(key, attempt.entry, arrays)
-    return _Part(channel, attempt, invocation.within, idle)
+    return _Part(channel, attempt, invocation, idle)
 
 
-def _parts(channel: Channel, function: Function) -> Iterator[_Part]:
-    """The parts of what a function does; the last may be a failure."""
+def _parts(channel: Channel, invocations: Iterable[Invocation]) -> Iterator[_Part]:
+    """The parts of what is started; the last may be a failure."""
     try:
-        for invocation in calls_of(channel, function):
+        for invocation in invocations:
             yield _part(channel, invocation)
     except CollectiveError as error:
         yield _Part(channel, Attempt("a collective", problem=error))
 
 
 def start(
-    channel: Channel, function: Function, before: Work | None = None, after: Work | None = None
+    channel: Channel,
+    invocations: Iterable[Invocation],
+    before: Work | None = None,
+    after: Work | None = None,
 ) -> Request:
-    """Start what a function of the api does.
+    """Start a collective.
 
     Parameters
     ----------
     channel : Channel
-    function : callable
-        `function(channel)` makes the call. It is kept, with all it refers to,
-        until the operation has ended.
+    invocations : iterable of Invocation
+        What it consists of; the next one is asked for when the one before has been carried
+        out. They are kept, with all that they refer to, until the operation has ended.
     before, after : callable, optional
         Work before the first and after the last stage.
     """
     check_threads()
-    parts = _parts(channel, function)
+    parts = _parts(channel, invocations)
     first = next(parts)
     if not channel.settings.check:
         first.attempt.result()  # raises what is wrong before anything is sent

@@ -7,9 +7,11 @@ from typing import Any
 from mpi4py import MPI
 
 from collectives import api
-from collectives.deferred import start
+from collectives.deferred import calls_of, start
+from collectives.dispatch import spec_of
 from collectives.forms import Counts, Forms
 from collectives.mpi_operators import Op, owned
+from collectives.recording import Invocation
 from collectives.requests import Request
 
 
@@ -17,18 +19,34 @@ class Nonblocking(Forms):
     """The nonblocking forms. Any number may be in flight; all ranks start them in one order."""
 
     def _start(
+        self,
+        primitive: str,
+        algorithm: str | None,
+        parameters: dict[str, Any],
+        *buffers: Any,
+        root: int | None = None,
+        op: Op | None = None,
+        counts: tuple[()] | None = None,
+    ) -> Request:
+        """Start what is one call of a primitive."""
+        spec = spec_of(self, primitive, algorithm)
+        *buffers, op = owned(*buffers, op)  # type: ignore[assignment]
+        invocation = Invocation(primitive, spec, buffers, root, op, parameters, counts)
+        return start(self._channel(), [invocation])
+
+    def _start_all(
         self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
     ) -> Request:
-        arguments = tuple(owned(*arguments))
-        return start(
-            self._channel(), self._function(primitive, function, arguments, algorithm, parameters)
-        )
+        """Start what a function of the api does, which may have to tell counts first."""
+        arguments, channel = tuple(owned(*arguments)), self._channel()
+        function = self._function(primitive, function, arguments, algorithm, parameters)
+        return start(channel, calls_of(channel, function))
 
     def _startw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> Request:
         source, target = self._sides(sendbuf, recvbuf)
-        arguments = source.spec, target.spec
+        arguments, channel = (source.spec, target.spec), self._channel()
         function = self._function("alltoall", api.alltoallv, arguments, algorithm, parameters)
-        return start(self._channel(), function, source.pack, target.unpack)
+        return start(channel, calls_of(channel, function), source.pack, target.unpack)
 
     def Ibarrier(
         self,
@@ -37,7 +55,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Barrier`, started; the request says when it has ended."""
-        return self._start("barrier", api.barrier, (), algorithm, parameters)
+        return self._start("barrier", algorithm, parameters)
 
     def Ibcast(
         self,
@@ -48,7 +66,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Bcast`, started; the request says when it has ended."""
-        return self._start("bcast", api.bcast, (buf, root), algorithm, parameters)
+        return self._start("bcast", algorithm, parameters, buf, root=root)
 
     def Iscatter(
         self,
@@ -60,7 +78,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Scatter`, started; the request says when it has ended."""
-        return self._start("scatter", api.scatter, (sendbuf, recvbuf, root), algorithm, parameters)
+        return self._start("scatter", algorithm, parameters, sendbuf, recvbuf, root=root)
 
     def Iscatterv(
         self,
@@ -72,7 +90,9 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Scatterv`, started; the request says when it has ended."""
-        return self._start("scatter", api.scatterv, (sendbuf, recvbuf, root), algorithm, parameters)
+        return self._start_all(
+            "scatter", api.scatterv, (sendbuf, recvbuf, root), algorithm, parameters
+        )
 
     def Igather(
         self,
@@ -84,7 +104,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Gather`, started; the request says when it has ended."""
-        return self._start("gather", api.gather, (sendbuf, recvbuf, root), algorithm, parameters)
+        return self._start("gather", algorithm, parameters, sendbuf, recvbuf, root=root)
 
     def Igatherv(
         self,
@@ -96,7 +116,9 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Gatherv`, started; the request says when it has ended."""
-        return self._start("gather", api.gatherv, (sendbuf, recvbuf, root), algorithm, parameters)
+        return self._start_all(
+            "gather", api.gatherv, (sendbuf, recvbuf, root), algorithm, parameters
+        )
 
     def Iallgather(
         self,
@@ -107,7 +129,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Allgather`, started; the request says when it has ended."""
-        return self._start("allgather", api.allgather, (sendbuf, recvbuf), algorithm, parameters)
+        return self._start("allgather", algorithm, parameters, sendbuf, recvbuf)
 
     def Iallgatherv(
         self,
@@ -118,7 +140,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Allgatherv`, started; the request says when it has ended."""
-        return self._start("allgather", api.allgatherv, (sendbuf, recvbuf), algorithm, parameters)
+        return self._start("allgather", algorithm, parameters, sendbuf, recvbuf, counts=())
 
     def Ialltoall(
         self,
@@ -129,7 +151,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Alltoall`, started; the request says when it has ended."""
-        return self._start("alltoall", api.alltoall, (sendbuf, recvbuf), algorithm, parameters)
+        return self._start("alltoall", algorithm, parameters, sendbuf, recvbuf)
 
     def Ialltoallv(
         self,
@@ -140,7 +162,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Alltoallv`, started; the request says when it has ended."""
-        return self._start("alltoall", api.alltoallv, (sendbuf, recvbuf), algorithm, parameters)
+        return self._start_all("alltoall", api.alltoallv, (sendbuf, recvbuf), algorithm, parameters)
 
     def Ialltoallw(
         self,
@@ -164,9 +186,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Reduce`, started; the request says when it has ended."""
-        return self._start(
-            "reduce", api.reduce, (sendbuf, recvbuf, op, root), algorithm, parameters
-        )
+        return self._start("reduce", algorithm, parameters, sendbuf, recvbuf, root=root, op=op)
 
     def Iallreduce(
         self,
@@ -178,9 +198,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Allreduce`, started; the request says when it has ended."""
-        return self._start(
-            "allreduce", api.allreduce, (sendbuf, recvbuf, op), algorithm, parameters
-        )
+        return self._start("allreduce", algorithm, parameters, sendbuf, recvbuf, op=op)
 
     def Ireduce_scatter(
         self,
@@ -193,7 +211,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Reduce_scatter`, started; the request says when it has ended."""
-        return self._start(
+        return self._start_all(
             "reduce_scatter",
             api.reduce_scatter,
             (sendbuf, recvbuf, recvcounts, op),
@@ -211,13 +229,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Reduce_scatter_block`, started; the request says when it has ended."""
-        return self._start(
-            "reduce_scatter",
-            api.reduce_scatter_block,
-            (sendbuf, recvbuf, op),
-            algorithm,
-            parameters,
-        )
+        return self._start("reduce_scatter", algorithm, parameters, sendbuf, recvbuf, op=op)
 
     def Iscan(
         self,
@@ -229,7 +241,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Scan`, started; the request says when it has ended."""
-        return self._start("scan", api.scan, (sendbuf, recvbuf, op), algorithm, parameters)
+        return self._start("scan", algorithm, parameters, sendbuf, recvbuf, op=op)
 
     def Iexscan(
         self,
@@ -241,4 +253,4 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Exscan`, started; the request says when it has ended."""
-        return self._start("exscan", api.exscan, (sendbuf, recvbuf, op), algorithm, parameters)
+        return self._start("exscan", algorithm, parameters, sendbuf, recvbuf, op=op)
