@@ -69,7 +69,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     _algorithms: Mapping[str, str] = DEFAULTS
     _settings: Settings | None = None  # until the communicator has a channel
-    _replays: Replays = {}  # noqa: RUF012, as long; then it has its own
+    _replays: Replays = {}  # noqa: RUF012 - stays empty: each gets its own when it has a channel
 
     def __new__(
         cls,

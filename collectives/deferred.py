@@ -41,7 +41,7 @@ class _Rehearsal(Channel):
     `carry_out`.
     """
 
-    _replays: Replays = {}  # noqa: RUF012
+    _replays: Replays = {}  # noqa: RUF012 - stays empty
 
     def __init__(self, channel: Channel):
         self.comm = channel.comm

@@ -46,6 +46,7 @@ class Entry:
     description : str
         The call, in words that are the same on all ranks.
     plan : Plan
+        Keeps the scratch memory; its views of buffers are those that it was recorded with.
     operator : Operator
     stages : list of Stage
     nbytes : int

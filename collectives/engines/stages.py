@@ -27,7 +27,7 @@ from collectives.operators import Operator
 Call = Callable[[], Any]
 Message = tuple[Any, int]
 
-FEW_BYTES = 2**12
+SHORT = 2**12  # bytes of a copy
 
 
 @dataclass
@@ -150,7 +150,7 @@ def _copy(source: np.ndarray, target: np.ndarray) -> Call:
     Python's own view of memory is quicker than numpy's at a few bytes. Of many, numpy lets
     other threads run meanwhile.
     """
-    if source.nbytes > FEW_BYTES:
+    if source.nbytes > SHORT:
         return partial(setitem, target, ..., source)
     here, there = source.view(np.uint8).data, target.view(np.uint8).data
     return partial(setitem, there, slice(None), here)
