@@ -19,7 +19,7 @@ from collectives.algorithms import registry
 from collectives.catalogue import DEFAULTS
 from collectives.channel import PLAIN, Channel, channel_of
 from collectives.engines.blocking import run
-from collectives.keys import NOT_KEPT, PLACEHOLDERS, key_of
+from collectives.keys import DATATYPES, NOT_KEPT, PLACEHOLDERS, key_of
 from collectives.mpi_operators import Op
 from collectives.recording import Invocation
 
@@ -43,19 +43,13 @@ def call(
     The arguments are described at `Invocation`. Without an algorithm it is the
     communicator's own default.
     """
-    replays, key = getattr(comm, "_replays", None), None
     try:
-        if replays is None:
-            replays = PLAIN[comm.handle]
         key = key_of(primitive, algorithm, buffers, root, op, parameters, counts)
-        calls = replays[key]
     except NOT_KEPT:
-        pass  # what is raised below is not to be told as raised here
-    else:
-        run(calls)
-        return
-    rest = buffers, root, op, parameters, counts, within
-    _look_closer(comm, key, primitive, algorithm, *rest)
+        key = None
+    if not _replay(comm, key):
+        rest = buffers, root, op, parameters, counts, within
+        _look_closer(comm, key, primitive, algorithm, *rest)
 
 
 def call_pair(
@@ -74,17 +68,13 @@ def call_pair(
     flags say nothing. An operator that the user made is never found by its identity,
     for its calls are not kept.
     """
-    if type(sendbuf) is not _Array or type(recvbuf) is not _Array:
-        buffers = sendbuf, recvbuf
-        if id(sendbuf) in PLACEHOLDERS:
-            call_one(comm, primitive, algorithm, recvbuf, buffers, root, op, parameters)
-        elif id(recvbuf) in PLACEHOLDERS:
-            call_one(comm, primitive, algorithm, sendbuf, buffers, root, op, parameters)
-        else:
-            call(comm, primitive, algorithm, buffers, root, op, parameters)
-        return
-    if parameters or (root is not None and type(root) is not int):
-        call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)
+    if (
+        type(sendbuf) is not _Array
+        or type(recvbuf) is not _Array
+        or (root is not None and type(root) is not int)
+        or parameters
+    ):
+        _call_spelled(comm, primitive, algorithm, sendbuf, recvbuf, root, op, parameters)
         return
     replays, key = getattr(comm, "_replays", None), None
     try:
@@ -105,6 +95,58 @@ def call_pair(
     _look_closer(comm, key, primitive, algorithm, (sendbuf, recvbuf), root, op)
 
 
+def _call_spelled(
+    comm: MPI.Intracomm | Channel,
+    primitive: str,
+    algorithm: str | None,
+    sendbuf: Any,
+    recvbuf: Any,
+    root: int | None,
+    op: Op | None,
+    parameters: dict[str, Any],
+) -> None:
+    """`call_pair` where a buffer is more or less than an array."""
+    buffers = sendbuf, recvbuf
+    if id(sendbuf) in PLACEHOLDERS:
+        call_one(comm, primitive, algorithm, recvbuf, buffers, root, op, parameters)
+        return
+    if id(recvbuf) in PLACEHOLDERS:
+        call_one(comm, primitive, algorithm, sendbuf, buffers, root, op, parameters)
+        return
+    source, target = _typed(sendbuf), _typed(recvbuf)
+    if not source or not target or parameters or not _is_root(root):
+        call(comm, primitive, algorithm, buffers, root, op, parameters)
+        return
+    (one, its), (other, others) = source, target
+    try:
+        key = (
+            primitive, algorithm, root, id(op), its, others, registry.revision,
+            _address(one), one.size, one.dtype,
+            _address(other), other.size, other.dtype, other.flags.num,
+        )  # fmt: skip
+    except NOT_KEPT:
+        key = None
+    if not _replay(comm, key):
+        _look_closer(comm, key, primitive, algorithm, buffers, root, op)
+
+
+def _is_root(root: Any) -> bool:
+    """Whether it may stand in a key: 1, 1.0 and True are the same there, but not all right."""
+    return root is None or type(root) is int
+
+
+def _typed(buf: Any) -> tuple[np.ndarray, int] | None:
+    """The array of `[array, datatype]`, and what stands for the datatype.
+
+    That is its identity if it is one of MPI's own: others may come and go.
+    """
+    if type(buf) in (list, tuple) and len(buf) == 2:
+        data, datatype = buf
+        if type(data) is _Array and id(datatype) in DATATYPES:
+            return data, id(datatype)
+    return None
+
+
 def call_one(
     comm: MPI.Intracomm | Channel,
     primitive: str,
@@ -115,12 +157,12 @@ def call_one(
     op: Op | None,
     parameters: dict[str, Any],
 ) -> None:
-    """`call` with one buffer, and perhaps MPI.IN_PLACE or None: quicker if it is an array.
+    """`call` with one buffer, and perhaps MPI.IN_PLACE or None: quicker for the usual ones.
 
     Which of these two it is follows from the primitive, the root and the rank.
     """
     if type(buf) is not _Array or parameters or (root is not None and type(root) is not int):
-        call(comm, primitive, algorithm, buffers, root, op, parameters)
+        _call_spelled_one(comm, primitive, algorithm, buf, buffers, root, op, parameters)
         return
     replays, key = getattr(comm, "_replays", None), None
     try:
@@ -138,6 +180,33 @@ def call_one(
             each()
         return
     _look_closer(comm, key, primitive, algorithm, buffers, root, op)
+
+
+def _call_spelled_one(
+    comm: MPI.Intracomm | Channel,
+    primitive: str,
+    algorithm: str | None,
+    buf: Any,
+    buffers: tuple,
+    root: int | None,
+    op: Op | None,
+    parameters: dict[str, Any],
+) -> None:
+    """`call_one` where the buffer is more than an array."""
+    typed = _typed(buf)
+    if not typed or parameters or not _is_root(root):
+        call(comm, primitive, algorithm, buffers, root, op, parameters)
+        return
+    data, datatype = typed
+    try:
+        key = (
+            primitive, algorithm, root, id(op), datatype, registry.revision,
+            buffers[0] is buf, _address(data), data.size, data.dtype, data.flags.num,
+        )  # fmt: skip
+    except NOT_KEPT:
+        key = None
+    if not _replay(comm, key):
+        _look_closer(comm, key, primitive, algorithm, buffers, root, op)
 
 
 def call_bare(
@@ -160,6 +229,21 @@ def call_bare(
             each()
         return
     _look_closer(comm, key, primitive, algorithm, ())
+
+
+def _replay(comm: Any, key: tuple | None) -> bool:
+    """Replay the plan of a call that is found by its shortcut; False if it is not."""
+    replays = getattr(comm, "_replays", None)
+    if replays is None:
+        replays = PLAIN.get(getattr(comm, "handle", None), {})
+    try:
+        calls = replays.get(key)
+    except TypeError:  # a parameter without a hash
+        return False
+    if calls is None:
+        return False
+    run(calls)
+    return True
 
 
 def _look_closer(

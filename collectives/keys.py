@@ -29,7 +29,7 @@ _address = MPI.Get_address
 # These objects live as long as mpi4py and we do, so that their identity stands for them.
 _PREDEFINED = {id(op): name for name, op in PREDEFINED.items()}
 _PREDEFINED[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
-_DATATYPES = {
+DATATYPES = {
     id(datatype): (MPI.Datatype, datatype.handle)
     for datatype in vars(MPI).values()
     if isinstance(datatype, MPI.Datatype) and datatype and datatype.is_predefined
@@ -70,7 +70,7 @@ def key_of(
         if type(buf) is not _Array and isinstance(buf, (list, tuple)) and buf:
             data, *layout = buf
             for value in layout:
-                facts.append(_DATATYPES.get(id(value)) or _content(value))
+                facts.append(DATATYPES.get(id(value)) or _content(value))
             facts.append(len(layout))
         if type(data) is _Array or isinstance(data, _Array):
             addresses.append(_address(data))

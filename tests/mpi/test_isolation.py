@@ -338,6 +338,39 @@ def test_placeholders_in_the_wrong_place(comm):
         check(blocks, before[1])
 
 
+def test_datatypes_are_part_of_a_call(comm):
+    """Also where the array is the same, and where datatypes come and go."""
+    ours = Comm(comm)
+    send, recv = np.full(4, RANK + 1), np.full(4, -1)
+    ranks = range(1, P + 1)
+    for _ in range(4):
+        for datatype, dtype in (
+            (MPI.LONG, np.int64),
+            (MPI.DOUBLE, np.float64),
+            (MPI.INT, np.int32),
+        ):
+            send.view(dtype)[...] = RANK + 1
+            for spell in (list, tuple):
+                recv[...] = -1
+                ours.Allreduce(spell((send, datatype)), spell((recv, datatype)))
+                check(recv.view(dtype), np.full(recv.view(dtype).size, sum(ranks), dtype))
+                ours.Allreduce(MPI.IN_PLACE, spell((recv, datatype)), op=MPI.MAX)
+                check(recv.view(dtype), np.full(recv.view(dtype).size, sum(ranks), dtype))
+                ours.Bcast(spell((recv, datatype)), root=P - 1)
+        with pytest.raises(BufferMismatch):
+            ours.Allreduce([send, MPI.LONG], [recv, MPI.DOUBLE])
+    data = np.arange(12) + 100 * RANK
+    for turn in range(12):
+        pairs = MPI.LONG.Create_vector(2, 1, 2 + turn % 3).Commit()
+        before = data.copy()
+        comm_data = [data, 1, pairs] if turn % 2 else [data[: 3 + turn % 3], pairs]
+        ours.Bcast(comm_data, root=turn % P)
+        pairs.Free()  # its object and its handle may come again
+        for place in (0, 2 + turn % 3):
+            before[place] = ours.bcast(int(before[place]), root=turn % P)
+        check(data, before)
+
+
 def test_counts_changed_in_place(comm):
     """Their contents are part of the call, in every form."""
     whole, send = np.zeros(2 * P), np.arange(2.0) + RANK
