@@ -17,18 +17,20 @@ from mpi4py import MPI
 
 from collectives.algorithms import registry
 from collectives.catalogue import DEFAULTS
-from collectives.channel import PLAIN, Channel, channel_of
+from collectives.channel import PLAIN, channel_of
 from collectives.engines.blocking import run
 from collectives.keys import DATATYPES, NOT_KEPT, PLACEHOLDERS, key_of
 from collectives.mpi_operators import Op
 from collectives.recording import Invocation
+
+Communicator = Any  # an MPI.Intracomm, ours or not, or a Channel
 
 _Array = np.ndarray
 _address = MPI.Get_address
 
 
 def call(
-    comm: MPI.Intracomm | Channel,
+    comm: Communicator,
     primitive: str,
     algorithm: str | None,
     buffers: Sequence[Any],
@@ -53,7 +55,7 @@ def call(
 
 
 def call_pair(
-    comm: MPI.Intracomm | Channel,
+    comm: Communicator,
     primitive: str,
     algorithm: str | None,
     sendbuf: Any,
@@ -61,6 +63,7 @@ def call_pair(
     root: int | None,
     op: Op | None,
     parameters: dict[str, Any],
+    within: str = "",
 ) -> None:
     """`call` with an input and an output: quicker if they are arrays.
 
@@ -74,7 +77,7 @@ def call_pair(
         or (root is not None and type(root) is not int)
         or parameters
     ):
-        _call_spelled(comm, primitive, algorithm, sendbuf, recvbuf, root, op, parameters)
+        _call_spelled(comm, primitive, algorithm, sendbuf, recvbuf, root, op, parameters, within)
         return
     replays, key = getattr(comm, "_replays", None), None
     try:
@@ -92,11 +95,12 @@ def call_pair(
         for each in calls:
             each()
         return
-    _look_closer(comm, key, primitive, algorithm, (sendbuf, recvbuf), root, op)
+    buffers = sendbuf, recvbuf
+    _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
 
 
 def _call_spelled(
-    comm: MPI.Intracomm | Channel,
+    comm: Communicator,
     primitive: str,
     algorithm: str | None,
     sendbuf: Any,
@@ -104,18 +108,19 @@ def _call_spelled(
     root: int | None,
     op: Op | None,
     parameters: dict[str, Any],
+    within: str = "",
 ) -> None:
     """`call_pair` where a buffer is more or less than an array."""
     buffers = sendbuf, recvbuf
     if id(sendbuf) in PLACEHOLDERS:
-        call_one(comm, primitive, algorithm, recvbuf, buffers, root, op, parameters)
+        call_one(comm, primitive, algorithm, recvbuf, buffers, root, op, parameters, within)
         return
     if id(recvbuf) in PLACEHOLDERS:
-        call_one(comm, primitive, algorithm, sendbuf, buffers, root, op, parameters)
+        call_one(comm, primitive, algorithm, sendbuf, buffers, root, op, parameters, within)
         return
     source, target = _typed(sendbuf), _typed(recvbuf)
     if not source or not target or parameters or not _is_root(root):
-        call(comm, primitive, algorithm, buffers, root, op, parameters)
+        call(comm, primitive, algorithm, buffers, root, op, parameters, None, within)
         return
     (one, its), (other, others) = source, target
     try:
@@ -127,7 +132,7 @@ def _call_spelled(
     except NOT_KEPT:
         key = None
     if not _replay(comm, key):
-        _look_closer(comm, key, primitive, algorithm, buffers, root, op)
+        _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
 
 
 def _is_root(root: Any) -> bool:
@@ -148,7 +153,7 @@ def _typed(buf: Any) -> tuple[np.ndarray, int] | None:
 
 
 def call_one(
-    comm: MPI.Intracomm | Channel,
+    comm: Communicator,
     primitive: str,
     algorithm: str | None,
     buf: Any,
@@ -156,13 +161,14 @@ def call_one(
     root: int | None,
     op: Op | None,
     parameters: dict[str, Any],
+    within: str = "",
 ) -> None:
     """`call` with one buffer, and perhaps MPI.IN_PLACE or None: quicker for the usual ones.
 
     Which of these two it is follows from the primitive, the root and the rank.
     """
     if type(buf) is not _Array or parameters or (root is not None and type(root) is not int):
-        _call_spelled_one(comm, primitive, algorithm, buf, buffers, root, op, parameters)
+        _call_spelled_one(comm, primitive, algorithm, buf, buffers, root, op, parameters, within)
         return
     replays, key = getattr(comm, "_replays", None), None
     try:
@@ -179,11 +185,11 @@ def call_one(
         for each in calls:
             each()
         return
-    _look_closer(comm, key, primitive, algorithm, buffers, root, op)
+    _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
 
 
 def _call_spelled_one(
-    comm: MPI.Intracomm | Channel,
+    comm: Communicator,
     primitive: str,
     algorithm: str | None,
     buf: Any,
@@ -191,11 +197,12 @@ def _call_spelled_one(
     root: int | None,
     op: Op | None,
     parameters: dict[str, Any],
+    within: str = "",
 ) -> None:
     """`call_one` where the buffer is more than an array."""
     typed = _typed(buf)
     if not typed or parameters or not _is_root(root):
-        call(comm, primitive, algorithm, buffers, root, op, parameters)
+        call(comm, primitive, algorithm, buffers, root, op, parameters, None, within)
         return
     data, datatype = typed
     try:
@@ -206,11 +213,11 @@ def _call_spelled_one(
     except NOT_KEPT:
         key = None
     if not _replay(comm, key):
-        _look_closer(comm, key, primitive, algorithm, buffers, root, op)
+        _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
 
 
 def call_bare(
-    comm: MPI.Intracomm | Channel, primitive: str, algorithm: str | None, parameters: dict[str, Any]
+    comm: Communicator, primitive: str, algorithm: str | None, parameters: dict[str, Any]
 ) -> None:
     """`call` without buffers."""
     if parameters:
@@ -231,7 +238,7 @@ def call_bare(
     _look_closer(comm, key, primitive, algorithm, ())
 
 
-def _replay(comm: Any, key: tuple | None) -> bool:
+def _replay(comm: Communicator, key: tuple | None) -> bool:
     """Replay the plan of a call that is found by its shortcut; False if it is not."""
     replays = getattr(comm, "_replays", None)
     if replays is None:
@@ -247,7 +254,7 @@ def _replay(comm: Any, key: tuple | None) -> bool:
 
 
 def _look_closer(
-    comm: Any,
+    comm: Communicator,
     shortcut: tuple | None,
     primitive: str,
     algorithm: str | None,

@@ -12,7 +12,7 @@ not ours. It is of use for objects beyond 2 GiB where MPI is older than 4.0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import accumulate
 from typing import Any
@@ -21,20 +21,22 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives import binned
+from collectives.algorithms import PRIMITIVES
 from collectives.channel import Channel
-from collectives.dispatch import call, spec_of
+from collectives.dispatch import call, call_bare, call_one, call_pair
 from collectives.errors import ArgumentError
 from collectives.operators import REPRODUCIBLE_SUM, Operator
 
 Op = MPI.Op | Operator | Callable[[Any, Any], Any]
+
+# What a call that tells lengths is a part of.
+_TELLING = {name: f"lengths of the objects of {name}" for name in PRIMITIVES}
 
 _FAILED = -1  # instead of a length: this rank has no pickle to send
 
 
 class Objects:
     """The object forms."""
-
-    _algorithms: Mapping[str, str]
 
     def _channel(self) -> Channel:
         raise NotImplementedError
@@ -44,7 +46,7 @@ class Objects:
 
     def barrier(self, *, algorithm: str | None = None, **parameters: Any) -> None:
         """Leave when every rank has come."""
-        self._move("barrier", algorithm, parameters, ())
+        call_bare(self, "barrier", algorithm, parameters)
 
     def ibarrier(self, *, algorithm: str | None = None, **parameters: Any) -> MPI.Request:
         """`barrier`, started now; every rank has come when the request has ended."""
@@ -57,9 +59,9 @@ class Objects:
         channel = self._channel()
         here = channel.rank == root
         pickles = _Pickles([obj] if here else [], 1)
-        [length] = self._told(pickles, root, "bcast")
+        [length] = _told(channel, pickles, root, "bcast")
         data = channel.outgoing(pickles.joined()) if here else channel.space("in", length)
-        self._move("bcast", algorithm, parameters, (data,), root)
+        call_one(self, "bcast", algorithm, data, (data,), root, None, parameters)
         return obj if here else MPI.pickle.loads(data)
 
     def scatter(
@@ -74,11 +76,11 @@ class Objects:
         channel = self._channel()
         here = channel.rank == root
         pickles = _Pickles(sendobj if here else [], channel.p)
-        lengths = self._told(pickles, root, "scatter")
+        lengths = _told(channel, pickles, root, "scatter")
         mine = channel.space("in", lengths[channel.rank])
         source = [channel.outgoing(pickles.joined()), lengths, None, MPI.BYTE] if here else None
         buffers = source, mine
-        self._move("scatter", algorithm, parameters, buffers, root, tuple(lengths))
+        call(self, "scatter", algorithm, buffers, root, None, parameters, tuple(lengths))
         return MPI.pickle.loads(mine)
 
     def gather(
@@ -97,11 +99,12 @@ class Objects:
     ) -> list[Any] | None:
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        lengths = self._exchanged(pickles, "gather")[:, 0].tolist()
+        lengths = _lengths(channel, pickles, "gather")
         whole = channel.space("in", sum(lengths)) if channel.rank == root else None
         target = None if whole is None else [whole, lengths, None, MPI.BYTE]
         buffers = channel.outgoing(pickles.joined()), target
-        self._move("gather", algorithm, parameters, buffers, root, tuple(lengths), within)
+        counts = tuple(lengths)
+        call(self, "gather", algorithm, buffers, root, None, parameters, counts, within)
         return None if whole is None else _split(whole, lengths)
 
     def allgather(
@@ -110,10 +113,10 @@ class Objects:
         """All ranks' objects, on all ranks."""
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        lengths = self._exchanged(pickles, "allgather")[:, 0].tolist()
+        lengths = _lengths(channel, pickles, "allgather")
         whole = channel.space("in", sum(lengths))
         buffers = channel.outgoing(pickles.joined()), [whole, lengths, None, MPI.BYTE]
-        self._move("allgather", algorithm, parameters, buffers, None, tuple(lengths))
+        call(self, "allgather", algorithm, buffers, None, None, parameters, tuple(lengths))
         return _split(whole, lengths)
 
     def alltoall(
@@ -122,13 +125,13 @@ class Objects:
         """What every rank has for this one, of p objects each."""
         channel = self._channel()
         pickles = _Pickles(sendobj, channel.p)
-        matrix = self._exchanged(pickles, "alltoall")
+        matrix = _exchanged(channel, pickles, "alltoall")
         counts = matrix.tobytes()
         going, coming = matrix[channel.rank].tolist(), matrix[:, channel.rank].tolist()
         whole = channel.space("in", sum(coming))
         source = [channel.outgoing(pickles.joined()), going, None, MPI.BYTE]
         buffers = source, [whole, coming, None, MPI.BYTE]
-        self._move("alltoall", algorithm, parameters, buffers, None, counts)
+        call(self, "alltoall", algorithm, buffers, None, None, parameters, counts)
         return _split(whole, coming)
 
     def reduce(
@@ -190,42 +193,41 @@ class Objects:
         lower = objects[: self._channel().rank]
         return _combined(op, lower) if lower else None
 
-    def _move(
-        self,
-        primitive: str,
-        algorithm: str | None,
-        parameters: dict[str, Any],
-        buffers: tuple,
-        root: int | None = None,
-        counts: tuple[int, ...] | bytes | None = None,
-        within: str = "",
-    ) -> None:
-        spec = spec_of(self, primitive, algorithm)
-        call(self._channel(), primitive, spec, buffers, root, None, parameters, counts, within)
 
-    def _told(self, pickles: _Pickles, root: int, primitive: str) -> list[int]:
-        """The lengths of the root's pickles; its failure is everybody's."""
-        channel = self._channel()
-        row = channel.table(pickles.expected)
-        row[:] = pickles.lengths
-        call(channel, "bcast", None, (row,), root, within=f"lengths of the objects of {primitive}")
-        lengths = row.tolist()
-        if _FAILED in lengths:
-            raise pickles.error(primitive, f"rank {root}") from pickles.problem
-        return lengths
+def _told(channel: Channel, pickles: _Pickles, root: int, primitive: str) -> list[int]:
+    """The lengths of the root's pickles; its failure is everybody's."""
+    row = channel.table(pickles.expected)
+    row[:] = pickles.lengths
+    call_one(channel, "bcast", None, row, (row,), root, None, {}, _TELLING[primitive])
+    lengths = row.tolist()
+    if _FAILED in lengths:
+        raise pickles.error(primitive, f"rank {root}") from pickles.problem
+    return lengths
 
-    def _exchanged(self, pickles: _Pickles, primitive: str) -> np.ndarray:
-        """The lengths of everybody's pickles, one row per rank; a failure is everybody's."""
-        channel = self._channel()
-        row = channel.table(pickles.expected)
-        row[:] = pickles.lengths
-        matrix = channel.table(channel.p, row.size)
-        within = f"lengths of the objects of {primitive}"
-        call(channel, "allgather", None, (row, matrix), within=within)
-        if matrix.min() == _FAILED:
-            rank = int(np.flatnonzero((matrix == _FAILED).any(axis=1))[0])
-            raise pickles.error(primitive, f"rank {rank}") from pickles.problem
-        return matrix
+
+def _lengths(channel: Channel, pickles: _Pickles, primitive: str) -> list[int]:
+    """The length of everybody's one pickle; a failure is everybody's."""
+    lengths = _exchange(channel, pickles, primitive)[:, 0].tolist()
+    if _FAILED in lengths:
+        raise pickles.error(primitive, f"rank {lengths.index(_FAILED)}") from pickles.problem
+    return lengths
+
+
+def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> np.ndarray:
+    """The lengths of everybody's pickles, one row per rank; a failure is everybody's."""
+    matrix = _exchange(channel, pickles, primitive)
+    if matrix.min() == _FAILED:
+        rank = int(np.flatnonzero((matrix == _FAILED).any(axis=1))[0])
+        raise pickles.error(primitive, f"rank {rank}") from pickles.problem
+    return matrix
+
+
+def _exchange(channel: Channel, pickles: _Pickles, primitive: str) -> np.ndarray:
+    row = channel.table(pickles.expected)
+    row[:] = pickles.lengths
+    matrix = channel.table(channel.p, row.size)
+    call_pair(channel, "allgather", None, row, matrix, None, None, {}, _TELLING[primitive])
+    return matrix
 
 
 class _Pickles:
