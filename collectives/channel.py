@@ -28,7 +28,6 @@ from collectives.catalogue import DEFAULTS, find
 from collectives.engines.blocking import compile_stages, run
 from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
-from collectives.engines.relocation import overlapping, spans_of
 from collectives.engines.stages import Call, Stage
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.keys import NOT_KEPT, Key, Shape, arrays_of, key_of
@@ -225,15 +224,12 @@ class Channel:
         """
         if key is None:
             return self._record(invocation)
-        arrays = arrays_of(invocation.buffers)
-        spans = spans_of(arrays)
-        separate = not overlapping(spans)
-        pattern = self.patterns.get(key[0])
-        entry = pattern.at(arrays) if pattern is not None and separate else None
+        arrays, pattern = arrays_of(invocation.buffers), self.patterns.get(key[0])
+        entry = None if pattern is None else pattern.at(arrays)
         if entry is None:
             entry = self._record(invocation)
-            if pattern is None and separate and entry.movable and entry.nbytes <= MAX_BYTES:
-                self._learn(key[0], Pattern(entry, spans))
+            if pattern is None:
+                self._learn(key[0], Pattern.of(entry, arrays))
         self._keep(key, entry)
         return entry
 
@@ -243,8 +239,10 @@ class Channel:
             self._run(self.compare(attempt, invocation.within))
         return attempt.result()
 
-    def _learn(self, shape: Shape, pattern: Pattern) -> None:
-        """Keep a pattern; when there are too many, begin again."""
+    def _learn(self, shape: Shape, pattern: Pattern | None) -> None:
+        """Keep a pattern, if there is one; when there are too many, begin again."""
+        if pattern is None or pattern.entry.nbytes > MAX_BYTES:
+            return
         nbytes = self.learned_bytes + pattern.entry.nbytes
         if nbytes > MAX_BYTES or len(self.patterns) == MAX_PLANS:
             self.patterns.clear()

@@ -3,7 +3,8 @@
 The functions of `collectives.api` say in plain Python what a collective does:
 some need one plan, the v-variants another one before it that tells counts. Here
 such a function is run up to its next plan, stopped, and run again when that plan
-has been carried out, which then is skipped. So no form is written twice.
+has been carried out, which then is skipped. So no form is written twice. What is one
+plan alone needs no such detour to be started.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collectives.engines.relocation import overlapping, spans_of
 from collectives.keys import Key, Shape
 from collectives.recording import Entry, Pattern
 
@@ -38,17 +37,13 @@ class Idle(NamedTuple):
     @classmethod
     def of(cls, key: Key, entry: Entry, arrays: Sequence[np.ndarray]) -> Idle:
         """What was recorded for a call with these arrays."""
-        spans = spans_of(arrays)
-        movable = entry.movable and not overlapping(spans)
-        return cls(key, entry, Pattern(entry, spans) if movable else None)
+        return cls(key, entry, Pattern.of(entry, arrays))
 
     def at(self, key: Key, arrays: Sequence[np.ndarray]) -> Idle | None:
         """The same for a call of the same shape; None if it cannot be moved there."""
         if key[1] == self.key[1]:
             return self
-        if self.pattern is None or overlapping(spans_of(arrays)):
-            return None
-        entry = self.pattern.at(arrays)
+        entry = None if self.pattern is None else self.pattern.at(arrays)
         return None if entry is None else Idle(key, entry, self.pattern)
 
 

@@ -24,7 +24,7 @@ from collectives.engines.blocking import TAG
 from collectives.engines.driver import Process
 from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
-from collectives.engines.relocation import NotMovable, Relocatable, Span
+from collectives.engines.relocation import NotMovable, Relocatable, Span, overlapping, spans_of
 from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import CollectiveError
 from collectives.mpi_operators import Op, operator_of
@@ -98,6 +98,12 @@ class Pattern:
         self.entry = entry
         self.spans = spans
 
+    @classmethod
+    def of(cls, entry: Entry, arrays: Sequence[np.ndarray]) -> Pattern | None:
+        """The pattern of what was recorded for a call with these arrays, if it can be one."""
+        spans = spans_of(arrays)
+        return cls(entry, spans) if entry.movable and not overlapping(spans) else None
+
     @cached_property
     def _relocatable(self) -> Relocatable | None:
         try:
@@ -106,11 +112,8 @@ class Pattern:
             return None
 
     def at(self, arrays: Sequence[np.ndarray]) -> Entry | None:
-        """The entry for other buffers, which do not overlap; None if there is no other way.
-
-        It has the same scratch memory.
-        """
-        if self._relocatable is None:
+        """The entry for other buffers, with the same scratch memory; None if there can be none."""
+        if self._relocatable is None or overlapping(spans_of(arrays)):
             return None
         old, stages = self.entry, self._relocatable.at(arrays)
         asked, algorithm, words = old.asked, old.algorithm, old.description

@@ -30,7 +30,7 @@ Message = tuple[Any, int]
 SHORT = 2**12  # bytes of a copy
 
 
-@dataclass
+@dataclass  # not frozen, because relocation makes many
 class Stage:
     """One round.
 
