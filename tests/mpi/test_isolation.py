@@ -283,10 +283,10 @@ def test_other_memory_needs_no_new_recording(comm, monkeypatch):
 def test_patterns_are_bounded(comm, monkeypatch):
     channel = channel_of(comm)
     monkeypatch.setattr(channels, "MAX_PLANS", 10)
-    memory, result = np.ones(2000 * P), np.zeros(2000 * P)
+    memory, result = np.arange(2000 * P) + RANK, np.full(2000 * P, -1)
     for size in range(1, 25):
         run("allreduce", memory[:size], result[:size], comm=comm)
-        check(result[:size], np.full(size, float(P)))
+        check(result[:size], P * np.arange(size) + P * (P - 1) // 2)
         assert 0 < len(channel.patterns) <= 10
     monkeypatch.setattr(channels, "MAX_BYTES", 40_000)
     for size in range(100, 2000, 100):
@@ -318,7 +318,7 @@ def test_memory_that_became_read_only(comm):
 
 def test_placeholders_in_the_wrong_place(comm):
     """Calls with one array are found by it, and by which of the two buffers it is."""
-    data, blocks = np.arange(3), np.zeros(3 * P, int)
+    data, blocks = np.arange(3) + 10 * RANK, np.arange(3 * P) + 100 * RANK
     right = [
         ("allreduce", MPI.IN_PLACE, data),
         ("allgather", MPI.IN_PLACE, blocks),
@@ -341,22 +341,23 @@ def test_placeholders_in_the_wrong_place(comm):
 def test_datatypes_are_part_of_a_call(comm):
     """Also where the array is the same, and where datatypes come and go."""
     ours = Comm(comm)
-    send, recv = np.full(4, RANK + 1), np.full(4, -1)
-    ranks = range(1, P + 1)
-    for _ in range(4):
-        for datatype, dtype in (
-            (MPI.LONG, np.int64),
-            (MPI.DOUBLE, np.float64),
-            (MPI.INT, np.int32),
-        ):
-            send.view(dtype)[...] = RANK + 1
+    send, recv = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    types = [(MPI.LONG, np.int64), (MPI.DOUBLE, np.float64), (MPI.INT, np.int32)]
+    for turn in range(4):
+        for datatype, dtype in types:
+            mine, result = send.view(dtype), recv.view(dtype)
+            numbers = np.arange(mine.size, dtype=dtype)
             for spell in (list, tuple):
-                recv[...] = -1
+                mine[...], result[...] = numbers + turn + RANK, -1
                 ours.Allreduce(spell((send, datatype)), spell((recv, datatype)))
-                check(recv.view(dtype), np.full(recv.view(dtype).size, sum(ranks), dtype))
+                total = P * (numbers + turn) + P * (P - 1) // 2
+                check(result, total)
+                result[...] += RANK
                 ours.Allreduce(MPI.IN_PLACE, spell((recv, datatype)), op=MPI.MAX)
-                check(recv.view(dtype), np.full(recv.view(dtype).size, sum(ranks), dtype))
+                check(result, total + P - 1)
+                result[...] = numbers * 10 + RANK
                 ours.Bcast(spell((recv, datatype)), root=P - 1)
+                check(result, numbers * 10 + P - 1)
         with pytest.raises(BufferMismatch):
             ours.Allreduce([send, MPI.LONG], [recv, MPI.DOUBLE])
     data = np.arange(12) + 100 * RANK
