@@ -86,7 +86,7 @@ def bcast(
     **parameters
         Of the algorithm.
     """
-    call_one(comm, "bcast", algorithm, buf, (buf,), root, None, parameters)
+    call_one(comm, "bcast", algorithm, buf, root, parameters)
 
 
 def scatter(

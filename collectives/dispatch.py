@@ -4,7 +4,8 @@
 key, replays its plan; another one goes to the channel, which checks and records it. At
 a few bytes the time of a call is the time that it takes to find the plan. So the most
 frequent kinds of calls, with arrays alone, have shorter ways, in which everything is
-spelled out: each further function would be felt.
+spelled out: each further function would be felt. `call_usual` is one for what else is
+usual.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def call_pair(
         or (root is not None and type(root) is not int)
         or parameters
     ):
-        _call_spelled(comm, primitive, algorithm, sendbuf, recvbuf, root, op, parameters, within)
+        buffers = sendbuf, recvbuf
+        call_usual(comm, primitive, algorithm, buffers, root, op, parameters, within)
         return
     replays, key = getattr(comm, "_replays", None), None
     try:
@@ -99,84 +101,26 @@ def call_pair(
     _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
 
 
-def _call_spelled(
-    comm: Communicator,
-    primitive: str,
-    algorithm: str | None,
-    sendbuf: Any,
-    recvbuf: Any,
-    root: int | None,
-    op: Op | None,
-    parameters: dict[str, Any],
-    within: str = "",
-) -> None:
-    """`call_pair` where a buffer is more or less than an array."""
-    buffers = sendbuf, recvbuf
-    if id(sendbuf) in PLACEHOLDERS:
-        call_one(comm, primitive, algorithm, recvbuf, buffers, root, op, parameters, within)
-        return
-    if id(recvbuf) in PLACEHOLDERS:
-        call_one(comm, primitive, algorithm, sendbuf, buffers, root, op, parameters, within)
-        return
-    source, target = _typed(sendbuf), _typed(recvbuf)
-    if not source or not target or parameters or not _is_root(root):
-        call(comm, primitive, algorithm, buffers, root, op, parameters, None, within)
-        return
-    (one, its), (other, others) = source, target
-    try:
-        key = (
-            primitive, algorithm, root, id(op), its, others, registry.revision,
-            _address(one), one.size, one.dtype,
-            _address(other), other.size, other.dtype, other.flags.num,
-        )  # fmt: skip
-    except NOT_KEPT:
-        key = None
-    if not _replay(comm, key):
-        _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
-
-
-def _is_root(root: Any) -> bool:
-    """Whether it may stand in a key: 1, 1.0 and True are the same there, but not all right."""
-    return root is None or type(root) is int
-
-
-def _typed(buf: Any) -> tuple[np.ndarray, int] | None:
-    """The array of `[array, datatype]`, and what stands for the datatype.
-
-    That is its identity if it is one of MPI's own: others may come and go.
-    """
-    if type(buf) in (list, tuple) and len(buf) == 2:
-        data, datatype = buf
-        if type(data) is _Array and id(datatype) in DATATYPES:
-            return data, id(datatype)
-    return None
-
-
 def call_one(
     comm: Communicator,
     primitive: str,
     algorithm: str | None,
     buf: Any,
-    buffers: tuple,
-    root: int | None,
-    op: Op | None,
+    root: int,
     parameters: dict[str, Any],
     within: str = "",
 ) -> None:
-    """`call` with one buffer, and perhaps MPI.IN_PLACE or None: quicker for the usual ones.
-
-    Which of these two it is follows from the primitive, the root and the rank.
-    """
-    if type(buf) is not _Array or parameters or (root is not None and type(root) is not int):
-        _call_spelled_one(comm, primitive, algorithm, buf, buffers, root, op, parameters, within)
+    """`call` with one buffer and a root: quicker if it is an array."""
+    if type(buf) is not _Array or type(root) is not int or parameters:
+        call_usual(comm, primitive, algorithm, (buf,), root, None, parameters, within)
         return
     replays, key = getattr(comm, "_replays", None), None
     try:
         if replays is None:
             replays = PLAIN[comm.handle]
         key = (
-            primitive, algorithm, root, id(op), registry.revision,
-            buffers[0] is buf, _address(buf), buf.size, buf.dtype, buf.flags.num,
+            primitive, algorithm, root, registry.revision,
+            _address(buf), buf.size, buf.dtype, buf.flags.num,
         )  # fmt: skip
         calls = replays[key]
     except NOT_KEPT:
@@ -185,35 +129,7 @@ def call_one(
         for each in calls:
             each()
         return
-    _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
-
-
-def _call_spelled_one(
-    comm: Communicator,
-    primitive: str,
-    algorithm: str | None,
-    buf: Any,
-    buffers: tuple,
-    root: int | None,
-    op: Op | None,
-    parameters: dict[str, Any],
-    within: str = "",
-) -> None:
-    """`call_one` where the buffer is more than an array."""
-    typed = _typed(buf)
-    if not typed or parameters or not _is_root(root):
-        call(comm, primitive, algorithm, buffers, root, op, parameters, None, within)
-        return
-    data, datatype = typed
-    try:
-        key = (
-            primitive, algorithm, root, id(op), datatype, registry.revision,
-            buffers[0] is buf, _address(data), data.size, data.dtype, data.flags.num,
-        )  # fmt: skip
-    except NOT_KEPT:
-        key = None
-    if not _replay(comm, key):
-        _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
+    _look_closer(comm, key, primitive, algorithm, (buf,), root, None, None, None, within)
 
 
 def call_bare(
@@ -236,6 +152,52 @@ def call_bare(
             each()
         return
     _look_closer(comm, key, primitive, algorithm, ())
+
+
+def call_usual(
+    comm: Communicator,
+    primitive: str,
+    algorithm: str | None,
+    buffers: tuple,
+    root: int | None,
+    op: Op | None,
+    parameters: dict[str, Any],
+    within: str = "",
+) -> None:
+    """`call` where a buffer may be MPI.IN_PLACE, None or `[array, datatype]`, too."""
+    key = None
+    if not parameters and (root is None or type(root) is int):
+        key = _shortcut(primitive, algorithm, buffers, root, op)
+    if key is None:
+        call(comm, primitive, algorithm, buffers, root, op, parameters, None, within)
+    elif not _replay(comm, key):
+        _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
+
+
+def _shortcut(
+    primitive: str, algorithm: str | None, buffers: tuple, root: int | None, op: Op | None
+) -> tuple | None:
+    """What a call is found by, in which MPI's own datatypes stand for themselves.
+
+    Others come and go, so what has one is not found this way; nor is what is not an array.
+    """
+    facts = [primitive, algorithm, root, id(op), registry.revision]
+    for buf in buffers:
+        data, datatype = buf, None
+        if type(buf) is not _Array:
+            if id(buf) in PLACEHOLDERS:
+                facts.append(id(buf))
+                continue
+            if type(buf) not in (list, tuple) or len(buf) != 2:
+                return None
+            data, datatype = buf[0], id(buf[1])
+            if type(data) is not _Array or datatype not in DATATYPES:
+                return None
+        try:
+            facts += datatype, _address(data), data.size, data.dtype, data.flags.num
+        except NOT_KEPT:
+            return None
+    return tuple(facts)
 
 
 def _replay(comm: Communicator, key: tuple | None) -> bool:

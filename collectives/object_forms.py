@@ -61,7 +61,7 @@ class Objects:
         pickles = _Pickles([obj] if here else [], 1)
         [length] = _told(channel, pickles, root, "bcast")
         data = channel.outgoing(pickles.joined()) if here else channel.space("in", length)
-        call_one(self, "bcast", algorithm, data, (data,), root, None, parameters)
+        call_one(self, "bcast", algorithm, data, root, parameters)
         return obj if here else MPI.pickle.loads(data)
 
     def scatter(
@@ -198,7 +198,7 @@ def _told(channel: Channel, pickles: _Pickles, root: int, primitive: str) -> lis
     """The lengths of the root's pickles; its failure is everybody's."""
     row = channel.table(pickles.expected)
     row[:] = pickles.lengths
-    call_one(channel, "bcast", None, row, (row,), root, None, {}, _TELLING[primitive])
+    call_one(channel, "bcast", None, row, root, {}, _TELLING[primitive])
     lengths = row.tolist()
     if _FAILED in lengths:
         raise pickles.error(primitive, f"rank {root}") from pickles.problem
