@@ -23,7 +23,7 @@ from mpi4py import MPI
 
 from collectives.engines.nonblocking import Operation
 from collectives.engines.persistent import Replay, Setup
-from collectives.engines.progress import PROGRESS
+from collectives.engines.progress import OPERATIONS, PROGRESS
 
 Begin = Callable[[Callable[[], None]], Operation]
 Wait = Callable[[Operation], None]
@@ -71,21 +71,22 @@ BELLS = Bells()
 class _Ours:
     """What nonblocking and persistent requests of ours have in common."""
 
-    _operation: Operation | None
     _wait: Callable[[Operation], None]
+
+    def _unreported(self) -> Operation | None:
+        """The operation, if its end has not been reported yet."""
+        raise NotImplementedError
+
+    def _report(self, operation: Operation) -> None:
+        """Raise, once, what the operation ended with."""
+        raise NotImplementedError
 
     def Wait(self, status: MPI.Status | None = None) -> bool:
         """Wait for the operation."""
-        operation = self._operation or self._look()
+        operation = self._unreported()
         if operation is not None:
-            if not operation.done and len(PROGRESS.operations) == 1 and not PROGRESS.limits:
-                PROGRESS.polls += 1
-                operation.finish()  # what `self._wait` would do, without asking further
-            if not operation.done:
-                self._wait(operation)
-            self._operation = None
-            if operation.error is not None:
-                raise operation.error
+            self._wait(operation)
+            self._report(operation)
         return _WAIT(self, status)  # type: ignore[arg-type]
 
     def Test(self, status: MPI.Status | None = None) -> bool:
@@ -118,28 +119,12 @@ class _Ours:
     cancel = Cancel
 
     def _advance(self) -> None:
-        operation = self._operation or self._look()
+        operation = self._unreported()
         if operation is not None:
             if not operation.done:
                 PROGRESS.poll()
             if operation.done:
                 self._report(operation)
-
-    def _look(self) -> Operation | None:
-        """The operation, if MPI has started it without us."""
-        return None
-
-    def _report(self, operation: Operation) -> None:
-        """Raise, once, what the operation ended with."""
-        self._operation = None
-        if operation.error is not None:
-            raise operation.error
-
-    def _report_late(self) -> None:
-        """Raise what a run ended with for which only MPI's own functions have waited."""
-        operation = self._operation
-        if operation is not None and operation.done:
-            self._report(operation)
 
 
 class Request(_Ours, MPI.Request):  # type: ignore[misc]
@@ -172,9 +157,18 @@ class Request(_Ours, MPI.Request):  # type: ignore[misc]
         operation.advance()
         return self
 
+    def _unreported(self) -> Operation | None:
+        return self._operation
+
+    def _report(self, operation: Operation) -> None:
+        self._operation = None
+        if operation.error is not None:
+            raise operation.error
+
     def __del__(self) -> None:
         # Python prints what is raised here: late and without a caller, but not in silence.
-        self._report_late()
+        if self._operation is not None and self._operation.done:
+            self._report(self._operation)
 
 
 class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
@@ -193,19 +187,16 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         `wait(operation)` waits for one start's.
     """
 
-    _operation: Operation | None = None  # whose end has not been reported
     _replay: Replay
     _release: Callable[[], None] | None
     _tag: int
 
     def __new__(
         cls,
-        setup: Setup | None = None,
-        free: Callable[[], None] | None = None,
+        setup: Setup,
+        free: Callable[[], None],
         wait: Wait = PROGRESS.wait,
     ) -> Prequest:
-        if setup is None:
-            return super().__new__(cls)
         tag = BELLS.take()
         self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
         self._replay = Replay(setup, BELLS.comm.Recv_init(_EMPTY, 0, tag))
@@ -216,51 +207,88 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
 
     def Start(self) -> None:
         """Start the operation; what is in the buffers now counts."""
-        if self._operation is not None:
-            self._report_late()
         replay = self._replay
-        replay.lock.acquire()
+        if replay.error is not None:
+            self._report(replay)
+        try:
+            replay.turn.pop()
+        except IndexError:
+            replay.claim()
         try:
             _START(self)
-            self._operation = replay
             replay.restart()
         finally:
-            replay.lock.release()
+            replay.turn.append(None)
+
+    def Wait(self, status: MPI.Status | None = None) -> bool:
+        """Wait for the operation."""
+        replay = self._replay
+        if replay.done or len(OPERATIONS) > 1 or PROGRESS.limits:
+            return super().Wait(status)
+        PROGRESS.polls += 1
+        try:
+            replay.turn.pop()
+        except IndexError:
+            return super().Wait(status)
+        try:
+            if not replay.done:
+                replay.run_out()
+        finally:
+            replay.turn.append(None)
+        if replay.error is not None:
+            self._report(replay)
+        return _WAIT(self, status)
 
     def Free(self) -> None:
         """Release the request; an operation that runs is waited for."""
         self._look()
-        if not self._replay.done:
-            self._wait(self._replay)
+        replay = self._replay
+        if not replay.done:
+            self._wait(replay)
             _WAIT(self)
-        with self._replay.lock:
+        replay.claim()
+        try:
             PROGRESS.unwatch(self._tag)
             super().Free()
             if self._release is not None:
                 self._release()
                 self._release = None
                 del _ALIVE[self._tag]
-                self._replay.bell.Free()
+                replay.bell.Free()
                 BELLS.give(self._tag)
-        self._report_late()
+        finally:
+            replay.turn.append(None)
+        self._report(replay)
 
     def free(self) -> None:
         """Release the request unless that has happened."""
         if self:
             self.Free()
 
-    def _look(self) -> Operation | None:
+    def _unreported(self) -> Operation | None:
+        self._look()
+        replay = self._replay
+        return replay if not replay.done or replay.error is not None else None
+
+    def _report(self, operation: Operation) -> None:
+        error, operation.error = operation.error, None
+        if error is not None:
+            raise error
+
+    def _look(self) -> None:
         """Start the operation if MPI has started the request."""
         replay = self._replay
-        if not replay.lock.acquire(blocking=False):
-            return self._operation
+        if not replay.done:
+            return
+        try:
+            replay.turn.pop()
+        except IndexError:
+            return
         try:
             if self and replay.done and BELLS.waits(self._tag):
-                self._operation = replay
                 replay.restart()
-            return self._operation
         finally:
-            replay.lock.release()
+            replay.turn.append(None)
 
 
 _ALIVE: dict[int, Prequest] = {}

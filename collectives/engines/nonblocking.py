@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from threading import Lock
+from time import sleep
 
 from mpi4py import MPI
 
@@ -33,6 +34,12 @@ class Operation:
         Called once, when the operation has ended or failed.
     before : Operation, optional
         Has to end before this one starts.
+
+    Attributes
+    ----------
+    turn : list
+        A lock that costs half as much as Python's, which is felt at a few bytes: whoever takes
+        out what is in it may touch the operation, and puts it back.
     """
 
     def __init__(
@@ -52,39 +59,58 @@ class Operation:
         self.rounds = 0  # begun
         self.done = False
         self.error: BaseException | None = None
-        self.lock = Lock()
+        self.turn: list[None] = [None]
+
+    def claim(self) -> None:
+        """Take the turn; wait for whoever has it, which is never long."""
+        while True:
+            try:
+                return self.turn.pop()
+            except IndexError:
+                sleep(0)  # lets other threads run
 
     def advance(self) -> bool:
         """Go as far as possible without waiting; return whether there was any progress."""
-        if not self.lock.acquire(blocking=False):
+        try:
+            self.turn.pop()
+        except IndexError:
             return False  # another thread is at it
         try:
             return not self.done and self._go(MPI.Request.Testall)
         finally:
-            self.lock.release()
+            self.turn.append(None)
 
     def finish(self) -> None:
         """Go to the end, waiting for every stage."""
-        with self.lock:
+        self.claim()
+        try:
             self._go(MPI.Request.Waitall)
+        finally:
+            self.turn.append(None)
 
     def pending(self) -> list[tuple[str, int]]:
         """The messages that it waits for: "recv from" or "send to", and a rank."""
-        with self.lock:
+        self.claim()
+        try:
             steps = [("recv from", peer) for _, peer in self.stage.recvs]
             steps += [("send to", peer) for _, peer in self.stage.sends]
             pairs = zip(steps, self.requests)
             return [step for step, request in pairs if not request.Get_status()]
+        finally:
+            self.turn.append(None)
 
     def abandon(self, error: BaseException) -> None:
         """End with an error. What has not arrived is not taken any more."""
-        with self.lock:
+        self.claim()
+        try:
             if self.done:
                 return
             for request in self.requests[: len(self.stage.recvs)]:
                 request.Cancel()
                 request.Wait()
             self._end(error)
+        finally:
+            self.turn.append(None)
 
     def _go(self, arrived: Callable[[list, list], bool]) -> bool:
         if self.before is not None:

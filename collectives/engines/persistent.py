@@ -13,7 +13,7 @@ from mpi4py import MPI
 
 from collectives.engines.blocking import run
 from collectives.engines.nonblocking import Operation, nothing
-from collectives.engines.progress import PROGRESS
+from collectives.engines.progress import OPERATIONS
 from collectives.engines.stages import Call, Message, Stage
 
 # Up to this many requests, starting each and waiting for each is quicker than
@@ -114,15 +114,18 @@ def _nbytes(message: Message) -> int:
 class Replay(Operation):
     """An operation whose messages are set up, to be started again and again.
 
-    What `run`, `PROGRESS` and `with` would do is spelled out here and in
-    `collectives.requests`: it would be a fifth of the time that a start and its end take
-    at a few bytes.
-
     Parameters
     ----------
     setup : Setup
     bell : MPI.Prequest
         Receives the message that whoever waits in MPI has sent: the end of each run.
+
+    Attributes
+    ----------
+    opening : list of calls
+        What starts the first stage.
+    rests : list of list of calls
+        What remains when 0, 1, 2, ... stages have been posted.
     """
 
     def __init__(self, setup: Setup, bell: MPI.Prequest):
@@ -140,31 +143,32 @@ class Replay(Operation):
     def restart(self) -> None:
         """Begin again: start the messages of the first stage. The run before has ended.
 
-        The caller holds the lock.
+        The caller has the turn.
         """
         self.done = False
-        PROGRESS.operations[self] = None
-        if not PROGRESS.awake:
-            PROGRESS.wake()
+        OPERATIONS[self] = None
         try:
             for call in self.opening:
                 call()
         except BaseException as error:  # whoever waits for the operation gets it
             self._end(error)
 
-    def finish(self) -> None:
-        self.lock.acquire()
+    def run_out(self) -> None:
+        """Go to the end, waiting for every stage. The caller has the turn.
+
+        What `finish` and `_end` would do is spelled out here for the usual case.
+        """
         try:
-            if self.done:
-                return
             for call in self.rests[self.rounds]:
                 call()
         except BaseException as error:
             self._end(error)
-        else:
-            self._end()
-        finally:
-            self.lock.release()
+            return
+        del OPERATIONS[self]
+        self.ring()
+        self.hear()
+        self.rounds, self._caught_up = 1, False
+        self.done = True
 
     def _go(self, arrived: Callable[[list, list], bool]) -> bool:
         if not self._caught_up:  # what most runs never need
@@ -181,9 +185,10 @@ class Replay(Operation):
         return [*messages.requests]
 
     def _end(self, error: BaseException | None = None) -> None:
-        del PROGRESS.operations[self]
+        del OPERATIONS[self]
         self.ring()
         self.hear()
-        self.error = error
+        if error is not None:
+            self.error = error
         self.rounds, self._caught_up = 1, False
         self.done = True  # not before: what waits in the bell would look like a new start

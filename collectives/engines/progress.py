@@ -180,3 +180,4 @@ def offer_core() -> None:
 
 
 PROGRESS = Progress()
+OPERATIONS = PROGRESS.operations
