@@ -5,18 +5,23 @@
     mpirun -n 4 python -m collectives.bench.forms [PRIMITIVE ...] [--sizes 8,1K] [--seconds 1]
 
 Every cell is a ratio of minima over interleaved repetitions in one run: below 1 ours
-is quicker. `first` is a blocking call that is the first of its kind, `moved` one with
-other buffers than all before it, though of the same lengths. `cached` is a blocking call
-repeated with the same buffers, as are `nonblocking` and `persistent`. In the end come
-the geometric means of the ratios, of all rows and of the long ones, and the worst of the
-shortest rows.
+is quicker. A repetition is one call, after the same call and a barrier, until the slowest
+rank is done.
+
+`first` is a blocking call that is the first of its kind, `moved` one with other buffers
+than all before it, though of the same lengths. `cached` is a blocking call repeated with
+the same buffers, as are `nonblocking` and `persistent`. All are compared with MPI's own
+blocking form, or, with `--against same`, the last two with its own of the same kind.
+
+In the end come the geometric means of the ratios, of all rows and of the long ones, and
+the worst of the shortest rows.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from functools import partial
 
 import numpy as np
 from mpi4py import MPI
@@ -27,6 +32,7 @@ from collectives.comm import Comm
 from collectives.errors import WrongResult
 from collectives.units import format_bytes, parse_bytes
 
+from .overhead import compare, start_and_wait
 from .report import console, header
 from .system import system
 
@@ -37,7 +43,8 @@ PRIMITIVES = (
     *("reduce_scatter_block", "alltoall", "scan", "exscan"),
 )
 COLUMNS = ("first", "moved", "cached", "nonblocking", "persistent")
-LEAST = 5  # times that every call of a row is measured
+
+Call = Callable[[], object]
 
 
 def arguments(primitive: str, nbytes: int, p: int) -> tuple:
@@ -58,43 +65,45 @@ def arguments(primitive: str, nbytes: int, p: int) -> tuple:
     }.get(primitive, (whole, other))
 
 
-def variants(comm: Comm, primitive: str, nbytes: int) -> list[Callable[[], object]]:
-    """The built-in call, then ours in the order of COLUMNS, each checked once."""
-    given = arguments(primitive, nbytes, comm.size)
-    name = primitive.capitalize()
-    builtin = getattr(MPI.COMM_WORLD, name)
-    blocking, nonblocking = getattr(comm, name), getattr(comm, f"I{primitive}")
-    request = getattr(comm, f"{name}_init")(*given)
+def row(
+    comm: Comm, forgetful: Comm, primitive: str, nbytes: int, same: bool, seconds: float
+) -> tuple[float, np.ndarray]:
+    """Microseconds of MPI's blocking form, and ours over MPI's in the order of COLUMNS.
 
-    def first() -> None:
-        channel_of(comm).forget()
-        blocking(*given)
-
-    def moved() -> None:
-        channel_of(comm).drop_plans()
-        blocking(*given)
-
-    def persistent() -> None:
-        request.Start()
-        request.Wait()
-
-    calls = [
-        lambda: builtin(*given),
-        first,
-        moved,
-        lambda: blocking(*given),
-        lambda: nonblocking(*given).Wait(),
-        persistent,
-    ]
-    check(f"{name} of {nbytes} B", given, calls)
-    return calls
+    `forgetful` is for the calls that drop plans.
+    """
+    given, name = arguments(primitive, nbytes, comm.size), primitive.capitalize()
+    channel, forgetting = channel_of(forgetful), partial(getattr(forgetful, name), *given)
+    first = partial(after, channel.forget, forgetting)
+    moved = partial(after, channel.drop_plans, forgetting)
+    builtin = partial(getattr(MPI.COMM_WORLD, name), *given)
+    calls: list[Call] = [builtin, first, moved, partial(getattr(comm, name), *given)]
+    requests: list[MPI.Prequest] = []
+    for each in (comm, MPI.COMM_WORLD) if same else (comm,):
+        requests.append(getattr(each, f"{name}_init")(*given))
+        calls.append(partial(to_the_end, getattr(each, f"I{primitive}"), given))
+        calls.append(partial(start_and_wait, requests[-1]))
+    check(f"{primitive} of {nbytes} B", given, calls)
+    times = compare(comm, calls, seconds, repeated=True).min(axis=0)
+    for request in requests:
+        request.Free()
+    return times[0], times[1:6] / times[[0, 0, 0, 6, 7] if same else 0]
 
 
-def check(name: str, buffers: tuple, calls: Sequence[Callable[[], object]]) -> None:
+def to_the_end(start: Callable[..., MPI.Request], given: tuple) -> None:
+    start(*given).Wait()
+
+
+def after(before: Call, call: Call) -> None:
+    before()
+    call()
+
+
+def check(name: str, buffers: tuple, calls: Sequence[Call]) -> None:
     """Raise WrongResult unless all calls leave in the buffers what the first of them does."""
     before = [buf.copy() for buf in buffers]
     right: list[np.ndarray] = []
-    for which, call in zip(("built-in", *COLUMNS), calls):
+    for which, call in zip(("built-in", *COLUMNS, *(f"built-in {x}" for x in COLUMNS[3:])), calls):
         for buf, content in zip(buffers, before):
             buf[...] = content
         call()
@@ -103,40 +112,20 @@ def check(name: str, buffers: tuple, calls: Sequence[Callable[[], object]]) -> N
             raise WrongResult(f"{name}, {which}: another result than the built-in's")
 
 
-def minima(comm: Comm, calls: list[Callable[[], object]], nbytes: int, budget: float) -> np.ndarray:
-    """The least time of each call on the slowest rank."""
-    repetitions = max(2, min(30, 2**20 // max(nbytes, 1)))
-    best = np.full(len(calls), np.inf)
-    end, more, turns = perf_counter() + budget, True, 0
-    while more or turns < LEAST:
-        turns += 1
-        for number, call in enumerate(calls):
-            call()  # so that plans and memory are there
-            call()
-            MPI.COMM_WORLD.Barrier()
-            start = perf_counter()
-            for _ in range(repetitions):
-                call()
-            best[number] = min(best[number], (perf_counter() - start) / repetitions)
-        more = MPI.COMM_WORLD.bcast(perf_counter() < end)
-    slowest = np.empty_like(best)
-    MPI.COMM_WORLD.Allreduce(best, slowest, MPI.MAX)
-    return slowest
-
-
 def measure(
-    comm: Comm, primitives: Sequence[str], sizes: Sequence[int], seconds: float
+    comm: Comm, primitives: Sequence[str], sizes: Sequence[int], same: bool, seconds: float
 ) -> dict[tuple[str, int], np.ndarray]:
     """The ratios of each primitive and size, in the order of COLUMNS; rank 0 prints them."""
     show = print if comm.rank == 0 else lambda *_, **__: None
     show(f"{'':30}{'built-in':>12}", *(f"{column:>11} " for column in COLUMNS))
-    ratios = {}
+    ratios, forgetful = {}, comm.Dup()
     for primitive in primitives:
         for nbytes in sizes if primitive != "barrier" else sizes[:1]:
-            builtin, *ours = minima(comm, variants(comm, primitive, nbytes), nbytes, seconds)
-            ratios[primitive, nbytes] = row = np.array(ours) / builtin
+            builtin, found = row(comm, forgetful, primitive, nbytes, same, seconds)
+            ratios[primitive, nbytes] = found
             size = format_bytes(nbytes) if primitive != "barrier" else ""
-            show(f"{primitive:22}{size:>8} {builtin * 1e6:8.2f} us {cells(row)}", flush=True)
+            show(f"{primitive:22}{size:>8} {builtin:8.2f} us {cells(found)}", flush=True)
+    forgetful.Free()
     return ratios
 
 
@@ -161,13 +150,13 @@ def _mean(rows: list[np.ndarray]) -> np.ndarray:
     return np.exp(np.log(rows).mean(axis=0))
 
 
-def main(primitives: Sequence[str], sizes: Sequence[int], seconds: float) -> None:
+def main(primitives: Sequence[str], sizes: Sequence[int], same: bool, seconds: float) -> None:
     """Measure all; rank 0 prints."""
     comm = Comm(MPI.COMM_WORLD)
     where = system(comm)
     if comm.rank == 0:
         console().print(Text(f"{header(where)}\n"), soft_wrap=True)
-    ratios = measure(comm, primitives, sizes, seconds)
+    ratios = measure(comm, primitives, sizes, same, seconds)
     if comm.rank == 0:
         print(*summary(ratios), sep="\n", flush=True)
 
@@ -177,6 +166,12 @@ if __name__ == "__main__":
     parser.add_argument("primitives", nargs="*", metavar="PRIMITIVE", help=", ".join(PRIMITIVES))
     parser.add_argument("--sizes", default=SIZES, help="bytes of the largest buffer (%(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="for each row (%(default)s)")
+    parser.add_argument(
+        "--against",
+        choices=("blocking", "same"),
+        default="blocking",
+        help="MPI's own form that nonblocking and persistent ones are compared with (%(default)s)",
+    )
     given = parser.parse_args()
     unknown = set(given.primitives) - set(PRIMITIVES)
     if unknown:
@@ -185,4 +180,4 @@ if __name__ == "__main__":
         sizes = [parse_bytes(text) for text in given.sizes.split(",")]
     except ValueError as error:
         parser.error(str(error))
-    main(given.primitives or PRIMITIVES, sizes, given.seconds)
+    main(given.primitives or PRIMITIVES, sizes, given.against == "same", given.seconds)

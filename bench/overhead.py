@@ -128,9 +128,15 @@ def start_and_wait(request: MPI.Prequest) -> None:
 
 
 def compare(
-    comm: MPI.Intracomm, calls: Sequence[Callable[[], object]], seconds: float
+    comm: MPI.Intracomm,
+    calls: Sequence[Callable[[], object]],
+    seconds: float,
+    repeated: bool = False,
 ) -> np.ndarray:
-    """Microseconds of every repetition of each call on the slowest rank, shape (reps, calls)."""
+    """Microseconds of every repetition of each call on the slowest rank, shape (reps, calls).
+
+    Each is timed alone, after a barrier; if `repeated`, after the same call, not another one.
+    """
     clock, barrier = time.perf_counter, comm.Barrier
     rows: list[list[float]] = []
     shuffle = random.Random(0)  # the same on all ranks; each call follows each
@@ -141,6 +147,8 @@ def compare(
         for _ in range(BATCH):
             row = [0.0] * len(calls)
             for which in shuffle.sample(range(len(calls)), len(calls)):
+                if repeated:
+                    calls[which]()
                 barrier()
                 start = clock()
                 calls[which]()

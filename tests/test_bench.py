@@ -231,6 +231,9 @@ def test_forms_beside_the_built_in():
     short, long = ratios[1], ratios[2]
     assert ratios[5] == [max(column) for column in zip(ratios[0], short)]
     assert ratios[4] == long
+    options = ("--sizes", "8", "--seconds", "0.05", "--against", "same")
+    same = bench(3, "allgather", *options, module="collectives.bench.forms", limit=30)
+    assert same.status == 0 and same.out.count("x") > 5, same.err
     wrong = bench(1, "rings", module="collectives.bench.forms", limit=30)
     assert wrong.status != 0 and "a primitive is needed, got rings" in wrong.err
 
