@@ -35,7 +35,7 @@ from collectives.nodes import detect
 from collectives.pool import Pool
 from collectives.recording import Attempt, Entry, Invocation, Pattern, Recorder
 from collectives.settings import Settings
-from collectives.traffic import COMPARISON_TAG, REPORT_TAG, Traffic
+from collectives.traffic import COMPARISON_TAG, REPORT_TAG, Flight, Traffic
 from collectives.watch import Watch, duplicate
 
 MAX_PLANS = 1024
@@ -224,12 +224,13 @@ class Channel:
         """
         if key is None:
             return self._record(invocation)
-        arrays, pattern = arrays_of(invocation.buffers), self.patterns.get(key[0])
-        entry = None if pattern is None else pattern.at(arrays)
+        shape, addresses = key
+        pattern = self.patterns.get(shape)
+        entry = None if pattern is None else pattern.at(addresses)
         if entry is None:
             entry = self._record(invocation)
             if pattern is None:
-                self._learn(key[0], Pattern.of(entry, arrays))
+                self._learn(shape, Pattern.of(entry, arrays_of(invocation.buffers)))
         self._keep(key, entry)
         return entry
 
@@ -279,7 +280,7 @@ class Channel:
 
     def see_through(self, stages: Iterator[Stage], name: str, number: int) -> None:
         """Carry out stages, within the time limit if there is one."""
-        operation = self.traffic.launch(stages, _nothing)
+        operation = Flight(self.traffic, stages)
         self.waiter(name, number)(operation)
         if operation.error is not None:
             self.number = number  # the call is over, even if this was only a part of it
@@ -417,10 +418,6 @@ def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
     """MPI calls this when the communicator is freed; its handle may come again."""
     del PLAIN[handle]
     _CHANNELS.pop(handle).close()
-
-
-def _nothing() -> None:
-    pass
 
 
 @atexit.register

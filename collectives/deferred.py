@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from collectives.channel import Channel, Replays
 from collectives.dispatch import call
@@ -21,10 +21,11 @@ from collectives.engines.persistent import Setup
 from collectives.engines.progress import check_threads
 from collectives.engines.stages import Stage, local
 from collectives.errors import CollectiveError
-from collectives.keys import arrays_of
+from collectives.mpi_operators import owned
 from collectives.pool import Idle
 from collectives.recording import Attempt, Invocation
 from collectives.requests import Prequest, Request
+from collectives.traffic import Flight
 
 Function = Callable[..., None]
 Work = Callable[[], None]
@@ -81,37 +82,74 @@ def calls_of(channel: Channel, function: Function) -> Iterator[Invocation]:
     yield rehearsal.last
 
 
-@dataclass
-class _Part:
-    """One call of what is started, checked; `idle` is what nobody else uses meanwhile."""
+class _Part(NamedTuple):
+    """One call of what is started: what becomes of it, and what nobody else uses meanwhile."""
 
-    channel: Channel
     attempt: Attempt
     invocation: Invocation | None = None  # keeps the buffers
     idle: Idle | None = None
 
-    def stages(self, number: int) -> Iterator[Stage]:
-        """Compare the call with the other ranks' if they do that, and carry it out."""
-        if self.channel.settings.check:
-            within = "" if self.invocation is None else self.invocation.within
-            form = f"nonblocking {within}".strip()
-            yield from self.channel.compare(self.attempt, form, number)
-        yield from self.attempt.result().stages
-        if self.idle is not None:
-            self.channel.idle.give(self.idle)
-
 
 def _part(channel: Channel, invocation: Invocation) -> _Part:
-    key, arrays = channel.key_of(invocation), arrays_of(invocation.buffers)
+    """Check a call, and make a plan unless there is one that can be used."""
+    key = channel.key_of(invocation)
     if key is None:
-        return _Part(channel, channel.recorder.attempt(invocation), invocation)
+        *buffers, op = owned(*invocation.buffers, invocation.op)
+        invocation = invocation._replace(buffers=buffers, op=op)
+        return _Part(channel.recorder.attempt(invocation), invocation)
     found = channel.idle.take(key[0])
-    idle = None if found is None else found.at(key, arrays)
+    idle = None if found is None else found.at(key)
     if idle is not None:
-        return _Part(channel, Attempt.of(idle.entry), invocation, idle)
+        return _Part(Attempt.of(idle.entry), invocation, idle)
     attempt = channel.recorder.attempt(invocation)
-    idle = None if attempt.entry is None else Idle.of(key, attempt.entry, arrays)
-    return _Part(channel, attempt, invocation, idle)
+    if attempt.entry is not None:
+        idle = Idle.of(key, attempt.entry, invocation.buffers)
+    return _Part(attempt, invocation, idle)
+
+
+def start(channel: Channel, invocation: Invocation) -> Request:
+    """Start what is one call of a primitive.
+
+    It is kept, with all that it refers to, until the operation has ended.
+    """
+    if channel.settings.check:
+        return start_all(channel, [invocation])
+    check_threads()
+    part = _part(channel, invocation)
+    entry = part.attempt.result()  # raises what is wrong before anything is sent
+    number = channel.begin(entry.description)
+    flight = Flight(channel.traffic, iter(entry.stages))
+    flight.keep = part
+    if part.idle is not None:
+        flight.landed = partial(channel.idle.give, part.idle)
+    return Request(flight, channel.waiter(entry.description, number))
+
+
+def start_all(
+    channel: Channel,
+    invocations: Iterable[Invocation],
+    before: Work | None = None,
+    after: Work | None = None,
+) -> Request:
+    """Start what may be several calls, one after the other.
+
+    Parameters
+    ----------
+    channel : Channel
+    invocations : iterable of Invocation
+        The next one is asked for when the one before has been carried out. They are kept as
+        in `start`.
+    before, after : callable, optional
+        Work before the first and after the last stage.
+    """
+    check_threads()
+    parts = _parts(channel, invocations)
+    first = next(parts)
+    if not channel.settings.check:
+        first.attempt.result()
+    number = channel.begin(first.attempt.name)
+    stages = _stages(channel, chain([first], parts), number, before, after)
+    return Request(Flight(channel.traffic, stages), channel.waiter(first.attempt.name, number))
 
 
 def _parts(channel: Channel, invocations: Iterable[Invocation]) -> Iterator[_Part]:
@@ -120,42 +158,22 @@ def _parts(channel: Channel, invocations: Iterable[Invocation]) -> Iterator[_Par
         for invocation in invocations:
             yield _part(channel, invocation)
     except CollectiveError as error:
-        yield _Part(channel, Attempt("a collective", problem=error))
+        yield _Part(Attempt("a collective", problem=error))
 
 
-def start(
-    channel: Channel,
-    invocations: Iterable[Invocation],
-    before: Work | None = None,
-    after: Work | None = None,
-) -> Request:
-    """Start a collective.
-
-    Parameters
-    ----------
-    channel : Channel
-    invocations : iterable of Invocation
-        What it consists of; the next one is asked for when the one before has been carried
-        out. They are kept, with all that they refer to, until the operation has ended.
-    before, after : callable, optional
-        Work before the first and after the last stage.
-    """
-    check_threads()
-    parts = _parts(channel, invocations)
-    first = next(parts)
-    if not channel.settings.check:
-        first.attempt.result()  # raises what is wrong before anything is sent
-    number = channel.begin(first.attempt.name)
-
-    def stages() -> Iterator[Stage]:
-        yield from _work(before)
-        yield from first.stages(number)
-        for part in parts:
-            yield from part.stages(number)
-        yield from _work(after)
-
-    begin = partial(channel.traffic.launch, stages())
-    return Request(begin, channel.waiter(first.attempt.name, number))
+def _stages(
+    channel: Channel, parts: Iterable[_Part], number: int, before: Work | None, after: Work | None
+) -> Iterator[Stage]:
+    """Compare each call with the other ranks' if they do that, and carry it out."""
+    yield from _work(before)
+    for attempt, invocation, idle in parts:
+        if channel.settings.check:
+            within = "" if invocation is None else invocation.within
+            yield from channel.compare(attempt, f"nonblocking {within}".strip(), number)
+        yield from attempt.result().stages
+        if idle is not None:
+            channel.idle.give(idle)
+    yield from _work(after)
 
 
 def set_up(

@@ -7,7 +7,7 @@ from typing import Any
 from mpi4py import MPI
 
 from collectives import api
-from collectives.deferred import calls_of, start
+from collectives.deferred import calls_of, start, start_all
 from collectives.dispatch import spec_of
 from collectives.forms import Counts, Forms
 from collectives.mpi_operators import Op, owned
@@ -30,9 +30,8 @@ class Nonblocking(Forms):
     ) -> Request:
         """Start what is one call of a primitive."""
         spec = spec_of(self, primitive, algorithm)
-        *buffers, op = owned(*buffers, op)  # type: ignore[assignment]
         invocation = Invocation(primitive, spec, buffers, root, op, parameters, counts)
-        return start(self._channel(), [invocation])
+        return start(self._channel(), invocation)
 
     def _start_all(
         self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
@@ -40,13 +39,13 @@ class Nonblocking(Forms):
         """Start what a function of the api does, which may have to tell counts first."""
         arguments, channel = tuple(owned(*arguments)), self._channel()
         function = self._function(primitive, function, arguments, algorithm, parameters)
-        return start(channel, calls_of(channel, function))
+        return start_all(channel, calls_of(channel, function))
 
     def _startw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> Request:
         source, target = self._sides(sendbuf, recvbuf)
         arguments, channel = (source.spec, target.spec), self._channel()
         function = self._function("alltoall", api.alltoallv, arguments, algorithm, parameters)
-        return start(channel, calls_of(channel, function), source.pack, target.unpack)
+        return start_all(channel, calls_of(channel, function), source.pack, target.unpack)
 
     def Ibarrier(
         self,

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from collectives.keys import Key, Shape
+from collectives.keys import Key, Shape, arrays_of
 from collectives.recording import Entry, Pattern
 
 MAX_CALLS = 64
@@ -35,15 +33,15 @@ class Idle(NamedTuple):
     pattern: Pattern | None
 
     @classmethod
-    def of(cls, key: Key, entry: Entry, arrays: Sequence[np.ndarray]) -> Idle:
-        """What was recorded for a call with these arrays."""
-        return cls(key, entry, Pattern.of(entry, arrays))
+    def of(cls, key: Key, entry: Entry, buffers: Sequence[Any]) -> Idle:
+        """What was recorded for a call with these buffers."""
+        return cls(key, entry, Pattern.of(entry, arrays_of(buffers)))
 
-    def at(self, key: Key, arrays: Sequence[np.ndarray]) -> Idle | None:
+    def at(self, key: Key) -> Idle | None:
         """The same for a call of the same shape; None if it cannot be moved there."""
         if key[1] == self.key[1]:
             return self
-        entry = None if self.pattern is None else self.pattern.at(arrays)
+        entry = None if self.pattern is None else self.pattern.at(key[1])
         return None if entry is None else Idle(key, entry, self.pattern)
 
 

@@ -90,7 +90,7 @@ class Pattern:
     ----------
     entry : Entry
         It is `movable`.
-    spans : list of (int, int)
+    spans : list of Span
         The memory of the buffers for which it was made, which do not overlap.
     """
 
@@ -111,11 +111,15 @@ class Pattern:
         except NotMovable:
             return None
 
-    def at(self, arrays: Sequence[np.ndarray]) -> Entry | None:
-        """The entry for other buffers, with the same scratch memory; None if there can be none."""
-        if self._relocatable is None or overlapping(spans_of(arrays)):
+    def at(self, addresses: Sequence[int]) -> Entry | None:
+        """The entry for buffers elsewhere, with the same scratch memory; None if there can be none.
+
+        They are as long and as writable as those for which it was made.
+        """
+        spans = [span.at(address) for span, address in zip(self.spans, addresses)]
+        if self._relocatable is None or overlapping(spans):
             return None
-        old, stages = self.entry, self._relocatable.at(arrays)
+        old, stages = self.entry, self._relocatable.at(spans)
         asked, algorithm, words = old.asked, old.algorithm, old.description
         return Entry(asked, algorithm, words, old.plan, old.operator, stages, old.nbytes, True)
 
@@ -149,8 +153,7 @@ class Invocation(NamedTuple):
     within: str = ""
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """What became of a call on this rank: an entry that can run, or a problem."""
 
     name: str

@@ -14,58 +14,21 @@ MPI then says that it is complete.
 from __future__ import annotations
 
 import atexit
-import itertools
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from mpi4py import MPI
 
+from collectives.engines.bells import BELLS, EMPTY
 from collectives.engines.nonblocking import Operation
 from collectives.engines.persistent import Replay, Setup
 from collectives.engines.progress import OPERATIONS, PROGRESS
+from collectives.traffic import Flight
 
-Begin = Callable[[Callable[[], None]], Operation]
 Wait = Callable[[Operation], None]
-
-_EMPTY = (None, 0, MPI.BYTE)
 
 # Quicker than super() in what is called most.
 _START, _WAIT = MPI.Prequest.Start, MPI.Request.Wait
-
-
-class Bells:
-    """Messages from this process to itself, each with a tag of its own while it is needed."""
-
-    def __init__(self) -> None:
-        self._free: list[int] = []
-        self._more = itertools.count()
-
-    @cached_property
-    def comm(self) -> MPI.Intracomm:
-        return MPI.COMM_SELF.Dup()
-
-    def take(self) -> int:
-        """A tag that nobody has."""
-        try:
-            return self._free.pop()
-        except IndexError:
-            return next(self._more)
-
-    def give(self, tag: int) -> None:
-        """Nobody needs this tag any more."""
-        self._free.append(tag)
-
-    def ring(self, tag: int) -> None:
-        """Receive the message with this tag, which completes its send."""
-        self.comm.Recv(_EMPTY, 0, tag)
-
-    def waits(self, tag: int) -> bool:
-        """Whether a message with this tag has been sent and not received."""
-        return self.comm.Iprobe(0, tag)
-
-
-BELLS = Bells()
 
 
 class _Ours:
@@ -81,7 +44,7 @@ class _Ours:
         """Raise, once, what the operation ended with."""
         raise NotImplementedError
 
-    def Wait(self, status: MPI.Status | None = None) -> bool:
+    def Wait(self, status: MPI.Status | None = None) -> Literal[True]:
         """Wait for the operation."""
         operation = self._unreported()
         if operation is not None:
@@ -127,34 +90,25 @@ class _Ours:
                 self._report(operation)
 
 
-class Request(_Ours, MPI.Request):  # type: ignore[misc]
+class Request(_Ours, MPI.Request):
     """A nonblocking collective in flight.
 
     Parameters
     ----------
-    begin : callable
-        `begin(ended)` makes the operation; it is to call `ended` at its end.
+    flight : Flight
+        It has not started.
     wait : callable
         `wait(operation)` waits for it.
     """
 
     _operation: Operation | None = None
 
-    def __new__(cls, begin: Begin | None = None, wait: Wait = PROGRESS.wait) -> Request:
-        if begin is None:
-            return super().__new__(cls)
-        tag = BELLS.take()
-        self = super().__new__(cls, BELLS.comm.Issend(_EMPTY, 0, tag))
-
-        def ended() -> None:
-            PROGRESS.remove(operation)
-            BELLS.ring(tag)
-            BELLS.give(tag)
-
-        self._wait = wait
-        self._operation = operation = begin(ended)
-        PROGRESS.add(operation)
-        operation.advance()
+    def __new__(cls, flight: Flight, wait: Wait = PROGRESS.wait) -> Request:
+        flight.bell = tag = BELLS.take()
+        self = super().__new__(cls, BELLS.comm.Issend(EMPTY, 0, tag))
+        self._operation, self._wait = flight, wait
+        PROGRESS.add(flight)
+        flight.advance()
         return self
 
     def _unreported(self) -> Operation | None:
@@ -171,7 +125,7 @@ class Request(_Ours, MPI.Request):  # type: ignore[misc]
             self._report(self._operation)
 
 
-class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
+class Prequest(_Ours, MPI.Prequest):
     """A persistent collective.
 
     `MPI.Prequest.Startall` starts it, too: the thread in
@@ -198,8 +152,8 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         wait: Wait = PROGRESS.wait,
     ) -> Prequest:
         tag = BELLS.take()
-        self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(_EMPTY, 0, tag)))
-        self._replay = Replay(setup, BELLS.comm.Recv_init(_EMPTY, 0, tag))
+        self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(EMPTY, 0, tag)))
+        self._replay = Replay(setup, BELLS.comm.Recv_init(EMPTY, 0, tag))
         self._release, self._wait, self._tag = free, wait, tag
         PROGRESS.watch(tag, self._look)
         _ALIVE[tag] = self
@@ -220,7 +174,7 @@ class Prequest(_Ours, MPI.Prequest):  # type: ignore[misc]
         finally:
             replay.turn.append(None)
 
-    def Wait(self, status: MPI.Status | None = None) -> bool:
+    def Wait(self, status: MPI.Status | None = None) -> Literal[True]:
         """Wait for the operation."""
         replay = self._replay
         if replay.done or len(OPERATIONS) > 1 or PROGRESS.limits:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from mpi4py import MPI
 
-from collectives.engines.nonblocking import Lanes, Operation, poster
+from collectives.engines.bells import BELLS
+from collectives.engines.nonblocking import Operation
+from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Stage
 
 COMPARISON_TAG, REPORT_TAG = 1, 2
@@ -35,32 +37,79 @@ class _Place:
     alive: int = 0
 
 
+class Flight(Operation):
+    """An operation on a communicator, with a number there that gives it its tag.
+
+    All ranks start operations in the same order, so messages of two never mix. When the
+    tags come round again, an operation starts after the one that had its tag before, if
+    that one is still in flight. To skip the tag instead would be wrong: which operations
+    are still in flight differs from rank to rank.
+
+    Parameters
+    ----------
+    traffic : Traffic
+    stages : iterator of Stage
+
+    Attributes
+    ----------
+    bell : int or None
+        The tag of the bell to ring at the end.
+    keep : object
+        What must live until then.
+    landed : callable or None
+        Called then, unless there was an error.
+    """
+
+    def __init__(self, traffic: Traffic, stages: Iterator[Stage]):
+        self.comm, self.operations = traffic.comm, traffic.operations
+        self.number = number = traffic.started
+        traffic.started = number + 1
+        self.tag = FIRST_TAG + number % traffic.tags
+        super().__init__(stages, self.operations.get(number - traffic.tags))
+        self.operations[number] = self
+        self.bell: int | None = None
+        self.keep: object = None
+        self.landed: Callable[[], None] | None = None
+
+    def _post(self, stage: Stage) -> list[MPI.Request]:
+        comm, tag = self.comm, self.tag
+        requests = [comm.Irecv(buf, source, tag) for buf, source in stage.recvs]
+        return requests + [comm.Isend(buf, dest, tag) for buf, dest in stage.sends]
+
+    def _ended(self) -> None:
+        del self.operations[self.number]
+        landed, self.landed, self.keep = self.landed, None, None
+        if landed is not None and self.error is None:
+            landed()
+        if self.bell is not None:
+            PROGRESS.remove(self)
+            BELLS.ring(self.bell)
+            BELLS.give(self.bell)
+
+
 class Traffic:
-    """The operations in flight on a communicator of ours, which belongs to it."""
+    """The operations in flight on a communicator of ours, which belongs to it.
+
+    Attributes
+    ----------
+    operations : dict
+        Those in flight, by number.
+    started : int
+        How many there have been.
+    tags : int
+        How many different tags they have.
+    """
 
     def __init__(self, comm: MPI.Intracomm):
         self.comm = comm
         bound: int = MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 32767  # where MPI promises it
-        self.lanes = Lanes(FIRST_TAG, min(FIRST_TAG + NONBLOCKING_TAGS - 1, bound // 2))
-        self.first = self.lanes.last + 1
-        self.last = min(bound, self.lanes.last + PERSISTENT_TAGS)
-        self.operations: dict[int, Operation] = {}
+        self.operations: dict[int, Flight] = {}
+        self.started = 0
+        self.tags = min(NONBLOCKING_TAGS, bound // 2 - FIRST_TAG + 1)
+        self.first = FIRST_TAG + self.tags  # of persistent operations
+        self.last = min(bound, self.first + PERSISTENT_TAGS - 1)
         self.place = _Place(comm, self.first)
         self.closed = False
-
-    def launch(self, stages: Iterator[Stage], ended: Callable[[], None]) -> Operation:
-        """Make an operation with a tag of its own; `ended` is called at its end."""
-        tag, predecessor = self.lanes.enter()
-
-        def leave() -> None:
-            self.lanes.leave(tag, operation)
-            self.operations.pop(id(operation), None)
-            ended()
-
-        operation = Operation(stages, poster(self.comm, tag), leave, predecessor)
-        self.lanes.occupy(tag, operation)
-        self.operations[id(operation)] = operation
-        return operation
 
     def settle(self) -> tuple[_Place, int]:
         """A communicator and a tag for a persistent operation, until `vacate`."""

@@ -225,7 +225,7 @@ def staged(rounds, operator):
 def relocated(stages, old, new):
     """One rank's stages on other buffers."""
     was, is_now = ([x for x in (mine.send, mine.recv) if x is not None] for mine in (old, new))
-    return Relocatable(stages, spans_of(was)).at(is_now)
+    return Relocatable(stages, spans_of(was)).at(spans_of(is_now))
 
 
 def perform(plans):
@@ -299,7 +299,7 @@ def test_views_of_other_dtypes_are_moved():
     old, new = np.arange(6), np.arange(6) * 10
     there = np.zeros(4, np.int32)
     step = copy(old.view(np.int32)[2:6], there)
-    [stage] = Relocatable(staged([Round([], [], [step])], SUM), spans_of([old])).at([new])
+    [stage] = Relocatable(staged([Round([], [], [step])], SUM), spans_of([old])).at(spans_of([new]))
     run(stage.after)
     assert there.tolist() == [10, 0, 20, 0]
 

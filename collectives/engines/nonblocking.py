@@ -7,15 +7,11 @@ as the messages that have arrived allow, and never waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from threading import Lock
 from time import sleep
 
 from mpi4py import MPI
 
-from collectives.engines.blocking import run
 from collectives.engines.stages import Stage
-
-Post = Callable[[Stage], list]
 
 _NOTHING = Stage()
 
@@ -28,10 +24,6 @@ class Operation:
     stages : iterator of Stage
         The next one is asked for when the one before has ended, so that it may
         depend on what has arrived.
-    post : callable
-        Starts the messages of a stage and returns their requests.
-    ended : callable
-        Called once, when the operation has ended or failed.
     before : Operation, optional
         Has to end before this one starts.
 
@@ -42,24 +34,22 @@ class Operation:
         out what is in it may touch the operation, and puts it back.
     """
 
-    def __init__(
-        self,
-        stages: Iterator[Stage],
-        post: Post,
-        ended: Callable[[], None],
-        before: Operation | None = None,
-    ):
+    def __init__(self, stages: Iterator[Stage], before: Operation | None = None):
         self.stages = stages
-        self.post = post
-        self.ended = ended
         self.before = before
         self.stage = _NOTHING
-        self.requests: list[MPI.Request] = []
-        self.statuses: list[MPI.Status] = []
+        self.requests: list[MPI.Request] = []  # of the stage; those that have ended go
         self.rounds = 0  # begun
         self.done = False
         self.error: BaseException | None = None
         self.turn: list[None] = [None]
+
+    def _post(self, stage: Stage) -> list:
+        """Start the messages of a stage and return their requests."""
+        raise NotImplementedError
+
+    def _ended(self) -> None:
+        """Called once, when the operation has ended or failed."""
 
     def claim(self) -> None:
         """Take the turn; wait for whoever has it, which is never long."""
@@ -76,7 +66,7 @@ class Operation:
         except IndexError:
             return False  # another thread is at it
         try:
-            return not self.done and self._go(MPI.Request.Testall)
+            return not self.done and self._go(arrived)
         finally:
             self.turn.append(None)
 
@@ -84,7 +74,7 @@ class Operation:
         """Go to the end, waiting for every stage."""
         self.claim()
         try:
-            self._go(MPI.Request.Waitall)
+            self._go(awaited)
         finally:
             self.turn.append(None)
 
@@ -112,19 +102,20 @@ class Operation:
         finally:
             self.turn.append(None)
 
-    def _go(self, arrived: Callable[[list, list], bool]) -> bool:
+    def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
         if self.before is not None:
             if not self.before.done:
                 return False
             self.before = None
         progress = False
         try:
-            while not self.done and (not self.requests or arrived(self.requests, self.statuses)):
+            while not self.done and completed(self.requests):
                 progress = True
-                run(self.stage.after)
+                for call in self.stage.after:
+                    call()
                 self._begin_stage()
         except BaseException as error:  # whoever waits for the operation gets it
-            self._end(_cause(error, self.statuses))
+            self._end(error)
         return progress
 
     def _begin_stage(self) -> None:
@@ -134,75 +125,33 @@ class Operation:
             return
         self.stage = stage
         self.rounds += 1
-        run(stage.before)
-        self.requests = self.post(stage)
+        for call in stage.before:
+            call()
+        self.requests = self._post(stage)
 
     def _end(self, error: BaseException | None = None) -> None:
         self.error = error
         self.stage, self.requests, self.stages = _NOTHING, [], iter(())
         self.done = True
-        ended, self.ended = self.ended, nothing  # or we would keep each other
-        ended()
+        self._ended()
 
 
-def _cause(error: BaseException, statuses: list[MPI.Status]) -> BaseException:
-    """The error itself, where MPI only says that one of several messages has one."""
-    if isinstance(error, MPI.Exception) and error.Get_error_class() == MPI.ERR_IN_STATUS:
-        for status in statuses:
-            if status.error not in (MPI.SUCCESS, MPI.ERR_PENDING):
-                return MPI.Exception(status.error)
-    return error
+# One by one is quicker than all at once, whose arrays and statuses MPI's binding has to build,
+# and an error is then that of the message that has it.
 
 
-def nothing() -> None:
-    """Nobody has to be told."""
+def arrived(requests: list[MPI.Request]) -> bool:
+    """Take away the requests at the end of a list that have ended; return whether all have."""
+    while requests:
+        if not requests[-1].Test():
+            return False
+        del requests[-1]
+    return True
 
 
-def poster(comm: MPI.Intracomm, tag: int) -> Post:
-    """What starts the messages of a stage, on a communicator and with a tag."""
-
-    def post(stage: Stage) -> list[MPI.Request]:
-        requests = [comm.Irecv(buf, source, tag) for buf, source in stage.recvs]
-        return requests + [comm.Isend(buf, dest, tag) for buf, dest in stage.sends]
-
-    return post
-
-
-class Lanes:
-    """The tags of a communicator's operations in flight.
-
-    Every operation takes the next tag, and all ranks start operations in the
-    same order, so messages of two never mix. When the numbers come round again,
-    an operation that finds its tag in use starts after the one that has it. To
-    skip the tag instead would be wrong: which operations are still in flight
-    differs from rank to rank.
-
-    Parameters
-    ----------
-    first, last : int
-        The tags.
-    """
-
-    def __init__(self, first: int, last: int):
-        self.first = first
-        self.last = last
-        self.next = first
-        self.latest: dict[int, Operation] = {}
-        self._lock = Lock()
-
-    def enter(self) -> tuple[int, Operation | None]:
-        """The tag for one more operation, and whom it has to follow."""
-        tag = self.next
-        self.next = tag + 1 if tag < self.last else self.first
-        with self._lock:
-            return tag, self.latest.pop(tag, None)
-
-    def occupy(self, tag: int, operation: Operation) -> None:
-        """Remember who has a tag."""
-        self.latest[tag] = operation
-
-    def leave(self, tag: int, operation: Operation) -> None:
-        """Forget who had a tag."""
-        with self._lock:
-            if self.latest.get(tag) is operation:
-                del self.latest[tag]
+def awaited(requests: list[MPI.Request]) -> bool:
+    """Wait for all requests of a list, and take them away."""
+    while requests:
+        requests[-1].Wait()
+        del requests[-1]
+    return True

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from mpi4py import MPI
 
 from collectives.engines.blocking import run
-from collectives.engines.nonblocking import Operation, nothing
+from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import OPERATIONS
 from collectives.engines.stages import Call, Message, Stage
 
@@ -129,7 +129,7 @@ class Replay(Operation):
     """
 
     def __init__(self, setup: Setup, bell: MPI.Prequest):
-        super().__init__(iter(()), self._post, nothing)
+        super().__init__(iter(()))
         self.setup = setup
         self.bell = bell
         self.ring, self.hear = bell.Start, bell.Wait
@@ -170,13 +170,13 @@ class Replay(Operation):
         self.rounds, self._caught_up = 1, False
         self.done = True
 
-    def _go(self, arrived: Callable[[list, list], bool]) -> bool:
+    def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
         if not self._caught_up:  # what most runs never need
             self.stages = iter(self.setup.stages)
             self.stage = next(self.stages)
             self.requests = [*self.setup.transfers[0].requests]
             self._caught_up = True
-        return super()._go(arrived)
+        return super()._go(completed)
 
     def _post(self, stage: Stage) -> list[MPI.Request]:
         """Start the messages of a stage, the next one."""

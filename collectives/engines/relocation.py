@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mpi4py import MPI
@@ -23,7 +23,18 @@ from collectives.buffers import array_at
 from collectives.datatypes import BYTE
 from collectives.engines.stages import Call, Message, Stage
 
-Span = tuple[int, int]  # address of the first byte, and of the one after the last
+
+class Span(NamedTuple):
+    """The memory of a buffer: the address of its first byte, and of the one after its last."""
+
+    start: int
+    stop: int
+    readonly: bool
+
+    def at(self, start: int) -> Span:
+        """That of another buffer like it."""
+        return Span(start, start + self.stop - self.start, self.readonly)
+
 
 # Makes something for other buffers, which it is given in all forms that are needed.
 Mover = Callable[[list], Any]
@@ -44,7 +55,7 @@ class Relocatable:
     Parameters
     ----------
     stages : list of Stage
-    spans : list of (int, int)
+    spans : list of Span
         The memory of the buffers for which they were made, which do not overlap.
 
     Raises
@@ -57,12 +68,12 @@ class Relocatable:
         self._forms: dict[tuple[int, Any], int] = {}  # number of the buffer and what it is as
         self._movers = [self._stage(stage) for stage in stages]
 
-    def at(self, arrays: Sequence[np.ndarray]) -> list[Stage]:
+    def at(self, spans: list[Span]) -> list[Stage]:
         """The stages for other buffers of the same lengths, dtypes and layouts.
 
-        They must not overlap, and are not kept.
+        They must not overlap.
         """
-        forms = [_form(arrays[number], form) for number, form in self._forms]
+        forms = [_form(spans[number], form) for number, form in self._forms]
         return [move(forms) for move in self._movers]
 
     def _stage(self, stage: Stage) -> Mover:
@@ -114,7 +125,7 @@ class Relocatable:
 
     def _find(self, address: int, nbytes: int) -> tuple[int, int] | None:
         """The number of the buffer that has this memory, and where; None if it is scratch."""
-        for number, (start, stop) in enumerate(self._spans):
+        for number, (start, stop, _) in enumerate(self._spans):
             if start < address + nbytes and address < stop:
                 if address < start or stop < address + nbytes:
                     raise NotMovable  # neighbours that were joined
@@ -126,25 +137,28 @@ class Relocatable:
 
 
 def spans_of(arrays: Sequence[np.ndarray]) -> list[Span]:
-    """Where the memory of contiguous arrays begins and ends."""
+    """The memory of contiguous arrays."""
     starts = [MPI.Get_address(array) for array in arrays]
-    return [(start, start + array.nbytes) for start, array in zip(starts, arrays)]
+    return [
+        Span(start, start + array.nbytes, not array.flags.writeable)
+        for start, array in zip(starts, arrays)
+    ]
 
 
 def overlapping(spans: list[Span]) -> bool:
     """Whether two of them have memory in common."""
     filled = sorted([span for span in spans if span[0] < span[1]])
-    return any(stop > start for (_, stop), (start, _) in pairwise(filled))
+    return any([one.stop > other.start for one, other in pairwise(filled)])
 
 
-def _form(array: np.ndarray, form: Any) -> Any:
-    """An array as its address, its bytes, or an array of a dtype."""
-    address = MPI.Get_address(array)
+def _form(span: Span, form: Any) -> Any:
+    """A buffer as its address, its bytes, or an array of a dtype."""
+    start, stop, readonly = span
     if form is _ADDRESS:
-        return address
+        return start
     dtype = BYTE if form is _BYTES else form
-    nbytes = array.nbytes - array.nbytes % dtype.itemsize
-    whole = array_at(address, nbytes, dtype, not array.flags.writeable)
+    nbytes = stop - start
+    whole = array_at(start, nbytes - nbytes % dtype.itemsize, dtype, readonly)
     return whole.data if form is _BYTES else whole
 
 

@@ -38,8 +38,10 @@ from watchdog import Watchdog
 
 from collectives import buffers, channel, pool, recording, requests
 from collectives.channel import channel_of
-from collectives.engines.nonblocking import Operation
+from collectives.engines.bells import BELLS
+from collectives.engines.persistent import Replay
 from collectives.engines.progress import PROGRESS
+from collectives.traffic import Flight
 
 WORLD = MPI.COMM_WORLD
 SAMPLES = 40
@@ -119,7 +121,7 @@ class Soak:
             assert len(kept.entries) <= channel.MAX_PLANS and kept.nbytes <= channel.MAX_BYTES
             assert kept.nbytes == sum(entry.nbytes for entry in kept.entries.values())
             assert kept.idle._calls <= pool.MAX_CALLS and kept.idle._nbytes <= pool.MAX_BYTES
-            assert not kept.traffic.operations and not kept.traffic.lanes.latest
+            assert not kept.traffic.operations
             assert kept.traffic.place.alive == 0
             WORLD.Barrier()
             assert not kept.comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
@@ -154,8 +156,8 @@ def leftovers() -> dict[str, int]:
         "operations in flight": len(PROGRESS.operations),
         "persistent requests watched": len(PROGRESS.watched),
         "persistent requests alive": len(requests._ALIVE),
-        "tags of bells in use": bells() - len(requests.BELLS._free),
-        "objects: operations": kinds[Operation],
+        "tags of bells in use": bells() - len(BELLS._free),
+        "objects: operations": kinds[Flight] + kinds[Replay],
         "objects: channels": kinds[channel.Channel],
         "objects: plans": kinds[recording.Entry],
     }
@@ -163,7 +165,7 @@ def leftovers() -> dict[str, int]:
 
 def bells() -> int:
     """How many tags there have been for requests of ours, free or in use."""
-    return int(repr(requests.BELLS._more).strip("count()"))
+    return int(repr(BELLS._more).strip("count()"))
 
 
 def growth(memory: list[float]) -> float:
