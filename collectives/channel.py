@@ -29,6 +29,7 @@ from collectives.engines.blocking import compile_stages, run
 from collectives.engines.nonblocking import Operation
 from collectives.engines.progress import PROGRESS
 from collectives.engines.stages import Call, Stage
+from collectives.envelopes import Envelopes
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.keys import NOT_KEPT, Key, Shape, arrays_of, key_of
 from collectives.nodes import detect
@@ -62,6 +63,7 @@ class Channel:
         self.learned_bytes = 0  # of the patterns; plans made from one share its scratch memory
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
         self.spaces: dict[str, np.ndarray] = {}
+        self._envelopes: dict[tuple[str, int, int], Envelopes] = {}
         self.counts: dict[tuple | None, tuple[int, ...]] = {}  # never under None
         self.agreements: list[Agreement] = []
         self.agreed: set[Generator] = set()
@@ -140,6 +142,13 @@ class Channel:
         if shape not in self.tables:
             self.tables[shape] = np.empty(shape, np.int64)
         return self.tables[shape]
+
+    def envelopes(self, name: str, count: int, words: int) -> Envelopes:
+        """Space for envelopes: always the same under a name for the same numbers, as above."""
+        key = name, count, words
+        if key not in self._envelopes:
+            self._envelopes[key] = Envelopes(count, words)
+        return self._envelopes[key]
 
     def counts_in(
         self, buffers: Sequence[Any], read: Callable[[], Sequence[int]], what: object

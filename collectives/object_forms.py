@@ -1,10 +1,11 @@
 """The object forms: any picklable object, any Python operator.
 
-An object travels as its pickle. The ranks tell each other the lengths first, then
-the bytes move by the same algorithms as buffers of uneven blocks. Reductions
-collect the objects and combine them in rank order: the result depends on no
-algorithm, and an operator need not commute. `algorithm=` then is that of the gather,
-or in scan and exscan of the allgather, which collects them.
+An object travels as its pickle. The ranks tell each other the lengths first, and with
+them objects that are short (see `collectives.envelopes`); then the bytes move by the
+same algorithms as buffers of uneven blocks. Reductions collect the objects and combine
+them in rank order: the result depends on no algorithm, and an operator need not commute.
+`algorithm=` then is that of the gather, or in scan and exscan of the allgather, which
+collects them. Where an algorithm is asked for, short objects take it, too.
 
 `mpi4py.util.pkl5.Intracomm(comm)` of a `Comm` has its handle and mpi4py's object forms,
 not ours. It is of use for objects beyond 2 GiB where MPI is older than 4.0.
@@ -12,7 +13,7 @@ not ours. It is of use for objects beyond 2 GiB where MPI is older than 4.0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import accumulate
 from typing import Any
@@ -22,8 +23,11 @@ from mpi4py import MPI
 
 from collectives import binned
 from collectives.algorithms import PRIMITIVES
+from collectives.arguments import check_root
+from collectives.catalogue import DEFAULTS
 from collectives.channel import Channel
 from collectives.dispatch import call, call_bare, call_one, call_pair
+from collectives.envelopes import FAILED, Envelopes, words_for
 from collectives.errors import ArgumentError
 from collectives.operators import REPRODUCIBLE_SUM, Operator
 
@@ -32,14 +36,20 @@ Op = MPI.Op | Operator | Callable[[Any, Any], Any]
 # What a call that tells lengths is a part of.
 _TELLING = {name: f"lengths of the objects of {name}" for name in PRIMITIVES}
 
-_FAILED = -1  # instead of a length: this rank has no pickle to send
-
 
 class Objects:
     """The object forms."""
 
+    _algorithms: Mapping[str, str]
+
     def _channel(self) -> Channel:
         raise NotImplementedError
+
+    def _asks(self, primitive: str, algorithm: str | None, parameters: dict[str, Any]) -> bool:
+        """Whether somebody wants to know how the objects travel, or that all ranks agree on it."""
+        default = self._algorithms[primitive] == DEFAULTS[primitive]
+        asked = algorithm is not None or parameters or not default
+        return bool(asked) or self._channel().careful
 
     def Ibarrier(self, *, algorithm: str | None = None, **parameters: Any) -> MPI.Request:
         raise NotImplementedError
@@ -59,7 +69,10 @@ class Objects:
         channel = self._channel()
         here = channel.rank == root
         pickles = _Pickles([obj] if here else [], 1)
-        [length] = _told(channel, pickles, root, "bcast")
+        told = _told(channel, pickles, root, "bcast")
+        [length] = lengths = told.lengths()
+        if told.hold(lengths) and not self._asks("bcast", algorithm, parameters):
+            return obj if here else told.open(0, length)
         data = channel.outgoing(pickles.joined()) if here else channel.space("in", length)
         call_one(self, "bcast", algorithm, data, root, parameters)
         return obj if here else MPI.pickle.loads(data)
@@ -76,7 +89,10 @@ class Objects:
         channel = self._channel()
         here = channel.rank == root
         pickles = _Pickles(sendobj if here else [], channel.p)
-        lengths = _told(channel, pickles, root, "scatter")
+        told = _told(channel, pickles, root, "scatter")
+        lengths = told.lengths()
+        if told.hold(lengths) and not self._asks("scatter", algorithm, parameters):
+            return told.open(channel.rank, lengths[channel.rank])
         mine = channel.space("in", lengths[channel.rank])
         source = [channel.outgoing(pickles.joined()), lengths, None, MPI.BYTE] if here else None
         buffers = source, mine
@@ -99,7 +115,11 @@ class Objects:
     ) -> list[Any] | None:
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        lengths = _lengths(channel, pickles, "gather")
+        told = _exchanged(channel, pickles, "gather")
+        lengths = told.lengths()
+        if told.hold(lengths) and not self._asks("gather", algorithm, parameters):
+            here = channel.rank == check_root("gather", root, channel.p)
+            return [*map(told.open, range(channel.p), lengths)] if here else None
         whole = channel.space("in", sum(lengths)) if channel.rank == root else None
         target = None if whole is None else [whole, lengths, None, MPI.BYTE]
         buffers = channel.outgoing(pickles.joined()), target
@@ -113,7 +133,10 @@ class Objects:
         """All ranks' objects, on all ranks."""
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        lengths = _lengths(channel, pickles, "allgather")
+        told = _exchanged(channel, pickles, "allgather")
+        lengths = told.lengths()
+        if told.hold(lengths) and not self._asks("allgather", algorithm, parameters):
+            return [*map(told.open, range(channel.p), lengths)]
         whole = channel.space("in", sum(lengths))
         buffers = channel.outgoing(pickles.joined()), [whole, lengths, None, MPI.BYTE]
         call(self, "allgather", algorithm, buffers, None, None, parameters, tuple(lengths))
@@ -125,9 +148,12 @@ class Objects:
         """What every rank has for this one, of p objects each."""
         channel = self._channel()
         pickles = _Pickles(sendobj, channel.p)
-        matrix = _exchanged(channel, pickles, "alltoall")
-        counts = matrix.tobytes()
-        going, coming = matrix[channel.rank].tolist(), matrix[:, channel.rank].tolist()
+        told = _exchanged(channel, pickles, "alltoall")
+        lengths, rank, p = told.lengths(), channel.rank, channel.p
+        going, coming = lengths[rank * p : (rank + 1) * p], lengths[rank::p]
+        if told.hold(lengths) and not self._asks("alltoall", algorithm, parameters):
+            return [*map(told.open, range(rank, p * p, p), coming)]
+        counts = np.array(lengths).tobytes()
         whole = channel.space("in", sum(coming))
         source = [channel.outgoing(pickles.joined()), going, None, MPI.BYTE]
         buffers = source, [whole, coming, None, MPI.BYTE]
@@ -194,40 +220,32 @@ class Objects:
         return _combined(op, lower) if lower else None
 
 
-def _told(channel: Channel, pickles: _Pickles, root: int, primitive: str) -> list[int]:
-    """The lengths of the root's pickles; its failure is everybody's."""
-    row = channel.table(pickles.expected)
-    row[:] = pickles.lengths
-    call_one(channel, "bcast", None, row, root, {}, _TELLING[primitive])
-    lengths = row.tolist()
-    if _FAILED in lengths:
+def _told(channel: Channel, pickles: _Pickles, root: int, primitive: str) -> Envelopes:
+    """The envelopes of the root's pickles; its failure is everybody's."""
+    expected = pickles.expected
+    told = channel.envelopes("told", expected, words_for(expected))
+    if channel.rank == root:
+        told.seal(pickles.pieces)
+    call_one(channel, "bcast", None, told.table, root, {}, _TELLING[primitive])
+    if FAILED in told.lengths():
         raise pickles.error(primitive, f"rank {root}") from pickles.problem
-    return lengths
+    return told
 
 
-def _lengths(channel: Channel, pickles: _Pickles, primitive: str) -> list[int]:
-    """The length of everybody's one pickle; a failure is everybody's."""
-    lengths = _exchange(channel, pickles, primitive)[:, 0].tolist()
-    if _FAILED in lengths:
-        raise pickles.error(primitive, f"rank {lengths.index(_FAILED)}") from pickles.problem
-    return lengths
-
-
-def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> np.ndarray:
-    """The lengths of everybody's pickles, one row per rank; a failure is everybody's."""
-    matrix = _exchange(channel, pickles, primitive)
-    if matrix.min() == _FAILED:
-        rank = int(np.flatnonzero((matrix == _FAILED).any(axis=1))[0])
-        raise pickles.error(primitive, f"rank {rank}") from pickles.problem
-    return matrix
-
-
-def _exchange(channel: Channel, pickles: _Pickles, primitive: str) -> np.ndarray:
-    row = channel.table(pickles.expected)
-    row[:] = pickles.lengths
-    matrix = channel.table(channel.p, row.size)
-    call_pair(channel, "allgather", None, row, matrix, None, None, {}, _TELLING[primitive])
-    return matrix
+def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> Envelopes:
+    """The envelopes of everybody's pickles, one row per rank; a failure is everybody's."""
+    expected, count = pickles.expected, channel.p * pickles.expected
+    words = words_for(count)
+    mine = channel.envelopes("mine", expected, words)
+    told = channel.envelopes("told", count, words)
+    mine.seal(pickles.pieces)
+    buffers = mine.table, told.table
+    call_pair(channel, "allgather", None, *buffers, None, None, {}, _TELLING[primitive])
+    lengths = told.lengths()
+    if FAILED in lengths:
+        who = f"rank {lengths.index(FAILED) // expected}"
+        raise pickles.error(primitive, who) from pickles.problem
+    return told
 
 
 class _Pickles:
@@ -237,27 +255,27 @@ class _Pickles:
     ----------
     expected : int
         How many there have to be.
-    lengths : list of int
-        Of each pickle; `_FAILED` if there are none to send.
+    pieces : list of bytes or None
+        Each pickle; None if there are none to send.
     problem : Exception or None
         Why there are none.
     """
 
     def __init__(self, objects: Any, expected: int):
         self.expected = expected
+        self.pieces: list[bytes] | None = None
         self.problem: Exception | None = None
-        self._pieces: list[bytes] = []
         try:
-            self._pieces = [MPI.pickle.dumps(each) for each in objects]
-            if len(self._pieces) != expected:
-                self.problem = ValueError(f"{len(self._pieces)} objects instead of {expected}")
+            pieces = [MPI.pickle.dumps(each) for each in objects]
+            if len(pieces) != expected:
+                raise ValueError(f"{len(pieces)} objects instead of {expected}")
+            self.pieces = pieces
         except Exception as error:
             self.problem = error
-        fine = self.problem is None
-        self.lengths = [len(piece) for piece in self._pieces] if fine else [_FAILED] * expected
 
     def joined(self) -> bytes:
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        assert self.pieces is not None
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
 
     def error(self, primitive: str, who: str) -> ArgumentError:
         needed = (

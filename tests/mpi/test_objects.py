@@ -9,6 +9,7 @@ from mpi4py import MPI
 from mpi4py.util import pkl5
 
 import collectives
+from collectives import envelopes
 from collectives.channel import FEW_BYTES, channel_of
 from collectives.errors import ArgumentError
 
@@ -130,6 +131,50 @@ def test_from_few_to_many_bytes(comm, elements):
     sent = [bytes((np.arange(elements) * 7 + rank).astype(np.uint8)) for rank in range(P)]
     assert comm.allgather(sent[RANK]) == sent
     assert comm.bcast(sent[RANK], root=P - 1) == sent[-1]
+
+
+def of_pickled_length(n, fill):
+    """An object whose pickle has n bytes."""
+    thing = bytes([fill]) * (n - len(MPI.pickle.dumps(b"")))
+    assert len(MPI.pickle.dumps(thing)) == n
+    return thing
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_at_the_length_where_envelopes_are_full(beyond, all_of_them):
+    """One rank's object may be too long for its envelope, or all are; that of one fits exactly."""
+    comm = collectives.Comm(COMM.Dup())
+    for count in (P, P * P):
+        full = 8 * (envelopes.words_for(count) - 1)
+        everybodys = [
+            of_pickled_length(full + beyond if all_of_them or rank == P // 2 else 30, 65 + rank)
+            for rank in range(P)
+        ]
+        mine = everybodys[RANK]
+        for root in range(P):
+            gathered = comm.gather(mine, root)
+            assert gathered == (everybodys if root == RANK else None)
+            assert comm.scatter(everybodys if root == RANK else None, root) == mine
+            assert comm.bcast(mine if root == RANK else None, root) == everybodys[root]
+        assert comm.allgather(mine) == everybodys
+        rows = [[(everybodys[rank], rank, other) for other in range(P)] for rank in range(P)]
+        assert comm.alltoall(rows[RANK]) == [row[RANK] for row in rows]
+        assert comm.allreduce(mine, operator.add) == b"".join(everybodys)
+        assert comm.exscan(mine, operator.add) == (b"".join(everybodys[:RANK]) or None)
+    comm.Free()
+
+
+def test_only_what_nobody_asked_about_goes_in_envelopes():
+    comm = collectives.Comm(COMM.Dup())
+    assert comm.bcast(RANK, P - 1) == P - 1 and comm.allgather(RANK) == list(range(P))
+    assert len(channel_of(comm).entries) == 2
+    for chosen, options in ((comm, {"algorithm": "ring"}), (collectives.Comm(comm, "ring"), {})):
+        before = set(channel_of(comm).entries)
+        assert chosen.gather(RANK, **options) == (list(range(P)) if RANK == 0 else None)
+        assert any("ring" in key[0] for key in set(channel_of(comm).entries) - before)
+        channel_of(comm).forget()
+    comm.Free()
 
 
 def test_all_ranks_raise(comm):
