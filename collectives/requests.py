@@ -179,7 +179,7 @@ class Prequest(_Ours, MPI.Prequest):
         replay = self._replay
         if replay.done or len(OPERATIONS) > 1 or PROGRESS.limits:
             return super().Wait(status)
-        PROGRESS.polls += 1
+        PROGRESS.polled = True
         try:
             replay.turn.pop()
         except IndexError:

@@ -167,7 +167,8 @@ class Replay(Operation):
         del OPERATIONS[self]
         self.ring()
         self.hear()
-        self.rounds, self._caught_up = 1, False
+        if self._caught_up:
+            self.rounds, self._caught_up = 1, False
         self.done = True
 
     def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:

@@ -54,8 +54,8 @@ class Progress:
         Calls that the thread makes from time to time while there are any.
     awake : bool
         Whether the thread looks for work; else `wake` is to be called.
-    polls : int
-        How often somebody else than the thread has advanced operations.
+    polled : bool
+        Whether somebody else than the thread has advanced operations since it last looked.
     limits : set
         Who limits the time of some operations: waiting for these is to be left to them.
     """
@@ -64,12 +64,11 @@ class Progress:
         self.operations: dict[Operation, None] = {}
         self.watched: dict[int, Callable[[], object]] = {}
         self.limits: set[int] = set()
-        self.polls = 0
+        self.polled = False
         self._lock = Lock()
         self._work = Event()
         self.awake = False
         self._stop = False
-        self._seen = 0  # of the polls
         self._thread: Thread | None = None
 
     def add(self, operation: Operation) -> None:
@@ -94,7 +93,7 @@ class Progress:
 
     def poll(self) -> bool:
         """Advance all operations; return whether there was any progress."""
-        self.polls += 1
+        self.polled = True
         return self._poll()
 
     def advance(self, operation: Operation) -> bool:
@@ -107,7 +106,7 @@ class Progress:
         idle = 0
         while not operation.done:
             if len(self.operations) == (operation in self.operations):
-                self.polls += 1
+                self.polled = True
                 operation.finish()
             elif self.advance(operation):
                 idle = 0
@@ -157,8 +156,8 @@ class Progress:
             looks = list(self.watched.values())
         for look in looks:
             look()
-        if self.polls != self._seen:
-            self._seen = self.polls
+        if self.polled:
+            self.polled = False
             return QUIET
         if not self.operations:
             return LONGEST
