@@ -117,7 +117,7 @@ def measure(
 ) -> dict[tuple[str, int], np.ndarray]:
     """The ratios of each primitive and size, in the order of COLUMNS; rank 0 prints them."""
     show = print if comm.rank == 0 else lambda *_, **__: None
-    show(f"{'':30}{'built-in':>12}", *(f"{column:>11} " for column in COLUMNS))
+    show(f"{'':30}{'built-in':>12}  {'  '.join(f'{column:>11}' for column in COLUMNS)}")
     ratios, forgetful = {}, comm.Dup()
     for primitive in primitives:
         for nbytes in sizes if primitive != "barrier" else sizes[:1]:
