@@ -49,18 +49,18 @@ class _Ours:
         operation = self._unreported()
         if operation is not None:
             self._wait(operation)
+        _WAIT(self, status)  # type: ignore[arg-type]
+        if operation is not None:
             self._report(operation)
-        return _WAIT(self, status)  # type: ignore[arg-type]
+        return True
 
     def Test(self, status: MPI.Status | None = None) -> bool:
         """Advance the operation; return whether it has ended."""
-        self._advance()
-        return super().Test(status)  # type: ignore[misc]
+        return self._advance(super().Test, status)  # type: ignore[misc]
 
     def Get_status(self, status: MPI.Status | None = None) -> bool:
         """Advance the operation; return whether it has ended, and keep the request."""
-        self._advance()
-        return super().Get_status(status)  # type: ignore[misc]
+        return self._advance(super().Get_status, status)  # type: ignore[misc]
 
     def wait(self, status: MPI.Status | None = None) -> Any:
         """Wait for the operation."""
@@ -68,26 +68,28 @@ class _Ours:
 
     def test(self, status: MPI.Status | None = None) -> tuple[bool, Any]:
         """Advance the operation; return whether it has ended."""
-        self._advance()
-        return super().test(status)  # type: ignore[misc]
+        return self.Test(status), None
 
     def get_status(self, status: MPI.Status | None = None) -> bool:
         """Advance the operation; return whether it has ended, and keep the request."""
         return self.Get_status(status)
+
+    def _advance(
+        self, look: Callable[[MPI.Status | None], bool], status: MPI.Status | None
+    ) -> bool:
+        operation = self._unreported()
+        if operation is not None and not operation.done:
+            PROGRESS.poll()
+        ended = look(status)
+        if ended and operation is not None:
+            self._report(operation)
+        return ended
 
     def Cancel(self) -> NoReturn:
         """MPI does not allow it for collectives."""
         raise MPI.Exception(MPI.ERR_REQUEST)
 
     cancel = Cancel
-
-    def _advance(self) -> None:
-        operation = self._unreported()
-        if operation is not None:
-            if not operation.done:
-                PROGRESS.poll()
-            if operation.done:
-                self._report(operation)
 
 
 class Request(_Ours, MPI.Request):
@@ -189,9 +191,10 @@ class Prequest(_Ours, MPI.Prequest):
                 replay.run_out()
         finally:
             replay.turn.append(None)
+        _WAIT(self, status)
         if replay.error is not None:
             self._report(replay)
-        return _WAIT(self, status)
+        return True
 
     def Free(self) -> None:
         """Release the request; an operation that runs is waited for."""

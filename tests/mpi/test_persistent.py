@@ -217,6 +217,27 @@ def test_an_error_that_only_mpi_has_waited_for_is_raised_at_the_next_start(comm)
     request.Free()
 
 
+@pytest.mark.parametrize("finish", ["Wait", "Test", "test"])
+def test_after_an_error_it_can_be_started_again(comm, finish):
+    request, call = set_up(comm, "allreduce")
+    plan = request._replay.opening
+
+    def fail():
+        raise ValueError("on the way")
+
+    for turn in range(3):
+        request._replay.opening = [fail]
+        request.Start()
+        with pytest.raises(ValueError, match="on the way"):
+            getattr(request, finish)()
+        request._replay.opening = plan
+        call = renew(call, "allreduce", turn)
+        request.Start()
+        request.Wait()
+        forms.check(call, "allreduce", turn)
+    request.Free()
+
+
 def test_started_again_as_soon_as_it_has_ended(comm):
     """Whoever ended it, the thread or its own Wait, and whoever starts it."""
     calls = [set_up(comm, form) for form in ("allreduce", "allgather", "scan")]
