@@ -232,18 +232,20 @@ class Prequest(_Ours, MPI.Prequest):
         if error is not None:
             raise error
 
-    def _look(self) -> None:
-        """Start the operation if MPI has started the request."""
+    def _look(self) -> bool:
+        """Start the operation if MPI has started the request; return whether it has."""
         replay = self._replay
         if not replay.done:
-            return
+            return False
         try:
             replay.turn.pop()
         except IndexError:
-            return
+            return False
         try:
-            if self and replay.done and BELLS.waits(self._tag):
+            started = bool(self) and replay.done and BELLS.waits(self._tag)
+            if started:
                 replay.restart()
+            return started
         finally:
             replay.turn.append(None)
 

@@ -110,17 +110,18 @@ class Watch:
                 self._check(operation, end)
         self._waiting = None
 
-    def look(self) -> None:
-        """Answer what others ask, and take their answers."""
+    def look(self) -> bool:
+        """Answer what others ask, and take their answers; return whether there may be more."""
         if perf_counter() - self._looked < LOOK or not self._lock.acquire(blocking=False):
-            return
+            return False
         try:
             if self._closed:
-                return
+                return False
             while (message := self.comm.improbe(MPI.ANY_SOURCE, self.tag)) is not None:
                 self._take(*message.recv())
             self._sent = [request for request in self._sent if not request.Test()]
             self._looked = perf_counter()
+            return True
         finally:
             self._lock.release()
 

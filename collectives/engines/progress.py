@@ -24,8 +24,9 @@ from mpi4py import MPI
 from collectives.engines.nonblocking import Operation
 from collectives.errors import RestrictionError
 
-QUIET = 1e-3  # seconds without a poll after which the thread takes over
+QUIET = 1e-3  # seconds without a poll after which the thread takes over, at first
 SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after a poll without progress
+CALM = 10e-3  # its longest sleep in a program that has never needed it
 LINGER = 0.1  # seconds without work before it waits to be woken, which costs the waker more
 PATIENCE = 50  # polls without progress before a waiting rank offers its core
 
@@ -62,12 +63,13 @@ class Progress:
 
     def __init__(self) -> None:
         self.operations: dict[Operation, None] = {}
-        self.watched: dict[int, Callable[[], object]] = {}
+        self.watched: dict[int, Callable[[], bool]] = {}
         self.limits: set[int] = set()
         self.polled = False
         self._lock = Lock()
         self._work = Event()
         self.awake = False
+        self._needed = False  # whether the thread has ever found something to do
         self._stop = False
         self._thread: Thread | None = None
 
@@ -81,8 +83,8 @@ class Progress:
         """An operation has ended."""
         self.operations.pop(operation, None)
 
-    def watch(self, key: int, look: Callable[[], object]) -> None:
-        """Call `look` from time to time, until `unwatch(key)`."""
+    def watch(self, key: int, look: Callable[[], bool]) -> None:
+        """Call `look` from time to time, until `unwatch(key)`; it tells if it had to do much."""
         with self._lock:
             self.watched[key] = look
         self.wake()
@@ -150,18 +152,20 @@ class Progress:
         """What the thread does each time it wakes; return how long to sleep then.
 
         It calls what is watched, which nobody else does, and leaves it to those who poll to
-        advance the operations.
+        advance the operations. While it waits for the interpreter, each call of MPI takes
+        longer. So where an operation is never left alone, it wakes ever less often.
         """
         with self._lock:
             looks = list(self.watched.values())
-        for look in looks:
-            look()
-        if self.polled:
-            self.polled = False
-            return QUIET
-        if not self.operations:
-            return LONGEST
-        return SHORTEST if self._poll() else min(2 * pause, LONGEST)
+        found = [look() for look in looks]
+        polled, self.polled = self.polled, False
+        progress = not polled and self._poll()
+        self._needed = self._needed or progress or any(found)
+        if progress:
+            return SHORTEST
+        if any([operation.turn for operation in list(self.operations)]):
+            return QUIET if polled else min(2 * pause, LONGEST)
+        return QUIET if self._needed else min(max(2 * pause, QUIET), CALM)
 
     def _end(self) -> None:
         self._stop = True
