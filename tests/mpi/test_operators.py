@@ -22,6 +22,12 @@ CODES = "? b B h H i I q Q e f d g F D G".split()
 REDUCING = [(primitive, name) for primitive, name in ALGORITHMS if primitive in REDUCTIONS]
 
 
+try:
+    MPI_HAS_FLOAT16 = bool(MPI.Datatype.fromcode("e"))
+except ValueError:
+    MPI_HAS_FLOAT16 = False
+
+
 def values(code):
     """Small numbers whose sums and products are exact even in float16."""
     dtype = np.dtype(code)
@@ -48,6 +54,8 @@ def compare(names, data, spec=lambda array: array):
 
 @pytest.mark.parametrize("code", CODES)
 def test_as_the_builtin(code):
+    if code == "e" and not MPI_HAS_FLOAT16:
+        pytest.skip("this MPI has no type for float16")
     compare(PREDEFINED, values(code))
 
 
