@@ -69,8 +69,8 @@ class Objects:
         channel = self._channel()
         here = channel.rank == root
         pickles = _Pickles([obj] if here else [], 1)
-        told = _told(channel, pickles, root, "bcast")
-        [length] = lengths = told.lengths()
+        told, lengths = _told(channel, pickles, root, "bcast")
+        [length] = lengths
         if told.hold(lengths) and not self._asks("bcast", algorithm, parameters):
             return obj if here else told.open(0, length)
         data = channel.outgoing(pickles.joined()) if here else channel.space("in", length)
@@ -89,8 +89,7 @@ class Objects:
         channel = self._channel()
         here = channel.rank == root
         pickles = _Pickles(sendobj if here else [], channel.p)
-        told = _told(channel, pickles, root, "scatter")
-        lengths = told.lengths()
+        told, lengths = _told(channel, pickles, root, "scatter")
         if told.hold(lengths) and not self._asks("scatter", algorithm, parameters):
             return told.open(channel.rank, lengths[channel.rank])
         mine = channel.space("in", lengths[channel.rank])
@@ -115,8 +114,7 @@ class Objects:
     ) -> list[Any] | None:
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        told = _exchanged(channel, pickles, "gather")
-        lengths = told.lengths()
+        told, lengths = _exchanged(channel, pickles, "gather")
         if told.hold(lengths) and not self._asks("gather", algorithm, parameters):
             here = channel.rank == check_root("gather", root, channel.p)
             return [*map(told.open, range(channel.p), lengths)] if here else None
@@ -133,8 +131,7 @@ class Objects:
         """All ranks' objects, on all ranks."""
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        told = _exchanged(channel, pickles, "allgather")
-        lengths = told.lengths()
+        told, lengths = _exchanged(channel, pickles, "allgather")
         if told.hold(lengths) and not self._asks("allgather", algorithm, parameters):
             return [*map(told.open, range(channel.p), lengths)]
         whole = channel.space("in", sum(lengths))
@@ -148,8 +145,8 @@ class Objects:
         """What every rank has for this one, of p objects each."""
         channel = self._channel()
         pickles = _Pickles(sendobj, channel.p)
-        told = _exchanged(channel, pickles, "alltoall")
-        lengths, rank, p = told.lengths(), channel.rank, channel.p
+        told, lengths = _exchanged(channel, pickles, "alltoall")
+        rank, p = channel.rank, channel.p
         going, coming = lengths[rank * p : (rank + 1) * p], lengths[rank::p]
         if told.hold(lengths) and not self._asks("alltoall", algorithm, parameters):
             return [*map(told.open, range(rank, p * p, p), coming)]
@@ -220,20 +217,23 @@ class Objects:
         return _combined(op, lower) if lower else None
 
 
-def _told(channel: Channel, pickles: _Pickles, root: int, primitive: str) -> Envelopes:
-    """The envelopes of the root's pickles; its failure is everybody's."""
+def _told(
+    channel: Channel, pickles: _Pickles, root: int, primitive: str
+) -> tuple[Envelopes, list[int]]:
+    """The envelopes of the root's pickles, and their lengths; its failure is everybody's."""
     expected = pickles.expected
     told = channel.envelopes("told", expected, words_for(expected))
     if channel.rank == root:
         told.seal(pickles.pieces)
     call_one(channel, "bcast", None, told.table, root, {}, _TELLING[primitive])
-    if FAILED in told.lengths():
+    lengths = told.lengths()
+    if FAILED in lengths:
         raise pickles.error(primitive, f"rank {root}") from pickles.problem
-    return told
+    return told, lengths
 
 
-def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> Envelopes:
-    """The envelopes of everybody's pickles, one row per rank; a failure is everybody's."""
+def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> tuple[Envelopes, list[int]]:
+    """The same of everybody's pickles, in order of the ranks; a failure is everybody's."""
     expected, count = pickles.expected, channel.p * pickles.expected
     words = words_for(count)
     mine = channel.envelopes("mine", expected, words)
@@ -245,7 +245,7 @@ def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> Envelopes
     if FAILED in lengths:
         who = f"rank {lengths.index(FAILED) // expected}"
         raise pickles.error(primitive, who) from pickles.problem
-    return told
+    return told, lengths
 
 
 class _Pickles:
