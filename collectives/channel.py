@@ -60,6 +60,7 @@ class Channel:
         self.revision = registry.revision
         self.nbytes = 0
         self.patterns: dict[Shape, Pattern] = {}
+        self.seen: set[Key] = set()  # calls for which a pattern has been used, once
         self.learned_bytes = 0  # of the patterns; plans made from one share its scratch memory
         self.tables: dict[tuple[int, ...], np.ndarray] = {}
         self.spaces: dict[str, np.ndarray] = {}
@@ -134,6 +135,7 @@ class Channel:
 
     def drop_plans(self) -> None:
         """Drop all plans; the next calls like theirs make them from patterns."""
+        self.seen.clear()
         for key in list(self.entries):
             self._drop(key)
 
@@ -198,8 +200,11 @@ class Channel:
         key = self.key_of(invocation)
         entry = self.entries.get(key)
         if entry is None:
-            entry = self._prepare(key, invocation)  # messages are addresses; it keeps their memory
-            run(compile_stages(entry.stages, self.comm))
+            stages = self._moved(key)
+            if stages is None:
+                entry = self._prepare(key, invocation)  # keeps what the messages are addresses of
+                stages = entry.stages
+            run(compile_stages(stages, self.comm))
         else:
             calls = entry.set_up(self.comm)
             if shortcut is not None:
@@ -225,6 +230,18 @@ class Channel:
         except NOT_KEPT:
             return None
         return key
+
+    def _moved(self, key: Key | None) -> list[Stage] | None:
+        """The stages of a call like another one, if it comes for the first time.
+
+        It may never come again, so that they are not kept.
+        """
+        if key is None or key in self.seen or key[0] not in self.patterns:
+            return None
+        if len(self.seen) == MAX_PLANS:
+            self.seen.clear()
+        self.seen.add(key)
+        return self.patterns[key[0]].stages_at(key[1])
 
     def _prepare(self, key: Key | None, invocation: Invocation) -> Entry:
         """A plan like that of another call, or a new one.

@@ -24,7 +24,14 @@ from collectives.engines.blocking import TAG
 from collectives.engines.driver import Process
 from collectives.engines.persistent import Setup
 from collectives.engines.plan import Plan, record
-from collectives.engines.relocation import NotMovable, Relocatable, Span, overlapping, spans_of
+from collectives.engines.relocation import (
+    NotMovable,
+    Relocatable,
+    Span,
+    overlapping,
+    spans_at,
+    spans_of,
+)
 from collectives.engines.stages import Call, Stage, local, stages_of
 from collectives.errors import CollectiveError
 from collectives.mpi_operators import Op, operator_of
@@ -111,15 +118,22 @@ class Pattern:
         except NotMovable:
             return None
 
-    def at(self, addresses: Sequence[int]) -> Entry | None:
-        """The entry for buffers elsewhere, with the same scratch memory; None if there can be none.
+    def stages_at(self, addresses: Sequence[int]) -> list[Stage] | None:
+        """The stages for buffers elsewhere; None if they cannot be there.
 
         They are as long and as writable as those for which it was made.
         """
-        spans = [span.at(address) for span, address in zip(self.spans, addresses)]
+        spans = spans_at(addresses, self.spans)
         if self._relocatable is None or overlapping(spans):
             return None
-        old, stages = self.entry, self._relocatable.at(spans)
+        return self._relocatable.at(spans)
+
+    def at(self, addresses: Sequence[int]) -> Entry | None:
+        """The entry for buffers elsewhere, with the same scratch memory; None as above."""
+        stages = self.stages_at(addresses)
+        if stages is None:
+            return None
+        old = self.entry
         asked, algorithm, words = old.asked, old.algorithm, old.description
         return Entry(asked, algorithm, words, old.plan, old.operator, stages, old.nbytes, True)
 

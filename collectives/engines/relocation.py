@@ -11,30 +11,20 @@ new ones: what overlaps is refused or treated in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
-from typing import Any, NamedTuple
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
 from collectives.buffers import array_at
-from collectives.datatypes import BYTE
 from collectives.engines.stages import Call, Message, Stage
 
-
-class Span(NamedTuple):
-    """The memory of a buffer: the address of its first byte, and of the one after its last."""
-
-    start: int
-    stop: int
-    readonly: bool
-
-    def at(self, start: int) -> Span:
-        """That of another buffer like it."""
-        return Span(start, start + self.stop - self.start, self.readonly)
-
+# The memory of a buffer: the address of its first byte, that of the one after its last, and
+# whether it is read-only.
+Span = tuple[int, int, bool]
 
 # Makes something for other buffers, which it is given in all forms that are needed.
 Mover = Callable[[list], Any]
@@ -77,21 +67,23 @@ class Relocatable:
         return [move(forms) for move in self._movers]
 
     def _stage(self, stage: Stage) -> Mover:
-        before, after = (self._each(x, self._call) for x in (stage.before, stage.after))
-        sends, recvs = (self._each(x, self._message) for x in (stage.sends, stage.recvs))
+        before, after = ([self._call(x) for x in calls] for calls in (stage.before, stage.after))
+        sends, recvs = ([self._message(x) for x in each] for each in (stage.sends, stage.recvs))
         rest = stage.round, stage.packed_bytes, stage.line
-        return lambda forms: Stage(before(forms), sends(forms), recvs(forms), after(forms), *rest)
-
-    def _each(self, things: Iterable, mover_of: Callable[[Any], Mover]) -> Mover:
-        movers = [mover_of(thing) for thing in things]
-        return lambda forms: [move(forms) for move in movers]
+        return lambda forms: Stage(
+            [move(forms) for move in before],
+            [move(forms) for move in sends],
+            [move(forms) for move in recvs],
+            [move(forms) for move in after],
+            *rest,
+        )
 
     def _call(self, call: Call) -> Mover:
         function = call.func if isinstance(call, partial) and not call.keywords else None
         if function is None or isinstance(getattr(function, "__self__", None), np.ndarray):
             raise NotMovable
-        arguments = self._each(call.args, self._argument)  # type: ignore[attr-defined]
-        return lambda forms: partial(function, *arguments(forms))
+        movers = [self._argument(x) for x in call.args]  # type: ignore[attr-defined]
+        return lambda forms: partial(function, *[move(forms) for move in movers])
 
     def _message(self, message: Message) -> Mover:
         (memory, count, datatype), peer = message
@@ -106,7 +98,8 @@ class Relocatable:
         if isinstance(value, (np.ndarray, memoryview)):
             return self._view(value)
         if isinstance(value, list):
-            return self._each(value, self._argument)
+            movers = [self._argument(x) for x in value]
+            return lambda forms: [move(forms) for move in movers]
         if value is ... or isinstance(value, (int, slice)):
             return _as_it_is(value)
         raise NotMovable
@@ -140,15 +133,25 @@ def spans_of(arrays: Sequence[np.ndarray]) -> list[Span]:
     """The memory of contiguous arrays."""
     starts = [MPI.Get_address(array) for array in arrays]
     return [
-        Span(start, start + array.nbytes, not array.flags.writeable)
+        (start, start + array.nbytes, not array.flags.writeable)
         for start, array in zip(starts, arrays)
+    ]
+
+
+def spans_at(addresses: Sequence[int], spans: list[Span]) -> list[Span]:
+    """The memory of other buffers like those that have these spans."""
+    return [
+        (address, address + stop - start, readonly)
+        for address, (start, stop, readonly) in zip(addresses, spans)
     ]
 
 
 def overlapping(spans: list[Span]) -> bool:
     """Whether two of them have memory in common."""
-    filled = sorted([span for span in spans if span[0] < span[1]])
-    return any([one.stop > other.start for one, other in pairwise(filled)])
+    for (start, stop, _), (other, end, _) in combinations(spans, 2):
+        if max(start, other) < min(stop, end):
+            return True
+    return False
 
 
 def _form(span: Span, form: Any) -> Any:
@@ -156,10 +159,11 @@ def _form(span: Span, form: Any) -> Any:
     start, stop, readonly = span
     if form is _ADDRESS:
         return start
-    dtype = BYTE if form is _BYTES else form
+    if form is _BYTES:
+        memory: Any = _buffer(start, stop - start, readonly)
+        return memoryview(memory)
     nbytes = stop - start
-    whole = array_at(start, nbytes - nbytes % dtype.itemsize, dtype, readonly)
-    return whole.data if form is _BYTES else whole
+    return array_at(start, nbytes - nbytes % form.itemsize, form, readonly)
 
 
 def _as_it_is(thing: Any) -> Mover:

@@ -280,6 +280,22 @@ def test_other_memory_needs_no_new_recording(comm, monkeypatch):
     assert [reference() for reference in references] == [None] * 3
 
 
+def test_a_call_elsewhere_is_kept_when_it_comes_again(comm, monkeypatch):
+    channel, alive = channel_of(comm), []
+    monkeypatch.setattr(channels, "MAX_PLANS", 10)
+    for number in range(25):
+        send, total = np.arange(5) * number + RANK, np.full(5, -1)
+        alive.append((send, total))  # or its memory would come again
+        for turn in range(5):
+            before = set(channel.entries)
+            run("allreduce", send, total, comm=comm)
+            check(total, P * np.arange(5) * (number + turn) + P * (P - 1) // 2)
+            send += np.arange(5)
+            new = len(set(channel.entries) - before)
+            assert new == (turn == (0 if number == 0 else 1))
+        assert len(channel.seen) <= 10 and len(channel.entries) <= 10
+
+
 def test_patterns_are_bounded(comm, monkeypatch):
     channel = channel_of(comm)
     monkeypatch.setattr(channels, "MAX_PLANS", 10)
