@@ -189,8 +189,10 @@ def set_up(
     Parameters
     ----------
     channel : Channel
-    function, before, after
-        As in `start`; kept until the request is freed.
+    function : callable
+        It is called with a channel, and kept until the request is freed.
+    before, after : callable, optional
+        As in `start_all`.
     """
     check_threads()
     with channel.guard("a persistent collective"):

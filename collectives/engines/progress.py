@@ -24,8 +24,8 @@ from mpi4py import MPI
 from collectives.engines.nonblocking import Operation
 from collectives.errors import RestrictionError
 
-QUIET = 1e-3  # seconds without a poll after which the thread takes over, at first
-SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after a poll without progress
+QUIET = 1e-3  # seconds without a poll after which the thread takes an operation over
+SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after progress, and then without
 CALM = 10e-3  # its longest sleep in a program that has never needed it
 LINGER = 0.1  # seconds without work before it waits to be woken, which costs the waker more
 PATIENCE = 50  # polls without progress before a waiting rank offers its core
@@ -183,4 +183,4 @@ def offer_core() -> None:
 
 
 PROGRESS = Progress()
-OPERATIONS = PROGRESS.operations
+OPERATIONS = PROGRESS.operations  # quicker to get at where that is felt
