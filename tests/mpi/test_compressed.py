@@ -119,6 +119,19 @@ def test_a_replay_draws_on_and_a_run_can_be_repeated(name):
     assert other.tobytes() not in once
 
 
+@pytest.mark.skipif(P < 2, reason="a rank alone draws nothing")
+def test_a_call_elsewhere_draws_on_too(comm):
+    """The same data from other buffers, or from the same ones again: other errors each time."""
+    sent = data(RANK, 1000, np.float32)
+    alive = [(sent.copy(), np.full_like(sent, -1)) for _ in range(3)]
+    for mine, result in alive * 2:
+        run("allreduce", mine, result, comm=comm, algorithm="compressed_ring")
+        near(result, "compressed_ring")
+        alive.append((mine, result.copy()))
+    results = [result.tobytes() for _, result in alive[3:]]
+    assert len(set(results)) == 6
+
+
 @pytest.mark.parametrize("name", LOSSY)
 def test_what_is_no_sum_of_floats_is_refused_on_all_ranks(name):
     floats, integers = np.ones(4), np.ones(4, np.int64)
