@@ -1,48 +1,34 @@
 """The algorithms, one file per primitive, the simplest version first.
 
-In reading order: `steps` has the six verbs, `blocks` and `ranks` the nouns,
-then `barrier`, `bcast`, `scatter`, `gather`, `allgather`, `reduce`, `allreduce`,
-`reduce_scatter`, `alltoall`, `scan`, `exscan`. Nothing here knows about MPI.
+In reading order: `language/steps` has the six verbs, `language/blocks` and
+`language/ranks` the nouns, then come `barrier`, `bcast`, `scatter`, `gather`,
+`allgather`, `reduce`, `allreduce`, `reduce_scatter`, `alltoall`, `scan`, `exscan`.
+Nothing here knows about MPI.
 
-The other files are chapters: each explains one idea, then shows it for every
-primitive that it serves. `bruck`, `rabenseifner` and `circulant` are a good start.
+Each file in `chapters/` explains one idea, then shows it for every primitive that it
+serves. `bruck`, `rabenseifner` and `circulant` are a good start.
 
 An algorithm is called with the rank and the number of ranks, then with the
-buffers and the root that `registry.ARGUMENTS` lists for its primitive.
+buffers and the root that `language.registry.ARGUMENTS` lists for its primitive.
 """
 
+# Every import registers algorithms; the primitives come first, the simplest versions before all.
 from . import (
     allgather,
     allreduce,
     alltoall,
     barrier,
-    barriers,
     bcast,
-    binary_blocks,
-    bine,
-    bruck,
-    circulant,
-    compressed,
-    double_tree,
-    dual_root,
-    elimination,
     exscan,
     gather,
-    hierarchical,
-    knomial,
-    multiplying,
-    pairwise,
-    pat,
-    pipelined_trees,
-    rabenseifner,
     reduce,
     reduce_scatter,
-    rings,
     scan,
-    scans,
     scatter,
 )
-from .registry import PRIMITIVES, REGISTRY, Algorithm, algorithm
+
+from . import chapters  # isort: skip
+from .language.registry import PRIMITIVES, REGISTRY, Algorithm, algorithm
 
 __all__ = [
     "PRIMITIVES",
@@ -53,29 +39,12 @@ __all__ = [
     "allreduce",
     "alltoall",
     "barrier",
-    "barriers",
     "bcast",
-    "binary_blocks",
-    "bine",
-    "bruck",
-    "circulant",
-    "compressed",
-    "double_tree",
-    "dual_root",
-    "elimination",
+    "chapters",
     "exscan",
     "gather",
-    "hierarchical",
-    "knomial",
-    "pipelined_trees",
-    "multiplying",
-    "pairwise",
-    "pat",
-    "rabenseifner",
     "reduce",
     "reduce_scatter",
-    "rings",
     "scan",
-    "scans",
     "scatter",
 ]

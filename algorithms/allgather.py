@@ -1,9 +1,17 @@
 """Allgather: every rank collects every rank's block."""
 
-from . import bcast, gather
-from .ranks import distances, fold, neighbours
-from .registry import algorithm
-from .steps import copy, recv, send
+from . import gather
+from .language import (
+    algorithm,
+    binomial_tree,
+    copy,
+    distances,
+    fold,
+    neighbours,
+    pass_down,
+    recv,
+    send,
+)
 
 
 @algorithm("allgather", also=("linear", "spread"))
@@ -95,4 +103,4 @@ def tree(rank, p, sendbuf, recvbuf):
     """
     counts = tuple(recvbuf.size(i) for i in range(p))
     yield from gather.tree(rank, p, sendbuf, recvbuf if rank == 0 else None, 0, counts)
-    yield from bcast.tree(rank, p, recvbuf[0:p], 0)
+    yield from pass_down(binomial_tree(rank, p), recvbuf[0:p])

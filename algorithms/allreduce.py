@@ -2,11 +2,20 @@
 
 from . import bcast
 from . import reduce as reduction
-from .blocks import split
-from .memory import landing, scratch
-from .ranks import distances, fold, neighbours
-from .registry import algorithm
-from .steps import copy, in_rank_order, recv, reduce, send
+from .language import (
+    algorithm,
+    copy,
+    distances,
+    fold,
+    in_rank_order,
+    landing,
+    neighbours,
+    recv,
+    reduce,
+    scratch,
+    send,
+    split,
+)
 
 
 @algorithm("allreduce", also="linear")

@@ -1,11 +1,7 @@
 """All-to-all: every rank has a different block for every other rank."""
 
 from . import gather, scatter
-from .blocks import partition
-from .memory import scratch
-from .ranks import distances, fold, neighbours
-from .registry import algorithm
-from .steps import copy, recv, send
+from .language import algorithm, copy, distances, fold, neighbours, partition, recv, scratch, send
 
 
 @algorithm("alltoall", also=("linear", "spread"))

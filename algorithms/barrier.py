@@ -1,8 +1,6 @@
 """Barrier: nobody leaves before everybody has come. Messages carry no data."""
 
-from .ranks import binomial_tree, distances, neighbours
-from .registry import algorithm
-from .steps import NOTHING, recv, send
+from .language import NOTHING, algorithm, binomial_tree, distances, neighbours, recv, send
 
 
 @algorithm("barrier", also=("linear", "central"))

@@ -1,11 +1,17 @@
 """Broadcast: the root's vector goes to every rank."""
 
 from . import allgather, scatter
-from .blocks import even_counts, partition, split
-from .pipeline import default_segments
-from .ranks import binomial_tree
-from .registry import algorithm
-from .steps import recv, send
+from .language import (
+    algorithm,
+    binomial_tree,
+    default_segments,
+    even_counts,
+    partition,
+    pass_down,
+    recv,
+    send,
+    split,
+)
 
 
 @algorithm("bcast", also="linear")
@@ -86,11 +92,7 @@ def tree(rank, p, buf, root):
     Restrictions: none
     Reference: folklore
     """
-    place = binomial_tree(rank, p, root)
-    if place.parent is not None:
-        yield recv(buf, place.parent)
-    for child in place.children:
-        yield send(buf, child.root)
+    yield from pass_down(binomial_tree(rank, p, root), buf)
 
 
 @algorithm("bcast")

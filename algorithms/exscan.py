@@ -1,11 +1,17 @@
 """Exscan: rank r gets the sum of the vectors of ranks 0 .. r-1; rank 0 gets nothing."""
 
-from .blocks import split
-from .memory import scratch
-from .pipeline import default_segments
-from .ranks import binomial_tree, distances
-from .registry import algorithm
-from .steps import copy, recv, reduce, send
+from .language import (
+    algorithm,
+    binomial_tree,
+    copy,
+    default_segments,
+    distances,
+    recv,
+    reduce,
+    scratch,
+    send,
+    split,
+)
 
 
 @algorithm("exscan", also="direct")

@@ -1,10 +1,17 @@
 """Gather: the root collects every rank's block."""
 
-from .blocks import stage
-from .memory import scratch
-from .ranks import binomial_tree, distances, fold, neighbours
-from .registry import algorithm
-from .steps import copy, recv, send
+from .language import (
+    algorithm,
+    binomial_tree,
+    copy,
+    distances,
+    fold,
+    neighbours,
+    recv,
+    scratch,
+    send,
+    stage,
+)
 
 
 @algorithm("gather", also="linear")

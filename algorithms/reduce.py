@@ -1,12 +1,21 @@
 """Reduce: the root gets the sum (or another reduction) of all vectors."""
 
 from . import gather, reduce_scatter
-from .blocks import even_counts, partition, split
-from .memory import landing, scratch
-from .pipeline import default_segments
-from .ranks import binomial_tree
-from .registry import algorithm
-from .steps import copy, in_rank_order, recv, reduce, send
+from .language import (
+    algorithm,
+    binomial_tree,
+    copy,
+    default_segments,
+    even_counts,
+    in_rank_order,
+    partition,
+    pass_up,
+    recv,
+    reduce,
+    scratch,
+    send,
+    split,
+)
 
 
 @algorithm("reduce", also="linear")
@@ -109,11 +118,4 @@ def tree(rank, p, sendbuf, recvbuf, root):
     Restrictions: none
     Reference: folklore
     """
-    parent, children, _ = binomial_tree(rank, p, root)
-    total = recvbuf if parent is None else scratch(sendbuf)
-    partial, arriving, spare = sendbuf, landing(total, sendbuf), scratch(sendbuf)
-    for child in reversed(children):
-        add = in_rank_order(rank, partial, child.root, arriving, out=total)
-        yield recv(arriving, child.root), add
-        partial, arriving = total, spare
-    yield copy(partial, recvbuf) if parent is None else send(partial, parent)
+    yield from pass_up(rank, binomial_tree(rank, p, root), sendbuf, recvbuf)

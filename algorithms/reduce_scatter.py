@@ -1,12 +1,22 @@
 """Reduce-scatter: every rank gets its block of the sum of all vectors."""
 
-from . import reduce as reduction
 from . import scatter
-from .blocks import partition
-from .memory import scratch
-from .ranks import bit_reversed, distances, fold, neighbours
-from .registry import algorithm
-from .steps import copy, recv, reduce, send
+from .language import (
+    add_pieces,
+    algorithm,
+    binomial_tree,
+    bit_reversed,
+    copy,
+    distances,
+    fold,
+    neighbours,
+    partition,
+    pass_up,
+    recv,
+    reduce,
+    scratch,
+    send,
+)
 
 
 @algorithm("reduce_scatter", also="linear")
@@ -117,13 +127,6 @@ def tree(rank, p, sendbuf, recvbuf):
     """
     counts = tuple(sendbuf.size(i) for i in range(p))
     total = scratch(sendbuf.buf) if rank == 0 else None
-    yield from reduction.tree(rank, p, sendbuf.buf, total, 0)
+    yield from pass_up(rank, binomial_tree(rank, p), sendbuf.buf, total)
     block = partition(total, counts) if rank == 0 else None
     yield from scatter.tree(rank, p, block, recvbuf, 0, counts)
-
-
-def add_pieces(vector, pieces, out, left=True):
-    """Steps that combine a vector, on the left or the right, with one that lies in pieces."""
-    length = [piece.size for piece in pieces]
-    parts = zip(partition(vector, length), pieces, partition(out, length))
-    return [reduce(a, b, o) if left else reduce(b, a, o) for a, b, o in parts]

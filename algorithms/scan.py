@@ -1,12 +1,18 @@
 """Scan: rank r gets the sum (or another reduction) of the vectors of ranks 0 .. r."""
 
 from . import exscan
-from .blocks import split
-from .memory import landing, scratch
-from .pipeline import default_segments
-from .ranks import distances
-from .registry import algorithm
-from .steps import copy, recv, reduce, send
+from .language import (
+    algorithm,
+    copy,
+    default_segments,
+    distances,
+    landing,
+    recv,
+    reduce,
+    scratch,
+    send,
+    split,
+)
 
 
 @algorithm("scan", also="direct")

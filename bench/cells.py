@@ -15,10 +15,10 @@ import numpy as np
 
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import TEXTBOOK, algorithms_for, find, is_loaded
-from collectives.compression import error_limit
 from collectives.errors import UnknownAlgorithm
-from collectives.operators import SUM
+from collectives.operators.operator import SUM
 from collectives.problems import BLOCKWISE, Problem
+from collectives.study.compression import error_limit
 from collectives.units import format_bytes
 
 BUILTIN = "mpi"

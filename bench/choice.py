@@ -21,14 +21,14 @@ from mpi4py import MPI
 from rich.text import Text
 
 from collectives.algorithms import PRIMITIVES
-from collectives.algorithms.registry import AUTO
+from collectives.algorithms.language.registry import AUTO
 from collectives.catalogue import DEFAULTS
 from collectives.choice import choices
 from collectives.console import table
-from collectives.pricing import candidates, evenly
 from collectives.problems import BLOCKWISE
+from collectives.study.pricing import candidates, evenly
+from collectives.study.verify import check
 from collectives.units import format_bytes
-from collectives.verify import check
 
 from .calls import call
 from .cells import Cell

@@ -27,9 +27,9 @@ import numpy as np
 from mpi4py import MPI
 from rich.text import Text
 
-from collectives.channel import channel_of
-from collectives.comm import Comm
 from collectives.errors import WrongResult
+from collectives.mpi.comm import Comm
+from collectives.mpi.plans.channel import channel_of
 from collectives.units import format_bytes, parse_bytes
 
 from .overhead import compare, start_and_wait

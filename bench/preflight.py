@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from collectives.catalogue import check_restrictions, find
 from collectives.errors import CollectiveError, RestrictionError, WrongResult
-from collectives.simulation import Counts, count, simulate
-from collectives.verify import verify
+from collectives.study.simulation import Counts, count, simulate
+from collectives.study.verify import verify
 
 from .cells import BUILTIN, Cell
 

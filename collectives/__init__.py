@@ -26,19 +26,19 @@ if not (Path(__file__).parent / "algorithms").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
 
 _HOME = {
-    "api": "barrier bcast scatter scatterv gather gatherv allgather allgatherv reduce "
+    "mpi.api": "barrier bcast scatter scatterv gather gatherv allgather allgatherv reduce "
     "allreduce reduce_scatter reduce_scatter_block alltoall alltoallv scan exscan",
-    "comm": "Comm",
-    "requests": "Prequest Request",
+    "mpi.comm": "Comm",
+    "mpi.plans.requests": "Prequest Request",
     "catalogue": "DEFAULTS algorithms_for find load",
-    "simulation": "Counts count simulate",
-    "compression": "Loss loss",
+    "study.simulation": "Counts count simulate",
+    "study.compression": "Loss loss",
     "engines.simulator": "Clock Run",
-    "topology": "Nodes",
-    "reproducible": "reproducible_sum",
-    "operators": "OPERATORS REPRODUCIBLE_SUM Operator",
+    "nodes": "Nodes",
+    "mpi.reproducible": "reproducible_sum",
+    "operators.operator": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
-    "algorithms.registry": "PRIMITIVES Algorithm algorithm",
+    "algorithms.language.registry": "PRIMITIVES Algorithm algorithm",
     "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock RestrictionError "
     "ScheduleError Timeout UnknownAlgorithm WrongResult",
 }
@@ -47,19 +47,18 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names.spl
 __all__ = sorted(_MODULE)
 
 if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
-    from collectives.algorithms.registry import *  # noqa: F403
-    from collectives.api import *  # noqa: F403
+    from collectives.algorithms.language.registry import *  # noqa: F403
     from collectives.catalogue import *  # noqa: F403
-    from collectives.comm import *  # noqa: F403
-    from collectives.compression import *  # noqa: F403
     from collectives.engines.simulator import *  # noqa: F403
     from collectives.errors import *  # noqa: F403
-    from collectives.operators import *  # noqa: F403
+    from collectives.mpi.api import *  # noqa: F403
+    from collectives.mpi.comm import *  # noqa: F403
+    from collectives.mpi.plans.requests import *  # noqa: F403
+    from collectives.mpi.reproducible import *  # noqa: F403
+    from collectives.operators.operator import *  # noqa: F403
     from collectives.problems import *  # noqa: F403
-    from collectives.reproducible import *  # noqa: F403
-    from collectives.requests import *  # noqa: F403
-    from collectives.simulation import *  # noqa: F403
-    from collectives.topology import *  # noqa: F403
+    from collectives.study.compression import *  # noqa: F403
+    from collectives.study.simulation import *  # noqa: F403
 
 
 def __getattr__(name: str) -> Any:

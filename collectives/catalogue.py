@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
-from collectives.algorithms.codecs import CODECS
-from collectives.algorithms.registry import (
+from collectives.algorithms.language.codecs import CODECS
+from collectives.algorithms.language.registry import (
     AUTO,
     CHOICES,
     GROUP,
@@ -27,7 +27,7 @@ from collectives.algorithms.registry import (
 )
 from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 from collectives.nodes import in_order
-from collectives.operators import SUM, Operator
+from collectives.operators.operator import SUM, Operator
 
 # The default of each primitive: an algorithm for every p, root and operator, with the
 # fewest rounds there are or nearly so, because most calls are short. Of some a table

@@ -20,7 +20,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from collectives.algorithms.registry import AUTO, Algorithm
+from collectives.algorithms.language.registry import AUTO, Algorithm
 from collectives.catalogue import check_restrictions, find
 from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError

@@ -46,7 +46,7 @@ class CollectiveError(Exception):
 
     mpi_class = "ERR_OTHER"
 
-    # What `collectives.mpi_errors` makes of each class: nothing without MPI.
+    # What `collectives.mpi.data.errors` makes of each class: nothing without MPI.
     variants: ClassVar[dict[type, type]] = {}
 
     def __new__(cls, *args, **options):

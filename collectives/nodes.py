@@ -1,23 +1,24 @@
-"""Which ranks form a group, such as those that share a node.
+"""Nodes: which ranks form a group, and what messages cost within it.
 
 Algorithms with two levels are given `groups`, a tuple with the number of each rank's
 group. Who calls one may say what the groups are, with the parameter `group`: so many
 neighbouring ranks each, or a number for every rank, in any order. Otherwise MPI is
 asked which ranks share memory; on a single machine that is one group of all ranks.
-The simulator takes them from its topology (`collectives.topology.Nodes`), and without one
+The simulator takes them from its topology (`Nodes`), and without one
 it is `SIMULATED` neighbouring ranks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from collectives.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from mpi4py import MPI
+    from collectives.engines.simulator import Clock
 
 SIMULATED = 4
 
@@ -62,11 +63,41 @@ def in_order(groups: Sequence[int]) -> bool:
     return len(runs) == len(set(runs))
 
 
-def detect(comm: MPI.Intracomm) -> tuple[int, ...]:
-    """For each rank the lowest one that shares memory with it. Collective."""
-    from mpi4py import MPI
+@dataclass(frozen=True)
+class Nodes:
+    """Nodes of several ranks each.
 
-    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    leader = node.bcast(comm.Get_rank(), 0)
-    node.Free()
-    return tuple(comm.allgather(leader))
+    Two ranks of a node send each other messages under a clock of their own; between
+    nodes the simulator's holds. Every rank keeps its own ports: ranks of a node do not
+    share a way out. Algorithms with two levels take the nodes as their groups.
+
+    Attributes
+    ----------
+    group : int or sequence of int
+        So many neighbouring ranks on each node, or the number of each rank's node.
+    near : Clock
+        For messages within a node; its gamma is not used.
+
+    Examples
+    --------
+    >>> from collectives import simulate
+    >>> nodes = Nodes(4, near=Clock(alpha=1, beta=0))
+    >>> far = Clock(alpha=10, beta=0)
+    >>> [simulate("bcast", name, p=16, clock=far, topology=nodes).time
+    ...  for name in ("hierarchical", "ring:segments=1")]
+    [22.0, 42.0]
+    """
+
+    group: int | Sequence[int]
+    near: Clock
+
+    def groups(self, p: int) -> tuple[int, ...]:
+        """The number of each rank's node.
+
+        Raises
+        ------
+        ArgumentError
+            There is not one number for each rank.
+        """
+        group = self.group if isinstance(self.group, int) else tuple(self.group)
+        return grouping("Nodes", p, group)

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from collectives import binned
-from collectives.algorithms.blocks import even_counts, partition
-from collectives.algorithms.memory import phantom
-from collectives.algorithms.registry import GROUP, REDUCTIONS, ROOTED, Algorithm
+from collectives.algorithms.language.blocks import even_counts, partition
+from collectives.algorithms.language.memory import phantom
+from collectives.algorithms.language.registry import GROUP, REDUCTIONS, ROOTED, Algorithm
 from collectives.nodes import grouping
-from collectives.operators import SUM, Operator
+from collectives.operators import binned
+from collectives.operators.operator import SUM, Operator
 
 BLOCKWISE = frozenset({"scatter", "gather", "allgather", "reduce_scatter", "alltoall"})
 CAN_BE_IN_PLACE = frozenset(

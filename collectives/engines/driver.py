@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from collectives.algorithms.memory import Phantom
-from collectives.algorithms.steps import Local, copy, decode, encode, recv, reduce, send
+from collectives.algorithms.language.memory import Phantom
+from collectives.algorithms.language.steps import Local, copy, decode, encode, recv, reduce, send
 from collectives.errors import ScheduleError
 
 

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collectives.algorithms.steps import Local, copy, decode, encode
+from collectives.algorithms.language.steps import Local, copy, decode, encode
 from collectives.engines.driver import Message, Process, Round, locate, views_of
 from collectives.errors import Deadlock, ScheduleError
-from collectives.operators import SUM, Operator
+from collectives.operators.operator import SUM, Operator
 
 # Local steps that take no time.
 FREE = (copy, encode, decode)

@@ -23,10 +23,10 @@ from mpi4py import MPI
 from shapes import Shape, Side, Sides, Sizes
 from typed import Typed, typed_sides
 
-from collectives.algorithms.registry import REDUCTIONS, REGISTRY, ROOTED
+from collectives.algorithms.language.registry import REDUCTIONS, REGISTRY, ROOTED
 from collectives.catalogue import check_restrictions
 from collectives.errors import RestrictionError
-from collectives.operators import REPRODUCIBLE_SUM
+from collectives.operators.operator import REPRODUCIBLE_SUM
 
 BLOCKING, NONBLOCKING, PERSISTENT = "", "I", "_init"
 

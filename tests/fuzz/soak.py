@@ -36,12 +36,13 @@ from handles import in_use
 from mpi4py import MPI
 from watchdog import Watchdog
 
-from collectives import buffers, channel, pool, recording, requests
-from collectives.channel import channel_of
-from collectives.engines.bells import BELLS
-from collectives.engines.persistent import Replay
-from collectives.engines.progress import PROGRESS
-from collectives.traffic import Flight
+from collectives.mpi.data import buffers
+from collectives.mpi.engines.progress import PROGRESS
+from collectives.mpi.engines.replay import Replay
+from collectives.mpi.engines.signals import BELLS
+from collectives.mpi.plans import channel, pool, recording, requests
+from collectives.mpi.plans.channel import channel_of
+from collectives.mpi.plans.traffic import Flight
 
 WORLD = MPI.COMM_WORLD
 SAMPLES = 40

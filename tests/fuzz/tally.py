@@ -6,7 +6,7 @@ from calls import FORMS, Call, able
 from elements import OPERATORS, elements
 from mpi4py import MPI
 
-from collectives.algorithms.registry import REGISTRY
+from collectives.algorithms.language.registry import REGISTRY
 
 
 class Tally:

@@ -7,7 +7,7 @@ not wait for the other ranks.
 import pytest
 from mpi4py import MPI
 
-from collectives.channel import channel_of
+from collectives.mpi.plans.channel import channel_of
 
 
 @pytest.fixture(autouse=True, scope="module")

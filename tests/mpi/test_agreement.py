@@ -7,8 +7,8 @@ import pytest
 from mpi4py import MPI
 
 import collectives
-from collectives.channel import channel_of, configure
 from collectives.errors import BufferMismatch, CallMismatch
+from collectives.mpi.plans.channel import channel_of, configure
 
 pytestmark = pytest.mark.mpi
 

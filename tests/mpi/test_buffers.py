@@ -8,8 +8,8 @@ from common import COMM, RANK, P, builtin, check
 from common import ours as run
 from mpi4py import MPI
 
-from collectives.channel import channel_of
 from collectives.errors import BufferMismatch, CollectiveError
+from collectives.mpi.plans.channel import channel_of
 
 pytestmark = pytest.mark.mpi
 

@@ -13,7 +13,7 @@ from common import ALGORITHMS, COMM, PRIMITIVE, RANK, REGISTRY, P, algorithms, b
 from common import ours as run
 from mpi4py import MPI
 
-from collectives.algorithms.registry import REDUCTIONS, ROOTED
+from collectives.algorithms.language.registry import REDUCTIONS, ROOTED
 from collectives.problems import BLOCKWISE, Buffers, Problem, numbers, sentinel
 
 pytestmark = pytest.mark.mpi

@@ -12,10 +12,10 @@ from mpi4py import MPI
 import collectives
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import find
-from collectives.channel import channel_of
 from collectives.choice import ENVIRONMENT
-from collectives.compression import error_limit
 from collectives.errors import ArgumentError, RestrictionError
+from collectives.mpi.plans.channel import channel_of
+from collectives.study.compression import error_limit
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 

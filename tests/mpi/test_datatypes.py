@@ -17,9 +17,9 @@ from common import ours as run
 from mpi4py import MPI
 
 import collectives
-from collectives.channel import channel_of
-from collectives.datatypes import Own, element_of, unit_of
 from collectives.errors import ArgumentError, BufferMismatch, CallMismatch
+from collectives.mpi.data.datatypes import Own, element_of, unit_of
+from collectives.mpi.plans.channel import channel_of
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 

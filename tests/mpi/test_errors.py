@@ -11,8 +11,7 @@ from mpi4py import MPI
 
 from collectives import PRIMITIVES
 from collectives.algorithms import algorithm
-from collectives.algorithms.steps import send
-from collectives.channel import channel_of
+from collectives.algorithms.language.steps import send
 from collectives.errors import (
     ArgumentError,
     BufferMismatch,
@@ -21,6 +20,7 @@ from collectives.errors import (
     ScheduleError,
     UnknownAlgorithm,
 )
+from collectives.mpi.plans.channel import channel_of
 
 pytestmark = pytest.mark.mpi
 

@@ -11,13 +11,13 @@ from common import COMM, RANK, P, algorithms, check
 from common import ours as run
 from mpi4py import MPI
 
-from collectives import channel as channels
 from collectives.algorithms import algorithm
-from collectives.algorithms.steps import copy
-from collectives.channel import channel_of
-from collectives.comm import Comm
+from collectives.algorithms.language.steps import copy
 from collectives.errors import ArgumentError, BufferMismatch, ScheduleError
-from collectives.recording import Recorder
+from collectives.mpi.comm import Comm
+from collectives.mpi.plans import channel as channels
+from collectives.mpi.plans.channel import channel_of
+from collectives.mpi.plans.recording import Recorder
 
 pytestmark = pytest.mark.mpi
 

@@ -7,9 +7,9 @@ from mpi4py import MPI
 
 import collectives
 from collectives.algorithms import REGISTRY
-from collectives.channel import channel_of
 from collectives.errors import ArgumentError, CallMismatch, RestrictionError
-from collectives.nodes import detect
+from collectives.mpi.data.nodes import detect
+from collectives.mpi.plans.channel import channel_of
 
 TWO_LEVELS = [
     (primitive, algorithm.name)

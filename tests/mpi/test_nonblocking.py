@@ -10,9 +10,9 @@ from common import COMM, RANK, P, algorithms, at_few_ranks
 from mpi4py import MPI
 
 import collectives
-from collectives import traffic
-from collectives.channel import channel_of
-from collectives.engines.progress import PROGRESS
+from collectives.mpi.engines.progress import PROGRESS
+from collectives.mpi.plans import traffic
+from collectives.mpi.plans.channel import channel_of
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 

@@ -9,9 +9,9 @@ from mpi4py import MPI
 from mpi4py.util import pkl5
 
 import collectives
-from collectives import envelopes
-from collectives.channel import FEW_BYTES, channel_of
 from collectives.errors import ArgumentError
+from collectives.mpi.plans import envelopes
+from collectives.mpi.plans.channel import FEW_BYTES, channel_of
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 

@@ -9,11 +9,11 @@ from common import ours as run
 from mpi4py import MPI
 from mpi4py.util import dtlib
 
-from collectives.algorithms.registry import REDUCTIONS
-from collectives.channel import channel_of
+from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.errors import ArgumentError, RestrictionError
-from collectives.mpi_operators import PREDEFINED
-from collectives.operators import MATPROD, MATRIX
+from collectives.mpi.data.operators import PREDEFINED
+from collectives.mpi.plans.channel import channel_of
+from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 
 pytestmark = pytest.mark.mpi

@@ -7,8 +7,8 @@ from common import COMM, RANK, P, algorithms, at_few_ranks
 from mpi4py import MPI
 
 import collectives
-from collectives import traffic
-from collectives.channel import channel_of
+from collectives.mpi.plans import traffic
+from collectives.mpi.plans.channel import channel_of
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 

@@ -10,8 +10,8 @@ from mpi4py import MPI
 
 import collectives
 from collectives import REPRODUCIBLE_SUM, ArgumentError, BufferMismatch, CallMismatch
-from collectives.binned import RECORD, rounded, summed
-from collectives.channel import channel_of
+from collectives.mpi.plans.channel import channel_of
+from collectives.operators.binned import RECORD, rounded, summed
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 

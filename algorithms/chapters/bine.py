@@ -1,0 +1,206 @@
+"""Swing and Bine: the rounds of a hypercube, two thirds of its distances.
+
+Recursive doubling meets partners at distance 1, 2, 4, ..., always the same way.
+Swing goes back and forth: even ranks meet the rank at +1, -1, +3, -5, +11, ...,
+odd ranks the one at -1, +1, -3, +5, ... The sums of these jumps still reach every
+rank, but each jump is shorter, a third less in the end; on a ring or a torus that
+means fewer links used at once, and more partners on the same switch. The jumps
+are (1 - (-2)**k) / 3, the numbers whose binary digits, to base -2, are all 1; so
+Bine, for binomial negabinary, is the name of the trees that they draw.
+
+Any even number of ranks will do. If it is not a power of two, some ranks can be
+reached in two ways; what counts is the first one, so that every block still
+spreads on a tree of its own (`arrivals`). An allgather sends each block down its
+tree, a reduce-scatter goes the same trees backwards, and in each round everybody
+sends and hears equally much. If p is odd, one rank is folded
+onto its neighbour.
+"""
+
+from functools import lru_cache
+
+from ..language import Fold, algorithm, ceil_lg, copy, partition, recv, reduce, scratch, send, split
+
+
+def partner(player, k, size):
+    """Whom a player of an even team meets at the k-th jump: +1, -1, +3, -5, ..."""
+    jump = (1 - (-2) ** (k + 1)) // 3
+    return (player + (-jump if player % 2 else jump)) % size
+
+
+@lru_cache(maxsize=256)
+def arrivals(size):
+    """The round in which each player first hears from player 0, the longest jump first.
+
+    Player 0 itself has -1. The jumps look the same from every even player, and
+    mirrored from every odd one.
+    """
+    rounds = {0: -1}
+    for k in range(ceil_lg(size)):
+        for informed in list(rounds):
+            rounds.setdefault(partner(informed, ceil_lg(size) - 1 - k, size), k)
+    return [rounds[player] for player in range(size)]
+
+
+def _schedule(player, size):
+    """For each round of an allgather: the partner, the blocks it gets, those it gives."""
+    first = arrivals(size)
+
+    def news(receiver, k):
+        ahead = [(receiver - b if b % 2 == 0 else b - receiver) % size for b in range(size)]
+        return [b for b in range(size) if first[ahead[b]] == k]
+
+    for k in range(ceil_lg(size)):
+        other = partner(player, ceil_lg(size) - 1 - k, size)
+        yield other, news(other, k), news(player, k)
+
+
+def _team(p):
+    """An even team: if p is odd, rank 1 plays for rank 0 too."""
+    size = max(p - p % 2, 1)
+    return Fold(size, p - size)
+
+
+def _gather(player, team, part):
+    """Every player has its part, a list of views; all get all of them."""
+    for other, gives, gets in _schedule(player, team.size):
+        outgoing, incoming = ([view for b in parts for view in part[b]] for parts in (gives, gets))
+        yield send(outgoing, team.rank(other)), recv(incoming, team.rank(other))
+
+
+def _reduce(player, team, part):
+    """Every player has a share of all parts; it gets the sum of its own."""
+    arriving = scratch(part.buf)
+    for other, gets, gives in reversed([*_schedule(player, team.size)]):
+        peer = team.rank(other)
+        share = partition(arriving, [part.size(b) for b in gets])
+        adds = [reduce(share[i], part[b]) for i, b in enumerate(gets)]
+        outgoing = send([part[b] for b in gives], peer)
+        yield [outgoing, recv(share[0 : len(gets)], peer), *adds]
+
+
+@algorithm("bcast", name="bine")
+def bcast(rank, p, buf, root):
+    """Bine tree: everyone who has the vector jumps, the longest jumps first.
+
+    In each round whoever has the vector sends it to its partner, unless that has
+    it already. For a power of two this is a binomial tree with shorter edges.
+    Players are counted from the root. If p is odd, there is one more of them than
+    there are ranks: one that would hear last, and whom nobody misses.
+
+    Cost: ceil(lg(p))*(alpha + n*beta)
+    Restrictions: none
+    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
+        Communication Locality, SC 2025
+    """
+    size = p + p % 2
+    first = arrivals(size)
+    absent = max(range(size), key=first.__getitem__) if p % 2 else size
+    player = (rank - root) % p
+    player += player >= absent
+    for k in range(ceil_lg(size)):
+        other = partner(player, ceil_lg(size) - 1 - k, size)
+        peer = (root + other - (other > absent)) % p
+        if other == absent:
+            continue
+        if first[player] == k:
+            yield recv(buf, peer)
+        elif first[other] == k:
+            yield send(buf, peer)
+
+
+@algorithm("allgather", name="bine")
+def allgather(rank, p, sendbuf, recvbuf):
+    """Bine butterfly: swap with partners ever nearer what they do not have yet.
+
+    Each block spreads on a Bine tree of its own, the longest jumps first, while
+    there is little to send; most of the data moves between neighbours. If p is
+    odd, a rank that sits out hands over its block first and hears the rest last;
+    its player has two blocks, and the factor of beta is an upper bound.
+
+    Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
+        + (p-1 + (p > 1)*(p % 2)*(p + ceil(lg(p))))*n/p*beta
+    Restrictions: none
+    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
+        Communication Locality, SC 2025
+    """
+    team = _team(p)
+    player, mate = team.player(rank), team.mate(rank)
+    yield copy(sendbuf, recvbuf[rank])
+    if player is None:
+        yield send(sendbuf, mate)
+        yield recv(recvbuf.range(rank + 1, p - 1), mate)
+        return
+    if mate is not None:
+        yield recv(recvbuf[mate], mate)
+    yield from _gather(player, team, [recvbuf[team.span(q)] for q in range(team.size)])
+    if mate is not None:
+        yield send(recvbuf.range(mate + 1, p - 1), mate)
+
+
+@algorithm("reduce_scatter", name="bine", commutative=True)
+def reduce_scatter(rank, p, sendbuf, recvbuf):
+    """Bine butterfly backwards: half of the data moves in the first, shortest jump.
+
+    The partial sums of each block climb the tree on which the allgather would
+    spread it. A player sends on what it has of some blocks, and adds what it gets
+    to the others, block by block. If p is odd, a rank that sits out hands over
+    its vector and gets its block; its player has two, and the factors of beta and
+    gamma are upper bounds.
+
+    Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
+        + (p-1 + (p > 1)*(p % 2)*(p + ceil(lg(p))))*n/p*(beta + gamma)
+    Restrictions: commutative op; the trees are not in rank order
+    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
+        Communication Locality, SC 2025
+    """
+    team = _team(p)
+    player, mate = team.player(rank), team.mate(rank)
+    if player is None:
+        yield send(sendbuf[0:p], mate)
+        yield recv(recvbuf, mate)
+        return
+    counts = [sendbuf.size(r) for r in range(p)]
+    work = scratch(sendbuf.buf, sum(counts))
+    yield copy(sendbuf[0:p], work)
+    if mate is not None:
+        arriving = scratch(work)
+        yield recv(arriving, mate), reduce(arriving, work)
+    part = partition(work, [sum(counts[team.span(q)]) for q in range(team.size)])
+    yield from _reduce(player, team, part)
+    complete = partition(work, counts)
+    yield copy(complete[rank], recvbuf)
+    if mate is not None:
+        yield send(complete[mate], mate)
+
+
+@algorithm("allreduce", also="bine", commutative=True)
+def swing(rank, p, sendbuf, recvbuf):
+    """Swing: the reduce-scatter of `bine`, then its allgather.
+
+    The vector is cut into as many parts as there are players. Each player sends
+    2(p-1)/p of it in 2 ceil(lg p) rounds, with the same partners there and back,
+    for every even p. If p is odd, a rank that sits out hands over its vector and
+    gets the sum; the factors of beta and gamma are upper bounds.
+
+    Cost: 2*(ceil(lg(max(p - p % 2, 1))) + (p > 1)*(p % 2))*alpha
+        + 2*(p-1 + (p > 1)*(p % 2)*(p + 1))*n/p*beta
+        + (p-1 + (p > 1)*(p % 2)*(p + 1))*n/p*gamma
+    Restrictions: commutative op; the trees are not in rank order
+    Reference: De Sensi, Bonato, Saam, Hoefler, Symposium on Networked Systems Design
+        and Implementation (NSDI) 2024
+    """
+    team = _team(p)
+    player, mate = team.player(rank), team.mate(rank)
+    if player is None:
+        yield send(sendbuf, mate)
+        yield recv(recvbuf, mate)
+        return
+    yield copy(sendbuf, recvbuf)
+    if mate is not None:
+        arriving = scratch(recvbuf)
+        yield recv(arriving, mate), reduce(arriving, recvbuf)
+    part = split(recvbuf, team.size)
+    yield from _reduce(player, team, part)
+    yield from _gather(player, team, [[view] for view in part])
+    if mate is not None:
+        yield send(recvbuf, mate)

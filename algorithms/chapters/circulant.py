@@ -1,0 +1,280 @@
+"""Circulant graphs: the fewest rounds and the fewest bytes, for every p.
+
+Hypercubes want a power of two. Halve p instead, and round up each time, until 1
+is left: p = 5 gives 5, 3, 2, 1. In the round that goes from s to s' = ceil(s/2)
+every rank sends to the rank s' to its right and hears from the rank s' to its
+left: the same pattern on all ranks, none of which is left over.
+
+Reduce-scatter. Rank r keeps a window of partial sums, for the ranks r, r+1, ...,
+r+s-1 to its right; at first s = p. It sends the part of its window from s' on to
+rank r+s', for which that part is the beginning of the window. For p = 5, by how
+far to the right the owner of a block is::
+
+    window of rank r        sends              adds, from the rank s' to the left
+    0 1 2 3 4    s' = 3     3 4   to r+3       to 0 1
+    0 1 2        s' = 2     2     to r+2       to 0
+    0 1          s' = 1     1     to r+1       to 0
+    0            the block of rank r, from all five
+
+Every rank sends 4 blocks, which is p-1, in 3 rounds, which is ceil(lg p). Run
+backwards it is an allgather, and both together are an allreduce; with operands
+kept side by side, not added, it is an all-to-all.
+
+Broadcast. The same graph carries a vector cut into segments: in every round each
+rank sends one segment to the right and hears one from the left, and after
+ceil(lg p) rounds a new segment completes its way in each. What needs care is
+which segment goes when: see `schedule`.
+"""
+
+from bisect import bisect_left
+from functools import lru_cache
+from itertools import pairwise
+
+from ..language import (
+    algorithm,
+    ceil_lg,
+    copy,
+    default_segments,
+    partition,
+    recv,
+    reduce,
+    scratch,
+    send,
+    skips,
+    split,
+)
+
+
+@algorithm("reduce_scatter", name="circulant", commutative=True)
+def reduce_scatter(rank, p, sendbuf, recvbuf):
+    """Circulant reduce-scatter: windows of partial sums, halved each round.
+
+    Rank r holds partial sums for the s ranks from r on, s = p at first. A round
+    keeps the first half of this window (the longer one if s is odd), sends the
+    other half to the rank for which it is the first, and adds what arrives from
+    the left. No rank ever sits out, whatever p is, and all three lower bounds are
+    met at once: rounds, bytes and work.
+
+    Cost: ceil(lg(p))*alpha + (p-1)*n/p*(beta + gamma)
+    Restrictions: commutative op; partial sums from both ends of the ring meet
+    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
+        Algorithms, arXiv 2410.14234, 2024
+    """
+    window = partition(scratch(sendbuf.buf), [sendbuf.size((rank + i) % p) for i in range(p)])
+    arriving = scratch(window.buf)
+    yield copy(sendbuf.range(rank, p), window.buf)
+    wide = p
+    for skip in reversed(skips(p)[:-1]):
+        [mine] = window[: wide - skip]
+        share = arriving[: mine.size]
+        leaving = send(window[skip:wide], (rank + skip) % p)
+        yield leaving, recv(share, (rank - skip) % p), reduce(share, mine)
+        wide = skip
+    yield copy(window[0], recvbuf)
+
+
+@algorithm("allgather", name="circulant")
+def allgather(rank, p, sendbuf, recvbuf):
+    """Circulant allgather: windows of blocks that double, but for a rounding.
+
+    Rank r holds the s blocks from its own on, s = 1 at first. It gets those that
+    follow from the rank s to its right, as many as are missing in a window of
+    2s or 2s-1, whichever comes up when p is halved again and again. Blocks land
+    in place: nothing is rotated in the end.
+
+    Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
+    Restrictions: none
+    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
+        Algorithms, arXiv 2410.14234, 2024
+    """
+    yield copy(sendbuf, recvbuf[rank])
+    window = skips(p)
+    for skip, wider in pairwise(window):
+        mine, next_ones = (recvbuf.range(first, wider - skip) for first in (rank, rank + skip))
+        yield send(mine, (rank - skip) % p), recv(next_ones, (rank + skip) % p)
+
+
+@algorithm("allreduce", name="circulant", commutative=True)
+def allreduce(rank, p, sendbuf, recvbuf):
+    """Circulant allreduce: a circulant reduce-scatter, then the way back.
+
+    The vector is cut into p blocks. The reduce-scatter leaves block r summed up
+    on rank r, the allgather tells everyone. Twice the fewest rounds, but each
+    rank sends only 2(p-1)/p of the vector, as in a ring, for every p.
+
+    Cost: 2*ceil(lg(p))*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
+    Restrictions: commutative op; as for the reduce-scatter
+    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
+        Algorithms, arXiv 2410.14234, 2024
+    """
+    mine, total = split(sendbuf, p), split(recvbuf, p)
+    yield from reduce_scatter(rank, p, mine, total[rank])
+    yield from allgather(rank, p, total[rank], total)
+
+
+@algorithm("alltoall", name="circulant")
+def alltoall(rank, p, sendbuf, recvbuf, counts):
+    """Circulant all-to-all: the reduce-scatter with "keep both" as its operator.
+
+    `held[i]` has the blocks for the rank i to the right, each with how far to the
+    left it comes from. A round sends the far half of them on and puts what
+    arrives beside the rest. What is for oneself lands in place at once. About
+    half of the blocks move in each round, fewer if p is not a power of two: the
+    factor of beta is then an upper bound.
+
+    Cost: ceil(lg(p))*(alpha + n/2*beta)
+    Restrictions: none
+    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
+        Algorithms, arXiv 2410.14234, 2024
+    """
+    yield copy(sendbuf[rank], recvbuf[rank])
+    held = [[(0, sendbuf[(rank + i) % p])] for i in range(p)]
+    for skip in reversed(skips(p)[:-1]):
+        leaving, held = held[skip:], held[:skip]
+        arriving = []
+        for i, blocks in enumerate(leaving):
+            for back, _ in blocks:
+                origin = (rank - skip - back) % p
+                size = int(counts[origin][(rank + i) % p])
+                view = recvbuf[origin] if i == 0 else scratch(recvbuf.buf, size)
+                held[i].append((skip + back, view))
+                arriving.append(view)
+        departing = [view for blocks in leaving for _, view in blocks]
+        yield send(departing, (rank + skip) % p), recv(arriving, (rank - skip) % p)
+
+
+@algorithm("bcast", name="circulant")
+def bcast(rank, p, buf, root, *, segments=None):
+    """Circulant broadcast: a pipeline that is only ceil(lg p) rounds deep.
+
+    The vector is cut into segments. In each round every rank sends one to the
+    right and hears one from the left, at one of the ceil(lg p) skips in turn;
+    `schedule` says which, and for no p is a segment sent before it has come.
+    After ceil(lg p) rounds everyone has one segment, and gets one more in each
+    further round, which no broadcast can beat for this number of segments.
+
+    `segments` is their number; see `bcast.ring`. By default the optimum for
+    ceil(lg p) hops, where starting a message costs as much as 8 KiB of it.
+
+    Cost: (p > 1)*(ceil(lg(p)) - 1 + segments)*(alpha + n/segments*beta)
+    Restrictions: none
+    Reference: Träff, Optimal Broadcast Schedules in Logarithmic Time, ACM Transactions
+        on Parallel Computing, 2025
+    """
+    segments = default_segments(ceil_lg(p), buf.nbytes) if segments is None else segments
+    segment = split(buf, segments)
+    for leaves, dest, arrives, source in _rounds(rank, p, root, segments):
+        sends = [] if leaves is None else [send(segment[leaves], dest)]
+        recvs = [] if arrives is None else [recv(segment[arrives], source)]
+        yield sends + recvs
+
+
+@algorithm("reduce", name="circulant", commutative=True)
+def reduce_(rank, p, sendbuf, recvbuf, root, *, segments=None):
+    """Circulant reduce: the broadcast backwards, adding where it would copy.
+
+    Each segment of the broadcast comes down a tree of its own; the same trees
+    backwards carry partial sums up to the root. In each round a rank adds one
+    segment that comes from the right and sends another, complete for its
+    subtree, to the left. Any two trees differ, so that the operands meet in an
+    order that only a commutative operator forgives.
+
+    `segments` is their number; see `bcast.circulant`.
+
+    Cost: (p > 1)*(ceil(lg(p)) - 1 + segments)*(alpha + n/segments*(beta + gamma))
+    Restrictions: commutative op; the trees are not in rank order
+    Reference: Träff, Optimal Broadcast Schedules in Logarithmic Time, ACM Transactions
+        on Parallel Computing, 2025
+    """
+    segments = default_segments(ceil_lg(p), sendbuf.nbytes) if segments is None else segments
+    total = recvbuf if rank == root else scratch(sendbuf)
+    partial = split(total, segments)
+    arriving = scratch(partial[0])
+    yield copy(sendbuf, total)
+    for arrives, source, leaves, dest in reversed(_rounds(rank, p, root, segments)):
+        steps = [] if leaves is None else [send(partial[leaves], dest)]
+        if arrives is not None:
+            mine = partial[arrives]
+            share = arriving[: mine.size]
+            steps += [recv(share, source), reduce(share, mine)]
+        yield steps
+
+
+def _rounds(rank, p, root, segments):
+    """The rounds of a broadcast: (segment sent, to, segment received, from).
+
+    None for no segment: nothing is sent to the root, or before there is anything.
+    The schedule starts so late in its first cycle that it ends with a cycle.
+    """
+    strides = skips(p)[:-1]
+    cycle = len(strides)
+    hops = (rank - root) % p
+    incoming = schedule(hops, p)
+    outgoing = [schedule((hops + skip) % p, p)[k] for k, skip in enumerate(strides)]
+    idle = -(segments - 1) % max(cycle, 1)
+    rounds = []
+    for i in range(idle, idle + segments - 1 + cycle if p > 1 else 0):
+        k = i % cycle
+        right, left = (rank + strides[k]) % p, (rank - strides[k]) % p
+        leaves, arrives = (
+            min(entry[k] + i - k - idle, segments - 1) for entry in (outgoing, incoming)
+        )
+        leaves = leaves if leaves >= 0 and right != root else None
+        arrives = arrives if arrives >= 0 and rank != root else None
+        rounds.append((leaves, right, arrives, left))
+    return rounds
+
+
+@lru_cache(maxsize=1 << 15)
+def schedule(hops, p):
+    """Which segment the rank `hops` to the right of the root hears at each skip.
+
+    Entry k is for the rounds at skip k, counted from the start of a cycle of
+    ceil(lg p) rounds; each cycle adds ceil(lg p). A negative entry of the first
+    cycle means that nothing comes yet.
+
+    The first segment to reach a rank is its base: the smallest skip on its way
+    from the root when the skips are taken greedily, largest first. In one cycle a
+    rank then gets one segment of every base. At skip k it can be given what the
+    ranks between skip k and skip k+1 to its left came first by: it takes the
+    largest base among them that it has not had.
+    """
+    bounds = skips(p)
+    cycle = len(bounds) - 1
+    mine = _base(hops, p)
+    free = [base for base in range(cycle, -1, -1) if base != mine]
+    entries = []
+    for skip, wider in pairwise(bounds):
+        first, count = (hops - wider + 1) % p, wider - skip
+        there = [base for base in free if _occurs(base, first, count, p)]
+        base = there[0] if there else _base((hops - wider) % p, p)
+        if base in free:
+            free.remove(base)
+        entries.append(mine if base == cycle else base - cycle)
+    return entries
+
+
+def _base(hops, p):
+    """The last of the skips that lead to a rank; ceil(lg p) for the root itself."""
+    base = ceil_lg(p)
+    for k, skip in reversed([*enumerate(skips(p)[:-1])]):
+        if skip <= hops:
+            hops, base = hops - skip, k
+    return base
+
+
+def _occurs(base, first, count, p):
+    """Whether one of `count` ranks from `first` on, cyclically, has this base."""
+    places = _places(p)[base]
+    at = bisect_left(places, first)
+    following = places[at] if at < len(places) else places[0] + p
+    return following < first + count
+
+
+@lru_cache(maxsize=64)
+def _places(p):
+    """For each base the ranks, counted from the root, that have it, in order."""
+    places = [[] for _ in range(ceil_lg(p) + 1)]
+    for hops in range(p):
+        places[_base(hops, p)].append(hops)
+    return places

@@ -1,0 +1,84 @@
+"""Recursive multiplying: exchange with several partners at once.
+
+Recursive doubling meets one partner a round, and needs lg p rounds. With
+k - 1 partners a round log_k p rounds are enough. Each round takes more
+messages, so that a rank that can do only one thing at a time loses; a network
+card that can have several messages on their way at once wins.
+
+The extreme is to hear from everybody: all vectors go everywhere, and every rank
+does all the work.
+"""
+
+from math import prod
+
+from ..language import Fold, algorithm, copy, digits, partition, recv, reduce, scratch, send
+from . import bruck
+
+
+def _add_up(operands, total):
+    """Steps that reduce `operands`, in order, into `total`, which is none of them."""
+    later = [reduce(total, operand, out=total) for operand in operands[1:]]
+    return [copy(operands[0], total), *later]
+
+
+@algorithm("allreduce")
+def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
+    """Recursive multiplying: each round joins `k` groups to one.
+
+    In each round a rank sends its partial sum to the ranks at its place in
+    k - 1 other groups and adds up theirs and its own, in rank order: so all of
+    them compute the same bits. The last round joins fewer groups if fewer are
+    left. The number of players is p with all its digits but the first set to 0;
+    the ranks beyond are folded as in `allreduce.recursive_doubling`.
+
+    With k = 2 this is recursive doubling, with p the direct exchange.
+
+    Cost: ((k-1)*floor(log(p, k)) + floor(p/k**floor(log(p, k))) - 1)
+        *(alpha + n*beta + n*gamma)
+        + (p % k**floor(log(p, k)) > 0)*(2*alpha + 2*n*beta + n*gamma)
+    Restrictions: none
+    Reference: Ruefenacht, Bull, Booth, Parallel Computing, 2017, pages 24-44
+    """
+    stages = digits(p, k)
+    size = prod(groups for groups, _ in stages)
+    team = Fold(size, p - size)
+    player, mate = team.player(rank), team.mate(rank)
+    if player is None:
+        yield send(sendbuf, mate)
+        yield recv(recvbuf, mate)
+        return
+    partial, total, spare = sendbuf, scratch(recvbuf), scratch(recvbuf)
+    arriving = [scratch(recvbuf) for _ in range(min(k, p))]
+    if mate is not None:
+        yield recv(arriving[0], mate), reduce(arriving[0], partial, out=spare)
+        partial = spare
+    for groups, stride in stages:
+        place = player // stride % groups
+        first = player - place * stride
+        peers = [team.rank(first + i * stride) for i in range(groups)]
+        operands = [partial if i == place else arriving[i] for i in range(groups)]
+        others = [(place + i) % groups for i in range(1, groups)]
+        sends = [send(partial, peers[i]) for i in others]
+        recvs = [recv(operands[i], peers[i]) for i in others]
+        yield sends + recvs + _add_up(operands, total)
+        partial, total, spare = total, spare, total
+    yield copy(partial, recvbuf)
+    if mate is not None:
+        yield send(recvbuf, mate)
+
+
+@algorithm("allreduce")
+def gather_all(rank, p, sendbuf, recvbuf):
+    """One shot: gather all vectors everywhere, then add them up in rank order.
+
+    An allgather of whole vectors by `allgather.bruck`, then p-1 additions on every
+    rank. As few rounds as recursive doubling for a power of two, and no more for any
+    other p; but p times the memory, bytes and work: for a few numbers.
+
+    Cost: ceil(lg(p))*alpha + (p-1)*n*(beta + gamma)
+    Restrictions: none
+    Reference: folklore
+    """
+    vector = partition(scratch(recvbuf, p * recvbuf.size), [recvbuf.size] * p)
+    yield from bruck.bruck(rank, p, sendbuf, vector)
+    yield _add_up(list(vector), recvbuf)

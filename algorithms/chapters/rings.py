@@ -1,0 +1,154 @@
+"""More rings: in pairs, in pieces, and in two dimensions.
+
+A ring keeps every link busy and sends nothing twice, but a rank is p-1 hops away
+from its left neighbour. Three ways to bend it:
+
+- `neighbor_exchange` sends in both directions. Two neighbours swap what they know,
+  then each swaps with its other neighbour, two blocks at a time: half the rounds.
+- `ring_segmented` adds up a block in pieces, so that its scratch space, one piece,
+  stays in the cache.
+- `torus` lays the ranks out in rows and columns, each of them a ring of its own:
+  about 4 sqrt(p) rounds instead of 2p, for the same bytes. If p is a prime, there
+  is only one row, and the torus is a ring.
+"""
+
+from math import ceil
+
+from ..language import algorithm, copy, neighbours, recv, reduce, rows, scratch, send, split
+
+
+@algorithm("allgather")
+def neighbor_exchange(rank, p, sendbuf, recvbuf):
+    """Neighbor exchange: swap two blocks at a time, left and right in turn.
+
+    First the ranks 2j and 2j+1 swap their blocks, which makes pair j. From then on
+    a rank swaps the pair it got last with one neighbour, then with the other, so
+    that pairs arrive from farther and farther on both sides. If p is odd, the last
+    rank is a pair by itself: it faces both neighbours in one round and none in the
+    next, which all but hides that it has one port. The very last pair needs to
+    come from one side only.
+
+    Cost: ((p > 1)*ceil(p/2) + (p % 2)*(p > 5))*alpha
+        + (p-1 + (p % 2)*((p > 1) + 2*(p > 5)))*n/p*beta
+    Restrictions: none
+    Reference: Chen, Zhang, Zhang, Yuan, HPC-Asia 2005 (for even p)
+    """
+    mate, own, pairs = rank ^ 1, rank // 2, (p + 1) // 2
+
+    def pair(number):
+        first = 2 * (number % pairs)
+        return recvbuf[first : min(first + 2, p)]
+
+    yield copy(sendbuf, recvbuf[rank])
+    if mate < p:
+        yield send(sendbuf, mate), recv(recvbuf[mate], mate)
+    outward = (-1, 1) if mate == p else (1,) if rank % 2 else (-1,)
+    for k in range(1, pairs):
+        reach = (k + 1) // 2
+        steps = []
+        for side in outward:
+            outer, inner = own + side * reach, own - side * reach
+            peer, had, gets = (mate, outer, inner)
+            if k % 2:
+                peer, had, gets = (rank + side) % p, inner + side, outer
+            # The last pair would come to a lone rank from both sides.
+            twice = p % 2 and 2 * reach == pairs and {rank, peer} == {0, p - 1}
+            if peer < p and not (twice and rank == 0):
+                steps.append(send(pair(had), peer))
+            if peer < p and not (twice and rank > 0):
+                steps.append(recv(pair(gets), peer))
+        yield steps
+
+
+def pass_round(rank, ring, block, arriving=None):
+    """One round trip of all blocks on the ring of ranks `ring`, one block a rank.
+
+    With `arriving` partial sums travel and are added to: the rank at place i ends
+    with the sum of block i. Without, complete blocks travel until all have all.
+    """
+    size, place = len(ring), ring.index(rank)
+    left, right = ring[(place - 1) % size], ring[(place + 1) % size]
+    ahead = 0 if arriving is None else 1
+    for k in range(size - 1):
+        leaving, coming = ((place - k - ahead - i) % size for i in (0, 1))
+        if arriving is None:
+            yield send(block[leaving], right), recv(block[coming], left)
+        else:
+            share = arriving[: block.size(coming)]
+            yield send(block[leaving], right), recv(share, left), reduce(share, block[coming])
+
+
+@algorithm("allreduce", commutative=True)
+def ring_segmented(rank, p, sendbuf, recvbuf, *, segments=None):
+    """Segmented ring: every block is added up piece by piece.
+
+    The ring goes round once for each of the `segments` pieces of a block, then
+    once more with whole blocks. What is sent stays the same, in more messages; the
+    scratch space is one piece, small enough for the cache.
+
+    `segments` is the number of pieces of a block; by default pieces of 64 KiB.
+
+    Cost: (p-1)*(segments + 1)*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
+    Restrictions: commutative op; block b is added up in cyclic order
+    Reference: folklore
+    """
+    segments = max(1, ceil(recvbuf.nbytes / p / 65536)) if segments is None else segments
+    block = split(recvbuf, p)
+    pieces = [split(block[i], segments) for i in range(p)]
+    arriving = scratch(pieces[0][0])
+    left, right = neighbours(rank, p)
+    yield copy(sendbuf, recvbuf)
+    for s in range(segments):
+        for k in range(1, p):
+            mine = pieces[(rank - k - 1) % p][s]
+            share = arriving[: mine.size]
+            outgoing = send(pieces[(rank - k) % p][s], right)
+            yield outgoing, recv(share, left), reduce(share, mine)
+    yield from pass_round(rank, range(p), block)
+
+
+@algorithm("allgather", name="torus", also="mesh")
+def torus_allgather(rank, p, sendbuf, recvbuf):
+    """Two-dimensional torus: a ring along the columns, then one along the rows.
+
+    The ranks lie in `rows(p)` rows, as near to a square as p can be divided. The ring
+    of its column brings each rank the blocks of the column; the ring of its row then
+    passes round whole columns.
+
+    Cost: (rows(p) + p/rows(p) - 2)*alpha + (p-1)*n/p*beta
+    Restrictions: none
+    Reference: Jain, Sabharwal, International Conference on Supercomputing 2010
+    """
+    columns = p // rows(p)
+    row = range(rank - rank % columns, rank - rank % columns + columns)
+    column = range(rank % columns, p, columns)
+    yield copy(sendbuf, recvbuf[rank])
+    yield from pass_round(rank, column, [recvbuf[member] for member in column])
+    whole = [[recvbuf[i] for i in range(c, p, columns)] for c in range(columns)]
+    yield from pass_round(rank, row, whole)
+
+
+@algorithm("allreduce", commutative=True)
+def torus(rank, p, sendbuf, recvbuf):
+    """Two-dimensional torus: rings along the rows, then along the columns, and back.
+
+    The ranks lie in `rows(p)` rows, as near to a square as p can be divided. A
+    reduce-scatter along its row leaves each rank with one part of the row's sum;
+    a ring allreduce along its column makes that part complete; an allgather along
+    the row tells the others. Every rank sends 2(p-1)/p of the vector.
+
+    Cost: 2*(rows(p) + p/rows(p) - 2)*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
+    Restrictions: commutative op; the rings add up in cyclic order
+    Reference: Jain, Sabharwal, International Conference on Supercomputing 2010
+    """
+    columns = p // rows(p)
+    row = range(rank - rank % columns, rank - rank % columns + columns)
+    column = range(rank % columns, p, columns)
+    part = split(recvbuf, columns)
+    piece = split(part[rank % columns], len(column))
+    arriving = scratch(part[0])
+    yield copy(sendbuf, recvbuf)
+    yield from pass_round(rank, row, part, arriving)
+    yield from pass_round(rank, column, piece, arriving)
+    yield from pass_round(rank, column, piece)
+    yield from pass_round(rank, row, part)

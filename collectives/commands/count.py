@@ -1,0 +1,45 @@
+"""`count`: messages, bytes and reductions of each algorithm."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from collectives.algorithms import PRIMITIVES
+from collectives.catalogue import algorithms_for
+from collectives.commands.options import PRIMITIVES_HELP, add_size
+from collectives.console import console, table
+from collectives.errors import RestrictionError
+from collectives.study.simulation import count
+from collectives.units import format_bytes
+
+
+def add(commands: Any) -> None:
+    """Add the command's parser."""
+    parser = commands.add_parser("count", help="rounds, messages, bytes and operator uses")
+    parser.add_argument("primitives", **PRIMITIVES_HELP)
+    add_size(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    columns = "rounds", "messages", "bytes sent, busiest rank", "of all", "operator uses", "of all"
+    for primitive in arguments.primitives or PRIMITIVES:
+        title = f"{primitive}, p = {arguments.p}"
+        if primitive != "barrier":
+            title += f", n = {format_bytes(arguments.n)}"
+        new = table(title, "algorithm", *columns, numbers=True)
+        for name in algorithms_for(primitive):
+            new.add_row(name, *_counts(primitive, name, arguments))
+        console().print(new)
+    return 0
+
+
+def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[str]:
+    try:
+        counts = count(primitive, name, p=arguments.p, n=arguments.n)
+    except RestrictionError as error:
+        return [f"n/a: {error}"]
+    sent = [format_bytes(nbytes) for nbytes in (counts.bytes_sent_max, counts.bytes_sent)]
+    reductions = [str(counts.reductions_max), str(counts.reductions)]
+    return [str(counts.rounds), str(counts.messages), *sent, *reductions]

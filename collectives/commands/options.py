@@ -1,0 +1,98 @@
+"""What several commands take, and how they report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from rich.markup import escape
+
+from collectives.algorithms import REGISTRY, Algorithm
+from collectives.catalogue import check_restrictions, find, is_loaded
+from collectives.console import console
+from collectives.engines.simulator import Clock
+from collectives.errors import RestrictionError
+from collectives.study.pricing import DECLARED_CLOCK
+from collectives.units import parse_bytes
+
+# An algorithm, how often it was run, and what is wrong with it.
+Outcome = tuple[str, int, str | None]
+
+PRIMITIVES_HELP: dict[str, Any] = {"nargs": "*", "metavar": "primitive", "help": "all without one"}
+NAMES_HELP: dict[str, Any] = {
+    "nargs": "*",
+    "metavar": "primitive.algorithm",
+    "help": "without one all, or all that --load adds",
+}
+
+
+def add_size(command: argparse.ArgumentParser) -> None:
+    """How many ranks, and how long the vector."""
+    command.add_argument("-p", type=ranks, default=8, help="number of ranks (%(default)s)")
+    command.add_argument(
+        "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
+    )
+
+
+def add_clock(command: argparse.ArgumentParser) -> None:
+    """The clock."""
+    for name, what in (
+        ("alpha", "to start a message"),
+        ("beta", "a byte on the wire"),
+        ("gamma", "a byte reduced"),
+    ):
+        command.add_argument(
+            f"--{name}",
+            type=float,
+            metavar="SECONDS",
+            help=f"seconds {what}, as collectives.bench.parameters measures",
+        )
+
+
+def given_clock(arguments: argparse.Namespace) -> Clock | None:
+    """The clock of the command line; what it leaves out is as in the declared table."""
+    given = {name: getattr(arguments, name) for name in ("alpha", "beta", "gamma")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(DECLARED_CLOCK, **given) if given else None
+
+
+def ranks(text: str) -> int:
+    """argparse says what is wrong when this raises ValueError."""
+    p = int(text)
+    if p < 1:
+        raise ValueError
+    return p
+
+
+def report(examined: Iterable[Outcome], what: str) -> int:
+    """Say how it went with each algorithm."""
+    wrong = 0
+    for name, done, error in examined:
+        wrong += error is not None
+        line = f"{name}: {done} {what}, all right" if error is None else f"WRONG {error}"
+        console().print(escape(line))
+    return 1 if wrong else 0
+
+
+def chosen(arguments: argparse.Namespace) -> list[str]:
+    """The algorithms named, or those of the loaded files, or all."""
+    for name in arguments.names:
+        primitive, _, spec = name.partition(".")
+        find(primitive, spec or None)  # raises if there is none
+    return arguments.names or [
+        str(algorithm)
+        for algorithms in REGISTRY.values()
+        for algorithm in algorithms.values()
+        if is_loaded(algorithm) or not arguments.load
+    ]
+
+
+def possible(algorithm: Algorithm, p: int) -> bool:
+    """Whether an algorithm takes this number of ranks."""
+    try:
+        check_restrictions(algorithm, p)
+    except RestrictionError:
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""`table`: what algorithm='auto' takes, for all lengths; and how to make such a table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from collectives.algorithms import PRIMITIVES
+from collectives.catalogue import algorithms_for
+from collectives.choice import ENVIRONMENT, choices, parse
+from collectives.commands.options import PRIMITIVES_HELP, add_clock, given_clock, ranks
+from collectives.console import console
+from collectives.study.pricing import DECLARED_CLOCK, RANKS, table_text
+from collectives.study.why import table_of
+
+
+def add(commands: Any) -> None:
+    """Add the command's parser."""
+    parser = commands.add_parser("table", help="what algorithm='auto' takes, for all lengths")
+    parser.add_argument("primitives", **PRIMITIVES_HELP)
+    parser.add_argument(
+        "-p", type=ranks, action="append", default=[], help="number of ranks; may be repeated"
+    )
+    add_clock(parser)
+    parser.add_argument(
+        "--write",
+        metavar="FILE",
+        help="make a table for the clock given, or that of the declared table, and write it; "
+        f"{ENVIRONMENT}=FILE makes auto use it",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    clock, primitives = given_clock(arguments), arguments.primitives or PRIMITIVES
+    for primitive in primitives:
+        algorithms_for(primitive)  # raises if there is no such primitive
+    found = choices()
+    if clock is not None or arguments.write:
+        text = table_text(clock or DECLARED_CLOCK, arguments.p or RANKS, primitives)
+        if arguments.write:
+            Path(arguments.write).write_text(text, encoding="utf-8")
+            print(f"{ENVIRONMENT}={arguments.write}")
+            return 0
+        found = parse("for the clock given", text)
+    for primitive in primitives:
+        console().print(table_of(primitive, found, arguments.p))
+    return 0

@@ -1,0 +1,161 @@
+"""The local work of a round: packing messages, unpacking them, copying, reducing.
+
+A message may carry several views. Neighbours in memory are joined; what then still does
+not lie in one piece is packed into one before it leaves, and unpacked when it has come.
+All work becomes calls with nothing left to look up, which an engine makes in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from operator import setitem
+from typing import Any
+
+import numpy as np
+
+from collectives.algorithms.language.steps import Local, copy, decode, encode
+from collectives.engines.driver import Round, views_of
+from collectives.operators.operator import Operator
+
+Call = Callable[[], Any]
+
+SHORT = 2**12  # bytes of a copy
+
+
+@dataclass
+class Packed:
+    """A round whose messages lie in one piece each.
+
+    Attributes
+    ----------
+    before : list of calls
+        Pack what does not lie in one piece.
+    sends, recvs : list of (array or None, rank)
+        The messages; None for an empty one.
+    after : list of calls
+        Unpack, then the local steps.
+    nbytes : int
+        Memory for what had to be packed.
+    """
+
+    before: list[Call] = field(default_factory=list)
+    sends: list[tuple[np.ndarray | None, int]] = field(default_factory=list)
+    recvs: list[tuple[np.ndarray | None, int]] = field(default_factory=list)
+    after: list[Call] = field(default_factory=list)
+    nbytes: int = 0
+
+
+def pack(round_: Round, operator: Operator) -> Packed:
+    """A round with its messages in one piece each, and its local work as calls."""
+    packed = Packed()
+    for message in round_.sends:
+        views = merge(message.views)
+        memory = _one_piece(views, packed)
+        if len(views) > 1:
+            packed.before.append(partial(np.concatenate, views, 0, memory))
+        packed.sends.append((memory, message.peer))
+    for message in round_.recvs:
+        views = merge(message.views)
+        memory = _one_piece(views, packed)
+        if len(views) > 1:
+            packed.after += copies([memory], views)
+        packed.recvs.append((memory, message.peer))
+    for step in round_.local:
+        packed.after += local_calls(step, operator)
+    return packed
+
+
+def _one_piece(views: list[np.ndarray], packed: Packed) -> Any:
+    """The memory of a message: its view, new memory for several, None without any."""
+    if len(views) <= 1:
+        return views[0] if views else None
+    memory = np.empty(sum(view.size for view in views), views[0].dtype)
+    packed.nbytes += memory.nbytes
+    return memory
+
+
+def local_calls(step: Local, operator: Operator) -> list[Call]:
+    """What carries out a local step."""
+    if isinstance(step, copy):
+        return copies(list(views_of(step.src)), list(views_of(step.dst)))
+    if isinstance(step, encode):
+        return [partial(step.codec.encode, step.src, step.packet)]
+    if isinstance(step, decode):
+        return [partial(step.codec.decode, step.packet, step.dst)]
+    out = step.out
+    if out.size == 1 and any(np.may_share_memory(out, x) for x in (step.inbuf, step.inoutbuf)):
+        # For a single element in place numpy's ufuncs take three times as long as elsewhere.
+        result = np.empty_like(out)
+        reducing = partial(operator.kernel, step.inbuf, step.inoutbuf, result)
+        return [reducing, partial(setitem, out, ..., result)]
+    return [partial(operator.kernel, step.inbuf, step.inoutbuf, out)]
+
+
+def copies(src: list[np.ndarray], dst: list[np.ndarray]) -> list[Call]:
+    """Copy `src`, end to end, into `dst`, piece by piece where both are whole."""
+    calls: list[Call] = []
+    sources, targets = [v for v in src if v.size], [v for v in dst if v.size]
+    while sources:
+        size = min(sources[0].size, targets[0].size)
+        calls.append(_copy(sources[0][:size], targets[0][:size]))
+        for queue in (sources, targets):
+            queue[0] = queue[0][size:]
+            if not queue[0].size:
+                queue.pop(0)
+    return calls
+
+
+def _copy(source: np.ndarray, target: np.ndarray) -> Call:
+    """A copy of one piece.
+
+    Python's own view of memory is quicker than numpy's at a few bytes. Of many, numpy lets
+    other threads run meanwhile.
+    """
+    if source.nbytes > SHORT:
+        return partial(setitem, target, ..., source)
+    here, there = source.view(np.uint8).data, target.view(np.uint8).data
+    return partial(setitem, there, slice(None), here)
+
+
+def merge(views: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """Join views that are neighbours in memory; drop empty ones."""
+    filled = [view for view in views if view.size]
+    if len(filled) <= 1:
+        return filled
+    spans = [[address_of(filled[0]), filled[0].nbytes]]
+    for view in filled[1:]:
+        address = address_of(view)
+        if address == spans[-1][0] + spans[-1][1]:
+            spans[-1][1] += view.nbytes
+        else:
+            spans.append([address, view.nbytes])
+    if len(spans) == len(filled):
+        return filled
+    # The memory belongs to the views that are joined; the plan keeps those.
+    return [array_at(address, nbytes, filled[0].dtype) for address, nbytes in spans]
+
+
+def address_of(view: np.ndarray) -> int:
+    """Where a view begins in memory."""
+    return view.__array_interface__["data"][0]
+
+
+class _Memory:
+    """Memory that somebody else keeps alive, as numpy is told of it."""
+
+    def __init__(self, address: int, nbytes: int, readonly: bool):
+        self.__array_interface__ = {
+            "data": (address, readonly),
+            "shape": (nbytes,),
+            "typestr": "|u1",
+            "version": 3,
+        }
+
+
+def array_at(address: int, nbytes: int, dtype: np.dtype, readonly: bool = False) -> np.ndarray:
+    """An array over memory that somebody else keeps alive."""
+    if not nbytes:
+        return np.empty(0, dtype)
+    return np.asarray(_Memory(address, nbytes, readonly)).view(dtype)

@@ -1,0 +1,407 @@
+"""Read buffers as mpi4py spells them, and say clearly what is wrong with one.
+
+A buffer is an object with memory: a numpy array or another one with Python's
+buffer protocol, or with DLPack's. Or it is a list or tuple of two to four items,
+
+::
+
+    [data, count]                           [data, datatype]
+    [data, (count, displacement)]           [data, count, datatype]
+    [data, (count, displacement), datatype]
+    [data, count, displacement, datatype]
+
+where the datatype may be its code, such as "d". Without a datatype the data tell
+it; without a count there are as many elements as the memory holds. Displacements
+are in elements. Where a buffer has one block per rank, the count is that of a
+block; in the v-variants there may be a count and a displacement for each rank,
+equal counts are given as one, and one displacement is the distance from block to
+block.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from mpi4py import MPI
+
+import collectives.mpi.data.errors  # noqa: F401, makes our errors MPI's, too
+from collectives.algorithms.language.blocks import Blocks, even_counts, partition
+from collectives.engines.packing import array_at
+from collectives.errors import BufferMismatch, MemoryMismatch, SpellingMismatch, UnknownDatatype
+from collectives.mpi.data.datatypes import BYTE, Element, Layout, element_of
+
+
+class Packing(Protocol):
+    """How to make a vector that an algorithm can work on, and how to take it apart."""
+
+    def pack(self, packed: np.ndarray) -> None: ...
+
+    def unpack(self, packed: np.ndarray) -> None: ...
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A buffer that has been read.
+
+    Attributes
+    ----------
+    view : numpy.ndarray
+        Its units, one-dimensional: where the user has them, or scratch for them if
+        they have to be packed or widened. Does not keep the user's memory alive.
+    element : Element
+        What its elements are made of.
+    counts, displs : list of int or None
+        Block lengths and where the blocks start in `view`, in units, if given.
+    layout : Packing or None
+        How to pack and unpack the view.
+    """
+
+    view: np.ndarray
+    element: Element
+    counts: list[int] | None = None
+    displs: list[int] | None = None
+    layout: Packing | None = None
+
+    @property
+    def writable(self) -> bool:
+        return self.view.flags.writeable or not self.view.size
+
+    def blocks(self, counts: Sequence[int]) -> Blocks:
+        """The vector as blocks of `counts` units, at its displacements."""
+        if self.displs is None:
+            return partition(self.view, counts)
+        stops = [d + c for d, c in zip(self.displs, counts, strict=True)]
+        return Blocks(self.view, self.displs, stops)
+
+
+def read(
+    title: str,
+    name: str,
+    buf: Any,
+    blocks: int = 1,
+    *,
+    vary: bool = False,
+    writes: bool = False,
+    whole: bool = False,
+) -> Vector:
+    """Read one buffer.
+
+    Parameters
+    ----------
+    title, name : str
+        Of the collective and the argument, for messages.
+    buf : buffer
+        Anything described at the top of this file.
+    blocks : int
+        Number of blocks that the buffer has.
+    vary : bool
+        Whether each may have a count and a displacement of its own.
+    writes : bool
+        Whether the memory has to be writable.
+    whole : bool
+        Take whole elements as units, as reductions do.
+
+    Raises
+    ------
+    BufferMismatch
+        The object has no memory, is not contiguous, is read-only, has a dtype that
+        MPI cannot carry, or is too short for its counts.
+    """
+    fail = _failing(title, name)
+    data, count, displ, datatype = _spell_out(buf, vary, fail)
+    memory = _memory(data, writes, datatype is None, fail)
+    if datatype is None:
+        element = _element_of_dtype(memory.dtype)
+    elif datatype == MPI.DATATYPE_NULL:
+        raise fail("a datatype", "MPI.DATATYPE_NULL", error=UnknownDatatype)
+    else:
+        element = element_of(datatype, whole)
+    layout = _columns if vary else _column
+    counts, displs = layout(count, displ, blocks, memory.nbytes, element, fail)
+    _check_range(counts, displs, element, memory, fail)
+    if element.gaps:
+        return _packed(memory, counts, displs, element, vary)
+    units, nbytes = element.units, memory.nbytes - memory.nbytes % element.unit.itemsize
+    view = array_at(memory.address, nbytes, element.unit, memory.readonly)
+    if vary:
+        return Vector(view, element, [units * n for n in counts], [units * d for d in displs])
+    [n], [start] = counts, displs
+    return Vector(view[units * start : units * (start + n)], element)
+
+
+def integers(title: str, name: str, values: Any, p: int) -> list[int]:
+    """Read p counts that are an argument of their own."""
+    fail = _failing(title, name)
+    counts = _integers(values, p, fail)
+    if min(counts) < 0:
+        raise fail("counts from 0 on", counts, mpi_class="ERR_COUNT")
+    return counts
+
+
+@cache
+def datatype_of(dtype: np.dtype) -> MPI.Datatype:
+    """The MPI type of a numpy dtype; plain bytes where MPI has no such type."""
+    try:
+        datatype = MPI.Datatype.fromcode(dtype.char)
+        if datatype.Get_size() == dtype.itemsize:
+            return datatype
+    except ValueError:
+        pass
+    return _bytes(dtype.itemsize)
+
+
+@cache
+def _bytes(size: int) -> MPI.Datatype:
+    return MPI.BYTE.Create_contiguous(size).Commit()
+
+
+@cache
+def _element_of_dtype(dtype: np.dtype) -> Element:
+    size = dtype.itemsize
+    return Element(datatype_of(dtype), dtype, 1, size, 0, size, False)
+
+
+def _failing(title: str, name: str) -> Callable[..., BufferMismatch]:
+    """What makes the errors about one argument."""
+
+    def fail(
+        needed: str,
+        got: Any,
+        todo: str = "",
+        error: type[BufferMismatch] = BufferMismatch,
+        mpi_class: str | None = None,
+    ) -> BufferMismatch:
+        todo = todo and f"; {todo}"
+        return error(f"{title}: {name} needs {needed}, got {got}{todo}", mpi_class)
+
+    return fail
+
+
+def is_in_place(buf: Any) -> bool:
+    """Whether a buffer stands for the other one: MPI.IN_PLACE or, as in mpi4py, None."""
+    return buf is None or isinstance(buf, MPI.InPlaceType)
+
+
+# What a buffer says
+
+
+def _spell_out(buf: Any, vary: bool, fail) -> tuple[Any, Any, Any, MPI.Datatype | None]:
+    """Data, counts, displacements and datatype, as far as they are given."""
+    if buf is MPI.BOTTOM or buf is None or isinstance(buf, MPI.InPlaceType):
+        raise fail("a buffer", repr(buf), error=SpellingMismatch)
+    if not isinstance(buf, (list, tuple)):
+        return buf, None, None, None
+    if not 2 <= len(buf) <= 4:
+        raise fail("[data, counts, displacements, datatype]", repr(buf)[:80])
+    data, *layout = buf
+    datatype = None
+    if len(layout) > 1 or isinstance(layout[0], (MPI.Datatype, str)):
+        datatype = layout.pop()
+    if len(layout) == 1 and isinstance(layout[0], tuple if vary else (tuple, list)):
+        layout = list(layout[0])
+        if len(layout) != 2:
+            raise fail("(counts, displacements)", repr(tuple(layout))[:80])
+    count, displ = (*layout, None, None)[:2]
+    if datatype is not None and not isinstance(datatype, MPI.Datatype):
+        datatype = _datatype_of_code(datatype, fail)
+    if data is MPI.BOTTOM:
+        raise fail("data with an address of their own", "MPI.BOTTOM", error=SpellingMismatch)
+    if data is None:
+        if datatype is None:
+            raise fail("a datatype where there are no data", repr(buf), error=UnknownDatatype)
+        data = np.empty(0, BYTE)  # any count but 0 is too much for it
+    return data, count, displ, datatype
+
+
+def _datatype_of_code(code: Any, fail) -> MPI.Datatype:
+    try:
+        return MPI.Datatype.fromcode(code)
+    except (TypeError, ValueError) as error:
+        needed = "a datatype or its code, such as 'd'"
+        raise fail(needed, repr(code), error=UnknownDatatype) from error
+
+
+def _integer(value: Any, fail) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        needed = "integers as counts and displacements"
+        raise fail(needed, repr(value)[:80], error=SpellingMismatch) from error
+
+
+def _integers(column: Any, p: int, fail) -> list[int]:
+    """One integer for each rank."""
+    try:
+        values = list(column)
+    except TypeError as error:
+        needed = f"one count per rank ({p})"
+        raise fail(needed, repr(column)[:80], error=SpellingMismatch) from error
+    if len(values) != p:
+        needed = f"{p} counts and displacements"
+        raise fail(needed, len(values), mpi_class="ERR_COUNT")
+    return [_integer(value, fail) for value in values]
+
+
+def _is_integer(value: Any) -> bool:
+    return hasattr(value, "__index__") and not np.ndim(value)
+
+
+def _column(count, displ, blocks: int, nbytes: int, element: Element, fail) -> tuple[list, list]:
+    """One count and displacement; the count is that of each block."""
+    start = 0 if displ is None else _integer(displ, fail)
+    if start and element.extent <= 0:
+        raise fail("a positive extent for a displacement", element.extent, mpi_class="ERR_TYPE")
+    if start * element.extent > nbytes:
+        needed = f"{start} elements before its own"
+        raise fail(needed, nbytes // element.extent, mpi_class="ERR_COUNT")
+    if count is not None:
+        return [_integer(count, fail) * blocks], [start]
+    n = _fitting(nbytes - start * element.extent, element, fail)
+    if n % blocks:
+        raise fail(f"a multiple of {blocks} elements", n, mpi_class="ERR_COUNT")
+    return [n], [start]
+
+
+def _columns(count, displ, blocks: int, nbytes: int, element: Element, fail) -> tuple[list, list]:
+    """A count and a displacement for each block."""
+    if count is None:
+        counts = list(even_counts(_fitting(nbytes, element, fail), blocks))
+    elif _is_integer(count):
+        counts = [_integer(count, fail)] * blocks
+    else:
+        counts = _integers(count, blocks, fail)
+    if displ is None:
+        return counts, list(accumulate(counts[:-1], initial=0))
+    if _is_integer(displ):
+        return counts, [_integer(displ, fail) * block for block in range(blocks)]
+    return counts, _integers(displ, blocks, fail)
+
+
+def _fitting(nbytes: int, element: Element, fail) -> int:
+    """How many elements a memory of `nbytes` holds."""
+    extent = element.extent
+    if nbytes <= 0:
+        return 0
+    if extent <= 0:
+        raise fail("a count", f"a datatype with an extent of {extent}", mpi_class="ERR_COUNT")
+    if nbytes % extent:
+        needed = f"a whole number of {extent}-byte elements"
+        raise fail(needed, f"{nbytes} bytes", mpi_class="ERR_COUNT")
+    return nbytes // extent
+
+
+# Where it lies
+
+
+class _Memory(NamedTuple):
+    """The memory of an object.
+
+    `before` and `beyond` say how far elements with gaps may reach: to the ends of
+    the array that it is a part of.
+    """
+
+    address: int
+    nbytes: int
+    readonly: bool
+    dtype: np.dtype
+    before: int = 0
+    beyond: int = 0
+
+
+def _memory(data: Any, writes: bool, typed: bool, fail) -> _Memory:
+    """The memory of an object; its dtype counts if it is `typed`."""
+    array = data if isinstance(data, np.ndarray) else _array(data, fail)
+    if array is None:
+        return _foreign_memory(data, writes, fail)
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        got = f"an array with strides {array.strides}"
+        raise fail("contiguous memory", got, "pass a contiguous copy", MemoryMismatch)
+    if array.dtype.hasobject or (typed and not array.dtype.isnative):
+        error = UnknownDatatype if array.dtype.hasobject else MemoryMismatch
+        needed = "numbers in native byte order"
+        raise fail(needed, f"dtype {array.dtype!r}", error=error, mpi_class="ERR_TYPE")
+    if typed and not array.dtype.itemsize:
+        raise fail("elements with a size", f"dtype {array.dtype!r}", error=UnknownDatatype)
+    readonly = not array.flags.writeable
+    if writes and readonly:
+        raise fail("writable memory", "a read-only buffer", error=MemoryMismatch)
+    address, nbytes = MPI.Get_address(array), array.nbytes
+    owner = array
+    while isinstance(owner.base, np.ndarray) and owner.base.flags.forc:
+        owner = owner.base
+    before = address - MPI.Get_address(owner)
+    beyond = owner.nbytes - before - nbytes
+    return _Memory(address, nbytes, readonly, array.dtype, before, beyond)
+
+
+def _array(data: Any, fail) -> np.ndarray | None:
+    """The array over an object with Python's buffer protocol; None if it has none."""
+    try:
+        view = memoryview(data)
+    except TypeError:
+        return None
+    except (ValueError, BufferError) as error:
+        raise fail("memory that can be read", type(data), error=MemoryMismatch) from error
+    try:
+        return np.asarray(view)
+    except (TypeError, ValueError) as error:
+        needed = "numbers in native byte order"
+        raise fail(needed, f"format {view.format!r}", error=UnknownDatatype) from error
+
+
+def _foreign_memory(data: Any, writes: bool, fail) -> _Memory:
+    """The memory of an object that mpi4py can read otherwise: by DLPack."""
+    try:
+        memory = MPI.buffer.frombuffer(data, readonly=not writes)
+        _ = memory[:0]  # only what the CPU can read has parts
+    except (BufferError, ValueError) as error:
+        needed = "contiguous memory that the CPU can read and, if it receives, write"
+        todo = "pass a copy"
+        raise fail(needed, f"{type(data)} ({error})", todo, MemoryMismatch) from error
+    except Exception as error:
+        needed = "an object with memory, such as a numpy array"
+        raise fail(needed, type(data), error=SpellingMismatch) from error
+    try:
+        dtype = np.from_dlpack(data).dtype
+    except (AttributeError, TypeError, RuntimeError, BufferError):
+        dtype = BYTE
+    return _Memory(memory.address, memory.nbytes, not writes, dtype)
+
+
+def _check_range(
+    counts: list[int], displs: list[int], element: Element, memory: _Memory, fail
+) -> None:
+    first = -memory.before if element.gaps else 0
+    end = memory.nbytes + (memory.beyond if element.gaps else 0)
+    for block, (count, start) in enumerate(zip(counts, displs, strict=True)):
+        where = f"block {block} ({count} from displacement {start} on)"
+        if start < 0 or count < 0:
+            raise fail("counts and displacements from 0 on", where, mpi_class="ERR_COUNT")
+        if not count or not element.units:
+            continue
+        low, high = (start * element.extent + reached for reached in element.reach(count))
+        if element.gaps and (low < first or high > end):
+            needed = f"the memory from byte {low} to {high} for {where}"
+            raise fail(needed, f"bytes {first} to {end}")
+        if high > end:
+            got = memory.nbytes // element.extent
+            raise fail(f"{start + count} elements for {where}", got, mpi_class="ERR_TRUNCATE")
+
+
+def _packed(
+    memory: _Memory, counts: list[int], displs: list[int], element: Element, vary: bool
+) -> Vector:
+    """Data with gaps: block after block in scratch."""
+    lengths = [element.units * count for count in counts]
+    scratch = np.empty(sum(lengths), element.unit)
+    starts = [start * element.extent for start in displs]
+    layout = None
+    if scratch.size:
+        layout = Layout(memory.address, counts, starts, [element.datatype] * len(counts))
+    return Vector(scratch, element, lengths if vary else None, None, layout)

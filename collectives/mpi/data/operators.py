@@ -1,0 +1,252 @@
+"""What an MPI.Op does to two numpy vectors.
+
+Predefined operators go through numpy where numpy computes the same, which is
+faster, and otherwise through `MPI.Op.Reduce_local`.
+
+Of an operator that was made from a Python function, the function is called. So
+it may be freed while a nonblocking or persistent call uses it, and so may the
+datatype, of which the operator here has a duplicate. MPI cannot duplicate an
+operator, so one that was made elsewhere, in C, has to live until the call ends.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.errors import ArgumentError
+from collectives.mpi.data.buffers import datatype_of
+from collectives.mpi.data.datatypes import LARGEST, Element, Layout, Own
+from collectives.operators import operator as operators
+from collectives.operators.operator import Kernel, Operator
+
+# What a call takes as `op`.
+Op = MPI.Op | Operator
+
+# Applies an operator to so many elements at two addresses, and leaves the result at the second.
+Apply = Callable[[int, int, int], None]
+
+PREDEFINED: dict[str, MPI.Op] = {
+    "SUM": MPI.SUM,
+    "PROD": MPI.PROD,
+    "MAX": MPI.MAX,
+    "MIN": MPI.MIN,
+    "LAND": MPI.LAND,
+    "LOR": MPI.LOR,
+    "LXOR": MPI.LXOR,
+    "BAND": MPI.BAND,
+    "BOR": MPI.BOR,
+    "BXOR": MPI.BXOR,
+    "MAXLOC": MPI.MAXLOC,
+    "MINLOC": MPI.MINLOC,
+    "REPLACE": MPI.REPLACE,
+    "NO_OP": MPI.NO_OP,
+}
+
+# Operator, and the kinds of dtype (integers, floats, complex, bool) for which
+# numpy and MPI agree. numpy would also "add" booleans and "compare" complex
+# numbers; MPI does not define that, so it is left to MPI to refuse. So is what a
+# dtype does not tell, such as that MPI.BYTE is no number.
+_NUMPY = {
+    MPI.SUM.handle: (operators.SUM, "iufc"),
+    MPI.PROD.handle: (operators.PROD, "iufc"),
+    MPI.MAX.handle: (operators.MAX, "iuf"),
+    MPI.MIN.handle: (operators.MIN, "iuf"),
+    MPI.LAND.handle: (operators.LAND, "iub"),
+    MPI.LOR.handle: (operators.LOR, "iub"),
+    MPI.LXOR.handle: (operators.LXOR, "iub"),
+    MPI.BAND.handle: (operators.BAND, "iu"),
+    MPI.BOR.handle: (operators.BOR, "iu"),
+    MPI.BXOR.handle: (operators.BXOR, "iu"),
+}
+
+
+@dataclass(frozen=True)
+class UserOperator:
+    """An operator that the user made, with all that is to be known of it once it is freed.
+
+    Attributes
+    ----------
+    op : MPI.Op
+    function : callable or None
+        The Python function that it was made from.
+    commutative : bool
+    """
+
+    op: MPI.Op
+    function: Callable | None
+    commutative: bool
+
+    @classmethod
+    def of(cls, op: MPI.Op) -> UserOperator:
+        function: Callable | None = None
+        with suppress(ValueError):  # it was not made from one
+            function = op.__reduce__()[1][0]  # type: ignore[assignment]
+        return cls(op, function, op.Is_commutative())
+
+
+def operator_of(title: str, op: Op | UserOperator | None, element: Element) -> Operator:
+    """The operator that does what `op` does.
+
+    Raises
+    ------
+    ArgumentError
+        MPI does not define `op` for this datatype, or it is no operator.
+    """
+    if isinstance(op, Operator) and op.widening is not None:
+        return op
+    [op] = owned(op)
+    if isinstance(op, UserOperator):
+        return Operator("a user's operator", _kernel(op, element), op.commutative)
+    if not isinstance(op, MPI.Op) or op == MPI.OP_NULL:
+        needed = "op must be an MPI.Op such as MPI.SUM, or REPRODUCIBLE_SUM"
+        raise ArgumentError(f"{title}: {needed}, got {op!r}", mpi_class="ERR_OP")
+    dtype, datatype = element.unit, element.datatype
+    operator, kinds = _NUMPY.get(op.handle, (None, ""))
+    numpys = datatype == datatype_of(dtype)
+    # Fortran's REAL16 has as many bytes as a long double, and is another type.
+    fits = dtype.kind in kinds and (numpys or dtype.char not in "gG")
+    if not (fits and numpys):
+        _try(title, op, element)
+    if operator is not None and fits:
+        return operator
+    return Operator(_name(op), _Dense(_reduce_local(op, datatype, element.extent)))
+
+
+def owned(*arguments: Any) -> list:
+    """The same arguments of a call, whatever their owner frees after that."""
+    duplicates: dict[int, Own] = {}  # one of each: whether two are equal counts
+
+    def own(argument: Any) -> Any:
+        if type(argument) is np.ndarray:  # most are
+            return argument
+        if isinstance(argument, MPI.Op) and not argument.is_predefined:
+            return UserOperator.of(argument)
+        if isinstance(argument, (list, tuple)) and argument:
+            *layout, datatype = argument
+            if isinstance(datatype, MPI.Datatype) and not datatype.is_predefined:
+                key = datatype.handle
+                duplicates[key] = duplicates.get(key) or Own.of(datatype)
+                return [*layout, duplicates[key]]
+        return argument
+
+    return [own(argument) for argument in arguments]
+
+
+def _kernel(op: UserOperator, element: Element) -> Kernel:
+    datatype = element.datatype if element.datatype.is_predefined else Own.of(element.datatype)
+    if op.function is None:
+        apply = _reduce_local(op.op, datatype, element.extent)
+    else:
+        apply = _call(op.function, datatype, element.extent)
+    return _Spread(apply, datatype, element) if element.gaps else _Dense(apply)
+
+
+class _Dense:
+    """A kernel for elements without gaps."""
+
+    def __init__(self, apply: Apply):
+        self.apply = apply
+
+    def __call__(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+        if not out.size:
+            return
+        result = right.copy() if _same(left, out) else out
+        if not _same(right, result):
+            result[...] = right
+        self.apply(MPI.Get_address(left), MPI.Get_address(result), left.size)
+        if result is not out:
+            out[...] = result
+
+
+class _Spread:
+    """A kernel for packed elements: it lays them out as the datatype says."""
+
+    def __init__(self, apply: Apply, datatype: MPI.Datatype, element: Element):
+        self.apply = apply
+        self.datatype = datatype
+        self.element = element
+
+    def __call__(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+        if not out.size:
+            return
+        one, other = self._lay_out(left), self._lay_out(right)
+        self.apply(one.address, other.address, left.size)
+        other.pack(out)
+
+    def _lay_out(self, packed: np.ndarray) -> Layout:
+        """Fresh memory with the elements in it."""
+        low, high = self.element.reach(packed.size)
+        low = min(low, 0) // 16 * 16  # keep the alignment
+        high = max(high, packed.size * self.element.extent)
+        memory = np.zeros(high - low, np.uint8)
+        address = MPI.Get_address(memory) - low
+        layout = Layout(address, [packed.size], [0], [self.datatype], keep=memory)
+        layout.unpack(packed)
+        return layout
+
+
+def _call(function: Callable, datatype: MPI.Datatype, extent: int) -> Apply:
+    """Apply an operator by its Python function."""
+
+    def apply(left: int, right: int, count: int) -> None:
+        try:
+            function(_buffer(left, count * extent), _buffer(right, count * extent), datatype)
+        except BaseException:
+            # The other ranks wait for the result and cannot be told: end them, as mpi4py does.
+            traceback.print_exc()
+            MPI.COMM_WORLD.Abort(1)
+
+    return apply
+
+
+def _reduce_local(op: MPI.Op, datatype: MPI.Datatype, extent: int) -> Apply:
+    """Apply an operator by MPI."""
+
+    def apply(left: int, right: int, count: int) -> None:
+        if op == MPI.OP_NULL:
+            raise ArgumentError("op must live until the call ends, got one that was freed")
+        for start in range(0, count, LARGEST):
+            n, offset = min(count - start, LARGEST), start * extent
+            one, other = _buffer(left + offset, n * extent), _buffer(right + offset, n * extent)
+            op.Reduce_local([one, n, datatype], [other, n, datatype])
+
+    return apply
+
+
+def _buffer(address: int, nbytes: int) -> MPI.buffer:
+    return MPI.buffer.fromaddress(address, max(nbytes, 0))
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one is other or MPI.Get_address(one) == MPI.Get_address(other)
+
+
+def _try(title: str, op: MPI.Op, element: Element) -> None:
+    """Apply a predefined operator to one element, to see whether MPI defines it."""
+    datatype, dtype = element.datatype, element.unit
+    left, right = np.zeros(1, dtype), np.zeros(1, dtype)
+    refused = None
+    if datatype.is_predefined:
+        try:
+            op.Reduce_local([left, 1, datatype], [right, 1, datatype])
+            return
+        except MPI.Exception as error:
+            refused = error
+    name = dtype if datatype.is_predefined else "a derived datatype"
+    raise ArgumentError(
+        f"{title}: op must be defined for the datatype, got {_name(op)} for {name}; "
+        "choose another operator or convert the data",
+        mpi_class="ERR_OP",
+    ) from refused
+
+
+def _name(op: MPI.Op) -> str:
+    known = (f"MPI.{name}" for name, predefined in PREDEFINED.items() if op == predefined)
+    return next(known)

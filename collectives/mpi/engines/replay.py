@@ -1,0 +1,196 @@
+"""The persistent engine: the messages of a plan are set up once.
+
+Each message of the plan becomes a persistent request of MPI; a round is then
+started and waited for with nothing to look up, whatever the buffers hold by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, partial
+
+from mpi4py import MPI
+
+from collectives.engines.packing import Call
+from collectives.mpi.engines.calls import run
+from collectives.mpi.engines.operation import Operation
+from collectives.mpi.engines.progress import OPERATIONS
+from collectives.mpi.engines.stages import Message, Stage
+
+# Up to this many requests, starting each and waiting for each is quicker than
+# to build MPI's array of them.
+FEW = 2
+
+# Open MPI's persistent sends wait for their receiver. Its other sends do not, up to this
+# many bytes, and that is worth more than what is looked up anew. Of an empty message, which
+# only barriers send, it is not. (MPICH's do not wait, up to some thousand bytes.)
+BUFFERED = 256 if MPI.get_vendor()[0] == "Open MPI" else -1
+
+
+class Transfers:
+    """The messages of one stage, set up.
+
+    Parameters
+    ----------
+    stage : Stage
+    comm : MPI.Intracomm
+    tag : int
+
+    Attributes
+    ----------
+    requests : list of MPI.Prequest
+    sends : list of calls
+        What sends the messages that are sent anew. MPI takes them in, whatever the
+        receiver waits for.
+    """
+
+    def __init__(self, stage: Stage, comm: MPI.Intracomm, tag: int):
+        self.requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
+        self.sends: list[Call] = []
+        if all(0 < _nbytes(message) <= BUFFERED for message in stage.sends):
+            self.sends = [partial(comm.Send, buf, dest, tag) for buf, dest in stage.sends]
+        else:
+            self.requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
+
+    @property
+    def starts(self) -> list[Call]:
+        """The calls that start all messages, and do not wait."""
+        if len(self.requests) <= FEW:
+            return [*[request.Start for request in self.requests], *self.sends]
+        return [partial(MPI.Prequest.Startall, self.requests), *self.sends]
+
+    @property
+    def waits(self) -> list[Call]:
+        """The calls that wait for its requests."""
+        if len(self.requests) <= FEW:
+            return [request.Wait for request in self.requests]
+        return [partial(MPI.Prequest.Waitall, self.requests)]
+
+
+class Setup:
+    """A plan's stages with their messages set up.
+
+    Parameters
+    ----------
+    stages : list of Stage
+        Without any there is one that has nothing to do.
+    comm : MPI.Intracomm
+    tag : int
+    """
+
+    def __init__(self, stages: list[Stage], comm: MPI.Intracomm, tag: int):
+        self.stages = stages or [Stage()]
+        self.transfers = [Transfers(stage, comm, tag) for stage in self.stages]
+
+    def calls(self) -> list[Call]:
+        """The calls that carry out the plan, each stage to its end before the next."""
+        calls: list[Call] = []
+        for stage, messages in zip(self.stages, self.transfers):
+            calls += [*stage.before, *messages.starts, *messages.waits, *stage.after]
+        return calls
+
+    @cached_property
+    def rests(self) -> list[list[Call]]:
+        """The calls that remain when 0, 1, 2, ... stages have been posted."""
+        rests: list[list[Call]] = [[]]
+        for stage, messages in zip(reversed(self.stages), reversed(self.transfers)):
+            rests[-1] = [*messages.waits, *stage.after, *rests[-1]]
+            rests.append([*stage.before, *messages.starts, *rests[-1]])
+        return rests[::-1]
+
+    def free(self) -> None:
+        """Give the requests back to MPI; none may be active."""
+        for messages in self.transfers:
+            for request in messages.requests:
+                request.Free()
+        self.transfers.clear()
+
+
+def _nbytes(message: Message) -> int:
+    """How long a message is, as the stages spell it."""
+    (_, count, datatype), _ = message
+    return count * datatype.Get_size()
+
+
+class Replay(Operation):
+    """An operation whose messages are set up, to be started again and again.
+
+    Parameters
+    ----------
+    setup : Setup
+    bell : MPI.Prequest
+        Receives the message that whoever waits in MPI has sent: the end of each run.
+
+    Attributes
+    ----------
+    opening : list of calls
+        What starts the first stage.
+    rests : list of list of calls
+        What remains when 0, 1, 2, ... stages have been posted.
+    """
+
+    def __init__(self, setup: Setup, bell: MPI.Prequest):
+        super().__init__(iter(()))
+        self.setup = setup
+        self.bell = bell
+        self.ring, self.hear = bell.Start, bell.Wait
+        first, messages = setup.stages[0], setup.transfers[0]
+        self.opening = [*first.before, *messages.starts]
+        self.rests = setup.rests
+        self.rounds = 1
+        self.done = True
+        self._caught_up = False
+
+    def restart(self) -> None:
+        """Begin again: start the messages of the first stage. The run before has ended.
+
+        The caller has the turn.
+        """
+        self.done = False
+        OPERATIONS[self] = None
+        try:
+            for call in self.opening:
+                call()
+        except BaseException as error:  # whoever waits for the operation gets it
+            self._end(error)
+
+    def run_out(self) -> None:
+        """Go to the end, waiting for every stage. The caller has the turn.
+
+        What `finish` and `_end` would do is spelled out here for the usual case.
+        """
+        try:
+            for call in self.rests[self.rounds]:
+                call()
+        except BaseException as error:
+            self._end(error)
+            return
+        del OPERATIONS[self]
+        self.ring()
+        self.hear()
+        if self._caught_up:
+            self.rounds, self._caught_up = 1, False
+        self.done = True
+
+    def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
+        if not self._caught_up:  # what most runs never need
+            self.stages = iter(self.setup.stages)
+            self.stage = next(self.stages)
+            self.requests = [*self.setup.transfers[0].requests]
+            self._caught_up = True
+        return super()._go(completed)
+
+    def _post(self, stage: Stage) -> list[MPI.Request]:
+        """Start the messages of a stage, the next one."""
+        messages = self.setup.transfers[self.rounds - 1]
+        run(messages.starts)
+        return [*messages.requests]
+
+    def _end(self, error: BaseException | None = None) -> None:
+        del OPERATIONS[self]
+        self.ring()
+        self.hear()
+        if error is not None:
+            self.error = error
+        self.rounds, self._caught_up = 1, False
+        self.done = True  # not before: what waits in the bell would look like a new start

@@ -1,0 +1,1 @@
+"""The methods of `Comm`: blocking, nonblocking, persistent, and those for objects."""

@@ -1,0 +1,255 @@
+"""The nonblocking buffer forms, with mpi4py's signatures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mpi4py import MPI
+
+from collectives.mpi import api
+from collectives.mpi.data.operators import Op, owned
+from collectives.mpi.forms.base import Counts, Forms
+from collectives.mpi.plans.deferred import calls_of, start, start_all
+from collectives.mpi.plans.dispatch import spec_of
+from collectives.mpi.plans.recording import Invocation
+from collectives.mpi.plans.requests import Request
+
+
+class Nonblocking(Forms):
+    """The nonblocking forms. Any number may be in flight; all ranks start them in one order."""
+
+    def _start(
+        self,
+        primitive: str,
+        algorithm: str | None,
+        parameters: dict[str, Any],
+        *buffers: Any,
+        root: int | None = None,
+        op: Op | None = None,
+        counts: tuple[()] | None = None,
+    ) -> Request:
+        """Start what is one call of a primitive."""
+        spec = spec_of(self, primitive, algorithm)
+        invocation = Invocation(primitive, spec, buffers, root, op, parameters, counts)
+        return start(self._channel(), invocation)
+
+    def _start_all(
+        self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
+    ) -> Request:
+        """Start what a function of the api does, which may have to tell counts first."""
+        arguments, channel = tuple(owned(*arguments)), self._channel()
+        function = self._function(primitive, function, arguments, algorithm, parameters)
+        return start_all(channel, calls_of(channel, function))
+
+    def _startw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> Request:
+        source, target = self._sides(sendbuf, recvbuf)
+        arguments, channel = (source.spec, target.spec), self._channel()
+        function = self._function("alltoall", api.alltoallv, arguments, algorithm, parameters)
+        return start_all(channel, calls_of(channel, function), source.pack, target.unpack)
+
+    def Ibarrier(
+        self,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Barrier`, started; the request says when it has ended."""
+        return self._start("barrier", algorithm, parameters)
+
+    def Ibcast(
+        self,
+        buf: Any,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Bcast`, started; the request says when it has ended."""
+        return self._start("bcast", algorithm, parameters, buf, root=root)
+
+    def Iscatter(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Scatter`, started; the request says when it has ended."""
+        return self._start("scatter", algorithm, parameters, sendbuf, recvbuf, root=root)
+
+    def Iscatterv(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Scatterv`, started; the request says when it has ended."""
+        return self._start_all(
+            "scatter", api.scatterv, (sendbuf, recvbuf, root), algorithm, parameters
+        )
+
+    def Igather(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Gather`, started; the request says when it has ended."""
+        return self._start("gather", algorithm, parameters, sendbuf, recvbuf, root=root)
+
+    def Igatherv(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Gatherv`, started; the request says when it has ended."""
+        return self._start_all(
+            "gather", api.gatherv, (sendbuf, recvbuf, root), algorithm, parameters
+        )
+
+    def Iallgather(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Allgather`, started; the request says when it has ended."""
+        return self._start("allgather", algorithm, parameters, sendbuf, recvbuf)
+
+    def Iallgatherv(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Allgatherv`, started; the request says when it has ended."""
+        return self._start("allgather", algorithm, parameters, sendbuf, recvbuf, counts=())
+
+    def Ialltoall(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Alltoall`, started; the request says when it has ended."""
+        return self._start("alltoall", algorithm, parameters, sendbuf, recvbuf)
+
+    def Ialltoallv(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Alltoallv`, started; the request says when it has ended."""
+        return self._start_all("alltoall", api.alltoallv, (sendbuf, recvbuf), algorithm, parameters)
+
+    def Ialltoallw(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Alltoallw`, started; the request says when it has ended."""
+        return self._startw(sendbuf, recvbuf, algorithm, parameters)
+
+    def Ireduce(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        op: Op = MPI.SUM,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Reduce`, started; the request says when it has ended."""
+        return self._start("reduce", algorithm, parameters, sendbuf, recvbuf, root=root, op=op)
+
+    def Iallreduce(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Allreduce`, started; the request says when it has ended."""
+        return self._start("allreduce", algorithm, parameters, sendbuf, recvbuf, op=op)
+
+    def Ireduce_scatter(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        recvcounts: Counts = None,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Reduce_scatter`, started; the request says when it has ended."""
+        return self._start_all(
+            "reduce_scatter",
+            api.reduce_scatter,
+            (sendbuf, recvbuf, recvcounts, op),
+            algorithm,
+            parameters,
+        )
+
+    def Ireduce_scatter_block(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Reduce_scatter_block`, started; the request says when it has ended."""
+        return self._start("reduce_scatter", algorithm, parameters, sendbuf, recvbuf, op=op)
+
+    def Iscan(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Scan`, started; the request says when it has ended."""
+        return self._start("scan", algorithm, parameters, sendbuf, recvbuf, op=op)
+
+    def Iexscan(
+        self,
+        sendbuf: Any,
+        recvbuf: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """`Exscan`, started; the request says when it has ended."""
+        return self._start("exscan", algorithm, parameters, sendbuf, recvbuf, op=op)

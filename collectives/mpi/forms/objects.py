@@ -1,0 +1,308 @@
+"""The object forms: any picklable object, any Python operator.
+
+An object travels as its pickle. The ranks tell each other the lengths first, and with
+them objects that are short (see `collectives.mpi.plans.envelopes`); then the bytes move by the
+same algorithms as buffers of uneven blocks. Reductions collect the objects and combine
+them in rank order: the result depends on no algorithm, and an operator need not commute.
+`algorithm=` then is that of the gather, or in scan and exscan of the allgather, which
+collects them. Where an algorithm is asked for, short objects take it, too.
+
+`mpi4py.util.pkl5.Intracomm(comm)` of a `Comm` has its handle and mpi4py's object forms,
+not ours. It is of use for objects beyond 2 GiB where MPI is older than 4.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.algorithms import PRIMITIVES
+from collectives.catalogue import DEFAULTS
+from collectives.errors import ArgumentError
+from collectives.mpi.data.arguments import check_root
+from collectives.mpi.plans.channel import Channel
+from collectives.mpi.plans.dispatch import call, call_bare, call_one, call_pair
+from collectives.mpi.plans.envelopes import FAILED, Envelopes, words_for
+from collectives.operators import binned
+from collectives.operators.operator import REPRODUCIBLE_SUM, Operator
+
+Op = MPI.Op | Operator | Callable[[Any, Any], Any]
+
+# What a call that tells lengths is a part of.
+_TELLING = {name: f"lengths of the objects of {name}" for name in PRIMITIVES}
+
+
+class Objects:
+    """The object forms."""
+
+    _algorithms: Mapping[str, str]
+
+    def _channel(self) -> Channel:
+        raise NotImplementedError
+
+    def _asks(self, primitive: str, algorithm: str | None, parameters: dict[str, Any]) -> bool:
+        """Whether somebody wants to know how the objects travel, or that all ranks agree on it."""
+        default = self._algorithms[primitive] == DEFAULTS[primitive]
+        asked = algorithm is not None or parameters or not default
+        return bool(asked) or self._channel().careful
+
+    def Ibarrier(self, *, algorithm: str | None = None, **parameters: Any) -> MPI.Request:
+        raise NotImplementedError
+
+    def barrier(self, *, algorithm: str | None = None, **parameters: Any) -> None:
+        """Leave when every rank has come."""
+        call_bare(self, "barrier", algorithm, parameters)
+
+    def ibarrier(self, *, algorithm: str | None = None, **parameters: Any) -> MPI.Request:
+        """`barrier`, started now; every rank has come when the request has ended."""
+        return self.Ibarrier(algorithm=algorithm, **parameters)
+
+    def bcast(
+        self, obj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
+    ) -> Any:
+        """The root's object, on all ranks."""
+        channel = self._channel()
+        here = channel.rank == root
+        pickles = _Pickles([obj] if here else [], 1)
+        told, lengths = _told(channel, pickles, root, "bcast")
+        [length] = lengths
+        if told.hold(lengths) and not self._asks("bcast", algorithm, parameters):
+            return obj if here else told.open(0, length)
+        data = channel.outgoing(pickles.joined()) if here else channel.space("in", length)
+        call_one(self, "bcast", algorithm, data, root, parameters)
+        return obj if here else MPI.pickle.loads(data)
+
+    def scatter(
+        self,
+        sendobj: Sequence[Any] | None,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """This rank's one of the root's p objects."""
+        channel = self._channel()
+        here = channel.rank == root
+        pickles = _Pickles(sendobj if here else [], channel.p)
+        told, lengths = _told(channel, pickles, root, "scatter")
+        if told.hold(lengths) and not self._asks("scatter", algorithm, parameters):
+            return told.open(channel.rank, lengths[channel.rank])
+        mine = channel.space("in", lengths[channel.rank])
+        source = [channel.outgoing(pickles.joined()), lengths, None, MPI.BYTE] if here else None
+        buffers = source, mine
+        call(self, "scatter", algorithm, buffers, root, None, parameters, tuple(lengths))
+        return MPI.pickle.loads(mine)
+
+    def gather(
+        self, sendobj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
+    ) -> list[Any] | None:
+        """All ranks' objects, at the root."""
+        return self._gather(sendobj, root, algorithm, parameters)
+
+    def _gather(
+        self,
+        sendobj: Any,
+        root: int,
+        algorithm: str | None,
+        parameters: dict[str, Any],
+        within: str = "",
+    ) -> list[Any] | None:
+        channel = self._channel()
+        pickles = _Pickles([sendobj], 1)
+        told, lengths = _exchanged(channel, pickles, "gather")
+        if told.hold(lengths) and not self._asks("gather", algorithm, parameters):
+            here = channel.rank == check_root("gather", root, channel.p)
+            return [*map(told.open, range(channel.p), lengths)] if here else None
+        whole = channel.space("in", sum(lengths)) if channel.rank == root else None
+        target = None if whole is None else [whole, lengths, None, MPI.BYTE]
+        buffers = channel.outgoing(pickles.joined()), target
+        counts = tuple(lengths)
+        call(self, "gather", algorithm, buffers, root, None, parameters, counts, within)
+        return None if whole is None else _split(whole, lengths)
+
+    def allgather(
+        self, sendobj: Any, *, algorithm: str | None = None, **parameters: Any
+    ) -> list[Any]:
+        """All ranks' objects, on all ranks."""
+        channel = self._channel()
+        pickles = _Pickles([sendobj], 1)
+        told, lengths = _exchanged(channel, pickles, "allgather")
+        if told.hold(lengths) and not self._asks("allgather", algorithm, parameters):
+            return [*map(told.open, range(channel.p), lengths)]
+        whole = channel.space("in", sum(lengths))
+        buffers = channel.outgoing(pickles.joined()), [whole, lengths, None, MPI.BYTE]
+        call(self, "allgather", algorithm, buffers, None, None, parameters, tuple(lengths))
+        return _split(whole, lengths)
+
+    def alltoall(
+        self, sendobj: Sequence[Any], *, algorithm: str | None = None, **parameters: Any
+    ) -> list[Any]:
+        """What every rank has for this one, of p objects each."""
+        channel = self._channel()
+        pickles = _Pickles(sendobj, channel.p)
+        told, lengths = _exchanged(channel, pickles, "alltoall")
+        rank, p = channel.rank, channel.p
+        going, coming = lengths[rank * p : (rank + 1) * p], lengths[rank::p]
+        if told.hold(lengths) and not self._asks("alltoall", algorithm, parameters):
+            return [*map(told.open, range(rank, p * p, p), coming)]
+        counts = np.array(lengths).tobytes()
+        whole = channel.space("in", sum(coming))
+        source = [channel.outgoing(pickles.joined()), going, None, MPI.BYTE]
+        buffers = source, [whole, coming, None, MPI.BYTE]
+        call(self, "alltoall", algorithm, buffers, None, None, parameters, counts)
+        return _split(whole, coming)
+
+    def reduce(
+        self,
+        sendobj: Any,
+        op: Op = MPI.SUM,
+        root: int = 0,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """The reduction of all ranks' objects, at the root."""
+        objects = self.gather(sendobj, root, algorithm=algorithm, **parameters)
+        return None if objects is None else _combined(op, objects)
+
+    def allreduce(
+        self,
+        sendobj: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """The reduction of all ranks' objects, the same on all ranks: rank 0 makes it."""
+        objects = self._gather(sendobj, 0, algorithm, parameters, "allreduce of objects")
+        result, problem = None, None
+        if objects is not None:
+            try:
+                result = _combined(op, objects)
+            except Exception as error:  # or the others would wait for the result
+                problem = error
+        result, problem = self.bcast((result, problem))
+        if problem is not None:
+            raise problem
+        return result
+
+    def scan(
+        self,
+        sendobj: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """The reduction of the objects of ranks 0 .. this one."""
+        objects = self.allgather(sendobj, algorithm=algorithm, **parameters)
+        return _combined(op, objects[: self._channel().rank + 1])
+
+    def exscan(
+        self,
+        sendobj: Any,
+        op: Op = MPI.SUM,
+        *,
+        algorithm: str | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """The reduction of the objects of the ranks below this one; None on rank 0."""
+        objects = self.allgather(sendobj, algorithm=algorithm, **parameters)
+        lower = objects[: self._channel().rank]
+        return _combined(op, lower) if lower else None
+
+
+def _told(
+    channel: Channel, pickles: _Pickles, root: int, primitive: str
+) -> tuple[Envelopes, list[int]]:
+    """The envelopes of the root's pickles, and their lengths; its failure is everybody's."""
+    expected = pickles.expected
+    told = channel.envelopes("told", expected, words_for(expected))
+    if channel.rank == root:
+        told.seal(pickles.pieces)
+    call_one(channel, "bcast", None, told.table, root, {}, _TELLING[primitive])
+    lengths = told.lengths()
+    if FAILED in lengths:
+        raise pickles.error(primitive, f"rank {root}") from pickles.problem
+    return told, lengths
+
+
+def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> tuple[Envelopes, list[int]]:
+    """The same of everybody's pickles, in order of the ranks; a failure is everybody's."""
+    expected, count = pickles.expected, channel.p * pickles.expected
+    words = words_for(count)
+    mine = channel.envelopes("mine", expected, words)
+    told = channel.envelopes("told", count, words)
+    mine.seal(pickles.pieces)
+    buffers = mine.table, told.table
+    call_pair(channel, "allgather", None, *buffers, None, None, {}, _TELLING[primitive])
+    lengths = told.lengths()
+    if FAILED in lengths:
+        who = f"rank {lengths.index(FAILED) // expected}"
+        raise pickles.error(primitive, who) from pickles.problem
+    return told, lengths
+
+
+class _Pickles:
+    """The pickles of the objects that this rank sends.
+
+    Attributes
+    ----------
+    expected : int
+        How many there have to be.
+    pieces : list of bytes or None
+        Each pickle; None if there are none to send.
+    problem : Exception or None
+        Why there are none.
+    """
+
+    def __init__(self, objects: Any, expected: int):
+        self.expected = expected
+        self.pieces: list[bytes] | None = None
+        self.problem: Exception | None = None
+        try:
+            pieces = [MPI.pickle.dumps(each) for each in objects]
+            if len(pieces) != expected:
+                raise ValueError(f"{len(pieces)} objects instead of {expected}")
+            self.pieces = pieces
+        except Exception as error:
+            self.problem = error
+
+    def joined(self) -> bytes:
+        assert self.pieces is not None
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+    def error(self, primitive: str, who: str) -> ArgumentError:
+        needed = (
+            "a picklable object" if self.expected == 1 else f"{self.expected} picklable objects"
+        )
+        return ArgumentError(
+            f"{primitive}: needs {needed} from {who}, got others; its own error says why"
+        )
+
+
+def _combined(op: Op, objects: Sequence[Any]) -> Any:
+    """The reduction of objects, in order."""
+    if not isinstance(op, Operator):
+        return reduce(op, objects)
+    if op is not REPRODUCIBLE_SUM:
+        needed = "op must be a function, an MPI.Op or REPRODUCIBLE_SUM"
+        raise ArgumentError(f"reduction of objects: {needed}, got {op.name}", mpi_class="ERR_OP")
+    try:
+        rows = np.array(objects)
+        total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{op.name} of objects: {error}", mpi_class="ERR_OP") from error
+    return total if total.ndim else total.item()
+
+
+def _split(whole: np.ndarray, lengths: list[int]) -> list[Any]:
+    """The objects in a row of pickles."""
+    memory = whole.data
+    starts = accumulate(lengths, initial=0)
+    return [MPI.pickle.loads(memory[at : at + n]) for at, n in zip(starts, lengths)]

@@ -1,0 +1,1 @@
+"""What the ranks compare before a call, and how long they wait for its end."""

@@ -1,0 +1,96 @@
+"""Let all ranks raise the same error when one rank's call is wrong.
+
+Alone, a rank whose call is wrong would raise and leave the others waiting for it.
+So before the first call of an algorithm on a communicator the ranks compare their
+calls, at the cost of one small allreduce of our own; checked mode does so before
+every call. What differs is told only if something does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.algorithms.language.blocks import partition
+from collectives.catalogue import find
+from collectives.engines.driver import Process
+from collectives.engines.plan import record
+from collectives.errors import CallMismatch, CollectiveError
+from collectives.mpi.engines.stages import Stage, stages_of
+from collectives.mpi.guards.report import ranks_in_words
+from collectives.operators.operator import MIN
+
+
+class Agreement:
+    """What the ranks of a communicator compare one call at a time with."""
+
+    def __init__(self, comm: MPI.Intracomm):
+        self.rank = comm.Get_rank()
+        self.p = comm.Get_size()
+        self.mine = np.empty(3, np.int64)
+        self.least = np.empty(3, np.int64)
+        self.comparison = self._plan("allreduce", self.mine, self.least)
+
+    def stages(self, description: str, problem: CollectiveError | None) -> Iterator[Stage]:
+        """Raise on all ranks if one has a problem, or if their calls differ.
+
+        Parameters
+        ----------
+        description : str
+            What this rank is about to do; all ranks must say the same.
+        problem : CollectiveError or None
+            What is wrong with this rank's call.
+
+        Yields
+        ------
+        Stage
+            To be carried out before the next one is asked for.
+
+        Raises
+        ------
+        CollectiveError
+            The problem of the lowest rank that has one.
+        CallMismatch
+            Says which ranks called what.
+        """
+        digest = hashlib.sha256(description.encode()).digest()
+        fingerprint = int.from_bytes(digest[:7], "big")
+        self.mine[:] = self.p if problem is None else self.rank, fingerprint, -fingerprint
+        yield from self.comparison
+        culprit, smallest, largest = self.least.tolist()
+        if culprit == self.p and smallest == -largest:
+            return
+        told = yield from self._exchange((description, problem))
+        if culprit < self.p:
+            raise told[culprit][1] if problem is None else problem
+        raise CallMismatch(_difference([description for description, _ in told]))
+
+    def _exchange(self, mine: object) -> Generator[Stage, None, list]:
+        """Everybody's object."""
+        text = np.frombuffer(pickle.dumps(mine), np.uint8)
+        lengths = np.empty(self.p, np.int64)
+        yield from self._plan("allgather", np.array([text.size]), partition(lengths, [1] * self.p))
+        counts = lengths.tolist()
+        texts = partition(np.empty(sum(counts), np.uint8), counts)
+        yield from self._plan("allgather", text, texts)
+        return [pickle.loads(texts[rank].tobytes()) for rank in range(self.p)]
+
+    def _plan(self, primitive: str, *arguments: object) -> list[Stage]:
+        algorithm, _ = find(primitive, "recursive_doubling")
+        generator = algorithm.generator(self.rank, self.p, *arguments)
+        return stages_of(record(Process(str(algorithm), self.rank, self.p, generator)), MIN)
+
+
+def _difference(descriptions: list[str]) -> str:
+    """Who called what, the smallest party first."""
+    parties: dict[str, list[int]] = defaultdict(list)
+    for rank, description in enumerate(descriptions):
+        parties[description].append(rank)
+    ordered = sorted(parties.items(), key=lambda party: len(party[1]))
+    called = [f"{ranks_in_words(ranks)} called {description}" for description, ranks in ordered]
+    return f"all ranks must call the same collective, got: {'; '.join(called)}"

@@ -1,0 +1,102 @@
+"""Reduction operators, independent of MPI.
+
+An operator maps two vectors to one, element by element. It must be associative
+and need not commute: the left operand belongs to the lower ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from collectives.operators import binned
+
+# out = left op right, elementwise; `out` may be either operand.
+Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
+
+
+@dataclass(frozen=True)
+class Widening:
+    """A wider element type that an operator computes on, which keeps what the users' own loses.
+
+    Attributes
+    ----------
+    dtype_of : callable
+        The wider type of a numpy dtype; None if it has none.
+    is_wide : callable
+        Whether a numpy dtype is such a type itself: users may do the rest of the way.
+    encode : callable
+        `encode(values, wide)`, before the first round.
+    decode : callable
+        `decode(wide, values)`, after the last round.
+    """
+
+    dtype_of: Callable[[np.dtype], np.dtype | None]
+    is_wide: Callable[[np.dtype], bool]
+    encode: Callable[[np.ndarray, np.ndarray], object]
+    decode: Callable[[np.ndarray, np.ndarray], object]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A named reduction.
+
+    Attributes
+    ----------
+    name : str
+    kernel : callable
+        `kernel(left, right, out)`; a binary numpy ufunc will do.
+    commutative : bool
+    widening : Widening or None
+        Where the kernel's operands are not of the users' type.
+    """
+
+    name: str
+    kernel: Kernel
+    commutative: bool = True
+    widening: Widening | None = None
+
+
+def _extremum(ufunc: np.ufunc) -> Kernel:
+    return lambda left, right, out: ufunc(left, right, out=out)
+
+
+def _logical(ufunc: np.ufunc) -> Kernel:
+    return lambda left, right, out: ufunc(left, right, out=out, casting="unsafe")
+
+
+def _matrix_product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+    out["m"] = left["m"] @ right["m"]
+
+
+SUM = Operator("sum", np.add)
+PROD = Operator("prod", np.multiply)
+MAX = Operator("max", _extremum(np.maximum))
+MIN = Operator("min", _extremum(np.minimum))
+LAND = Operator("land", _logical(np.logical_and))
+LOR = Operator("lor", _logical(np.logical_or))
+LXOR = Operator("lxor", _logical(np.logical_xor))
+BAND = Operator("band", np.bitwise_and)
+BOR = Operator("bor", np.bitwise_or)
+BXOR = Operator("bxor", np.bitwise_xor)
+
+# The sum of floats that has the same bits in any order: see docs/reproducible.md.
+REPRODUCIBLE_SUM = Operator(
+    "reproducible_sum",
+    binned.join,
+    widening=Widening(binned.record_of, binned.is_record, binned.encode, binned.decode),
+)
+
+# Two by two integer matrices: the smallest operator that does not commute.
+MATRIX = np.dtype([("m", np.int64, (2, 2))])
+MATPROD = Operator("matprod", _matrix_product, commutative=False)
+
+OPERATORS: dict[str, Operator] = {
+    op.name: op
+    for op in (
+        *(SUM, PROD, MAX, MIN, LAND, LOR, LXOR, BAND, BOR, BXOR, MATPROD),
+        REPRODUCIBLE_SUM,
+    )
+}

@@ -1,0 +1,134 @@
+"""What an algorithm costs: by the `Cost:` line of its docstring, or counted.
+
+A cost line is arithmetic in p (ranks), n (bytes of the whole vector), alpha,
+beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base)`,
+`ceil`, `floor`, `max`, `min`, `fold(p)`, which is 1 if p is not a power of two, else
+0, `rows(p)`, those of the most nearly square grid of p ranks, `ratios(p)`, by which
+the powers of two that p is the sum of differ, and in lossy algorithms `packet(n)`, the
+bytes of a packet for n bytes of float32. It holds for
+root 0 and evenly divided vectors. Rounds are exact for every p, bytes and work
+for powers of two; for other p these two may be upper bounds, which the docstring
+then says. Where it says that all factors are upper bounds, rounds are no
+exception.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from collectives.algorithms.language.codecs import CODECS, codec_for
+from collectives.algorithms.language.memory import phantom
+from collectives.algorithms.language.ranks import ratios, rows
+from collectives.algorithms.language.registry import GROUP, Algorithm
+from collectives.engines.simulator import Clock
+from collectives.nodes import SIMULATED
+from collectives.study.simulation import BYTES_OF_FLOATS, simulate
+
+# alpha / beta, in bytes, for which pipelines choose their segments.
+STARTUP = 8192
+
+_FUNCTIONS: Mapping[str, Any] = {
+    "lg": math.log2,
+    "log": lambda x, base: round(math.log(x, base), 9),  # of 125 to base 5 it is 3
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "max": max,
+    "min": min,
+    "rows": rows,
+    "ratios": ratios,
+    "fold": lambda p: int(p & (p - 1) != 0),
+}
+
+
+def predicted_time(
+    algorithm: Algorithm, p: int, nbytes: int, clock: Clock, **parameters: Any
+) -> float:
+    """Seconds that the cost line gives for `nbytes` on `p` ranks.
+
+    Where an algorithm chooses its number of segments itself, so does the line, nearly
+    alike: the best for a start-up that takes as long as `STARTUP` bytes.
+    """
+    names = {
+        **_FUNCTIONS,
+        **algorithm.parameters,
+        **parameters,
+        "p": p,
+        "n": nbytes,
+        "alpha": clock.alpha,
+        "beta": clock.beta,
+        "gamma": clock.gamma,
+    }
+    if "codec" in algorithm.parameters:
+        names["packet"] = partial(_packet_bytes, names)
+    if names.get(GROUP, 1) is None:
+        names[GROUP] = SIMULATED
+    if names.get("segments", 1) is None:
+        names["segments"] = _best_segments(algorithm.cost, names)
+    return _evaluate(algorithm.cost, names)
+
+
+def _packet_bytes(names: Mapping[str, Any], nbytes: float) -> int:
+    """Bytes of the packet for so many bytes, by the codec among the parameters."""
+    name = names["codec"]
+    options = {key: names[key] for key in CODECS[name].OPTIONS}
+    codec = codec_for(phantom(0, BYTES_OF_FLOATS), name, rank=0, **options)
+    return codec.nbytes(math.ceil(nbytes / BYTES_OF_FLOATS.itemsize), BYTES_OF_FLOATS)
+
+
+def _evaluate(cost: str, names: Mapping[str, Any]) -> float:
+    return float(eval(cost, {"__builtins__": {}}, dict(names)))
+
+
+def _best_segments(cost: str, names: Mapping[str, Any]) -> int:
+    """The bottom of a valley: few segments take long to arrive, many often start up."""
+
+    def line(segments: int) -> float:
+        clock = {"alpha": STARTUP, "beta": 1, "gamma": 0}
+        return _evaluate(cost, {**names, **clock, "segments": segments})
+
+    low, high = 1, max(1, names["n"])
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if line(middle) <= line(middle + 1) else (middle + 1, high)
+    return low
+
+
+@dataclass(frozen=True)
+class Path:
+    """The longest path through the messages and reductions of a run, for each term.
+
+    Attributes
+    ----------
+    rounds : int
+        Messages, one after the other: the factor of alpha.
+    nbytes : int
+        Bytes, message after message: the factor of beta.
+    work : int
+        Bytes of results, reduction after reduction: the factor of gamma.
+    """
+
+    rounds: int
+    nbytes: int
+    work: int
+
+
+def longest_path(primitive: str, algorithm: str, p: int, n: int) -> Path:
+    """The longest path of each term, counted from the rounds that run.
+
+    Parameters
+    ----------
+    primitive, algorithm : str
+        As in `collectives.find`.
+    p : int
+        Number of ranks.
+    n : int
+        Bytes of the whole vector.
+    """
+    clocks = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
+    return Path(
+        *[round(simulate(primitive, algorithm, p=p, n=n, clock=clock).time) for clock in clocks]
+    )

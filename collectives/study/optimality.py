@@ -1,0 +1,192 @@
+"""The catalogue held against the lower bounds: counted, never written by hand."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY, Algorithm
+from collectives.catalogue import algorithms_for, find
+from collectives.console import table
+from collectives.errors import RestrictionError
+from collectives.study.bounds import BYTES, ROUNDS, TERMS, TOGETHER, WORK, bounds, bounds_of
+from collectives.study.cost import longest_path
+from collectives.study.simulation import Counts, count
+from collectives.units import format_bytes
+
+# What the page counts. All p divide both lengths.
+RANKS = (5, 8, 12, 16)
+SHORT, LONG = 960, 960 * 1024
+
+# In place of what is optimal: the bounds are for exact algorithms, and one that is lossy
+# may be below them, which makes it neither optimal nor wrong.
+LOSSY = "lossy"
+
+COMMAND = "python -m collectives list --bounds --markdown > docs/catalogue.md"
+
+
+def counted(counts: Counts) -> dict[str, int]:
+    """What has a bound, by term."""
+    values = counts.rounds, counts.bytes_busiest, counts.bytes_reduced_max
+    return dict(zip(TERMS, values))
+
+
+def met(values: Mapping[str, int], least: Mapping[str, int]) -> list[str]:
+    """The terms in which nothing can be better."""
+    return [term for term in least if values[term] == least[term]]
+
+
+def optimality_table(primitive: str, p: int, n: int) -> Table:
+    """All algorithms of a primitive beside its lower bounds, for about `n` bytes on `p` ranks.
+
+    The length is rounded up to a multiple of p: blocks of one byte more or less would
+    hide what is optimal.
+    """
+    n = -(-n // p) * p
+    least = bounds(primitive, p, n)
+    columns = ["algorithm", "rounds"]
+    if BYTES in least:
+        columns += ["bytes, busiest rank", "longest path"]
+    if WORK in least:
+        columns += ["work, busiest rank", "longest path", "operator uses"]
+    length = f", n = {format_bytes(n)}" if BYTES in least else ""
+    new = table(f"{primitive}, p = {p}{length}", *columns, "optimal in", numbers=True)
+    new.columns[-1].justify = "left"
+    floor = [text for term in least for text in _cells(term, least[term])]
+    new.add_row("(lower bound)", *floor, *[""] * (WORK in least), style="italic")
+    for name in algorithms_for(primitive):
+        new.add_row(name, *_row(primitive, name, p, n, least))
+    return new
+
+
+def _row(primitive: str, name: str, p: int, n: int, least: Mapping[str, int]) -> list[str]:
+    try:
+        counts, path = count(primitive, name, p=p, n=n), longest_path(primitive, name, p, n)
+    except RestrictionError as error:
+        return [escape(f"n/a: {error}")]
+    values = counted(counts)
+    along = {ROUNDS: path.rounds, BYTES: path.nbytes, WORK: path.work}
+    row = [text for term in least for text in _cells(term, values[term], along[term])]
+    if WORK in least:
+        row.append(str(counts.reductions_max))
+    algorithm, _ = find(primitive, name)
+    return [*row, LOSSY if algorithm.lossy else ", ".join(met(values, least))]
+
+
+def _cells(term: str, value: int, along: int | None = None) -> list[str]:
+    """A count as text; rounds are those of the longest path anyway."""
+    if term == ROUNDS:
+        return [str(value)]
+    return [format_bytes(value), format_bytes(value if along is None else along)]
+
+
+def markdown() -> str:
+    """The whole catalogue as a page: bounds, counts, costs, references."""
+    return "\n".join([*_introduction(), *[line for each in PRIMITIVES for line in _chapter(each)]])
+
+
+def _introduction() -> Iterator[str]:
+    ranks = ", ".join(map(str, RANKS[:-1]))
+    yield f"""\
+# The catalogue
+
+What each algorithm does, what it costs, and what no algorithm can beat. This page is
+generated from the algorithms and from the rounds that they run; a test compares:
+
+    {COMMAND}
+
+The model is a rank that sends one message and receives one at a time: alpha for a message,
+beta for a byte, gamma for a byte reduced; n is the whole vector, on p ranks.
+
+The bounds hold for every p and every root. Each is about one term:
+
+- *rounds*: messages one after the other on the longest path;
+- *bytes*: what the busiest rank sends, or what it receives if that is more;
+- *work*: bytes of results that the operator makes on the busiest rank.
+
+The counts are for {ranks} and {RANKS[-1]} ranks: rounds, bytes as a multiple of n, work as a
+multiple of n. **Bold** is optimal. Rounds are those of a short vector ({SHORT} B), where they
+matter; bytes and work those of a long one ({LONG // 1024} KiB). A pipelined algorithm cuts the
+long one into segments and needs more rounds for it, as its cost line says. A *lossy*
+algorithm sends packets, here of float32 and with the codec that it has by default; the
+bounds are not for it, and [compression.md](compression.md) tells what it loses.
+`python -m collectives list --bounds -p 12 -n 1M` counts any other p and n.
+"""
+
+
+def _chapter(primitive: str) -> Iterator[str]:
+    yield f"## {primitive}\n"
+    home = sys.modules[f"collectives.algorithms.{primitive}"]
+    yield (home.__doc__ or "").partition("\n")[0] + "\n"
+    yield from _grid(["bound on", "at least", "because", "reference"], _bound_rows(primitive))
+    yield f"Can they be met together? {TOGETHER[primitive]}\n"
+    columns = ["algorithm", *[f"p = {p}" for p in RANKS], "optimal in"]
+    algorithms = REGISTRY[primitive].values()
+    yield from _grid(columns, [_count_row(algorithm) for algorithm in algorithms])
+    columns = ["algorithm", "in a line", "cost", "restrictions", "reference"]
+    yield from _grid(columns, [_reading_row(algorithm) for algorithm in algorithms])
+
+
+def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for row in (columns, ["---"] * len(columns), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+def _bound_rows(primitive: str) -> list[list[str]]:
+    every = bounds_of(primitive).values()
+    return [[bound.term, bound.formula, bound.argument, bound.reference] for bound in every]
+
+
+def _reading_row(algorithm: Algorithm) -> list[str]:
+    texts = algorithm.restrictions, algorithm.reference
+    return [f"`{algorithm.name}`", algorithm.summary, f"`{algorithm.cost}`", *texts]
+
+
+def _count_row(algorithm: Algorithm) -> list[str]:
+    cells, optimal = [], {}
+    for p in RANKS:
+        try:
+            short, long = (
+                count(algorithm.primitive, algorithm.name, p=p, n=n) for n in (SHORT, LONG)
+            )
+        except RestrictionError:
+            cells.append("n/a")
+            continue
+        least = bounds(algorithm.primitive, p, LONG)
+        values = {**counted(long), ROUNDS: short.rounds}
+        optimal[p] = [] if algorithm.lossy else met(values, least)
+        cells.append(_cell(algorithm.primitive, values, optimal[p]))
+    return [f"`{algorithm.name}`", *cells, LOSSY if algorithm.lossy else _where(optimal)]
+
+
+def _cell(primitive: str, values: Mapping[str, int], optimal: Sequence[str]) -> str:
+    texts = {ROUNDS: str(values[ROUNDS])}
+    if primitive != "barrier":
+        texts[BYTES] = f"{values[BYTES] / LONG:.4g}n"
+    if primitive in REDUCTIONS:
+        texts[WORK] = f"{values[WORK] / LONG:.4g}n"
+    return ", ".join(f"**{text}**" if term in optimal else text for term, text in texts.items())
+
+
+# When something is optimal for some of the p that are counted.
+_KINDS = {
+    "": lambda p: True,
+    " (even p)": lambda p: p % 2 == 0,
+    " (powers of two)": lambda p: p & (p - 1) == 0,
+}
+
+
+def _where(optimal: Mapping[int, Sequence[str]]) -> str:
+    """Terms that are optimal for all p that are counted, or for all of a kind."""
+    found = []
+    for term in TERMS:
+        ranks = {p for p, terms in optimal.items() if term in terms}
+        for kind, belongs in _KINDS.items():
+            if ranks and ranks == {p for p in optimal if belongs(p)}:
+                found.append(term + kind)
+                break
+    return ", ".join(found)

@@ -1,0 +1,156 @@
+"""Simulate and count any algorithm, for any number of ranks, without MPI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from collectives.catalogue import check_parameters, find
+from collectives.engines.simulator import Clock, Run
+from collectives.errors import ArgumentError
+from collectives.nodes import Nodes
+from collectives.operators.operator import SUM, Operator
+from collectives.problems import Problem
+from collectives.study.verify import simulator
+
+# What a number of bytes means where only floating-point numbers will do.
+BYTES_OF_FLOATS = np.dtype(np.float32)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What an algorithm did, counted from the rounds that ran.
+
+    Attributes
+    ----------
+    rounds : int
+        Messages, one after the other, on the longest path: the factor of alpha.
+    messages : int
+        Messages sent by all ranks together.
+    bytes_sent_max : int
+        Bytes sent by the busiest rank.
+    bytes_sent : int
+        Bytes sent by all ranks together.
+    bytes_busiest : int
+        Bytes through the busiest port: the most that a rank sent, or received.
+    reductions_max : int
+        Times that the busiest rank applied the operator.
+    reductions : int
+        Times that all ranks together applied the operator.
+    bytes_reduced_max : int
+        Bytes of results that the busiest rank's operator made.
+    """
+
+    rounds: int
+    messages: int
+    bytes_sent_max: int
+    bytes_sent: int
+    bytes_busiest: int
+    reductions_max: int
+    reductions: int
+    bytes_reduced_max: int
+
+
+def simulate(
+    primitive: str,
+    algorithm: str | None = None,
+    *,
+    p: int,
+    n: int = 0,
+    dtype: Any = None,
+    root: int = 0,
+    counts: Any = None,
+    operator: Operator = SUM,
+    clock: Clock | None = None,
+    topology: Nodes | None = None,
+    rendezvous: bool = False,
+    **parameters: Any,
+) -> Run:
+    """Run an algorithm on phantom buffers, under the clock of the simulator.
+
+    No data is touched, so a gigabyte costs no more than a byte.
+
+    Parameters
+    ----------
+    primitive, algorithm : str
+        As in `collectives.find`.
+    p : int
+        Number of ranks.
+    n : int
+        Elements of the whole vector (of all blocks of a rank together); without
+        a dtype, bytes.
+    dtype : numpy dtype, optional
+        Without one an element is a byte; of a lossy algorithm a float32, and `n` is
+        rounded up.
+    root : int
+    counts : sequence of int, or 2-d array for alltoall, optional
+        Uneven block lengths, instead of `n`.
+    operator : Operator
+        Only its name, whether it commutes and what it makes of the dtype matter here.
+    clock : Clock, optional
+    topology : Nodes, optional
+        Which ranks share a node, and what messages cost there. Without it all ranks are
+        equally far from each other.
+    rendezvous : bool
+        Sends wait for their recv.
+    **parameters
+        Of the algorithm.
+
+    Returns
+    -------
+    Run
+
+    Examples
+    --------
+    >>> simulate("bcast", "tree", p=1000, n=8, clock=Clock(alpha=1, beta=0)).time
+    10.0
+    """
+    chosen, given = find(primitive, algorithm)
+    given.update(parameters)
+    check_parameters(chosen, given)
+    if dtype is None:
+        dtype = BYTES_OF_FLOATS if chosen.lossy else np.uint8
+        n = -(-n // np.dtype(dtype).itemsize)
+    problem = Problem(
+        primitive, p, n, root, _travelling(operator, np.dtype(dtype)), operator, counts
+    )
+    buffers = [problem.phantoms(rank) for rank in range(p)]
+    return simulator(chosen, problem, buffers, rendezvous, True, clock, given, topology).run()
+
+
+def _travelling(operator: Operator, dtype: np.dtype) -> np.dtype:
+    """The elements that are sent, where the user has those of a dtype."""
+    if operator.widening is None or operator.widening.is_wide(dtype):
+        return dtype
+    wide = operator.widening.dtype_of(dtype)
+    if wide is None:
+        raise ArgumentError(
+            f"simulate: operator must be defined for the dtype, got {operator.name} for {dtype}; "
+            "choose another dtype"
+        )
+    return wide
+
+
+def count(primitive: str, algorithm: str | None = None, **options: Any) -> Counts:
+    """Count the rounds, messages, bytes and operator uses of an algorithm.
+
+    Takes what `simulate` takes, except the clock.
+
+    Examples
+    --------
+    >>> count("allreduce", "ring", p=4, n=1000).rounds
+    6
+    """
+    run = simulate(primitive, algorithm, clock=Clock(alpha=1, beta=0, gamma=0), **options)
+    return Counts(
+        rounds=round(run.time),
+        messages=int(run.messages.sum()),
+        bytes_sent_max=int(run.bytes_sent.max()),
+        bytes_sent=int(run.bytes_sent.sum()),
+        bytes_busiest=int(max(run.bytes_sent.max(), run.bytes_received.max())),
+        reductions_max=int(run.reductions.max()),
+        reductions=int(run.reductions.sum()),
+        bytes_reduced_max=int(run.bytes_reduced.max()),
+    )

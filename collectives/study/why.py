@@ -1,0 +1,194 @@
+"""Say which algorithm is chosen, why, and what the others would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from rich.table import Table
+
+from collectives.algorithms.language.registry import REGISTRY
+from collectives.catalogue import algorithms_for, find
+from collectives.choice import Choices, Ranges, choices
+from collectives.console import table
+from collectives.engines.simulator import Clock
+from collectives.study.bounds import BYTES, ROUNDS, TERMS, WORK, bounds, bounds_of
+from collectives.study.cost import Path, longest_path, predicted_time
+from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, prices
+from collectives.units import format_bytes
+
+_UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
+_WEIGHTS = {ROUNDS: "start-ups", BYTES: "bytes", WORK: "reductions"}
+_COLUMNS = {
+    ROUNDS: ("rounds", "start-ups"),
+    BYTES: ("bytes", "on the wire"),
+    WORK: ("work", "reducing"),
+}
+
+
+def why(
+    primitive: str, p: int, n: int, clock: Clock | None = None, commutative: bool = True
+) -> tuple[str, Table]:
+    """The choice in words, and the prices of all candidates.
+
+    Parameters
+    ----------
+    primitive : str
+    p : int
+        Number of ranks.
+    n : int
+        Bytes of the whole vector.
+    clock : Clock, optional
+        Choose for this clock, and not by the table that `auto` uses.
+    commutative : bool
+        Whether the operator commutes.
+
+    Raises
+    ------
+    UnknownAlgorithm
+        There is no such primitive.
+    """
+    algorithms_for(primitive)  # raises if there is no such primitive
+    if clock is None:
+        inforce = choices()
+        pick, clock = inforce.spec(primitive, p, n, commutative), inforce.clock
+        source = _row(inforce, primitive, p, commutative)
+    else:
+        pick = cheapest(primitive, p, n, clock, commutative)
+        source = "the least price for the clock given"
+    case = _Case(primitive, p, evenly(primitive, p, n), clock, commutative, pick)
+    length = "" if primitive == "barrier" else f", n = {format_bytes(n)}"
+    lines = [f"{primitive}, p = {p}{length}: {pick}", "", f"by      {source}", *case.words()]
+    return "\n".join(lines), case.table()
+
+
+def table_of(primitive: str, found: Choices, ranks: Sequence[int]) -> Table:
+    """What a table of choices says of a primitive, for the p that it has or for those given."""
+    new = table(primitive, "p", "by bytes of the whole vector", "operator that does not commute")
+    for p in ranks or found.any_order.get(primitive, {}):
+        listed, ranges = found.row(primitive, p)
+        any_order = _in_words(ranges)
+        in_order = _in_words(found.row(primitive, p, commutative=False)[1])
+        number = str(p) if listed == p else f"{p} (as {listed})"
+        new.add_row(number, any_order, "" if in_order == any_order else in_order)
+    return new
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One choice: an algorithm for a primitive, p and n, under a clock."""
+
+    primitive: str
+    p: int
+    n: int
+    clock: Clock
+    commutative: bool
+    pick: str
+
+    @cached_property
+    def prices(self) -> dict[str, float]:
+        return prices(self.primitive, self.p, self.n, self.clock, self.commutative)
+
+    @cached_property
+    def terms(self) -> list[str]:
+        return list(bounds_of(self.primitive))
+
+    def words(self) -> Iterator[str]:
+        clock = [seconds(value) for value in (self.clock.alpha, self.clock.beta, self.clock.gamma)]
+        yield "clock   alpha {} a message, beta {} a byte, gamma {} a byte reduced".format(*clock)
+        yield f"because {self._weight()}"
+        yield from (f"because {reason}" for reason in self._rivals())
+        yield ""
+        if self.p <= COUNTED:
+            yield "Prices are times of simulated runs: the longest path through messages and work."
+        else:
+            yield f"Prices are those of the cost lines, as always for more than {COUNTED} ranks."
+        rest = [name for name in REGISTRY[self.primitive] if name not in self.prices]
+        if rest:
+            yield f"Not considered: {', '.join(rest)}."
+
+    def _weight(self) -> str:
+        """Which term weighs most, and how near the pick is to the least there can be."""
+        path, times = self.path(self.pick), self.times(self.pick)
+        heaviest = max(times, key=times.__getitem__)
+        share = times[heaviest] / max(sum(times.values()), 1e-30)
+        least = bounds(self.primitive, self.p, self.n)[heaviest]
+        ratio = path[heaviest] / max(least, 1)
+        if ratio <= 1:
+            near = "the fewest there can be"
+        elif ratio < 1.01:
+            near = f"{100 * (ratio - 1):.1g}% off the fewest there can be"
+        else:
+            near = f"{ratio:.3g} times as many as the least there can be"
+        formula = bounds_of(self.primitive)[heaviest].formula
+        return f"{_WEIGHTS[heaviest]} weigh most, {share:.0%} of its time: {near}, {formula}"
+
+    def _rivals(self) -> Iterator[str]:
+        """Who is next, and what is to be said if somebody is cheaper."""
+        mine = self.prices[self.pick]
+        best, least = next(iter(self.prices.items()))
+        if least < mine <= TIE * least:
+            yield f"{best} is less than {TIE - 1:.0%} cheaper, which counts as a tie"
+        elif least < mine:
+            yield f"its row in the table serves more than this n; {best} is cheaper here"
+        dearer = [x for x in self.prices if self.prices[x] >= mine and x != self.pick]
+        if dearer:
+            yield f"{dearer[0]}, the next, takes {self.ratio(dearer[0]):.2f} times as long"
+
+    def table(self) -> Table:
+        """A row for each candidate: what it costs, and how that comes about."""
+        columns = [column for term in self.terms for column in _COLUMNS[term]]
+        new = table("", "", "time", f"x {self.pick}", *columns, numbers=True)
+        for name, price in self.prices.items():
+            path, times = self.path(name), self.times(name)
+            cells = [x for t in self.terms for x in (_amount(t, path[t]), seconds(times[t]))]
+            style = "bold" if name == self.pick else ""
+            new.add_row(name, seconds(price), f"{self.ratio(name):.2f}", *cells, style=style)
+        return new
+
+    def ratio(self, name: str) -> float:
+        """How many times as long as the pick it takes; one rank alone takes no time."""
+        mine = self.prices[self.pick]
+        return self.prices[name] / mine if mine else 1.0
+
+    def path(self, name: str) -> dict[str, int]:
+        """The longest path of each term."""
+        path = _path(self.primitive, name, self.p, self.n)
+        return dict(zip(TERMS, (path.rounds, path.nbytes, path.work)))
+
+    def times(self, name: str) -> dict[str, float]:
+        """Seconds that the longest path of each term takes."""
+        factors = self.clock.alpha, self.clock.beta, self.clock.gamma
+        path = self.path(name)
+        return {term: path[term] * factor for term, factor in zip(TERMS, factors)}
+
+
+def seconds(time: float) -> str:
+    """Three digits and a unit: 12.5 us."""
+    unit, size = next(((u, s) for u, s in _UNITS if time >= s), _UNITS[-1])
+    return f"{time / size:.3g} {unit}"
+
+
+@cache
+def _path(primitive: str, name: str, p: int, n: int) -> Path:
+    """The longest path of each term: counted, or by the cost line."""
+    if p <= COUNTED:
+        return longest_path(primitive, name, p, n)
+    algorithm, given = find(primitive, name)
+    clocks = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
+    return Path(*[round(predicted_time(algorithm, p, n, clock, **given)) for clock in clocks])
+
+
+def _amount(term: str, value: int) -> str:
+    return str(value) if term == ROUNDS else format_bytes(value)
+
+
+def _row(found: Choices, primitive: str, p: int, commutative: bool) -> str:
+    listed, ranges = found.row(primitive, p, commutative)
+    other = "" if listed == p else f" (p = {p} has none)"
+    return f"table {found.title}, row p = {listed}{other}: {_in_words(ranges)}"
+
+
+def _in_words(ranges: Ranges) -> str:
+    return ", ".join(f"{name} from {format_bytes(a)}" if a else name for a, name in ranges)

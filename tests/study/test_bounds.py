@@ -1,0 +1,205 @@
+"""The lower bounds against the rounds that really ran, and the page that shows both."""
+
+from pathlib import Path
+
+import pytest
+
+from collectives.__main__ import main
+from collectives.algorithms import PRIMITIVES, REGISTRY
+from collectives.algorithms.language.registry import REDUCTIONS, ROOTED
+from collectives.algorithms.language.registry import algorithm as registry_algorithm
+from collectives.catalogue import check_restrictions
+from collectives.errors import RestrictionError, UnknownAlgorithm
+from collectives.study.bounds import BYTES, ROUNDS, TERMS, TOGETHER, WORK, bounds, bounds_of
+from collectives.study.optimality import COMMAND, counted, markdown, met
+from collectives.study.simulation import count
+
+ALGORITHMS = [algorithm for names in REGISTRY.values() for algorithm in names.values()]
+PAGE = Path(__file__).parents[2] / "docs" / "catalogue.md"
+
+
+def possible(algorithm, p):
+    try:
+        check_restrictions(algorithm, p)
+    except RestrictionError:
+        return False
+    return True
+
+
+def hold(algorithm, p, n, root=0, **given):
+    values = counted(count(algorithm.primitive, algorithm.name, p=p, n=n, root=root, **given))
+    for term, least in bounds(algorithm.primitive, p, n).items():
+        if algorithm.lossy and term == BYTES:
+            continue  # the bound is for exact algorithms
+        assert values[term] >= least, f"{term}, {p=}, {n=}, {root=}, {given}"
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=str)
+def test_no_algorithm_beats_a_bound(algorithm):
+    for p in filter(lambda p: possible(algorithm, p), [1, 2, 3, 4, 5, 7, 8]):
+        for n in (1, p - 1, 20 * p + 1):
+            hold(algorithm, p, n)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=str)
+def test_no_algorithm_beats_a_bound_for_many_ranks(algorithm):
+    for p in filter(lambda p: possible(algorithm, p), [*range(1, 34), 47, 64, 65]):
+        for n in (0, 1, 2, p - 1, p, p + 1, 3 * p + 2, 100, 960 * p):
+            hold(algorithm, p, n)
+
+
+@pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS if a.primitive in ROOTED], ids=str)
+def test_no_root_beats_a_bound(algorithm):
+    for p in (2, 5, 6):
+        for n in (1, 10 * p):
+            for root in range(p):
+                hold(algorithm, p, n, root)
+
+
+@pytest.mark.parametrize(
+    "algorithm", [a for a in ALGORITHMS if "segments" in a.parameters], ids=str
+)
+def test_no_pipeline_beats_a_bound(algorithm):
+    for p in (2, 3, 5, 8, 12):
+        for segments in (1, 2, 5, 24):
+            hold(algorithm, p, 24 * p, segments=segments)
+
+
+def optimal(name, p, n, **given):
+    primitive, _, algorithm = name.partition(".")
+    values = counted(count(primitive, algorithm, p=p, n=n, **given))
+    return set(met(values, bounds(primitive, p, n)))
+
+
+EVERY, POWERS = (2, 3, 5, 8, 12, 13, 16), (2, 4, 8, 16)
+
+
+@pytest.mark.parametrize(
+    "name, terms, ranks",
+    [
+        ("barrier.recursive_doubling", {ROUNDS}, EVERY),
+        ("bcast.tree", {ROUNDS}, EVERY),
+        ("bcast.ring", {BYTES}, EVERY),
+        ("scatter.tree", {ROUNDS, BYTES}, EVERY),
+        ("gather.tree", {ROUNDS, BYTES}, EVERY),
+        ("allgather.ring", {BYTES}, EVERY),
+        ("allgather.bruck", {ROUNDS, BYTES}, EVERY),
+        ("allgather.circulant", {ROUNDS, BYTES}, EVERY),
+        ("allgather.recursive_doubling", {ROUNDS, BYTES}, POWERS),
+        ("reduce.tree", {ROUNDS}, EVERY),
+        ("reduce.rabenseifner", {WORK}, POWERS),
+        ("allreduce.ring", {BYTES, WORK}, EVERY),
+        ("allreduce.circulant", {BYTES, WORK}, EVERY),
+        ("allreduce.rabenseifner", {BYTES, WORK}, POWERS),
+        ("allreduce.recursive_doubling", {ROUNDS}, POWERS),
+        ("reduce_scatter.ring", {BYTES, WORK}, EVERY),
+        ("reduce_scatter.recursive_halving", {ROUNDS, BYTES, WORK}, POWERS),
+        ("reduce_scatter.circulant", {ROUNDS, BYTES, WORK}, EVERY),
+        ("alltoall.recursive_doubling", {ROUNDS}, EVERY),
+        ("alltoall.pairwise", {BYTES}, EVERY),
+        ("scan.recursive_doubling", {ROUNDS}, EVERY),
+        ("scan.ring", {BYTES}, EVERY),
+        ("exscan.123_doubling", {ROUNDS}, (2, 3, 4, 5, 7, 12, 13)),
+    ],
+)
+def test_textbook_facts(name, terms, ranks):
+    for p in ranks:
+        assert terms <= optimal(name, p, 96 * p), p
+
+
+@pytest.mark.parametrize(
+    "name, term",
+    [
+        ("allreduce.ring", ROUNDS),
+        ("allreduce.recursive_doubling", BYTES),
+        ("allreduce.tree", WORK),
+        ("bcast.tree", BYTES),
+        ("alltoall.pairwise", ROUNDS),
+        ("alltoall.recursive_doubling", BYTES),
+        ("scan.recursive_doubling", WORK),
+    ],
+)
+def test_what_is_not_optimal(name, term):
+    for p in (5, 8, 12):
+        assert term not in optimal(name, p, 96 * p)
+
+
+@pytest.mark.parametrize("segments", [1, 2, 3, 7])
+def test_circulant_broadcast_has_the_fewest_rounds_for_its_segments(segments):
+    for p in (2, 3, 5, 8, 12, 17):
+        counted = count("bcast", "circulant", p=p, n=84, segments=segments)
+        assert counted.rounds == segments - 1 + bounds("bcast", p, 84)[ROUNDS]
+
+
+def test_bounds_are_met():
+    """None is idle talk: some algorithm meets it. Of the work of scans that is not known."""
+    for primitive in PRIMITIVES:
+        names = [f"{primitive}.{name}" for name in REGISTRY[primitive]]
+        reached = set().union(*[optimal(name, p, 96 * p) for name in names for p in (8, 12)])
+        missing = {WORK} if primitive in ("scan", "exscan") else set()
+        assert reached == set(bounds_of(primitive)) - missing
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_bounds_are_explained(primitive):
+    terms = bounds_of(primitive)
+    assert list(terms) == [
+        term
+        for term in TERMS
+        if term == ROUNDS
+        or (term == BYTES and primitive != "barrier")
+        or (term == WORK and primitive in REDUCTIONS)
+    ]
+    for term, bound in terms.items():
+        assert bound.term == term and bound.formula and len(bound.argument.split()) > 8
+        assert bound.reference
+    assert TOGETHER[primitive]
+
+
+def test_one_rank_needs_nothing():
+    for primitive in PRIMITIVES:
+        assert set(bounds(primitive, 1, 100).values()) == {0}
+
+
+def test_bounds_of_no_primitive():
+    with pytest.raises(UnknownAlgorithm, match="a primitive is needed, got 'brodcast'"):
+        bounds("brodcast", 4, 4)
+
+
+def test_the_page_is_up_to_date():
+    assert PAGE.read_text(encoding="utf-8") == markdown(), f"write it anew: {COMMAND}"
+
+
+def test_list_with_bounds(capsys):
+    assert main(["list", "--bounds", "allreduce", "barrier", "-p", "12", "-n", "1M"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [ring] = [x.split() for x in lines if x.startswith("ring ") and "work" in x]
+    assert ring == "ring 22 1.83 MiB 1.83 MiB 938.7 KiB 938.7 KiB 11 bytes, work".split()
+    least = [x.split() for x in lines if x.startswith("(lower bound)")]
+    assert least[0][2:] == "4 1.83 MiB 1.83 MiB 938.7 KiB 938.7 KiB".split()
+    assert least[1] == ["(lower", "bound)", "4"]
+
+
+def test_fewer_bytes_than_the_bound_are_lossy_and_not_optimal(capsys):
+    """Fewer than nothing exact can beat: that is what the loss is for."""
+    sent = count("allreduce", "compressed_ring", p=8, n=2**20).bytes_busiest
+    assert sent < bounds("allreduce", 8, 2**20)[BYTES] / 3
+    assert main(["list", "--bounds", "allreduce", "-p", "8"]) == 0
+    rows = [x.split() for x in capsys.readouterr().out.splitlines()]
+    told = {row[0]: row[-1] for row in rows if row and row[0].startswith("compressed")}
+    assert len(told) == 3 and set(told.values()) == {"lossy"}
+    page = [line for line in PAGE.read_text().splitlines() if line.startswith("| `compressed")]
+    assert sum(line.endswith("| lossy |") and "**" not in line for line in page) == 3
+
+
+def test_list_says_what_an_algorithm_cannot_do(capsys, registry):
+    @registry_algorithm("barrier", name="pairs", power_of_two=True)
+    def pairs(rank, p):
+        """Nothing for powers of two."""
+        yield from ()
+
+    assert main(["list", "--bounds", "barrier", "-p", "3"]) == 0
+    assert "n/a: barrier.pairs: needs a power-of-two number of ranks, got 3" in (
+        capsys.readouterr().out
+    )
