@@ -73,9 +73,10 @@ def row(
     `forgetful` is for the calls that drop plans.
     """
     given, name = arguments(primitive, nbytes, comm.size), primitive.capitalize()
-    channel, forgetting = channel_of(forgetful), partial(getattr(forgetful, name), *given)
-    first = partial(after, channel.forget, forgetting)
-    moved = partial(after, channel.drop_plans, forgetting)
+    others = tuple([buf.copy() for buf in given])
+    channel, forgetting = channel_of(forgetful), getattr(forgetful, name)
+    first = partial(after, channel.forget, partial(forgetting, *given))
+    moved = partial(after, channel.store.forget_addresses, partial(forgetting, *others))
     builtin = partial(getattr(MPI.COMM_WORLD, name), *given)
     calls: list[Call] = [builtin, first, moved, partial(getattr(comm, name), *given)]
     requests: list[MPI.Prequest] = []
@@ -83,7 +84,7 @@ def row(
         requests.append(getattr(each, f"{name}_init")(*given))
         calls.append(partial(to_the_end, getattr(each, f"I{primitive}"), given))
         calls.append(partial(start_and_wait, requests[-1]))
-    check(f"{primitive} of {nbytes} B", given, calls)
+    check(f"{primitive} of {nbytes} B", given, others, calls)
     times = compare(comm, calls, seconds, repeated=True).min(axis=0)
     for request in requests:
         request.Free()
@@ -99,11 +100,12 @@ def after(before: Call, call: Call) -> None:
     call()
 
 
-def check(name: str, buffers: tuple, calls: Sequence[Call]) -> None:
-    """Raise WrongResult unless all calls leave in the buffers what the first of them does."""
-    before = [buf.copy() for buf in buffers]
+def check(name: str, given: tuple, others: tuple, calls: Sequence[Call]) -> None:
+    """Raise WrongResult unless all calls leave in their buffers what the first of them does."""
+    before = [buf.copy() for buf in given]
     right: list[np.ndarray] = []
     for which, call in zip(("built-in", *COLUMNS, *(f"built-in {x}" for x in COLUMNS[3:])), calls):
+        buffers = others if which == "moved" else given
         for buf, content in zip(buffers, before):
             buf[...] = content
         call()

@@ -41,21 +41,13 @@ MPI.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from mpi4py import MPI
 
-from collectives.algorithms.language.ranks import Tree
-from collectives.algorithms.language.registry import Algorithm
-from collectives.errors import BufferMismatch
-from collectives.mpi.data.arguments import READERS, Reader, check_root
-from collectives.mpi.data.buffers import integers, is_in_place
 from collectives.mpi.data.operators import Op
-from collectives.mpi.plans.channel import Channel, channel_of
-from collectives.mpi.plans.dispatch import call, call_bare, call_one, call_pair, spec_of
+from collectives.mpi.plans.dispatch import call, call_one, call_pair
 
 
 def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any) -> None:
@@ -68,7 +60,7 @@ def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any
     **parameters
         Of the algorithm.
     """
-    call_bare(comm, "barrier", algorithm, parameters)
+    call(comm, "barrier", algorithm, (), None, None, parameters)
 
 
 def bcast(
@@ -140,12 +132,8 @@ def scatterv(
     **parameters
         Of the algorithm.
     """
-    channel, algorithm = channel_of(comm), spec_of(comm, "scatter", algorithm)
     buffers = sendbuf, recvbuf
-    with channel.guard("scatterv"):
-        chosen, given = channel.recorder.choose("scatter", algorithm, parameters)
-        counts = _counts_from_root(channel, chosen, given, root, buffers, "sendbuf")
-    call(comm, "scatter", algorithm, buffers, root, parameters=parameters, counts=counts)
+    call(comm, "scatter", algorithm, buffers, root, None, parameters, form="scatterv")
 
 
 def gather(
@@ -199,12 +187,8 @@ def gatherv(
     **parameters
         Of the algorithm.
     """
-    channel, algorithm = channel_of(comm), spec_of(comm, "gather", algorithm)
     buffers = sendbuf, recvbuf
-    with channel.guard("gatherv"):
-        chosen, given = channel.recorder.choose("gather", algorithm, parameters)
-        counts = _counts_from_root(channel, chosen, given, root, buffers, "recvbuf")
-    call(comm, "gather", algorithm, buffers, root, parameters=parameters, counts=counts)
+    call(comm, "gather", algorithm, buffers, root, None, parameters, form="gatherv")
 
 
 def allgather(
@@ -340,12 +324,9 @@ def reduce_scatter(
     **parameters
         Of the algorithm.
     """
-    channel, algorithm = channel_of(comm), spec_of(comm, "reduce_scatter", algorithm)
-    with channel.guard("reduce_scatter"):
-        title = str(channel.recorder.choose("reduce_scatter", algorithm, parameters)[0])
-        counts = _block_lengths(channel, title, sendbuf, recvbuf, recvcounts)
     buffers = sendbuf, recvbuf
-    call(comm, "reduce_scatter", algorithm, buffers, None, op, parameters, tuple(counts))
+    form = "reduce_scatter"
+    call(comm, form, algorithm, buffers, None, op, parameters, recvcounts, form=form)
 
 
 def reduce_scatter_block(
@@ -419,12 +400,32 @@ def alltoallv(
     **parameters
         Of the algorithm.
     """
-    channel, algorithm = channel_of(comm), spec_of(comm, "alltoall", algorithm)
-    with channel.guard("alltoallv"):
-        chosen, _ = channel.recorder.choose("alltoall", algorithm, parameters)
-        counts = _all_counts(channel, str(chosen), sendbuf, recvbuf) if chosen.needs_counts else ()
     buffers = sendbuf, recvbuf
-    call(comm, "alltoall", algorithm, buffers, parameters=parameters, counts=counts)
+    call(comm, "alltoall", algorithm, buffers, None, None, parameters, form="alltoallv")
+
+
+def alltoallw(
+    comm: MPI.Intracomm,
+    sendbuf: Any,
+    recvbuf: Any,
+    algorithm: str | None = None,
+    **parameters: Any,
+) -> None:
+    """`alltoallv` with a datatype for each block, and displacements in bytes.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    sendbuf : buffer
+        ``[data, counts, displacements, datatypes]``, or MPI.IN_PLACE.
+    recvbuf : buffer
+        The same.
+    algorithm : str, optional
+    **parameters
+        Of the algorithm.
+    """
+    buffers = sendbuf, recvbuf
+    call(comm, "alltoall", algorithm, buffers, None, None, parameters, form="alltoallw")
 
 
 def scan(
@@ -475,108 +476,3 @@ def exscan(
         Of the algorithm.
     """
     call_pair(comm, "exscan", algorithm, sendbuf, recvbuf, None, op, parameters)
-
-
-def _counts_from_root(
-    channel: Channel,
-    chosen: Algorithm,
-    given: dict[str, Any],
-    root: int,
-    buffers: tuple[Any, Any],
-    name: str,
-) -> tuple[int, ...]:
-    """Block lengths that only the root knows: all of them, or those that a rank needs.
-
-    If the root's arguments are wrong it tells that instead, so that all ranks raise.
-    `name` is the one of the two buffers that has the counts.
-    """
-    root = check_root(str(chosen), root, channel.p)
-    counts = channel.table(channel.p)
-    problem: BufferMismatch | None = None
-    if channel.rank == root:
-        try:
-            reader = Reader(str(chosen), root, channel.p, root, ())
-            read = READERS[chosen.primitive]
-            counts[:] = channel.counts_in(buffers, lambda: read(reader, *buffers).counts, chosen)
-        except BufferMismatch as error:
-            problem = error
-            counts[:] = -1
-    if chosen.tree is None:
-        call(channel, "bcast", "tree", (counts,), root, within=f"counts of {chosen}")
-    else:
-        _tell_subtrees(channel, chosen, given, root, counts)
-    if counts.min() < 0:
-        raise problem or BufferMismatch(
-            f"{chosen}: the root, rank {root}, needs a {name} with counts and buffers that fit, "
-            "got others; its own error says which"
-        )
-    return tuple(counts.tolist())
-
-
-def _tell_subtrees(
-    channel: Channel, chosen: Algorithm, given: dict[str, Any], root: int, counts: np.ndarray
-) -> None:
-    """The root tells every rank the counts of its subtree; those of other ranks become 0.
-
-    They are scattered along the tree that the blocks will take.
-    """
-    rank = channel.rank
-    assert chosen.tree is not None
-    subtrees = _subtrees(chosen.tree, channel.p, root, tuple(given.items()))
-    sizes = [last - first for first, last in subtrees]
-    # Tables of one shape are the same memory, so these have shapes of their own.
-    mine, blocks = channel.table(1, sizes[rank])[0], None
-    if rank == root:
-        whole = channel.table(2, sum(sizes))[0]
-        np.concatenate([counts[first:last] for first, last in subtrees], out=whole)
-        blocks = [whole, sizes]
-    arguments = "scatter", chosen.name, (blocks, mine), root, None, given, tuple(sizes)
-    call(channel, *arguments, within=f"counts of {chosen}")
-    counts[:] = 0
-    counts[slice(*subtrees[rank])] = mine
-
-
-@lru_cache(maxsize=64)
-def _subtrees(
-    tree: Callable[..., Tree], p: int, root: int, parameters: tuple[tuple[str, Any], ...]
-) -> list[tuple[int, int]]:
-    """The first rank of each rank's subtree, and the one after its last."""
-    places = [tree(rank, p, root, **dict(parameters)).mine for rank in range(p)]
-    return [(place.first, place.last) for place in places]
-
-
-def _all_counts(channel: Channel, title: str, sendbuf: Any, recvbuf: Any) -> bytes:
-    """What each rank sends to each, as the bytes of a matrix."""
-    reader = Reader(title, channel.rank, channel.p, counts=())
-    buf, name = (recvbuf, "recvbuf") if is_in_place(sendbuf) else (sendbuf, "sendbuf")
-    mine = channel.counts_in(
-        (buf,), lambda: reader.counts_of(reader.input(name, buf, blocked=True)), name
-    )
-    return _exchange(channel, mine, title).tobytes()
-
-
-def _block_lengths(
-    channel: Channel, title: str, sendbuf: Any, recvbuf: Any, recvcounts: Sequence[int] | None
-) -> list[int]:
-    """What a reduce_scatter gives to each rank."""
-    if recvcounts is not None:
-        return integers(title, "recvcounts", recvcounts, channel.p)
-    if is_in_place(sendbuf):
-        raise BufferMismatch(
-            f"{title}: recvcounts needs one count per rank with MPI.IN_PLACE, got None; "
-            "give the counts or use reduce_scatter_block",
-            mpi_class="ERR_COUNT",
-        )
-    reader = Reader(title, channel.rank, channel.p, reduces=True)
-    length = reader.output("recvbuf", recvbuf).view.size
-    return _exchange(channel, [length], title)[:, 0].tolist()
-
-
-def _exchange(channel: Channel, mine: Sequence[int], title: str) -> np.ndarray:
-    """Everybody's numbers, one row per rank; valid until the next call."""
-    row = channel.table(len(mine))
-    row[:] = mine
-    everyone = channel.table(channel.p, row.size)
-    within = f"counts of {title}"
-    call(channel, "allgather", "recursive_doubling", (row, everyone), within=within)
-    return everyone

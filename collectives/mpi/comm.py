@@ -27,7 +27,8 @@ from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
 from collectives.mpi.forms.persistent import Persistent
 from collectives.mpi.guards.settings import Settings, check_time
-from collectives.mpi.plans.channel import Channel, Replays, channel_of, configure
+from collectives.mpi.plans.channel import Channel, channel_of, configure
+from collectives.mpi.plans.store import Ready
 
 Choice = str | Mapping[str, str] | None
 
@@ -69,7 +70,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     _algorithms: Mapping[str, str] = DEFAULTS
     _settings: Settings | None = None  # until the communicator has a channel
-    _replays: Replays = {}  # noqa: RUF012 - stays empty: each gets its own when it has a channel
+    _ready: Ready = {}  # noqa: RUF012 - stays empty: each gets its own when it has a channel
 
     def __new__(
         cls,
@@ -111,7 +112,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
     @property
     def _wanted(self) -> Settings:
         """What holds for this communicator, and is passed on to those made from it."""
-        return channel_of(self).settings
+        return channel_of(self).supervisor.settings
 
     def Dup(self, info: MPI.Info | None = None) -> Comm:
         """A duplicate with the same defaults."""

@@ -40,7 +40,7 @@ from collectives.mpi.data import buffers
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.replay import Replay
 from collectives.mpi.engines.signals import BELLS
-from collectives.mpi.plans import channel, pool, recording, requests
+from collectives.mpi.plans import callplan, channel, requests, store
 from collectives.mpi.plans.channel import channel_of
 from collectives.mpi.plans.traffic import Flight
 
@@ -119,9 +119,10 @@ class Soak:
         """What the library keeps for the communicators that live on."""
         for comm in group.comms:
             kept = channel_of(comm)
-            assert len(kept.entries) <= channel.MAX_PLANS and kept.nbytes <= channel.MAX_BYTES
-            assert kept.nbytes == sum(entry.nbytes for entry in kept.entries.values())
-            assert kept.idle._calls <= pool.MAX_CALLS and kept.idle._nbytes <= pool.MAX_BYTES
+            plans, pools = kept.store, kept.store.pools.values()
+            assert plans.plans <= store.MAX_PLANS + 1 and plans.nbytes <= store.MAX_BYTES
+            assert plans.plans == sum(len(pool.idle) + len(pool.direct) for pool in pools)
+            assert plans.nbytes == sum(pool.nbytes for pool in pools)
             assert not kept.traffic.operations
             assert kept.traffic.place.alive == 0
             WORLD.Barrier()
@@ -160,7 +161,7 @@ def leftovers() -> dict[str, int]:
         "tags of bells in use": bells() - len(BELLS._free),
         "objects: operations": kinds[Flight] + kinds[Replay],
         "objects: channels": kinds[channel.Channel],
-        "objects: plans": kinds[recording.Entry],
+        "objects: plans": kinds[callplan.CallPlan],
     }
 
 
@@ -190,7 +191,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--allowance", type=float, default=4.0, help="MiB (default: 4)")
     given = parser.parse_args()
-    channel.MAX_PLANS = PLANS
+    store.MAX_PLANS = PLANS
     warnings.simplefilter("ignore", RuntimeWarning)  # sums of sums of sums, in place
     began = time.monotonic()
     warm_up()

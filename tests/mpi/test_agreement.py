@@ -75,11 +75,11 @@ def test_later_calls_are_compared_on_demand(comm):
 def test_the_environment_demands_it(monkeypatch):
     monkeypatch.setenv("COLLECTIVES_CHECK", "1")
     comm = MPI.COMM_WORLD.Dup()
-    assert channel_of(comm).settings.check
+    assert channel_of(comm).supervisor.settings.check
     comm.Free()
     monkeypatch.setenv("COLLECTIVES_CHECK", "0")
     comm = MPI.COMM_WORLD.Dup()
-    assert not channel_of(comm).settings.check
+    assert not channel_of(comm).supervisor.settings.check
     comm.Free()
 
 

@@ -69,7 +69,8 @@ def comm(request):
 
 
 def descriptions(comm):
-    return {entry.description for entry in channel_of(comm).entries.values()}
+    pools = channel_of(comm).store.pools.values()
+    return {plan.description for pool in pools for plan in pool.idle}
 
 
 @pytest.mark.parametrize("form", forms.FORMS)

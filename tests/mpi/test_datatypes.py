@@ -464,7 +464,7 @@ def test_signatures_that_differ():
     """Agreement sees it: three int32 are no three float32."""
     if P == 1:
         pytest.skip("one rank always agrees")
-    channel_of(COMM).agreed.clear()
+    channel_of(COMM).supervisor.agreed.clear()
     basic = INT if RANK else MPI.FLOAT
     datatype = basic.Create_vector(3, 1, 2).Commit()
     with pytest.raises(CallMismatch, match=r"3 elements, float32.*3 elements, int32"):
@@ -675,15 +675,24 @@ def test_two_datatypes_in_one_reduction(affines):
 
 
 def test_nothing_is_left():
-    """No plans, and no datatypes of our own."""
-    entries, alive = len(channel_of(COMM).entries), _datatypes_alive()
-    data, result = np.arange(5, dtype=np.int32), np.zeros(3 * P, np.int32)
-    for _ in range(5):
+    """The plans of datatypes that were freed go, and so do our duplicates of these."""
+    duplicate = COMM.Dup()
+    pools, alive = channel_of(duplicate).store.pools, _datatypes_alive()
+    data, result = np.arange(5, dtype=np.int32) + RANK, np.zeros(3 * P, np.int32)
+    for number in range(5):
         datatype = INT.Create_vector(3, 1, 2).Commit()
-        run("allgather", [data, 1, datatype], result)
-        datatype.Free()
-    assert len(channel_of(COMM).entries) == entries
+        for _ in range(3):
+            run("allgather", [data, 1, datatype], result, comm=duplicate)
+            check(result, [value + rank for rank in range(P) for value in (0, 2, 4)])
+            result[...] = -1
+        assert len(pools) == 1, "those that were freed have made room"
+        if number % 2:
+            datatype.Free()
+        del datatype
+    run("barrier", comm=duplicate)
+    assert len(pools) == 1
     assert _datatypes_alive() == alive
+    duplicate.Free()
 
 
 def _datatypes_alive():

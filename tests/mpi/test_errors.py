@@ -36,7 +36,7 @@ def nothing_was_sent(request):
     COMM.Barrier()
     assert not channel_of(COMM).comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
     COMM.Barrier()
-    assert not channel_of(COMM).entries
+    assert not channel_of(COMM).store.pools
     total = np.zeros(2)
     run("allreduce", np.array([1.0, RANK]), total)  # the next good call works
     check(total, np.array([P, P * (P - 1) / 2]))
@@ -45,8 +45,7 @@ def nothing_was_sent(request):
 
 def forget():
     """Drop all plans; what is refused must not leave one."""
-    channel_of(COMM).entries.clear()
-    channel_of(COMM).nbytes = 0
+    channel_of(COMM).forget()
 
 
 def arrays(value):
@@ -376,7 +375,7 @@ def test_error_classes():
 def test_the_same_error_everywhere():
     """One rank's mistake is told to all, with its class."""
     for culprit in {0, P - 1}:
-        channel_of(COMM).agreed.clear()
+        channel_of(COMM).supervisor.agreed.clear()
         buf = np.zeros(3) if culprit != RANK else np.zeros((3, 3))[:, 1]
         with pytest.raises(BufferMismatch, match=rf"rank {culprit} of {P}: buf needs") as caught:
             run("bcast", buf, algorithm="tree")

@@ -15,7 +15,9 @@ from collectives.algorithms import algorithm
 from collectives.algorithms.language.steps import copy
 from collectives.errors import ArgumentError, BufferMismatch, ScheduleError
 from collectives.mpi.comm import Comm
+from collectives.mpi.plans import callplan
 from collectives.mpi.plans import channel as channels
+from collectives.mpi.plans import store as stores
 from collectives.mpi.plans.channel import channel_of
 from collectives.mpi.plans.recording import Recorder
 
@@ -154,10 +156,10 @@ def test_nobody_leaves_before_the_last_has_come(name):
 
 def misses(comm, function, *arguments, **options):
     """How many new plans a call makes."""
-    entries = channel_of(comm).entries
-    before = set(entries)
+    pools = channel_of(comm).store.pools
+    before = set(pools)
     run(function, *arguments, comm=comm, **options)
-    return len(set(entries) - before)
+    return len(set(pools) - before)
 
 
 def test_same_call_same_plan(comm):
@@ -222,27 +224,31 @@ def test_defaults_are_those_of_one_comm(comm):
         (tree, "tree"),
         (Comm(ring), "ring"),
     ]
-    entries = channel_of(comm).entries
+    pools = channel_of(comm).store.pools
+
+    def asked():
+        return [plan.asked.name for pool in pools.values() for plan in pool.idle]
+
     for _ in range(4):
         for each, _ in ways:
             run("allreduce", send, recv, comm=each)
             check(recv, P * np.arange(3) + P * (P - 1) // 2)
             recv[...] = -1
-    assert [entry.asked.name for entry in entries.values()] == ["auto", "ring", "tree"]
+    assert asked() == ["auto", "ring", "tree"]
     for each, name in ways:
         channel_of(comm).forget()
         for _ in range(3):
             run("allreduce", send, recv, comm=each)
-        assert [entry.asked.name for entry in entries.values()] == [name]
+        assert asked() == [name]
 
 
 def test_other_memory_needs_no_new_recording(comm, monkeypatch):
     """The plan of a call is made from that of one like it, and is right where it is."""
     recorded, attempt = [], Recorder.attempt
 
-    def remember(self, call):
+    def remember(self, call, **options):
         recorded.append(call.primitive)
-        return attempt(self, call)
+        return attempt(self, call, **options)
 
     monkeypatch.setattr(Recorder, "attempt", remember)
     counts = [rank % 3 for rank in range(P)]
@@ -280,36 +286,45 @@ def test_other_memory_needs_no_new_recording(comm, monkeypatch):
     assert [reference() for reference in references] == [None] * 3
 
 
-def test_a_call_elsewhere_is_kept_when_it_comes_again(comm, monkeypatch):
-    channel, alive = channel_of(comm), []
-    monkeypatch.setattr(channels, "MAX_PLANS", 10)
+@pytest.mark.parametrize("elements", [5, 2000], ids=["copied", "moved"])
+def test_a_call_with_the_same_buffers_gets_a_direct_plan(comm, elements):
+    """Not the first time, when it may never come again."""
+    numbers, alive = np.arange(elements), []
     for number in range(25):
-        send, total = np.arange(5) * number + RANK, np.full(5, -1)
+        send, total = numbers * number + RANK, np.full(elements, -1)
         alive.append((send, total))  # or its memory would come again
         for turn in range(5):
-            before = set(channel.entries)
             run("allreduce", send, total, comm=comm)
-            check(total, P * np.arange(5) * (number + turn) + P * (P - 1) // 2)
-            send += np.arange(5)
-            new = len(set(channel.entries) - before)
-            assert new == (turn == (0 if number == 0 else 1))
-        assert len(channel.seen) <= 10 and len(channel.entries) <= 10
+            check(total, P * numbers * (number + turn) + P * (P - 1) // 2)
+            send += numbers
+            [pool] = channel_of(comm).store.pools.values()
+            assert len(pool.direct) == number + (turn > 0)
+            assert len(pool.idle) == 1
 
 
-def test_patterns_are_bounded(comm, monkeypatch):
-    channel = channel_of(comm)
-    monkeypatch.setattr(channels, "MAX_PLANS", 10)
+def test_what_is_kept_is_bounded(comm, monkeypatch):
+    store = channel_of(comm).store
+    monkeypatch.setattr(stores, "MAX_PLANS", 10)
     memory, result = np.arange(2000 * P) + RANK, np.full(2000 * P, -1)
     for size in range(1, 25):
-        run("allreduce", memory[:size], result[:size], comm=comm)
-        check(result[:size], P * np.arange(size) + P * (P - 1) // 2)
-        assert 0 < len(channel.patterns) <= 10
-    monkeypatch.setattr(channels, "MAX_BYTES", 40_000)
+        for _ in range(3):
+            run("allreduce", memory[:size], result[:size], comm=comm)
+            check(result[:size], P * np.arange(size) + P * (P - 1) // 2)
+            result[:size] = -1
+        assert 0 < kept(store)[0] <= 11
+    monkeypatch.setattr(stores, "MAX_BYTES", 40_000)
     for size in range(100, 2000, 100):
         run("alltoall", MPI.IN_PLACE, result[: size * P], comm=comm)
-        assert channel.learned_bytes <= 40_000
-        kept = [pattern.entry.nbytes for pattern in channel.patterns.values()]
-        assert channel.learned_bytes == sum(kept)
+        assert kept(store)[1] <= 40_000
+
+
+def kept(store):
+    """How many plans there are, and their bytes, as the store counts them: it must be right."""
+    pools = store.pools.values()
+    assert store.plans == sum(len(pool.idle) + len(pool.direct) for pool in pools)
+    assert store.nbytes == sum(pool.nbytes for pool in pools)
+    assert all(pool.nbytes >= sum(plan.nbytes for plan in pool.idle) for pool in pools)
+    return store.plans, store.nbytes
 
 
 def test_memory_that_became_read_only(comm):
@@ -450,28 +465,25 @@ def test_arrays_are_not_kept_alive(comm):
     run("reduce_scatter_block", arrays[0], block, comm=comm)
     run("alltoallv", [arrays[0], [100] * P], [arrays[1], [100] * P], comm=comm, algorithm="tree")
     references = [weakref.ref(array) for array in (*arrays, block)]
-    assert len(channel_of(comm).entries) > 10
+    assert len(channel_of(comm).store.pools) > 10
     del arrays, block
     gc.collect()
     assert [reference() for reference in references] == [None] * 3
 
 
-def test_bounded(comm, monkeypatch):
-    """In number and in bytes; whatever is dropped is made again."""
-    channel = channel_of(comm)
+def test_what_is_dropped_is_made_again(comm, monkeypatch):
+    store = channel_of(comm).store
     memory, result = np.ones(300), np.zeros(300)
-    monkeypatch.setattr(channels, "MAX_PLANS", 10)
+    monkeypatch.setattr(stores, "MAX_PLANS", 10)
     for offset in range(15):
         run("allreduce", memory[offset:], result[offset:], comm=comm)
-    assert len(channel.entries) == 10
-    assert channel.nbytes == sum(entry.nbytes for entry in channel.entries.values())
+    assert kept(store)[0] == 10
     assert misses(comm, "allreduce", memory, result) == 1
-    monkeypatch.setattr(channels, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(stores, "MAX_BYTES", 100_000)
     for offset in range(8):
         for name in ("tree", "ring", "recursive_doubling"):
             run("alltoall", MPI.IN_PLACE, np.ones((P, 200 + offset)), comm=comm, algorithm=name)
-    assert channel.nbytes <= 100_000
-    assert channel.nbytes == sum(entry.nbytes for entry in channel.entries.values())
+    assert kept(store)[1] <= 100_000
     large, result = np.ones(20_000), np.zeros(20_000)
     assert misses(comm, "alltoall", MPI.IN_PLACE, np.ones(20_000 * P)) == 0  # too large to keep
     for _ in range(2):
@@ -481,14 +493,14 @@ def test_bounded(comm, monkeypatch):
 
 def test_kept_bytes_are_counted(comm):
     """Scratch, packed messages and the copies that are made beforehand."""
-    channel, size = channel_of(comm), 8 * 1000 * P
+    store, size = channel_of(comm).store, 8 * 1000 * P
     run("alltoall", MPI.IN_PLACE, np.ones(1000 * P), comm=comm, algorithm="naive")
-    assert channel.nbytes >= size
+    assert kept(store)[1] >= size
     if P > 3:  # where the blocks of a message are no neighbours
-        before = channel.nbytes
+        before = store.nbytes
         blocks = np.ones(1000 * P)
         run("alltoall", blocks, blocks.copy(), comm=comm, algorithm="recursive_doubling")
-        assert channel.nbytes >= before + size
+        assert kept(store)[1] >= before + size
 
 
 def test_algorithm_that_fails_is_not_kept(comm, registry):
@@ -499,7 +511,7 @@ def test_algorithm_that_fails_is_not_kept(comm, registry):
     for _ in range(2):
         with pytest.raises(ScheduleError, match=r"bcast\.fails"):
             run("bcast", np.zeros(2), comm=comm, algorithm="fails")
-        assert not channel_of(comm).entries
+        assert not channel_of(comm).store.pools
 
 
 def test_algorithm_that_was_registered_anew(comm, registry):
@@ -518,27 +530,29 @@ def test_algorithm_that_was_registered_anew(comm, registry):
         for _ in range(2):
             run("allreduce", data, result, comm=comm, algorithm="local")
             check(result, np.full(2, float(expected)))
-    assert len(channel_of(comm).entries) == 1
-    assert channel_of(comm).nbytes == sum(e.nbytes for e in channel_of(comm).entries.values())
+    assert kept(channel_of(comm).store)[0] == 2  # with the direct one
 
 
 def test_the_memory_of_a_call_that_is_not_kept_lives_to_its_end(comm, monkeypatch):
     """Messages are addresses: somebody has to hold the scratch memory while they travel."""
     made, alive = [], []
-    attempt, carry_out = Recorder.attempt, channels.run
+    attempt, carry_out = Recorder.attempt, callplan.run
 
     def remember(self, call):
         attempted = attempt(self, call)
-        made.append(weakref.ref(attempted.entry))
+        made.append(weakref.ref(attempted.plan))
         return attempted
 
     def look_and_run(calls):
-        alive.extend(entry() is not None for entry in made)
+        alive.extend(plan() is not None for plan in made)
         carry_out(calls)
 
-    mine, everybodys = bytearray([RANK] * 3), bytearray(3 * P)
-    run("allgather", mine, everybodys, comm=comm)  # the ranks agree the first time
+    data, group = np.arange(5) + RANK, [0] * P  # a list has no hash
+    name = "hierarchical"
+    run("bcast", data, comm=comm, algorithm=name, group=tuple(group))  # they agree the first time
+    plans = set(channel_of(comm).store.pools)
     monkeypatch.setattr(Recorder, "attempt", remember)
-    monkeypatch.setattr(channels, "run", look_and_run)
-    run("allgather", mine, everybodys, comm=comm)
+    monkeypatch.setattr(callplan, "run", look_and_run)
+    run("bcast", data, comm=comm, algorithm=name, group=group)
     assert alive == [True]
+    assert set(channel_of(comm).store.pools) == plans

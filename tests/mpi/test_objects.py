@@ -11,7 +11,9 @@ from mpi4py.util import pkl5
 import collectives
 from collectives.errors import ArgumentError
 from collectives.mpi.plans import envelopes
-from collectives.mpi.plans.channel import FEW_BYTES, channel_of
+from collectives.mpi.plans.channel import channel_of
+
+FEW_BYTES = 2**13  # near the length up to which buffers are staged
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 
@@ -119,7 +121,7 @@ def test_objects_of_the_same_length(comm):
     got, entries = [], []
     for value in values:
         got.append((comm.bcast(value if RANK == 0 else None), *comm.allgather(value + RANK)))
-        entries.append(len(channel_of(comm).entries))
+        entries.append(len(channel_of(comm).store.pools))
     for value, (first, *rest) in zip(values, got):
         assert np.array_equal(first, value)
         assert all(np.array_equal(one, value + rank) for rank, one in enumerate(rest))
@@ -168,11 +170,11 @@ def test_at_the_length_where_envelopes_are_full(beyond, all_of_them):
 def test_only_what_nobody_asked_about_goes_in_envelopes():
     comm = collectives.Comm(COMM.Dup())
     assert comm.bcast(RANK, P - 1) == P - 1 and comm.allgather(RANK) == list(range(P))
-    assert len(channel_of(comm).entries) == 2
+    assert len(channel_of(comm).store.pools) == 2
     for chosen, options in ((comm, {"algorithm": "ring"}), (collectives.Comm(comm, "ring"), {})):
-        before = set(channel_of(comm).entries)
+        before = set(channel_of(comm).store.pools)
         assert chosen.gather(RANK, **options) == (list(range(P)) if RANK == 0 else None)
-        assert any("ring" in key[0] for key in set(channel_of(comm).entries) - before)
+        assert any("ring" in shape for shape in set(channel_of(comm).store.pools) - before)
         channel_of(comm).forget()
     comm.Free()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,10 +16,10 @@ import numpy as np
 from collectives.algorithms.language.blocks import Blocks, partition
 from collectives.algorithms.language.steps import copy
 from collectives.errors import ArgumentError, BufferMismatch
+from collectives.mpi.data.blocks import read_blocks
 from collectives.mpi.data.buffers import Vector, datatype_of, is_in_place, read
-from collectives.operators.operator import Operator, Widening
-
-Call = Callable[[], Any]
+from collectives.mpi.data.staging import Place, Placement, Staged, Widened
+from collectives.operators.operator import Operator
 
 
 @dataclass
@@ -45,6 +44,10 @@ class Arguments:
     prelude: list[copy] = field(default_factory=list)
 
 
+# Where the buffers stand in a call.
+POSITIONS = {"buf": 0, "sendbuf": 0, "recvbuf": 1}
+
+
 @dataclass(frozen=True)
 class Reader:
     """Reads and compares the buffers of one call on one rank.
@@ -63,8 +66,10 @@ class Reader:
         Whether whole elements are the units, because an operator works on them.
     widens : Operator or None
         The operator, if it works on wider elements than the buffers have.
-    before, after : list of calls
-        What packs and unpacks the buffers that have been read.
+    stage : int
+        Up to so many bytes a buffer is staged, even if it has no gaps.
+    placement : Placement
+        Where the buffers are that have been read.
     """
 
     title: str
@@ -74,8 +79,8 @@ class Reader:
     counts: tuple[int, ...] | bytes | None = None
     reduces: bool = False
     widens: Operator | None = None
-    before: list[Call] = field(default_factory=list)
-    after: list[Call] = field(default_factory=list)
+    stage: int = 0
+    placement: Placement = field(default_factory=Placement)
 
     @property
     def at_root(self) -> bool:
@@ -84,8 +89,7 @@ class Reader:
     def input(self, name: str, buf: Any, blocked: bool = False) -> Vector:
         """A buffer that is read; `blocked` says that it has one block per rank."""
         vector = self._read(name, buf, blocked, writes=False)
-        if vector.layout is not None:
-            self.before.append(partial(vector.layout.pack, vector.view))
+        self.found(name, vector, loads=True, stores=False)
         return vector
 
     def output(
@@ -101,17 +105,26 @@ class Reader:
         Without `writes` it could be written, but this time it is not.
         """
         vector = self._read(name, buf, blocked, writes=True)
-        if vector.layout is not None:
-            if reads:
-                self.before.append(partial(vector.layout.pack, vector.view))
-            if writes:
-                self.after.append(partial(vector.layout.unpack, vector.view))
+        self.found(name, vector, loads=reads, stores=writes)
         return vector
+
+    def found(self, name: str, vector: Vector, loads: bool, stores: bool) -> None:
+        """Note where a buffer is."""
+        position = POSITIONS[name]
+        self.placement.addresses[position] = vector.memory.address
+        if vector.staging is not None:
+            self.placement.staged.append(Staged(position, vector.staging, loads, stores))
+        elif vector.view.size:
+            memory = vector.memory
+            place = Place(memory.address, *vector.span, memory.readonly)
+            self.placement.placed[position] = place
 
     def _read(self, name: str, buf: Any, blocked: bool, writes: bool) -> Vector:
         title = f"{self.title}: rank {self.rank} of {self.p}"
         blocks, vary = (self.p, self.counts is not None) if blocked else (1, False)
-        vector = read(title, name, buf, blocks, vary=vary, writes=writes, whole=self.reduces)
+        stage = self.stage if self.widens is None else 0
+        given: dict[str, Any] = {"vary": vary, "writes": writes, "whole": self.reduces}
+        vector = read(title, name, buf, blocks, stage=stage, **given)
         return vector if self.widens is None else widened(self.title, vector, self.widens)
 
     def mismatch(
@@ -138,11 +151,25 @@ class Reader:
         types = sendbuf.element.datatype, recvbuf.element.datatype
         if self.reduces and types[0] != types[1] and not all(t.is_predefined for t in types):
             raise self.mismatch("sendbuf", "recvbuf's datatype", "another", mpi_class="ERR_TYPE")
-        # What is packed is read before and written after all else.
-        if np.may_share_memory(sendbuf.view, recvbuf.view):
+        self._apart(sendbuf, recvbuf)
+
+    def _apart(self, sendbuf: Vector, recvbuf: Vector) -> None:
+        """Neither overlaps the other, here or wherever the plan will be used.
+
+        What has gaps may: it is read before and written after all else.
+        """
+        parts = [vector.span for vector in (sendbuf, recvbuf)]
+        if any(low == high for low, high in parts):
+            return
+        (first, last), (start, end) = (
+            (low + vector.memory.address, high + vector.memory.address)
+            for vector, (low, high) in zip((sendbuf, recvbuf), parts)
+        )
+        if first < end and start < last:
             raise self.mismatch(
                 "recvbuf", "memory of its own", "a buffer that overlaps sendbuf", "use MPI.IN_PLACE"
             )
+        self.placement.apart = (0, *parts[0]), (1, *parts[1])
 
     def lengths(self, otherwise: int) -> tuple[int, ...]:
         """The block lengths of all ranks, by default p times the same."""
@@ -159,20 +186,6 @@ class Reader:
         spans = sorted((a, b) for a, b in zip(blocks.starts, blocks.stops, strict=True) if a < b)
         if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
             raise self.mismatch(name, "blocks that do not overlap", f"{spans}")
-
-
-class Widened:
-    """Numbers in somebody's memory, to make wider elements of them and numbers again."""
-
-    def __init__(self, numbers: np.ndarray, widening: Widening):
-        self.numbers = numbers
-        self.widening = widening
-
-    def pack(self, packed: np.ndarray) -> None:
-        self.widening.encode(self.numbers, packed)
-
-    def unpack(self, packed: np.ndarray) -> None:
-        self.widening.decode(packed, self.numbers)
 
 
 def widened(title: str, vector: Vector, operator: Operator) -> Vector:
@@ -198,8 +211,8 @@ def widened(title: str, vector: Vector, operator: Operator) -> Vector:
             f"{title}: op must be defined for the datatype, got {operator.name} for {got}; {todo}",
             mpi_class="ERR_OP",
         )
-    view = np.empty(vector.view.size, dtype)
-    return replace(vector, view=view, layout=Widened(vector.view, widening))
+    staging = Widened(vector.view, vector.memory.address, dtype, widening)
+    return replace(vector, view=staging.view, span=(0, 0), staging=staging)
 
 
 def barrier(call: Reader) -> Arguments:
@@ -302,18 +315,19 @@ def reduce_scatter(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
 
 def alltoall(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     result = call.output("recvbuf", recvbuf, blocked=True, reads=is_in_place(sendbuf))
-    coming = call.counts_of(result)
+    if is_in_place(sendbuf):
+        mine = replace(result, view=np.empty_like(result.view))
+        return exchanged(call, mine, result, [copy(result.view, mine.view)])
+    mine = call.input("sendbuf", sendbuf, blocked=True)
+    call.separate(mine, result)
+    return exchanged(call, mine, result, [])
+
+
+def exchanged(call: Reader, mine: Vector, result: Vector, prelude: list[copy]) -> Arguments:
+    """The blocks of both buffers of an all-to-all, which fit."""
+    coming, going = call.counts_of(result), call.counts_of(mine)
     incoming = result.blocks(coming)
     call.targets("recvbuf", incoming)
-    prelude = []
-    if is_in_place(sendbuf):
-        twin = np.empty_like(result.view)
-        prelude.append(copy(result.view, twin))
-        mine = replace(result, view=twin)
-    else:
-        mine = call.input("sendbuf", sendbuf, blocked=True)
-        call.separate(mine, result)
-    going = call.counts_of(mine)
     matrix = np.array(going, np.int64)
     if call.counts is None:
         call.length("sendbuf", mine, result.view.size, "as many as recvbuf")
@@ -330,6 +344,18 @@ def alltoall(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
     return Arguments([mine.blocks(going), incoming], result, matrix, prelude)
 
 
+def alltoallw(call: Reader, sendbuf: Any, recvbuf: Any) -> Arguments:
+    """Blocks of different datatypes, as an alltoall of packed bytes."""
+    result = read_blocks(call.title, "recvbuf", recvbuf, call.p, writes=True)
+    call.found("recvbuf", result, loads=is_in_place(sendbuf), stores=True)
+    if is_in_place(sendbuf):
+        mine = replace(result, view=np.empty_like(result.view))
+        return exchanged(call, mine, result, [copy(result.view, mine.view)])
+    mine = read_blocks(call.title, "sendbuf", sendbuf, call.p, writes=False)
+    call.found("sendbuf", mine, loads=True, stores=False)
+    return exchanged(call, mine, result, [])
+
+
 READERS: dict[str, Callable[..., Arguments]] = {
     "barrier": barrier,
     "bcast": bcast,
@@ -340,6 +366,7 @@ READERS: dict[str, Callable[..., Arguments]] = {
     "allreduce": elementwise,
     "reduce_scatter": reduce_scatter,
     "alltoall": alltoall,
+    "alltoallw": alltoallw,
     "scan": elementwise,
     "exscan": exscan,
 }

@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from mpi4py import MPI
@@ -35,14 +35,7 @@ from collectives.algorithms.language.blocks import Blocks, even_counts, partitio
 from collectives.engines.packing import array_at
 from collectives.errors import BufferMismatch, MemoryMismatch, SpellingMismatch, UnknownDatatype
 from collectives.mpi.data.datatypes import BYTE, Element, Layout, element_of
-
-
-class Packing(Protocol):
-    """How to make a vector that an algorithm can work on, and how to take it apart."""
-
-    def pack(self, packed: np.ndarray) -> None: ...
-
-    def unpack(self, packed: np.ndarray) -> None: ...
+from collectives.mpi.data.staging import Copied, Packed, Staging
 
 
 @dataclass(frozen=True)
@@ -52,21 +45,27 @@ class Vector:
     Attributes
     ----------
     view : numpy.ndarray
-        Its units, one-dimensional: where the user has them, or scratch for them if
-        they have to be packed or widened. Does not keep the user's memory alive.
+        Its units, one-dimensional: where the user has them, or in memory of the library's
+        own if it is staged. Does not keep the user's memory alive.
     element : Element
         What its elements are made of.
+    memory : Memory
+        The user's.
+    span : tuple of int
+        Where its data begin and end in that memory, in bytes from its address; without gaps.
     counts, displs : list of int or None
         Block lengths and where the blocks start in `view`, in units, if given.
-    layout : Packing or None
-        How to pack and unpack the view.
+    staging : Staging or None
+        What copies between the user's memory and the view.
     """
 
     view: np.ndarray
     element: Element
+    memory: Memory
+    span: tuple[int, int] = (0, 0)
     counts: list[int] | None = None
     displs: list[int] | None = None
-    layout: Packing | None = None
+    staging: Staging | None = None
 
     @property
     def writable(self) -> bool:
@@ -89,6 +88,7 @@ def read(
     vary: bool = False,
     writes: bool = False,
     whole: bool = False,
+    stage: int = 0,
 ) -> Vector:
     """Read one buffer.
 
@@ -106,6 +106,8 @@ def read(
         Whether the memory has to be writable.
     whole : bool
         Take whole elements as units, as reductions do.
+    stage : int
+        Up to so many bytes the vector is copied, even if it has no gaps.
 
     Raises
     ------
@@ -127,12 +129,16 @@ def read(
     _check_range(counts, displs, element, memory, fail)
     if element.gaps:
         return _packed(memory, counts, displs, element, vary)
-    units, nbytes = element.units, memory.nbytes - memory.nbytes % element.unit.itemsize
-    view = array_at(memory.address, nbytes, element.unit, memory.readonly)
-    if vary:
-        return Vector(view, element, [units * n for n in counts], [units * d for d in displs])
-    [n], [start] = counts, displs
-    return Vector(view[units * start : units * (start + n)], element)
+    if not vary:
+        return _contiguous(memory, element, displs[0], displs[0] + counts[0], stage)
+    units = element.units
+    end = max((d + n for d, n in zip(displs, counts) if n), default=0)
+    lengths, starts = [units * n for n in counts], [units * d for d in displs]
+    return replace(
+        _contiguous(memory, element, 0, end, stage),
+        counts=lengths,
+        displs=[start if n else 0 for start, n in zip(starts, lengths)],
+    )
 
 
 def integers(title: str, name: str, values: Any, p: int) -> list[int]:
@@ -299,7 +305,7 @@ def _fitting(nbytes: int, element: Element, fail) -> int:
 # Where it lies
 
 
-class _Memory(NamedTuple):
+class Memory(NamedTuple):
     """The memory of an object.
 
     `before` and `beyond` say how far elements with gaps may reach: to the ends of
@@ -314,7 +320,7 @@ class _Memory(NamedTuple):
     beyond: int = 0
 
 
-def _memory(data: Any, writes: bool, typed: bool, fail) -> _Memory:
+def _memory(data: Any, writes: bool, typed: bool, fail) -> Memory:
     """The memory of an object; its dtype counts if it is `typed`."""
     array = data if isinstance(data, np.ndarray) else _array(data, fail)
     if array is None:
@@ -331,13 +337,16 @@ def _memory(data: Any, writes: bool, typed: bool, fail) -> _Memory:
     readonly = not array.flags.writeable
     if writes and readonly:
         raise fail("writable memory", "a read-only buffer", error=MemoryMismatch)
-    address, nbytes = MPI.Get_address(array), array.nbytes
+    return Memory(MPI.Get_address(array), array.nbytes, readonly, array.dtype, *around(array))
+
+
+def around(array: np.ndarray) -> tuple[int, int]:
+    """Bytes before and beyond an array, in the one that it is a part of."""
     owner = array
     while isinstance(owner.base, np.ndarray) and owner.base.flags.forc:
         owner = owner.base
-    before = address - MPI.Get_address(owner)
-    beyond = owner.nbytes - before - nbytes
-    return _Memory(address, nbytes, readonly, array.dtype, before, beyond)
+    before = MPI.Get_address(array) - MPI.Get_address(owner)
+    return before, owner.nbytes - before - array.nbytes
 
 
 def _array(data: Any, fail) -> np.ndarray | None:
@@ -355,7 +364,7 @@ def _array(data: Any, fail) -> np.ndarray | None:
         raise fail(needed, f"format {view.format!r}", error=UnknownDatatype) from error
 
 
-def _foreign_memory(data: Any, writes: bool, fail) -> _Memory:
+def _foreign_memory(data: Any, writes: bool, fail) -> Memory:
     """The memory of an object that mpi4py can read otherwise: by DLPack."""
     try:
         memory = MPI.buffer.frombuffer(data, readonly=not writes)
@@ -371,11 +380,11 @@ def _foreign_memory(data: Any, writes: bool, fail) -> _Memory:
         dtype = np.from_dlpack(data).dtype
     except (AttributeError, TypeError, RuntimeError, BufferError):
         dtype = BYTE
-    return _Memory(memory.address, memory.nbytes, not writes, dtype)
+    return Memory(memory.address, memory.nbytes, not writes, dtype)
 
 
 def _check_range(
-    counts: list[int], displs: list[int], element: Element, memory: _Memory, fail
+    counts: list[int], displs: list[int], element: Element, memory: Memory, fail
 ) -> None:
     first = -memory.before if element.gaps else 0
     end = memory.nbytes + (memory.beyond if element.gaps else 0)
@@ -394,14 +403,27 @@ def _check_range(
             raise fail(f"{start + count} elements for {where}", got, mpi_class="ERR_TRUNCATE")
 
 
+def _contiguous(memory: Memory, element: Element, first: int, last: int, stage: int) -> Vector:
+    """Elements without gaps: where they are, or as few as make copying them worth while."""
+    width = element.units * element.unit.itemsize
+    low, high = first * width, last * width
+    size = element.units * (last - first)
+    if 0 < high - low <= stage:
+        staging = Copied(size, element.unit, low)
+        return Vector(staging.view, element, memory, (low, high), staging=staging)
+    view = array_at(memory.address + low, high - low, element.unit, memory.readonly)
+    return Vector(view, element, memory, (low, high))
+
+
 def _packed(
-    memory: _Memory, counts: list[int], displs: list[int], element: Element, vary: bool
+    memory: Memory, counts: list[int], displs: list[int], element: Element, vary: bool
 ) -> Vector:
-    """Data with gaps: block after block in scratch."""
+    """Data with gaps: block after block in memory of the library's own."""
     lengths = [element.units * count for count in counts]
-    scratch = np.empty(sum(lengths), element.unit)
-    starts = [start * element.extent for start in displs]
-    layout = None
-    if scratch.size:
-        layout = Layout(memory.address, counts, starts, [element.datatype] * len(counts))
-    return Vector(scratch, element, lengths if vary else None, None, layout)
+    view = np.empty(sum(lengths), element.unit)
+    staging = None
+    if view.size:
+        starts = [start * element.extent for start in displs]
+        layout = Layout(counts, starts, [element.datatype] * len(counts))
+        staging = Packed(view, layout)
+    return Vector(view, element, memory, counts=lengths if vary else None, staging=staging)

@@ -21,6 +21,8 @@ import numpy as np
 from mpi4py import MPI
 from mpi4py.util import dtlib
 
+from collectives.mpi.data.tokens import Token, token_of
+
 BYTE = np.dtype(np.uint8)
 LARGEST = 2**31 - 1  # what a count of MPI 3 holds
 
@@ -118,11 +120,21 @@ def element_of(datatype: MPI.Datatype, whole: bool = False) -> Element:
 
 
 class Own(MPI.Datatype):
-    """A duplicate of a datatype, which its owner may free; frees itself."""
+    """A duplicate of a datatype, which its owner may free; frees itself.
+
+    Attributes
+    ----------
+    token : Token or None
+        Of the datatype that it is a duplicate of.
+    """
+
+    token: Token | None = None
 
     @classmethod
     def of(cls, datatype: MPI.Datatype) -> Own:
-        return cls(MPI.Datatype(datatype).Dup())
+        own = cls(MPI.Datatype(datatype).Dup())
+        own.token = token_of(datatype)
+        return own
 
     def __del__(self) -> None:
         if not MPI.Is_finalized():
@@ -130,52 +142,44 @@ class Own(MPI.Datatype):
 
 
 class Layout:
-    """Where data lie in somebody's memory, to pack and unpack them.
+    """How data lie in somebody's memory, to pack and unpack them.
 
     The datatypes may be freed afterwards.
 
     Parameters
     ----------
-    address : int
-        What the displacements start from.
     counts, displs : sequence of int
         Elements of each block, and where it starts, in bytes.
     datatypes : sequence of MPI.Datatype
         One per block.
-    keep : object
-        What the memory belongs to, if it is to live as long.
     """
 
     def __init__(
         self,
-        address: int,
         counts: Sequence[int],
         displs: Sequence[int],
         datatypes: Sequence[MPI.Datatype],
-        keep: object = None,
     ):
-        self.address = address
-        self.keep = keep
-
         blocks = MPI.Datatype.Create_struct(counts, displs, datatypes)
         # To mpi4py, memory of one byte holds one element of extent 1.
         self.whole = Own(blocks.Create_resized(0, 1).Commit())
-        self.memory = MPI.buffer.fromaddress(address, 1)
         blocks.Free()
 
-    def pack(self, packed: np.ndarray) -> None:
-        """From the memory to `packed`, block after block."""
+    def pack(self, address: int, packed: np.ndarray) -> None:
+        """From the memory at an address to `packed`, block after block."""
+        memory = MPI.buffer.fromaddress(address, 1)
         if packed.nbytes > LARGEST:
-            _move((self.memory, 1, self.whole), as_bytes(packed))
+            _move((memory, 1, self.whole), as_bytes(packed))
         else:
-            self.whole.Pack(self.memory, packed, 0, MPI.COMM_SELF)
+            self.whole.Pack(memory, packed, 0, MPI.COMM_SELF)
 
-    def unpack(self, packed: np.ndarray) -> None:
+    def unpack(self, packed: np.ndarray, address: int) -> None:
         """From `packed` to the memory; what lies between the data is not touched."""
+        memory = MPI.buffer.fromaddress(address, 1)
         if packed.nbytes > LARGEST:
-            _move(as_bytes(packed), (self.memory, 1, self.whole))
+            _move(as_bytes(packed), (memory, 1, self.whole))
         else:
-            self.whole.Unpack(packed, 0, self.memory, MPI.COMM_SELF)
+            self.whole.Unpack(packed, 0, memory, MPI.COMM_SELF)
 
 
 def as_bytes(view: np.ndarray) -> tuple[MPI.buffer, int, MPI.Datatype]:

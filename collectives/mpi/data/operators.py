@@ -23,6 +23,7 @@ from mpi4py import MPI
 from collectives.errors import ArgumentError
 from collectives.mpi.data.buffers import datatype_of
 from collectives.mpi.data.datatypes import LARGEST, Element, Layout, Own
+from collectives.mpi.data.tokens import Token, token_of
 from collectives.operators import operator as operators
 from collectives.operators.operator import Kernel, Operator
 
@@ -77,18 +78,20 @@ class UserOperator:
     function : callable or None
         The Python function that it was made from.
     commutative : bool
+    token : Token
     """
 
     op: MPI.Op
     function: Callable | None
     commutative: bool
+    token: Token
 
     @classmethod
     def of(cls, op: MPI.Op) -> UserOperator:
         function: Callable | None = None
         with suppress(ValueError):  # it was not made from one
             function = op.__reduce__()[1][0]  # type: ignore[assignment]
-        return cls(op, function, op.Is_commutative())
+        return cls(op, function, op.Is_commutative(), token_of(op))
 
 
 def operator_of(title: str, op: Op | UserOperator | None, element: Element) -> Operator:
@@ -128,12 +131,16 @@ def owned(*arguments: Any) -> list:
             return argument
         if isinstance(argument, MPI.Op) and not argument.is_predefined:
             return UserOperator.of(argument)
+        if isinstance(argument, MPI.Datatype) and argument and not argument.is_predefined:
+            key = argument.handle
+            duplicates[key] = duplicates.get(key) or Own.of(argument)
+            return duplicates[key]
         if isinstance(argument, (list, tuple)) and argument:
-            *layout, datatype = argument
-            if isinstance(datatype, MPI.Datatype) and not datatype.is_predefined:
-                key = datatype.handle
-                duplicates[key] = duplicates.get(key) or Own.of(datatype)
-                return [*layout, duplicates[key]]
+            *layout, datatypes = argument  # of Alltoallw one for each block
+            if isinstance(datatypes, (list, tuple)):
+                return [*layout, [*map(own, datatypes)]]
+            if isinstance(datatypes, MPI.Datatype):
+                return [*layout, own(datatypes)]
         return argument
 
     return [own(argument) for argument in arguments]
@@ -176,20 +183,16 @@ class _Spread:
     def __call__(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
         if not out.size:
             return
-        one, other = self._lay_out(left), self._lay_out(right)
-        self.apply(one.address, other.address, left.size)
-        other.pack(out)
-
-    def _lay_out(self, packed: np.ndarray) -> Layout:
-        """Fresh memory with the elements in it."""
-        low, high = self.element.reach(packed.size)
+        layout = Layout([out.size], [0], [self.datatype])
+        low, high = self.element.reach(out.size)
         low = min(low, 0) // 16 * 16  # keep the alignment
-        high = max(high, packed.size * self.element.extent)
-        memory = np.zeros(high - low, np.uint8)
-        address = MPI.Get_address(memory) - low
-        layout = Layout(address, [packed.size], [0], [self.datatype], keep=memory)
-        layout.unpack(packed)
-        return layout
+        high = max(high, out.size * self.element.extent)
+        memory = [np.zeros(high - low, np.uint8) for _ in range(2)]
+        one, other = [MPI.Get_address(each) - low for each in memory]
+        layout.unpack(left, one)
+        layout.unpack(right, other)
+        self.apply(one, other, out.size)
+        layout.pack(other, out)
 
 
 def _call(function: Callable, datatype: MPI.Datatype, extent: int) -> Apply:

@@ -6,25 +6,21 @@ the one lies at the same place in a buffer of the other, and scratch memory stay
 is. A message is an address, and a local step a function with arrays as arguments.
 
 That holds as long as two buffers have no memory in common, neither those recorded nor the
-new ones: what overlaps is refused or treated in its own way.
+new ones: what overlaps is refused when a call is checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
 from collectives.engines.packing import Call, array_at
+from collectives.mpi.data.staging import Place
 from collectives.mpi.engines.stages import Message, Stage
-
-# The memory of a buffer: the address of its first byte, that of the one after its last, and
-# whether it is read-only.
-Span = tuple[int, int, bool]
 
 # Makes something for other buffers, which it is given in all forms that are needed.
 Mover = Callable[[list], Any]
@@ -45,25 +41,31 @@ class Relocatable:
     Parameters
     ----------
     stages : list of Stage
-    spans : list of Span
-        The memory of the buffers for which they were made, which do not overlap.
+    places : dict of Place
+        Where the vectors are for which they were made, by the position of their buffers.
 
     Raises
     ------
     NotMovable
     """
 
-    def __init__(self, stages: list[Stage], spans: list[Span]):
-        self._spans = spans
+    def __init__(self, stages: list[Stage], places: Mapping[int, Place]):
+        self._places = places
         self._forms: dict[tuple[int, Any], int] = {}  # number of the buffer and what it is as
         self._movers = [self._stage(stage) for stage in stages]
 
-    def at(self, spans: list[Span]) -> list[Stage]:
+    def at(self, addresses: Sequence[Any]) -> list[Stage]:
         """The stages for other buffers of the same lengths, dtypes and layouts.
 
-        They must not overlap.
+        Parameters
+        ----------
+        addresses : sequence
+            Of all buffers of the call. They must not overlap.
         """
-        forms = [_form(spans[number], form) for number, form in self._forms]
+        forms = [
+            _form(addresses[position], self._places[position], form)
+            for position, form in self._forms
+        ]
         return [move(forms) for move in self._movers]
 
     def _stage(self, stage: Stage) -> Mover:
@@ -117,53 +119,28 @@ class Relocatable:
         return lambda forms: forms[at][where]
 
     def _find(self, address: int, nbytes: int) -> tuple[int, int] | None:
-        """The number of the buffer that has this memory, and where; None if it is scratch."""
-        for number, (start, stop, _) in enumerate(self._spans):
+        """The position of the buffer that has this memory, and where; None if it is scratch."""
+        for position, (origin, first, last, _) in self._places.items():
+            start, stop = origin + first, origin + last
             if start < address + nbytes and address < stop:
                 if address < start or stop < address + nbytes:
                     raise NotMovable  # neighbours that were joined
-                return number, address - start
+                return position, address - start
         return None
 
     def _as(self, number: int, form: Any) -> int:
         return self._forms.setdefault((number, form), len(self._forms))
 
 
-def spans_of(arrays: Sequence[np.ndarray]) -> list[Span]:
-    """The memory of contiguous arrays."""
-    starts = [MPI.Get_address(array) for array in arrays]
-    return [
-        (start, start + array.nbytes, not array.flags.writeable)
-        for start, array in zip(starts, arrays)
-    ]
-
-
-def spans_at(addresses: Sequence[int], spans: list[Span]) -> list[Span]:
-    """The memory of other buffers like those that have these spans."""
-    return [
-        (address, address + stop - start, readonly)
-        for address, (start, stop, readonly) in zip(addresses, spans)
-    ]
-
-
-def overlapping(spans: list[Span]) -> bool:
-    """Whether two of them have memory in common."""
-    for (start, stop, _), (other, end, _) in combinations(spans, 2):
-        if max(start, other) < min(stop, end):
-            return True
-    return False
-
-
-def _form(span: Span, form: Any) -> Any:
-    """A buffer as its address, its bytes, or an array of a dtype."""
-    start, stop, readonly = span
+def _form(address: int, place: Place, form: Any) -> Any:
+    """A vector as its address, its bytes, or an array of a dtype."""
+    start, nbytes = address + place.first, place.last - place.first
     if form is _ADDRESS:
         return start
     if form is _BYTES:
-        memory: Any = _buffer(start, stop - start, readonly)
+        memory: Any = _buffer(start, nbytes, place.readonly)
         return memoryview(memory)
-    nbytes = stop - start
-    return array_at(start, nbytes - nbytes % form.itemsize, form, readonly)
+    return array_at(start, nbytes - nbytes % form.itemsize, form, place.readonly)
 
 
 def _as_it_is(thing: Any) -> Mover:

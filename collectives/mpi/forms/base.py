@@ -1,42 +1,39 @@
-"""What the blocking, nonblocking and persistent forms have in common."""
+"""What the nonblocking and persistent forms have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collectives.mpi.data.buffers import is_in_place
-from collectives.mpi.forms.alltoallw import Side, read_side
+from collectives.mpi.data.operators import Op, owned
 from collectives.mpi.plans.channel import Channel
 from collectives.mpi.plans.dispatch import spec_of
+from collectives.mpi.plans.recording import Invocation
 
 Counts = Sequence[int] | None
 
 
 class Forms:
-    """What the three kinds of forms need of a communicator."""
+    """What they need of a communicator."""
 
     _algorithms: Mapping[str, str]
 
     def _channel(self) -> Channel:
         raise NotImplementedError
 
-    def _function(
+    def _invocation(
         self,
         primitive: str,
-        function: Callable[..., None],
-        arguments: tuple,
         algorithm: str | None,
         parameters: dict[str, Any],
-    ) -> Callable[[Channel], None]:
-        """A function of the api with all its arguments but the channel."""
+        buffers: tuple,
+        root: int | None = None,
+        op: Op | None = None,
+        counts: Any = None,
+        form: str = "",
+    ) -> Invocation:
+        """A call. Where counts are told first, its owner may free what it refers to meanwhile."""
         spec = spec_of(self, primitive, algorithm)
-        return lambda channel: function(channel, *arguments, algorithm=spec, **parameters)
-
-    def _sides(self, sendbuf: Any, recvbuf: Any) -> tuple[Side, Side]:
-        """The buffers of an Alltoallw; in place, what is in recvbuf is sent."""
-        p = self._channel().p
-        in_place = is_in_place(sendbuf)
-        name, source = ("recvbuf", recvbuf) if in_place else ("sendbuf", sendbuf)
-        target = read_side("alltoallw", "recvbuf", recvbuf, p, writes=True)
-        return read_side("alltoallw", name, source, p, writes=False), target
+        if form:
+            *buffers, op = owned(*buffers, op)  # type: ignore[assignment]
+        return Invocation(primitive, spec, tuple(buffers), root, op, parameters, counts, form=form)

@@ -6,12 +6,9 @@ from typing import Any
 
 from mpi4py import MPI
 
-from collectives.mpi import api
-from collectives.mpi.data.operators import Op, owned
+from collectives.mpi.data.operators import Op
 from collectives.mpi.forms.base import Counts, Forms
-from collectives.mpi.plans.deferred import calls_of, start, start_all
-from collectives.mpi.plans.dispatch import spec_of
-from collectives.mpi.plans.recording import Invocation
+from collectives.mpi.plans.deferred import start
 from collectives.mpi.plans.requests import Request
 
 
@@ -26,26 +23,12 @@ class Nonblocking(Forms):
         *buffers: Any,
         root: int | None = None,
         op: Op | None = None,
-        counts: tuple[()] | None = None,
+        counts: Any = None,
+        form: str = "",
     ) -> Request:
-        """Start what is one call of a primitive."""
-        spec = spec_of(self, primitive, algorithm)
-        invocation = Invocation(primitive, spec, buffers, root, op, parameters, counts)
-        return start(self._channel(), invocation)
-
-    def _start_all(
-        self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
-    ) -> Request:
-        """Start what a function of the api does, which may have to tell counts first."""
-        arguments, channel = tuple(owned(*arguments)), self._channel()
-        function = self._function(primitive, function, arguments, algorithm, parameters)
-        return start_all(channel, calls_of(channel, function))
-
-    def _startw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> Request:
-        source, target = self._sides(sendbuf, recvbuf)
-        arguments, channel = (source.spec, target.spec), self._channel()
-        function = self._function("alltoall", api.alltoallv, arguments, algorithm, parameters)
-        return start_all(channel, calls_of(channel, function), source.pack, target.unpack)
+        """Start a call."""
+        call = self._invocation(primitive, algorithm, parameters, buffers, root, op, counts, form)
+        return start(self._channel(), call)
 
     def Ibarrier(
         self,
@@ -89,8 +72,8 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Scatterv`, started; the request says when it has ended."""
-        return self._start_all(
-            "scatter", api.scatterv, (sendbuf, recvbuf, root), algorithm, parameters
+        return self._start(
+            "scatter", algorithm, parameters, sendbuf, recvbuf, root=root, form="scatterv"
         )
 
     def Igather(
@@ -115,8 +98,8 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Gatherv`, started; the request says when it has ended."""
-        return self._start_all(
-            "gather", api.gatherv, (sendbuf, recvbuf, root), algorithm, parameters
+        return self._start(
+            "gather", algorithm, parameters, sendbuf, recvbuf, root=root, form="gatherv"
         )
 
     def Iallgather(
@@ -161,7 +144,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Alltoallv`, started; the request says when it has ended."""
-        return self._start_all("alltoall", api.alltoallv, (sendbuf, recvbuf), algorithm, parameters)
+        return self._start("alltoall", algorithm, parameters, sendbuf, recvbuf, form="alltoallv")
 
     def Ialltoallw(
         self,
@@ -172,7 +155,7 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Alltoallw`, started; the request says when it has ended."""
-        return self._startw(sendbuf, recvbuf, algorithm, parameters)
+        return self._start("alltoall", algorithm, parameters, sendbuf, recvbuf, form="alltoallw")
 
     def Ireduce(
         self,
@@ -210,12 +193,15 @@ class Nonblocking(Forms):
         **parameters: Any,
     ) -> Request:
         """`Reduce_scatter`, started; the request says when it has ended."""
-        return self._start_all(
+        return self._start(
             "reduce_scatter",
-            api.reduce_scatter,
-            (sendbuf, recvbuf, recvcounts, op),
             algorithm,
             parameters,
+            sendbuf,
+            recvbuf,
+            counts=recvcounts,
+            op=op,
+            form="reduce_scatter",
         )
 
     def Ireduce_scatter_block(

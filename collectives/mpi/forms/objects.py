@@ -26,7 +26,7 @@ from collectives.catalogue import DEFAULTS
 from collectives.errors import ArgumentError
 from collectives.mpi.data.arguments import check_root
 from collectives.mpi.plans.channel import Channel
-from collectives.mpi.plans.dispatch import call, call_bare, call_one, call_pair
+from collectives.mpi.plans.dispatch import call
 from collectives.mpi.plans.envelopes import FAILED, Envelopes, words_for
 from collectives.operators import binned
 from collectives.operators.operator import REPRODUCIBLE_SUM, Operator
@@ -49,14 +49,14 @@ class Objects:
         """Whether somebody wants to know how the objects travel, or that all ranks agree on it."""
         default = self._algorithms[primitive] == DEFAULTS[primitive]
         asked = algorithm is not None or parameters or not default
-        return bool(asked) or self._channel().careful
+        return bool(asked) or self._channel().supervisor.active
 
     def Ibarrier(self, *, algorithm: str | None = None, **parameters: Any) -> MPI.Request:
         raise NotImplementedError
 
     def barrier(self, *, algorithm: str | None = None, **parameters: Any) -> None:
         """Leave when every rank has come."""
-        call_bare(self, "barrier", algorithm, parameters)
+        call(self, "barrier", algorithm, parameters=parameters)
 
     def ibarrier(self, *, algorithm: str | None = None, **parameters: Any) -> MPI.Request:
         """`barrier`, started now; every rank has come when the request has ended."""
@@ -73,8 +73,8 @@ class Objects:
         [length] = lengths
         if told.hold(lengths) and not self._asks("bcast", algorithm, parameters):
             return obj if here else told.open(0, length)
-        data = channel.outgoing(pickles.joined()) if here else channel.space("in", length)
-        call_one(self, "bcast", algorithm, data, root, parameters)
+        data = pickles.joined() if here else np.empty(length, np.uint8)
+        call(self, "bcast", algorithm, (data,), root, parameters=parameters)
         return obj if here else MPI.pickle.loads(data)
 
     def scatter(
@@ -92,8 +92,8 @@ class Objects:
         told, lengths = _told(channel, pickles, root, "scatter")
         if told.hold(lengths) and not self._asks("scatter", algorithm, parameters):
             return told.open(channel.rank, lengths[channel.rank])
-        mine = channel.space("in", lengths[channel.rank])
-        source = [channel.outgoing(pickles.joined()), lengths, None, MPI.BYTE] if here else None
+        mine = np.empty(lengths[channel.rank], np.uint8)
+        source = [pickles.joined(), lengths, None, MPI.BYTE] if here else None
         buffers = source, mine
         call(self, "scatter", algorithm, buffers, root, None, parameters, tuple(lengths))
         return MPI.pickle.loads(mine)
@@ -118,9 +118,9 @@ class Objects:
         if told.hold(lengths) and not self._asks("gather", algorithm, parameters):
             here = channel.rank == check_root("gather", root, channel.p)
             return [*map(told.open, range(channel.p), lengths)] if here else None
-        whole = channel.space("in", sum(lengths)) if channel.rank == root else None
+        whole = np.empty(sum(lengths), np.uint8) if channel.rank == root else None
         target = None if whole is None else [whole, lengths, None, MPI.BYTE]
-        buffers = channel.outgoing(pickles.joined()), target
+        buffers = pickles.joined(), target
         counts = tuple(lengths)
         call(self, "gather", algorithm, buffers, root, None, parameters, counts, within)
         return None if whole is None else _split(whole, lengths)
@@ -134,8 +134,8 @@ class Objects:
         told, lengths = _exchanged(channel, pickles, "allgather")
         if told.hold(lengths) and not self._asks("allgather", algorithm, parameters):
             return [*map(told.open, range(channel.p), lengths)]
-        whole = channel.space("in", sum(lengths))
-        buffers = channel.outgoing(pickles.joined()), [whole, lengths, None, MPI.BYTE]
+        whole = np.empty(sum(lengths), np.uint8)
+        buffers = pickles.joined(), [whole, lengths, None, MPI.BYTE]
         call(self, "allgather", algorithm, buffers, None, None, parameters, tuple(lengths))
         return _split(whole, lengths)
 
@@ -151,8 +151,8 @@ class Objects:
         if told.hold(lengths) and not self._asks("alltoall", algorithm, parameters):
             return [*map(told.open, range(rank, p * p, p), coming)]
         counts = np.array(lengths).tobytes()
-        whole = channel.space("in", sum(coming))
-        source = [channel.outgoing(pickles.joined()), going, None, MPI.BYTE]
+        whole = np.empty(sum(coming), np.uint8)
+        source = [pickles.joined(), going, None, MPI.BYTE]
         buffers = source, [whole, coming, None, MPI.BYTE]
         call(self, "alltoall", algorithm, buffers, None, None, parameters, counts)
         return _split(whole, coming)
@@ -222,10 +222,10 @@ def _told(
 ) -> tuple[Envelopes, list[int]]:
     """The envelopes of the root's pickles, and their lengths; its failure is everybody's."""
     expected = pickles.expected
-    told = channel.envelopes("told", expected, words_for(expected))
+    told = Envelopes(expected, words_for(expected))
     if channel.rank == root:
         told.seal(pickles.pieces)
-    call_one(channel, "bcast", None, told.table, root, {}, _TELLING[primitive])
+    call(channel, "bcast", None, (told.table,), root, within=_TELLING[primitive])
     lengths = told.lengths()
     if FAILED in lengths:
         raise pickles.error(primitive, f"rank {root}") from pickles.problem
@@ -236,11 +236,11 @@ def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> tuple[Env
     """The same of everybody's pickles, in order of the ranks; a failure is everybody's."""
     expected, count = pickles.expected, channel.p * pickles.expected
     words = words_for(count)
-    mine = channel.envelopes("mine", expected, words)
-    told = channel.envelopes("told", count, words)
+    mine = Envelopes(expected, words)
+    told = Envelopes(count, words)
     mine.seal(pickles.pieces)
     buffers = mine.table, told.table
-    call_pair(channel, "allgather", None, *buffers, None, None, {}, _TELLING[primitive])
+    call(channel, "allgather", None, buffers, within=_TELLING[primitive])
     lengths = told.lengths()
     if FAILED in lengths:
         who = f"rank {lengths.index(FAILED) // expected}"
@@ -273,9 +273,10 @@ class _Pickles:
         except Exception as error:
             self.problem = error
 
-    def joined(self) -> bytes:
+    def joined(self) -> np.ndarray:
+        """All of them, end to end."""
         assert self.pieces is not None
-        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        return np.frombuffer(b"".join(self.pieces), np.uint8)
 
     def error(self, primitive: str, who: str) -> ArgumentError:
         needed = (

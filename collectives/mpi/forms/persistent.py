@@ -6,7 +6,6 @@ from typing import Any
 
 from mpi4py import MPI
 
-from collectives.mpi import api
 from collectives.mpi.data.operators import Op
 from collectives.mpi.forms.base import Counts, Forms
 from collectives.mpi.plans.deferred import set_up
@@ -17,16 +16,19 @@ class Persistent(Forms):
     """The persistent forms. They may be started in any order."""
 
     def _set_up(
-        self, primitive: str, function: Any, arguments: tuple, algorithm: Any, parameters: Any
+        self,
+        primitive: str,
+        algorithm: str | None,
+        parameters: dict[str, Any],
+        *buffers: Any,
+        root: int | None = None,
+        op: Op | None = None,
+        counts: Any = None,
+        form: str = "",
     ) -> Prequest:
-        function = self._function(primitive, function, arguments, algorithm, parameters)
-        return set_up(self._channel(), function)
-
-    def _set_upw(self, sendbuf: Any, recvbuf: Any, algorithm: Any, parameters: Any) -> Prequest:
-        source, target = self._sides(sendbuf, recvbuf)
-        arguments = source.spec, target.spec
-        function = self._function("alltoall", api.alltoallv, arguments, algorithm, parameters)
-        return set_up(self._channel(), function, source.pack, target.unpack)
+        """Set up a call."""
+        call = self._invocation(primitive, algorithm, parameters, buffers, root, op, counts, form)
+        return set_up(self._channel(), call)
 
     def Barrier_init(
         self,
@@ -36,7 +38,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Barrier`, set up to be started often."""
-        return self._set_up("barrier", api.barrier, (), algorithm, parameters)
+        return self._set_up("barrier", algorithm, parameters)
 
     def Bcast_init(
         self,
@@ -48,7 +50,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Bcast`, set up to be started often."""
-        return self._set_up("bcast", api.bcast, (buf, root), algorithm, parameters)
+        return self._set_up("bcast", algorithm, parameters, buf, root=root)
 
     def Scatter_init(
         self,
@@ -61,7 +63,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Scatter`, set up to be started often."""
-        return self._set_up("scatter", api.scatter, (sendbuf, recvbuf, root), algorithm, parameters)
+        return self._set_up("scatter", algorithm, parameters, sendbuf, recvbuf, root=root)
 
     def Scatterv_init(
         self,
@@ -75,7 +77,7 @@ class Persistent(Forms):
     ) -> Prequest:
         """`Scatterv`, set up to be started often."""
         return self._set_up(
-            "scatter", api.scatterv, (sendbuf, recvbuf, root), algorithm, parameters
+            "scatter", algorithm, parameters, sendbuf, recvbuf, root=root, form="scatterv"
         )
 
     def Gather_init(
@@ -89,7 +91,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Gather`, set up to be started often."""
-        return self._set_up("gather", api.gather, (sendbuf, recvbuf, root), algorithm, parameters)
+        return self._set_up("gather", algorithm, parameters, sendbuf, recvbuf, root=root)
 
     def Gatherv_init(
         self,
@@ -102,7 +104,9 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Gatherv`, set up to be started often."""
-        return self._set_up("gather", api.gatherv, (sendbuf, recvbuf, root), algorithm, parameters)
+        return self._set_up(
+            "gather", algorithm, parameters, sendbuf, recvbuf, root=root, form="gatherv"
+        )
 
     def Allgather_init(
         self,
@@ -114,7 +118,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Allgather`, set up to be started often."""
-        return self._set_up("allgather", api.allgather, (sendbuf, recvbuf), algorithm, parameters)
+        return self._set_up("allgather", algorithm, parameters, sendbuf, recvbuf)
 
     def Allgatherv_init(
         self,
@@ -126,7 +130,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Allgatherv`, set up to be started often."""
-        return self._set_up("allgather", api.allgatherv, (sendbuf, recvbuf), algorithm, parameters)
+        return self._set_up("allgather", algorithm, parameters, sendbuf, recvbuf, counts=())
 
     def Alltoall_init(
         self,
@@ -138,7 +142,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Alltoall`, set up to be started often."""
-        return self._set_up("alltoall", api.alltoall, (sendbuf, recvbuf), algorithm, parameters)
+        return self._set_up("alltoall", algorithm, parameters, sendbuf, recvbuf)
 
     def Alltoallv_init(
         self,
@@ -150,7 +154,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Alltoallv`, set up to be started often."""
-        return self._set_up("alltoall", api.alltoallv, (sendbuf, recvbuf), algorithm, parameters)
+        return self._set_up("alltoall", algorithm, parameters, sendbuf, recvbuf, form="alltoallv")
 
     def Alltoallw_init(
         self,
@@ -162,7 +166,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Alltoallw`, set up to be started often."""
-        return self._set_upw(sendbuf, recvbuf, algorithm, parameters)
+        return self._set_up("alltoall", algorithm, parameters, sendbuf, recvbuf, form="alltoallw")
 
     def Reduce_init(
         self,
@@ -176,9 +180,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Reduce`, set up to be started often."""
-        return self._set_up(
-            "reduce", api.reduce, (sendbuf, recvbuf, op, root), algorithm, parameters
-        )
+        return self._set_up("reduce", algorithm, parameters, sendbuf, recvbuf, op=op, root=root)
 
     def Allreduce_init(
         self,
@@ -191,9 +193,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Allreduce`, set up to be started often."""
-        return self._set_up(
-            "allreduce", api.allreduce, (sendbuf, recvbuf, op), algorithm, parameters
-        )
+        return self._set_up("allreduce", algorithm, parameters, sendbuf, recvbuf, op=op)
 
     def Reduce_scatter_init(
         self,
@@ -209,10 +209,13 @@ class Persistent(Forms):
         """`Reduce_scatter`, set up to be started often."""
         return self._set_up(
             "reduce_scatter",
-            api.reduce_scatter,
-            (sendbuf, recvbuf, recvcounts, op),
             algorithm,
             parameters,
+            sendbuf,
+            recvbuf,
+            counts=recvcounts,
+            op=op,
+            form="reduce_scatter",
         )
 
     def Reduce_scatter_block_init(
@@ -226,13 +229,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Reduce_scatter_block`, set up to be started often."""
-        return self._set_up(
-            "reduce_scatter",
-            api.reduce_scatter_block,
-            (sendbuf, recvbuf, op),
-            algorithm,
-            parameters,
-        )
+        return self._set_up("reduce_scatter", algorithm, parameters, sendbuf, recvbuf, op=op)
 
     def Scan_init(
         self,
@@ -245,7 +242,7 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Scan`, set up to be started often."""
-        return self._set_up("scan", api.scan, (sendbuf, recvbuf, op), algorithm, parameters)
+        return self._set_up("scan", algorithm, parameters, sendbuf, recvbuf, op=op)
 
     def Exscan_init(
         self,
@@ -258,4 +255,4 @@ class Persistent(Forms):
         **parameters: Any,
     ) -> Prequest:
         """`Exscan`, set up to be started often."""
-        return self._set_up("exscan", api.exscan, (sendbuf, recvbuf, op), algorithm, parameters)
+        return self._set_up("exscan", algorithm, parameters, sendbuf, recvbuf, op=op)

@@ -1,4 +1,4 @@
-"""How careful a communicator is: whether it compares calls, and how long it waits."""
+"""How much a communicator is supervised: whether it compares calls, and how long it waits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Settings:
     timeout: float | None = None
 
     @property
-    def careful(self) -> bool:
+    def active(self) -> bool:
         """Whether a call is more than its algorithm."""
         return self.check or self.timeout is not None
 

@@ -1,220 +1,120 @@
-"""Start a collective now and complete it later, or set it up and start it often.
-
-The functions of `collectives.mpi.api` say in plain Python what a collective does:
-some need one plan, the v-variants another one before it that tells counts. Here
-such a function is run up to its next plan, stopped, and run again when that plan
-has been carried out, which then is skipped. So no form is written twice. What is one
-plan alone needs no such detour to be started.
-"""
+"""Start a collective now and complete it later, or set it up and start it often."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
 
 from collectives.errors import CollectiveError
-from collectives.mpi.data.operators import owned
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
-from collectives.mpi.engines.stages import Stage, local
-from collectives.mpi.plans.channel import Channel, Replays
-from collectives.mpi.plans.dispatch import call
-from collectives.mpi.plans.pool import Idle
+from collectives.mpi.engines.stages import Stage
+from collectives.mpi.plans.channel import Channel, Found
+from collectives.mpi.plans.counts import invocations
 from collectives.mpi.plans.recording import Attempt, Invocation
 from collectives.mpi.plans.requests import Prequest, Request
 from collectives.mpi.plans.traffic import Flight
 
-Function = Callable[..., None]
-Work = Callable[[], None]
-
-
-class _Reached(Exception):
-    """A function of the api has come to a plan whose outcome it needs to go on."""
-
-
-class _Rehearsal(Channel):
-    """A channel that only takes down what is to be called.
-
-    The last call of a function is the one that it is about. Those before it are
-    made within it, to tell counts. It has nothing to replay, so that every call comes to
-    `carry_out`.
-    """
-
-    _replays: Replays = {}  # noqa: RUF012 - stays empty
-
-    def __init__(self, channel: Channel):
-        self.comm = channel.comm
-        self.rank = channel.rank
-        self.p = channel.p
-        self.recorder = channel.recorder
-        self.tables = {}
-        self.counts = channel.counts
-        self.carried_out = 0
-        self.passed = 0
-        self.last: Invocation | None = None
-
-    def carry_out(self, invocation: Invocation, *_: Any) -> None:
-        if not invocation.within:
-            self.last = invocation
-            return
-        if self.passed == self.carried_out:
-            raise _Reached(invocation)
-        self.passed += 1
-
-    @contextmanager
-    def guard(self, name: str) -> Iterator[None]:
-        yield  # who runs the function sees its errors
-
-
-def calls_of(channel: Channel, function: Function) -> Iterator[Invocation]:
-    """The channel's calls that a function makes, one after the other."""
-    rehearsal = _Rehearsal(channel)
-    while rehearsal.last is None:
-        try:
-            function(rehearsal)
-        except _Reached as reached:
-            yield reached.args[0]
-            rehearsal.carried_out += 1
-            rehearsal.passed = 0
-    yield rehearsal.last
-
-
-class _Part(NamedTuple):
-    """One call of what is started: what becomes of it, and what nobody else uses meanwhile."""
-
-    attempt: Attempt
-    invocation: Invocation | None = None  # keeps the buffers
-    idle: Idle | None = None
-
-
-def _part(channel: Channel, invocation: Invocation) -> _Part:
-    """Check a call, and make a plan unless there is one that can be used."""
-    key = channel.key_of(invocation)
-    if key is None:
-        *buffers, op = owned(*invocation.buffers, invocation.op)
-        invocation = invocation._replace(buffers=buffers, op=op)
-        return _Part(channel.recorder.attempt(invocation), invocation)
-    found = channel.idle.take(key[0])
-    idle = None if found is None else found.at(key)
-    if idle is not None:
-        return _Part(Attempt.of(idle.entry), invocation, idle)
-    attempt = channel.recorder.attempt(invocation)
-    if attempt.entry is not None:
-        idle = Idle.of(key, attempt.entry, invocation.buffers)
-    return _Part(attempt, invocation, idle)
-
 
 def start(channel: Channel, invocation: Invocation) -> Request:
-    """Start what is one call of a primitive.
-
-    It is kept, with all that it refers to, until the operation has ended.
-    """
-    if channel.settings.check:
-        return start_all(channel, [invocation])
+    """Start a call. Its buffers are kept until the operation has ended."""
+    supervisor = channel.supervisor
     check_threads()
-    part = _part(channel, invocation)
-    entry = part.attempt.result()  # raises what is wrong before anything is sent
-    number = channel.begin(entry.description)
-    flight = Flight(channel.traffic, iter(entry.stages))
-    flight.keep = part
-    if part.idle is not None:
-        flight.landed = partial(channel.idle.give, part.idle)
-    return Request(flight, channel.waiter(entry.description, number))
+    if invocation.form:
+        return _start_all(channel, invocations(channel, invocation))
+    if supervisor.settings.check:
+        return _start_all(channel, iter([invocation]))
+    found = channel.find(invocation)
+    plan = found.attempt.result()  # raises what is wrong before anything is sent
+    number = supervisor.begin(plan.description)
+    addresses = found.addresses
+    for position, load in plan.loads:
+        load(addresses[position])
+    flight = Flight(channel.traffic, iter(plan.stages_at(addresses)))
+    flight.keep = found, invocation
+
+    def end(succeeded: bool) -> None:
+        if not succeeded:
+            found.discard()
+            return
+        for position, store in plan.stores:
+            store(addresses[position])
+        found.release()
+
+    flight.at_end = end
+    return Request(flight, supervisor.waiter(plan.description, number))
 
 
-def start_all(
-    channel: Channel,
-    invocations: Iterable[Invocation],
-    before: Work | None = None,
-    after: Work | None = None,
-) -> Request:
-    """Start what may be several calls, one after the other.
+def _start_all(channel: Channel, calls: Iterator[Invocation]) -> Request:
+    """Start several calls, one after the other.
 
-    Parameters
-    ----------
-    channel : Channel
-    invocations : iterable of Invocation
-        The next one is asked for when the one before has been carried out. They are kept as
-        in `start`.
-    before, after : callable, optional
-        Work before the first and after the last stage.
+    The next one is asked for when the one before has been carried out.
     """
-    check_threads()
-    parts = _parts(channel, invocations)
-    first = next(parts)
-    if not channel.settings.check:
+    supervisor = channel.supervisor
+    parts = _parts(channel, calls)
+    first, invocation = next(parts)
+    if not supervisor.settings.check:
         first.attempt.result()
-    number = channel.begin(first.attempt.name)
-    stages = _stages(channel, chain([first], parts), number, before, after)
-    return Request(Flight(channel.traffic, stages), channel.waiter(first.attempt.name, number))
+    number = supervisor.begin(first.attempt.name)
+    stages = _stages(channel, chain([(first, invocation)], parts), number)
+    wait = supervisor.waiter(first.attempt.name, number)
+    return Request(Flight(channel.traffic, stages), wait)
 
 
-def _parts(channel: Channel, invocations: Iterable[Invocation]) -> Iterator[_Part]:
-    """The parts of what is started; the last may be a failure."""
+def _parts(
+    channel: Channel, calls: Iterator[Invocation]
+) -> Iterator[tuple[Found, Invocation | None]]:
+    """The calls of what is started, each with its plan; the last may be a failure."""
     try:
-        for invocation in invocations:
-            yield _part(channel, invocation)
+        for invocation in calls:
+            yield channel.find(invocation), invocation
     except CollectiveError as error:
-        yield _Part(Attempt("a collective", problem=error))
+        yield Found(Attempt("a collective", problem=error)), None
 
 
 def _stages(
-    channel: Channel, parts: Iterable[_Part], number: int, before: Work | None, after: Work | None
+    channel: Channel, parts: Iterable[tuple[Found, Invocation | None]], number: int
 ) -> Iterator[Stage]:
     """Compare each call with the other ranks' if they do that, and carry it out."""
-    yield from _work(before)
-    for attempt, invocation, idle in parts:
-        if channel.settings.check:
-            within = "" if invocation is None else invocation.within
-            yield from channel.compare(attempt, f"nonblocking {within}".strip(), number)
-        yield from attempt.result().stages
-        if idle is not None:
-            channel.idle.give(idle)
-    yield from _work(after)
+    supervisor = channel.supervisor
+    for found, invocation in parts:
+        try:
+            if supervisor.settings.check:
+                within = "" if invocation is None else invocation.within
+                name = f"nonblocking {within}".strip()
+                yield from supervisor.compare(found.attempt, name, number)
+            yield from found.attempt.result().whole(found.addresses)
+        except BaseException:
+            found.discard()
+            raise
+        found.release()
 
 
-def set_up(
-    channel: Channel,
-    function: Function,
-    before: Work | None = None,
-    after: Work | None = None,
-) -> Prequest:
-    """Set up what a function of the api does, to start it often.
+def set_up(channel: Channel, call: Invocation) -> Prequest:
+    """Set up a call, to start it often. It is kept until the request is freed.
 
     Counts that ranks have to tell each other are told here, once.
-
-    Parameters
-    ----------
-    channel : Channel
-    function : callable
-        It is called with a channel, and kept until the request is freed.
-    before, after : callable, optional
-        As in `start_all`.
     """
     check_threads()
-    with channel.guard("a persistent collective"):
-        for invocation in calls_of(channel, function):
-            if invocation.within:
-                call(channel, *invocation)
-    attempt = channel.recorder.attempt(invocation)
-    if channel.settings.check:
-        number = channel.begin(attempt.name)
-        channel.see_through(channel.compare(attempt, "persistent", number), attempt.name, number)
-    stages = attempt.result().stages
+    supervisor = channel.supervisor
+    with supervisor.guard("a persistent collective"):
+        for each in invocations(channel, call) if call.form else ():
+            if each.within:
+                channel.carry_out(each)
+            call = each
+    attempt = channel.recorder.attempt(call, stage=0)
+    if supervisor.settings.check:
+        number = supervisor.begin(attempt.name)
+        compared = supervisor.compare(attempt, "persistent", number)
+        supervisor.see_through(compared, attempt.name, number)
+    plan = attempt.result()
     place, tag = channel.traffic.settle()
-    setup = Setup([*_work(before), *stages, *_work(after)], place.comm, tag)
+    setup = Setup(plan.whole(plan.addresses), place.comm, tag)
 
-    def free(keep: Function) -> None:
+    def free(keep: object) -> None:
         setup.free()
         channel.traffic.vacate(place)
 
-    wait = channel.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, function), wait)
-
-
-def _work(work: Work | None) -> list[Stage]:
-    """A stage without messages, if there is work."""
-    return [] if work is None else local([work])
+    wait = supervisor.waiter(f"persistent {attempt.name}", None)
+    return Prequest(setup, partial(free, (call, plan)), wait)

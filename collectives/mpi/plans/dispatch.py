@@ -1,16 +1,14 @@
 """From the call of a collective to its plan, in as few steps as Python allows.
 
-`call` is what every blocking collective comes to: a call that has come before, by its
-key, replays its plan; another one goes to the channel, which checks and records it. At
-a few bytes the time of a call is the time that it takes to find the plan. So the most
-frequent kinds of calls, with arrays alone, have shorter ways, in which everything is
-spelled out: each further function would be felt. `call_usual` is one for what else is
-usual.
+At a few bytes the time of a call is the time that it takes to find the plan. So a call is
+looked up at once: first by its shape and the addresses of its buffers, under which a direct
+plan is, then by its shape alone, under which a pool of plans is (see
+`collectives.mpi.plans.store`). Whatever is not found so goes to the channel, which checks
+and records it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,40 +17,17 @@ from mpi4py import MPI
 from collectives.algorithms.language import registry
 from collectives.catalogue import DEFAULTS
 from collectives.mpi.data.operators import Op
-from collectives.mpi.engines.calls import run
-from collectives.mpi.plans.channel import PLAIN, channel_of
-from collectives.mpi.plans.keys import DATATYPES, NOT_KEPT, PLACEHOLDERS, key_of
+from collectives.mpi.plans.channel import PLAIN, Channel, Shortcut, channel_of
+from collectives.mpi.plans.counts import invocations
+from collectives.mpi.plans.keys import NOT_KEPT, key_of
 from collectives.mpi.plans.recording import Invocation
 
 Communicator = Any  # an MPI.Intracomm, ours or not, or a Channel
 
+NOTHING: dict = {}  # what is ready before the first call
+
 _Array = np.ndarray
 _address = MPI.Get_address
-
-
-def call(
-    comm: Communicator,
-    primitive: str,
-    algorithm: str | None,
-    buffers: Sequence[Any],
-    root: int | None = None,
-    op: Op | None = None,
-    parameters: dict[str, Any] | None = None,
-    counts: tuple[int, ...] | bytes | None = None,
-    within: str = "",
-) -> None:
-    """Carry out one collective; replay its plan if there is one.
-
-    The arguments are described at `Invocation`. Without an algorithm it is the
-    communicator's own default.
-    """
-    try:
-        key = key_of(primitive, algorithm, buffers, root, op, parameters, counts)
-    except NOT_KEPT:
-        key = None
-    if not _replay(comm, key):
-        rest = buffers, root, op, parameters, counts, within
-        _look_closer(comm, key, primitive, algorithm, *rest)
 
 
 def call_pair(
@@ -64,13 +39,12 @@ def call_pair(
     root: int | None,
     op: Op | None,
     parameters: dict[str, Any],
-    within: str = "",
 ) -> None:
-    """`call` with an input and an output: quicker if they are arrays.
+    """`call` with an input and an output: quicker if both are arrays, for all is spelled out.
 
     An array that has an address is contiguous, and sendbuf is only read, so that its
     flags say nothing. An operator that the user made is never found by its identity,
-    for its calls are not kept.
+    because nothing is noted under it.
     """
     if (
         type(sendbuf) is not _Array
@@ -78,27 +52,28 @@ def call_pair(
         or (root is not None and type(root) is not int)
         or parameters
     ):
-        buffers = sendbuf, recvbuf
-        call_usual(comm, primitive, algorithm, buffers, root, op, parameters, within)
+        call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)
         return
-    replays, key = getattr(comm, "_replays", None), None
+    ready: Any = getattr(comm, "_ready", None)
+    addresses: tuple = ()
+    shape = None
     try:
-        if replays is None:
-            replays = PLAIN[comm.handle]
-        key = (
+        if ready is None:
+            ready = PLAIN.get(comm.handle, NOTHING)
+        shape = (
             primitive, algorithm, root, id(op), registry.revision,
-            _address(sendbuf), sendbuf.size, sendbuf.dtype,
-            _address(recvbuf), recvbuf.size, recvbuf.dtype, recvbuf.flags.num,
+            sendbuf.size, sendbuf.dtype, recvbuf.size, recvbuf.dtype, recvbuf.flags.num,
         )  # fmt: skip
-        calls = replays[key]
+        addresses = _address(sendbuf), _address(recvbuf)
+        calls = ready.get((shape, addresses))
     except NOT_KEPT:
-        pass
-    else:
+        shape = calls = None
+    if calls is not None:
         for each in calls:
             each()
-        return
-    buffers = sendbuf, recvbuf
-    _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
+    elif shape is None or not _found(ready, shape, addresses):
+        invocation = Invocation(primitive, algorithm, (sendbuf, recvbuf), root, op)
+        _carry_out(comm, invocation, shape, addresses)
 
 
 def call_one(
@@ -108,127 +83,66 @@ def call_one(
     buf: Any,
     root: int,
     parameters: dict[str, Any],
-    within: str = "",
 ) -> None:
-    """`call` with one buffer and a root: quicker if it is an array."""
+    """`call` with one buffer and a root: quicker, too, if it is an array."""
     if type(buf) is not _Array or type(root) is not int or parameters:
-        call_usual(comm, primitive, algorithm, (buf,), root, None, parameters, within)
+        call(comm, primitive, algorithm, (buf,), root, None, parameters)
         return
-    replays, key = getattr(comm, "_replays", None), None
+    ready: Any = getattr(comm, "_ready", None)
+    addresses: tuple = ()
+    shape = None
     try:
-        if replays is None:
-            replays = PLAIN[comm.handle]
-        key = (
-            primitive, algorithm, root, registry.revision,
-            _address(buf), buf.size, buf.dtype, buf.flags.num,
-        )  # fmt: skip
-        calls = replays[key]
+        if ready is None:
+            ready = PLAIN.get(comm.handle, NOTHING)
+        shape = primitive, algorithm, root, registry.revision, buf.size, buf.dtype, buf.flags.num
+        addresses = (_address(buf),)
+        calls = ready.get((shape, addresses))
     except NOT_KEPT:
-        pass
-    else:
+        shape = calls = None
+    if calls is not None:
         for each in calls:
             each()
-        return
-    _look_closer(comm, key, primitive, algorithm, (buf,), root, None, None, None, within)
+    elif shape is None or not _found(ready, shape, addresses):
+        invocation = Invocation(primitive, algorithm, (buf,), root)
+        _carry_out(comm, invocation, shape, addresses)
 
 
-def call_bare(
-    comm: Communicator, primitive: str, algorithm: str | None, parameters: dict[str, Any]
-) -> None:
-    """`call` without buffers."""
-    if parameters:
-        call(comm, primitive, algorithm, (), parameters=parameters)
-        return
-    replays, key = getattr(comm, "_replays", None), None
-    try:
-        if replays is None:
-            replays = PLAIN[comm.handle]
-        key = primitive, algorithm, registry.revision
-        calls = replays[key]
-    except NOT_KEPT:
-        pass
-    else:
-        for each in calls:
-            each()
-        return
-    _look_closer(comm, key, primitive, algorithm, ())
-
-
-def call_usual(
+def call(
     comm: Communicator,
     primitive: str,
     algorithm: str | None,
-    buffers: tuple,
-    root: int | None,
-    op: Op | None,
-    parameters: dict[str, Any],
+    buffers: tuple[Any, ...] = (),
+    root: int | None = None,
+    op: Op | None = None,
+    parameters: dict[str, Any] | None = None,
+    counts: Any = None,
     within: str = "",
+    form: str = "",
 ) -> None:
-    """`call` where a buffer may be MPI.IN_PLACE, None or `[array, datatype]`, too."""
-    key = None
-    if not parameters and (root is None or type(root) is int):
-        key = _shortcut(primitive, algorithm, buffers, root, op)
-    if key is None:
-        call(comm, primitive, algorithm, buffers, root, op, parameters, None, within)
-    elif not _replay(comm, key):
-        _look_closer(comm, key, primitive, algorithm, buffers, root, op, None, None, within)
+    """Carry out one collective.
 
-
-def _shortcut(
-    primitive: str, algorithm: str | None, buffers: tuple, root: int | None, op: Op | None
-) -> tuple | None:
-    """What a call is found by, in which MPI's own datatypes stand for themselves.
-
-    Others come and go, so what has one is not found this way; nor is what is not an array.
+    The arguments are described at `Invocation`. Without an algorithm it is the
+    communicator's own default.
     """
-    facts = [primitive, algorithm, root, id(op), registry.revision]
-    for buf in buffers:
-        data, datatype = buf, None
-        if type(buf) is not _Array:
-            if id(buf) in PLACEHOLDERS:
-                facts.append(id(buf))
-                continue
-            if type(buf) not in (list, tuple) or len(buf) != 2:
-                return None
-            data, datatype = buf[0], id(buf[1])
-            if type(data) is not _Array or datatype not in DATATYPES:
-                return None
-        try:
-            facts += datatype, _address(data), data.size, data.dtype, data.flags.num
-        except NOT_KEPT:
-            return None
-    return tuple(facts)
-
-
-def _replay(comm: Communicator, key: tuple | None) -> bool:
-    """Replay the plan of a call that is found by its shortcut; False if it is not."""
-    replays = getattr(comm, "_replays", None)
-    if replays is None:
-        replays = PLAIN.get(getattr(comm, "handle", None), {})
+    ready: Any = getattr(comm, "_ready", None)
+    addresses: tuple = ()
+    shape = None
     try:
-        calls = replays.get(key)
-    except TypeError:  # a parameter without a hash
-        return False
-    if calls is None:
-        return False
-    run(calls)
-    return True
-
-
-def _look_closer(
-    comm: Communicator,
-    shortcut: tuple | None,
-    primitive: str,
-    algorithm: str | None,
-    *rest: Any,
-) -> None:
-    """Leave it to the channel to carry out a call that is not found by its shortcut."""
-    invocation = Invocation(primitive, spec_of(comm, primitive, algorithm), *rest)
-    channel, defaults = channel_of(comm), getattr(comm, "_algorithms", None)
-    replays = channel.replays(DEFAULTS if defaults is None else defaults)
-    if defaults is not None:  # one of ours, which remembers
-        comm._replays = replays
-    channel.carry_out(invocation, replays, shortcut)
+        if ready is None:
+            ready = PLAIN.get(comm.handle, NOTHING)
+        name = form or primitive
+        shape, addresses = key_of(name, algorithm, buffers, root, op, parameters, counts)
+        calls = ready.get((shape, addresses))
+    except NOT_KEPT:
+        shape = calls = None
+    if calls is not None:
+        for each in calls:
+            each()
+    elif shape is None or not _found(ready, shape, addresses):
+        invocation = Invocation(
+            primitive, algorithm, buffers, root, op, parameters, counts, within, form
+        )
+        _carry_out(comm, invocation, shape, addresses)
 
 
 def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
@@ -236,3 +150,41 @@ def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
     if algorithm is None:
         algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
     return algorithm
+
+
+def _found(ready: dict, shape: tuple, addresses: tuple) -> bool:
+    """Carry out a call by the pool of its shape, if there is one."""
+    pool = ready.get(shape)
+    return pool is not None and pool.run(addresses)
+
+
+def _carry_out(
+    comm: Communicator, invocation: Invocation, shape: tuple | None, addresses: tuple
+) -> None:
+    """Leave it to the channel to carry out a call that was not found at once."""
+    spec = spec_of(comm, invocation.primitive, invocation.algorithm)
+    invocation = invocation._replace(algorithm=spec)
+    channel, defaults = channel_of(comm), getattr(comm, "_algorithms", None)
+    ready = channel.store.ready(DEFAULTS if defaults is None else defaults)
+    if defaults is not None:  # one of ours, which remembers
+        comm._ready = ready
+    shortcut = None if shape is None else Shortcut(ready, shape, (shape, addresses))
+    if invocation.form:
+        _carry_out_all(comm, channel, invocation, shortcut)
+    else:
+        channel.carry_out(invocation, shortcut)
+
+
+def _carry_out_all(
+    comm: Communicator, channel: Channel, invocation: Invocation, shortcut: Shortcut | None
+) -> None:
+    """Carry out a call before which counts may have to be told.
+
+    If they have not, the next one like it is found at once.
+    """
+    with channel.supervisor.guard(invocation.form):
+        for number, each in enumerate(invocations(channel, invocation)):
+            if each.within:
+                call(comm, each.primitive, each.algorithm, *each[2:8])  # type: ignore[arg-type]
+            else:
+                channel.carry_out(each, shortcut if number == 0 else None)

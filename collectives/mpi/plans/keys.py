@@ -1,40 +1,44 @@
 """The key of a call: everything that its plan depends on.
 
-A plan is found again by the primitive, the algorithm, how often algorithms have been
-registered, and of each buffer the address, length, dtype and layout. So a plan can not
-be stale: memory that another array has taken over is the same memory, and a key holds
-none of it alive. Operators and datatypes that the user made have handles that may come
-back with another meaning, so calls with them have no key; nor have calls with memory
-that is not a numpy array's.
+It has two parts. The shape is what a call is but for where its buffers lie: the primitive,
+the algorithm, how often algorithms have been registered, and of each buffer the length,
+element type and layout. The addresses are where the buffers lie. Calls of one shape share
+their plans.
+
+A key holds no memory alive. MPI's own operators and datatypes live as long as we do; those
+that the user made are known by a token of the Python object, which no other object ever
+gets, for a handle may come back with another meaning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.language import registry
+from collectives.mpi.data.buffers import around
 from collectives.mpi.data.operators import PREDEFINED
+from collectives.mpi.data.tokens import Token, token_of
 from collectives.operators.operator import REPRODUCIBLE_SUM
 
 Shape = tuple
-Key = tuple[Shape, tuple[int, ...]]
+Addresses = tuple  # an int or None for each buffer
+Key = tuple[Shape, Addresses]
 
 _Array = np.ndarray
 _address = MPI.Get_address
 
 # These objects live as long as mpi4py and we do, so that their identity stands for them.
-_PREDEFINED = {id(op): name for name, op in PREDEFINED.items()}
-_PREDEFINED[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
-DATATYPES = {
-    id(datatype): (MPI.Datatype, datatype.handle)
+_FOREVER: dict[int, Any] = {
+    id(datatype): id(datatype)
     for datatype in vars(MPI).values()
     if isinstance(datatype, MPI.Datatype) and datatype and datatype.is_predefined
 }
-PLACEHOLDERS = {id(None), id(MPI.IN_PLACE)}
+_FOREVER |= {id(op): name for name, op in PREDEFINED.items()}
+_FOREVER[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
 
 
 class _NotKept(Exception):
@@ -42,7 +46,16 @@ class _NotKept(Exception):
 
 
 # What making a key and looking it up may raise: then the call has none.
-NOT_KEPT = (_NotKept, AttributeError, KeyError, TypeError, ValueError, BufferError)
+NOT_KEPT = (_NotKept, AttributeError, KeyError, TypeError, ValueError, BufferError, MPI.Exception)
+
+
+def tokens_in(shape: Any) -> Iterator[Token]:
+    """The tokens in the shape of a call."""
+    for each in shape:
+        if isinstance(each, Token):
+            yield each
+        elif isinstance(each, tuple):
+            yield from tokens_in(each)
 
 
 def key_of(
@@ -52,55 +65,79 @@ def key_of(
     root: int | None,
     op: Any,
     parameters: dict[str, Any] | None,
-    counts: tuple[int, ...] | bytes | None,
+    counts: Any,
 ) -> Key:
     """The key of a call; raises one of `NOT_KEPT` if its plan must not be kept.
 
-    It is the shape of the call and the addresses of its arrays: calls of one shape differ
-    in nothing but where their memory lies. The root has to be an int, or None.
+    The root has to be an int, or None. The key begins with the primitive and the algorithm.
     """
     if root is not None and type(root) is not int:
         raise _NotKept
-    name = op if op is None else _PREDEFINED[id(op)]
     given = tuple([(key, type(x), x) for key, x in parameters.items()]) if parameters else None
-    addresses: list[int] = []
-    facts: list[Any] = []
+    name = _FOREVER.get(id(op)) or token_of(op) if op is not None else None
+    if counts is not None and type(counts) is not tuple and type(counts) is not bytes:
+        counts = _content(counts)
+    facts = [primitive, algorithm, root, name, registry.revision, counts, given]
+    addresses: list[int | None] = []
     for buf in buffers:
         data = buf
+        typed = False
         if type(buf) is not _Array and isinstance(buf, (list, tuple)) and buf:
             data, *layout = buf
             for value in layout:
-                facts.append(DATATYPES.get(id(value)) or _content(value))
+                fact = _FOREVER.get(id(value)) or _content(value)
+                facts.append(fact)
+                typed = typed or type(fact) is Token
             facts.append(len(layout))
-        if type(data) is _Array or isinstance(data, _Array):
+        if type(data) is _Array:
             addresses.append(_address(data))
             facts += data.size, data.dtype, data.flags.num
-        elif id(data) in PLACEHOLDERS:
-            facts.append(type(data))
+            if typed:
+                facts.append(around(data))
+        elif data is None or data is MPI.IN_PLACE:
+            addresses.append(None)
+            facts.append(id(data))
         else:
-            raise _NotKept
-    return (
-        (primitive, algorithm, root, name, registry.revision, counts, given, *facts),
-        tuple(addresses),
-    )
+            address, *memory = _other_memory(data)
+            addresses.append(address)
+            facts += memory
+    return tuple(facts), tuple(addresses)
 
 
-def arrays_of(buffers: Sequence[Any]) -> list[np.ndarray]:
-    """The arrays whose addresses are in the key, in the same order."""
-    data = [buf[0] if isinstance(buf, (list, tuple)) and buf else buf for buf in buffers]
-    return [each for each in data if isinstance(each, _Array)]
+def _other_memory(data: Any) -> tuple:
+    """Where memory is that is not a numpy array's, and what it holds."""
+    if isinstance(data, _Array):
+        return _address(data), data.size, data.dtype, data.flags.num, around(data)
+    try:
+        view = memoryview(data)
+    except TypeError:
+        return _exported(data)
+    if not view.c_contiguous:
+        raise _NotKept
+    return _address(data), type(data), view.nbytes, view.format, view.readonly
+
+
+def _exported(data: Any) -> tuple:
+    """The same of an object that mpi4py can read otherwise: by DLPack."""
+    try:
+        memory = MPI.buffer.frombuffer(data, True)
+    except Exception as error:  # whatever its export raises is told when the buffer is read
+        raise _NotKept from error
+    return memory.address, type(data), memory.nbytes, data.dtype
 
 
 def _content(value: Any) -> Any:
     """Counts, displacements, datatypes and the like: what they say."""
-    if value is None or isinstance(value, (int, str)):
+    if value is None or type(value) is int or isinstance(value, (int, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return type(value), *map(_content, value)
+        if all([type(each) is int for each in value]):
+            return type(value), *value
+        return type(value), *[_FOREVER.get(id(each)) or _content(each) for each in value]
+    if isinstance(value, MPI.Datatype):
+        return value.handle if value.is_predefined else token_of(value)
     if isinstance(value, _Array) and value.dtype.kind in "iu":
         return value.dtype, value.shape, value.tobytes()
     if isinstance(value, np.integer):
         return int(value)
-    if isinstance(value, MPI.Datatype) and value.is_predefined:
-        return MPI.Datatype, value.handle
     raise _NotKept

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from mpi4py import MPI
 
 from collectives.algorithms.language.registry import (
     AUTO,
@@ -20,123 +18,18 @@ from collectives.algorithms.language.registry import (
 from collectives.catalogue import check_lossy, check_parameters, check_restrictions, find
 from collectives.choice import choices, decide
 from collectives.engines.driver import Process
-from collectives.engines.packing import Call
 from collectives.engines.plan import Plan, record
 from collectives.errors import CollectiveError
 from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_root
 from collectives.mpi.data.operators import Op, operator_of
-from collectives.mpi.engines.calls import TAG
-from collectives.mpi.engines.relocation import (
-    NotMovable,
-    Relocatable,
-    Span,
-    overlapping,
-    spans_at,
-    spans_of,
-)
-from collectives.mpi.engines.replay import Setup
-from collectives.mpi.engines.stages import Stage, local, stages_of
+from collectives.mpi.engines.stages import stages_of
+from collectives.mpi.plans.callplan import CallPlan
 from collectives.nodes import grouping
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE
 
-CALL_BYTES = 1024  # what one call of a plan takes with its message and views
-
-
-@dataclass
-class Entry:
-    """A plan that is ready to run.
-
-    Attributes
-    ----------
-    asked, algorithm : Algorithm
-        What was asked for, and what was recorded: another one for `auto`.
-    description : str
-        The call, in words that are the same on all ranks.
-    plan : Plan
-        Keeps the scratch memory; its views of buffers are those that it was recorded with.
-    operator : Operator
-    stages : list of Stage
-    nbytes : int
-        The memory that the entry keeps, roughly.
-    movable : bool
-        Whether all that the call does with its buffers is in the plan.
-    setup : Setup or None
-        Persistent requests for its messages, once it is used again.
-    shortcuts : list of (dict, tuple)
-        Where its calls are found: they go when it goes.
-    """
-
-    asked: Algorithm
-    algorithm: Algorithm
-    description: str
-    plan: Plan
-    operator: Operator
-    stages: list[Stage]
-    nbytes: int
-    movable: bool
-    setup: Setup | None = None
-    shortcuts: list[tuple[dict, tuple]] = field(default_factory=list)
-
-    def set_up(self, comm: MPI.Intracomm) -> list[Call]:
-        """What a replay calls, with persistent requests: quicker to start than new ones."""
-        if self.setup is None:
-            self.setup = Setup(self.stages, comm, TAG)
-        return self.setup.calls()
-
-    def free(self) -> None:
-        """Give the persistent requests back to MPI."""
-        if self.setup is not None:
-            self.setup.free()
-            self.setup = None
-
-
-class Pattern:
-    """The plan of one call, for all calls of its shape.
-
-    Parameters
-    ----------
-    entry : Entry
-        It is `movable`.
-    spans : list of Span
-        The memory of the buffers for which it was made, which do not overlap.
-    """
-
-    def __init__(self, entry: Entry, spans: list[Span]):
-        self.entry = entry
-        self.spans = spans
-
-    @classmethod
-    def of(cls, entry: Entry, arrays: Sequence[np.ndarray]) -> Pattern | None:
-        """The pattern of what was recorded for a call with these arrays, if it can be one."""
-        spans = spans_of(arrays)
-        return cls(entry, spans) if entry.movable and not overlapping(spans) else None
-
-    @cached_property
-    def _relocatable(self) -> Relocatable | None:
-        try:
-            return Relocatable(self.entry.stages, self.spans)
-        except NotMovable:
-            return None
-
-    def stages_at(self, addresses: Sequence[int]) -> list[Stage] | None:
-        """The stages for buffers elsewhere; None if they cannot be there.
-
-        They are as long and as writable as those for which it was made.
-        """
-        spans = spans_at(addresses, self.spans)
-        if self._relocatable is None or overlapping(spans):
-            return None
-        return self._relocatable.at(spans)
-
-    def at(self, addresses: Sequence[int]) -> Entry | None:
-        """The entry for buffers elsewhere, with the same scratch memory; None as above."""
-        stages = self.stages_at(addresses)
-        if stages is None:
-            return None
-        old = self.entry
-        asked, algorithm, words = old.asked, old.algorithm, old.description
-        return Entry(asked, algorithm, words, old.plan, old.operator, stages, old.nbytes, True)
+# Bytes up to which a buffer is staged: copying them costs less than moving the plan.
+SHORT = 2**13
 
 
 class Invocation(NamedTuple):
@@ -153,9 +46,13 @@ class Invocation(NamedTuple):
     op : MPI.Op, REPRODUCIBLE_SUM or None
     parameters : dict
     counts : tuple of int, bytes or None
-        Described at `arguments.Reader`.
+        Described at `arguments.Reader`; what the caller gives in a form that tells counts.
     within : str
         What the call is a part of, if it is not the user's own.
+    form : str
+        How the ranks tell each other counts first (see `counts`), if they do.
+    reader : str
+        The function in `arguments` that reads the buffers, if it is not the primitive's.
     """
 
     primitive: str
@@ -166,27 +63,38 @@ class Invocation(NamedTuple):
     parameters: dict[str, Any] | None = None
     counts: tuple[int, ...] | bytes | None = None
     within: str = ""
+    form: str = ""
+    reader: str = ""
 
 
 class Attempt(NamedTuple):
-    """What became of a call on this rank: an entry that can run, or a problem."""
+    """What became of a call on this rank: a plan that can be carried out, or a problem.
+
+    Attributes
+    ----------
+    name : str
+        The call, in words.
+    algorithm : Algorithm or None
+        What was asked for: a rank knows it, too, that has a problem.
+    plan : CallPlan or None
+    problem : CollectiveError or None
+    """
 
     name: str
     algorithm: Algorithm | None = None
-    entry: Entry | None = None
+    plan: CallPlan | None = None
     problem: CollectiveError | None = None
 
     @classmethod
-    def of(cls, entry: Entry) -> Attempt:
-        # What was asked for is what a rank knows, too, that has a problem.
-        return cls(entry.description, entry.asked, entry)
+    def of(cls, plan: CallPlan) -> Attempt:
+        return cls(plan.description, plan.asked, plan)
 
-    def result(self) -> Entry:
-        """The entry; raises the problem if there is one."""
-        if self.entry is None:
+    def result(self) -> CallPlan:
+        """The plan; raises the problem if there is one."""
+        if self.plan is None:
             assert self.problem is not None
             raise self.problem
-        return self.entry
+        return self.plan
 
 
 @dataclass(frozen=True)
@@ -204,17 +112,20 @@ class Recorder:
     p: int
     nodes: tuple[int, ...]
 
-    def attempt(self, call: Invocation) -> Attempt:
-        """Check everything on this rank alone, and make a plan; nothing is sent."""
+    def attempt(self, call: Invocation, stage: int = SHORT) -> Attempt:
+        """Check everything on this rank alone, and make a plan; nothing is sent.
+
+        Buffers of up to `stage` bytes are staged.
+        """
         try:
             algorithm, given = self.choose(call.primitive, call.algorithm, call.parameters)
         except CollectiveError as error:
             return Attempt(call.primitive, None, None, error)
         try:
-            entry = self._record(algorithm, given, call)
+            plan = self._record(algorithm, given, call, stage)
         except CollectiveError as error:
             return Attempt(str(algorithm), algorithm, None, error)
-        return Attempt.of(entry)
+        return Attempt.of(plan)
 
     def choose(
         self, primitive: str, spec: str | None, parameters: Mapping[str, Any] | None
@@ -227,34 +138,30 @@ class Recorder:
         return algorithm, given
 
     def _record(
-        self, algorithm: Algorithm, parameters: Mapping[str, Any], call: Invocation
-    ) -> Entry:
+        self, algorithm: Algorithm, parameters: Mapping[str, Any], call: Invocation, stage: int
+    ) -> CallPlan:
         """Check the root and the buffers, and record the algorithm's rounds."""
         root = None
         if algorithm.primitive in ROOTED:
             root = check_root(str(algorithm), call.root, self.p)
-        reader, read, operator = self._read(algorithm, call, root)
+        reader, read, operator = self._read(algorithm, call, root, stage)
         nbytes, commutative = _whole_bytes(algorithm, read), operator.commutative
         chosen, given = decide(algorithm, parameters, self.p, nbytes, commutative)
         plan = self._plan(chosen, given, read, root, operator)
         description = _description(chosen, given, read, root, operator, call.counts)
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
-        stages = [*local(reader.before), *stages_of(plan, operator), *local(reader.after)]
-        calls = sum(stage.size for stage in stages)
-        packed_bytes = sum(stage.packed_bytes for stage in stages)
-        nbytes = plan.scratch_bytes + packed_bytes + CALL_BYTES * calls
-        movable = not reader.before and not reader.after
-        return Entry(algorithm, chosen, description, plan, operator, stages, nbytes, movable)
+        stages = stages_of(plan, operator)
+        return CallPlan(algorithm, description, plan, stages, reader.placement)
 
     def _read(
-        self, algorithm: Algorithm, call: Invocation, root: int | None
+        self, algorithm: Algorithm, call: Invocation, root: int | None, stage: int
     ) -> tuple[Reader, Arguments, Operator]:
         """The checked buffers of a call, and the operator that fits them."""
         title, reduces, op = str(algorithm), algorithm.primitive in REDUCTIONS, call.op
         widens = op if reduces and isinstance(op, Operator) and op.widening else None
-        reader = Reader(title, self.rank, self.p, root, call.counts, reduces, widens)
-        read = READERS[algorithm.primitive](reader, *call.buffers)
+        reader = Reader(title, self.rank, self.p, root, call.counts, reduces, widens, stage)
+        read = READERS[call.reader or algorithm.primitive](reader, *call.buffers)
         if not reduces:
             return reader, read, SUM
         assert read.like is not None

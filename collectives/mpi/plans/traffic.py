@@ -56,8 +56,8 @@ class Flight(Operation):
         The tag of the bell to ring at the end.
     keep : object
         What must live until then.
-    landed : callable or None
-        Called then, unless there was an error.
+    at_end : callable or None
+        Called then, with whether there was no error.
     """
 
     def __init__(self, traffic: Traffic, stages: Iterator[Stage]):
@@ -69,7 +69,7 @@ class Flight(Operation):
         self.operations[number] = self
         self.bell: int | None = None
         self.keep: object = None
-        self.landed: Callable[[], None] | None = None
+        self.at_end: Callable[[bool], None] | None = None
 
     def _post(self, stage: Stage) -> list[MPI.Request]:
         comm, tag = self.comm, self.tag
@@ -78,9 +78,9 @@ class Flight(Operation):
 
     def _ended(self) -> None:
         del self.operations[self.number]
-        landed, self.landed, self.keep = self.landed, None, None
-        if landed is not None and self.error is None:
-            landed()
+        at_end, self.at_end, self.keep = self.at_end, None, None
+        if at_end is not None:
+            at_end(self.error is None)
         if self.bell is not None:
             PROGRESS.remove(self)
             BELLS.ring(self.bell)

@@ -1,0 +1,239 @@
+"""A plan bound to the buffers of calls: what is carried out, wherever the buffers lie.
+
+What is staged is copied in before the first round and out after the last. What an
+algorithm works on in place is moved: the messages and local steps of the plan are made
+for other addresses. With neither there is nothing to do but to run the rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.algorithms.language.registry import Algorithm
+from collectives.algorithms.language.steps import Local, decode, reduce
+from collectives.engines.driver import views_of
+from collectives.engines.packing import Call, address_of
+from collectives.engines.plan import Plan
+from collectives.mpi.data.staging import Copied, Interval, Placement
+from collectives.mpi.engines.calls import TAG, compile_stages, run
+from collectives.mpi.engines.relocation import NotMovable, Relocatable
+from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.stages import Stage, local
+
+CALL_BYTES = 1024  # what one call of a plan takes with its message and views
+
+Addresses = tuple  # an int or None for each buffer of a call
+
+
+class CallPlan:
+    """A plan for the calls of one shape, for one call at a time.
+
+    Parameters
+    ----------
+    asked : Algorithm
+        What was asked for: `auto` records another one.
+    description : str
+        The call, in words that are the same on all ranks.
+    plan : Plan
+        Keeps the scratch memory.
+    stages : list of Stage
+        Its rounds, for the buffers with which it was recorded.
+    placement : Placement
+        Where these buffers are.
+
+    Attributes
+    ----------
+    addresses : tuple
+        Of the buffers with which it was recorded.
+    nbytes : int
+        The memory that it keeps, roughly.
+    """
+
+    def __init__(
+        self,
+        asked: Algorithm,
+        description: str,
+        plan: Plan,
+        stages: list[Stage],
+        placement: Placement,
+    ):
+        self.asked = asked
+        self.description = description
+        self.plan = plan
+        self.stages = stages
+        self.addresses = tuple([placement.addresses.get(position) for position in (0, 1)])
+        self._allows = placement.allows
+        self.placed = placement.placed
+        self.staged = placement.staged
+        self.loads = [(each.position, each.staging.load) for each in placement.staged if each.loads]
+        self.stores = [
+            (each.position, each.staging.store) for each in placement.staged if each.stores
+        ]
+        own = sum(each.staging.view.nbytes for each in placement.staged)
+        packed = sum(stage.packed_bytes for stage in stages)
+        calls = sum(stage.size for stage in stages)
+        self.nbytes = own + plan.scratch_bytes + packed + CALL_BYTES * calls
+        self._compiled: list[Call] | None = None
+        self._ready: list[Call] = []
+        self._setup: Setup | None = None
+        _restrict(plan, placement)
+
+    def fits(self, addresses: Addresses) -> bool:
+        """Whether it can be used for buffers at these addresses: they must not overlap."""
+        if self.placed and self._relocatable is None:
+            return self._is_at(addresses)
+        return self._allows(addresses)
+
+    def run(self, comm: MPI.Intracomm, addresses: Addresses) -> None:
+        """Carry out a call.
+
+        The second time at the same place, or if no place matters, it sets up persistent
+        requests, which are quicker to start than new ones.
+        """
+        calls = self._calls(comm, addresses)
+        for position, load in self.loads:
+            load(addresses[position])
+        run(calls)
+        for position, store in self.stores:
+            store(addresses[position])
+
+    def stages_at(self, addresses: Addresses) -> list[Stage]:
+        """The rounds for buffers at these addresses, without what is copied in and out."""
+        if self._is_at(addresses):
+            return self.stages
+        assert self._relocatable is not None, "it fits"
+        return self._relocatable.at(addresses)
+
+    def copies_in(self, addresses: Addresses) -> list[Call]:
+        """What copies into the plan's own memory before the first round."""
+        return [partial(load, addresses[position]) for position, load in self.loads]
+
+    def copies_out(self, addresses: Addresses) -> list[Call]:
+        """What copies out of it after the last round."""
+        return [partial(store, addresses[position]) for position, store in self.stores]
+
+    def direct(self, addresses: Addresses) -> list[Stage]:
+        """All that a call does, on the user's memory as far as that is possible.
+
+        What is copied for want of a fixed place is not copied here. But an input that an
+        algorithm overwrites, as some broadcasts do at the root, is left alone.
+        """
+        places = dict(self.placed)
+        staged = []
+        for each in self.staged:
+            staging = each.staging
+            if isinstance(staging, Copied) and (each.stores or not staging.written):
+                places[each.position] = staging.place()
+            else:
+                staged.append(each)
+        try:
+            stages = Relocatable(self.stages, places).at(addresses)
+        except NotMovable:
+            return self.whole(addresses)
+        before: list[Call] = [
+            partial(x.staging.load, addresses[x.position]) for x in staged if x.loads
+        ]
+        after: list[Call] = [
+            partial(x.staging.store, addresses[x.position]) for x in staged if x.stores
+        ]
+        return [*local(before), *stages, *local(after)]
+
+    def whole(self, addresses: Addresses) -> list[Stage]:
+        """All that a call does."""
+        return [
+            *local(self.copies_in(addresses)),
+            *self.stages_at(addresses),
+            *local(self.copies_out(addresses)),
+        ]
+
+    def free(self) -> None:
+        """Give the persistent requests back to MPI."""
+        if self._setup is not None:
+            self._setup.free()
+            self._setup = None
+
+    def _is_at(self, addresses: Addresses) -> bool:
+        """Whether it was recorded with buffers at these addresses."""
+        return all(addresses[position] == x.address for position, x in self.placed.items())
+
+    @cached_property
+    def _relocatable(self) -> Relocatable | None:
+        try:
+            return Relocatable(self.stages, self.placed)
+        except NotMovable:
+            return None
+
+    def _calls(self, comm: MPI.Intracomm, addresses: Addresses) -> list[Call]:
+        if self._setup is not None and not self.placed:
+            return self._ready
+        stages = self.stages_at(addresses)
+        if stages is not self.stages:
+            return compile_stages(stages, comm)
+        if self._compiled is None:
+            self._compiled = compile_stages(stages, comm)
+            return self._compiled
+        if self._setup is None:
+            self._setup = Setup(stages, comm, TAG)
+            self._ready = self._setup.calls()
+        return self._ready
+
+
+def _restrict(plan: Plan, placement: Placement) -> None:
+    """Copy in just what a plan reads before it writes there, and out just what it writes."""
+    copied = [each for each in placement.staged if isinstance(each.staging, Copied)]
+    if not copied:
+        return
+    traces = [_Trace(each.staging.view) for each in copied]
+    for round_ in plan.rounds:
+        for message in round_.sends:
+            _note(traces, message.views, written=False)
+        for message in round_.recvs:
+            _note(traces, message.views, written=True)
+        for step in round_.local:
+            _note(traces, _sources(step), written=False)
+            _note(traces, views_of(step.written), written=True)
+    for each, trace in zip(copied, traces):
+        assert isinstance(each.staging, Copied)
+        reads = _intervals(trace.read) if each.loads else []
+        writes = _intervals(trace.written) if each.stores else []
+        each.staging.restrict(reads, writes)
+        each.staging.written = bool(trace.written.any())
+
+
+def _sources(step: Local) -> tuple[np.ndarray, ...]:
+    """What a local step reads."""
+    if isinstance(step, reduce):
+        return step.inbuf, step.inoutbuf
+    return views_of(step.packet if isinstance(step, decode) else step.src)
+
+
+class _Trace:
+    """Which bytes of a vector have been written, and which were read before that."""
+
+    def __init__(self, view: np.ndarray):
+        self.start = address_of(view)
+        self.written = np.zeros(view.nbytes, bool)
+        self.read = np.zeros(view.nbytes, bool)
+
+
+def _note(traces: Sequence[_Trace], views: Sequence[np.ndarray], written: bool) -> None:
+    for view in views:
+        first = address_of(view) if view.size else -1
+        for trace in traces:
+            at = first - trace.start
+            if 0 <= at < trace.written.size:
+                part = slice(at, at + view.nbytes)
+                if written:
+                    trace.written[part] = True
+                else:
+                    trace.read[part] |= ~trace.written[part]
+
+
+def _intervals(marked: np.ndarray) -> list[Interval]:
+    """The runs of marked bytes."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist()))

@@ -1,0 +1,220 @@
+"""The plans of one communicator, kept for the calls to come.
+
+Each shape of calls has a pool of plans. A call takes one out and puts it back at its end,
+so that two calls that are in flight together, or one that user code makes within another,
+never share memory. A call that comes again with the same buffers gets a direct plan, which
+works on these buffers and has nothing to look up; it shares its scratch memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mpi4py import MPI
+
+from collectives.algorithms.language import registry
+from collectives.algorithms.language.registry import PRIMITIVES
+from collectives.catalogue import DEFAULTS
+from collectives.engines.packing import Call
+from collectives.mpi.data.tokens import Token
+from collectives.mpi.engines.calls import TAG
+from collectives.mpi.engines.replay import Setup
+from collectives.mpi.plans.callplan import CALL_BYTES, Addresses, CallPlan
+from collectives.mpi.plans.keys import Shape, tokens_in
+
+MAX_PLANS = 1024
+MAX_BYTES = 64 * 2**20
+MAX_ALIKE = 64  # plans of one shape
+MAX_SEEN = 64  # addresses that a shape remembers
+
+# What calls are found by at once: the calls of a direct plan by all that they depend on, a pool
+# by the same without addresses.
+Ready = dict
+
+
+class Pool:
+    """The plans of one shape of calls.
+
+    Attributes
+    ----------
+    idle : list of CallPlan
+        Those that no call uses now.
+    plans : int
+        How many there are, with those in use and the direct ones.
+    direct : dict
+        The direct plans, by addresses.
+    nbytes : int
+        The memory of all of them.
+    """
+
+    def __init__(self, store: Store, shape: Shape):
+        self.store = store
+        self.shape = shape
+        self.tokens = [*tokens_in(shape)]
+        # The user's code may make another call like this one while it runs.
+        self.exclusive = isinstance(shape[3], Token)
+        self.idle: list[CallPlan] = []
+        self.plans = 0
+        self.direct: dict[Addresses, Setup] = {}
+        self.seen: set[Addresses] = set()
+        self.nbytes = 0
+        self.closed = False
+        self.shortcuts: list[tuple[Ready, tuple]] = []
+
+    def take(self, addresses: Addresses) -> CallPlan | None:
+        """A plan for buffers at these addresses, which belongs to the caller until `give`."""
+        try:
+            plan = self.idle.pop()
+        except IndexError:
+            return None
+        if plan.fits(addresses):
+            return plan
+        self.idle.append(plan)
+        return None
+
+    def give(self, plan: CallPlan) -> None:
+        """Put back a plan that nobody uses any more."""
+        self.idle.append(plan)
+        if self.closed:
+            self.clear()
+
+    def clear(self) -> None:
+        """Free the plans that no call uses now."""
+        while self.idle:
+            self.idle.pop().free()
+        while self.direct:
+            self.direct.popitem()[1].free()
+
+    def run(self, addresses: Addresses) -> bool:
+        """Carry out a call; False if that takes more than a plan that is there.
+
+        A call that comes for the second time is worth a direct plan.
+        """
+        if addresses in self.seen:
+            return False
+        plan = self.take(addresses)
+        if plan is None:
+            return False
+        self.saw(addresses)
+        self.carry_out(plan, addresses)
+        return True
+
+    def saw(self, addresses: Addresses) -> None:
+        """Remember that a call has come with buffers there, if a direct plan is allowed."""
+        if self.exclusive:
+            return
+        if len(self.seen) >= MAX_SEEN:
+            self.seen.clear()
+        self.seen.add(addresses)
+
+    def note(self, ready: Ready, shortcut: tuple, found: object) -> None:
+        """Let a call find a pool, or the calls of a direct plan, at once."""
+        if shortcut not in ready and not self.closed:
+            ready[shortcut] = found
+            self.shortcuts.append((ready, shortcut))
+
+    def carry_out(self, plan: CallPlan, addresses: Addresses) -> None:
+        """Carry out a call by a plan that was taken."""
+        try:
+            plan.run(self.store.comm, addresses)
+        except BaseException:
+            self.store.discard(self, plan)  # its messages may be anywhere
+            raise
+        self.give(plan)
+
+
+class Store:
+    """The pools of one communicator.
+
+    Attributes
+    ----------
+    comm : MPI.Intracomm
+    pools : dict
+        By shape, the oldest first.
+    plans, nbytes : int
+        How many plans all pools have, and the memory of all.
+    """
+
+    def __init__(self, comm: MPI.Intracomm):
+        self.comm = comm
+        self.pools: dict[Shape, Pool] = {}
+        self.plans = self.nbytes = 0
+        self.revision = registry.revision
+        self._ready: Ready = {}
+        self._others: dict[tuple[str, ...], Ready] = {}  # under other defaults
+
+    def ready(self, defaults: Mapping[str, str]) -> Ready:
+        """What is ready where calls that name no algorithm take these."""
+        if defaults is DEFAULTS:
+            return self._ready
+        return self._others.setdefault(tuple(defaults[name] for name in PRIMITIVES), {})
+
+    def add(self, shape: Shape, plan: CallPlan) -> Pool:
+        """Keep a new plan, which is in use; the oldest make room, and what cannot come again."""
+        if self.revision != registry.revision:
+            self.forget()
+            self.revision = registry.revision
+        for other, pool in [*self.pools.items()]:
+            if pool.tokens and not all(token.alive for token in pool.tokens):
+                self.drop(other)
+        pool = self.pools.get(shape) or Pool(self, shape)
+        if plan.nbytes > MAX_BYTES or pool.plans >= MAX_ALIKE:
+            pool = Pool(self, shape)
+            pool.closed = True  # it ends with the call
+            return pool
+        self.pools[shape] = pool
+        self._count(pool, 1, plan.nbytes)
+        while self._full:
+            self.drop(next(iter(self.pools)))
+        return pool
+
+    def direct(self, pool: Pool, plan: CallPlan, addresses: Addresses) -> list[Call] | None:
+        """The calls of a direct plan, made from one of the pool; None if there is no room."""
+        while self._full and (oldest := next(iter(self.pools.values()))) is not pool:
+            self.drop(oldest.shape)
+        if pool.closed or self._full:
+            return None
+        setup = pool.direct[addresses] = Setup(plan.direct(addresses), self.comm, TAG)
+        self._count(pool, 1, CALL_BYTES * sum(stage.size for stage in setup.stages))
+        return setup.calls()
+
+    def discard(self, pool: Pool, plan: CallPlan) -> None:
+        """Give up a plan that was in use."""
+        plan.free()
+        if not pool.closed:
+            self._count(pool, -1, -plan.nbytes)
+
+    def drop(self, shape: Shape) -> None:
+        """Drop the plans of one shape; those in use end with their calls."""
+        pool = self.pools.pop(shape)
+        pool.closed = True
+        for ready, shortcut in pool.shortcuts:
+            ready.pop(shortcut, None)
+        pool.clear()
+        self.nbytes -= pool.nbytes
+        self.plans -= pool.plans
+
+    def forget_addresses(self) -> None:
+        """Forget which buffers have come: none are worth a direct plan."""
+        for pool in self.pools.values():
+            pool.seen.clear()
+
+    def forget(self) -> None:
+        """Drop all plans."""
+        for shape in [*self.pools]:
+            self.drop(shape)
+
+    def hide(self) -> None:
+        """Let no call be found at once any more."""
+        for ready in (self._ready, *self._others.values()):
+            ready.clear()
+
+    @property
+    def _full(self) -> bool:
+        return self.plans > MAX_PLANS or self.nbytes > MAX_BYTES
+
+    def _count(self, pool: Pool, plans: int, nbytes: int) -> None:
+        pool.plans += plans
+        pool.nbytes += nbytes
+        self.plans += plans
+        self.nbytes += nbytes
