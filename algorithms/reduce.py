@@ -40,7 +40,7 @@ def naive(rank, p, sendbuf, recvbuf, root):
     yield copy(total, recvbuf)
 
 
-@algorithm("reduce", also="pipeline")
+@algorithm("reduce", known_as="pipeline")
 def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
     """Pipelined chains: partial results run towards the root, segment by segment.
 
@@ -81,7 +81,7 @@ def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
         yield steps
 
 
-@algorithm("reduce")
+@algorithm("reduce", known_as="reduce_scatter_gather")
 def recursive_doubling(rank, p, sendbuf, recvbuf, root):
     """Reduce-scatter, then gather: van de Geijn's broadcast run backwards.
 
