@@ -123,6 +123,19 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     return algorithm, parameters
 
 
+def titled(primitive: str, spec: str) -> str:
+    """A name of an algorithm as tables show it: with the literature's where that is another.
+
+    Examples
+    --------
+    >>> titled("alltoall", "recursive_doubling"), titled("alltoall", "pairwise")
+    ('recursive_doubling (bruck)', 'pairwise')
+    """
+    algorithm, _ = find(primitive, spec)
+    known_as = algorithm.known_as if spec.partition(":")[0] == algorithm.name else ""
+    return f"{spec} ({known_as})" if known_as else spec
+
+
 def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> None:
     """Raise ArgumentError unless the algorithm has these parameters, with sound values.
 
