@@ -81,7 +81,7 @@ def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
         yield steps
 
 
-@algorithm("reduce", known_as="reduce_scatter_gather")
+@algorithm("reduce")
 def recursive_doubling(rank, p, sendbuf, recvbuf, root):
     """Reduce-scatter, then gather: van de Geijn's broadcast run backwards.
 

@@ -30,8 +30,8 @@ from collectives.nodes import in_order
 from collectives.operators.operator import SUM, Operator
 
 # The default of each primitive: an algorithm for every p, root and operator, with the
-# fewest rounds there are or nearly so, because most calls are short. Of some a table
-# says which it is: more rounds or messages pay for long vectors, and not for short ones.
+# shortest critical path there is or nearly so, because most calls are short. Of some a
+# table says which it is: more messages pay for long vectors, and not for short ones.
 DEFAULTS: Mapping[str, str] = {
     "barrier": "recursive_doubling",
     "bcast": "tree",

@@ -83,14 +83,14 @@ def bad(tmp_path_factory):
 
 
 def rows(out, primitive):
-    """The table of a primitive: the words of each row by algorithm."""
+    """The table of a primitive: the words of each row by algorithm, without (other names)."""
     lines = out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith(f"{primitive} "))
     body = []
     for line in lines[start + 1 :]:
         if not line:
             break
-        body.append(line.split())
+        body.append(re.sub(r" \(\w+\)", "", line).split())
     return {words[0]: words[1:] for words in body}
 
 
