@@ -12,8 +12,7 @@ FOUR = ("naive", "ring", "recursive_doubling", "tree")
 
 FAULTY = '''
 from collectives.algorithms import allreduce
-from collectives.algorithms.language.registry import algorithm
-from collectives.algorithms.language.steps import copy, recv, send
+from collectives.algorithms.language import algorithm, copy, recv, send
 
 
 @algorithm("allreduce")
