@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .system import System
 
 PLAIN = 10_000  # columns where nobody looks: nothing is cut off
-PAGE = 100  # columns of a table there, if it can be cut in parts
+PAGE = int(os.environ.get("COLUMNS", 100))  # of a table there, if it can be cut in parts
 
 LEGEND = """\
 mpi           the MPI's own collective; the others are this library's algorithms
@@ -123,12 +124,14 @@ def _table(primitive: str, results: Sequence[Result], sizes: Sequence[int], gap:
         table.add_column(f"{title}\nmedian", justify="right", no_wrap=True)
     for title in ("critical\n path", "\n messages", "\n sent"):
         table.add_column(title, justify="right", no_wrap=True)
-    cells = {(result.cell.algorithm, result.cell.size): result for result in results}
+    found = {(result.cell.algorithm, result.cell.size): result for result in results}
     for algorithm in dict.fromkeys(result.cell.algorithm for result in results):
-        row = [cells[algorithm, size] for size in sizes]
+        row = [found[algorithm, size] for size in sizes]
         name = algorithm if algorithm == BUILTIN else titled(primitive, algorithm)
         name = name.replace(" ", gap)
-        table.add_row(name, *[text for one in row for text in times(one)], *counts(row[-1]))
+        cells = [cell for one in row for cell in times(one)] + [Text(x) for x in counts(row[-1])]
+        apart = [" " * (place % 2 == 0 or place > 2 * len(sizes)) for place in range(len(cells))]
+        table.add_row(name, *[Text(gap) + cell for gap, cell in zip(apart, cells)])
     return table
 
 

@@ -50,6 +50,9 @@ DEFAULTS: Mapping[str, str] = {
 # The four that every primitive has.
 TEXTBOOK: tuple[str, ...] = ("naive", "ring", "recursive_doubling", "tree")
 
+# How many algorithms an error proposes.
+FEW = 4
+
 _COMMA = re.compile(r",(?![^(]*\))")  # not within parentheses: "group=(0,0,1,1)"
 _LOADED = "collectives_user_"  # what the modules of `load` are called
 
@@ -112,9 +115,10 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     found = (_UNDECIDED[primitive], "") if name == AUTO else named(primitive, name)
     if found is None:
         every = [one for known in names for one in REGISTRY[primitive][known].names]
-        choices = ", ".join(_nearest_first(name, (*every, AUTO)))
+        nearest = ", ".join(_nearest_first(name, (*every, AUTO))[:FEW])
         raise UnknownAlgorithm(
-            f"{primitive}: the name of an algorithm is needed, got {name!r}; choose from {choices}"
+            f"{primitive}: the name of an algorithm is needed, got {name!r}; choose from {nearest} "
+            f"... (python -m collectives list {primitive} shows all)"
         )
     algorithm, implied = found
     items = [*_COMMA.split(implied), *_COMMA.split(text)]
@@ -203,9 +207,9 @@ def check_restrictions(
         (f"at least {algorithm.minimum_p} ranks", p, p < algorithm.minimum_p),
     ):
         if fails:
-            others = _others(algorithm, p, commutative)
+            others = " or ".join(_others(algorithm, p, commutative)[:FEW]) or "another p"
             raise RestrictionError(
-                f"{algorithm}: needs {needed}, got {got}; use {' or '.join(others) or 'another p'}",
+                f"{algorithm}: needs {needed}, got {got}; use {others}",
                 mpi_class="ERR_OP" if not_in_order else None,
             )
 
@@ -224,7 +228,7 @@ def check_lossy(algorithm: Algorithm, p: int, operator: Operator, dtype: np.dtyp
     """
     if not algorithm.lossy or (operator is SUM and dtype.kind == "f"):
         return
-    others = " or ".join(_others(algorithm, p, operator.commutative))
+    others = " or ".join(_others(algorithm, p, operator.commutative)[:FEW])
     raise RestrictionError(
         f"{algorithm}: needs a sum of floating-point numbers, because it is lossy, got "
         f"{operator.name} of {dtype}; use {others}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,10 +20,12 @@ from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, prices
 from collectives.units import format_bytes
 
 _UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
+WIDTH = 99  # of lines of words
+
 _LEAST = {
-    LATENCY: "the fewest messages there can be",
-    BANDWIDTH: "the fewest bytes there can be",
-    COMPUTATION: "the least work there can be",
+    LATENCY: "the fewest messages possible",
+    BANDWIDTH: "the fewest bytes possible",
+    COMPUTATION: "the least work possible",
 }
 _FACTORS = {LATENCY: "messages", BANDWIDTH: "bytes", COMPUTATION: "work"}
 
@@ -107,7 +110,7 @@ class _Case:
         yield "Messages, bytes and work are each those of the critical path of their own term."
         rest = [name for name in REGISTRY[self.primitive] if name not in self.prices]
         if rest:
-            yield f"Not considered: {', '.join(rest)}."
+            yield from textwrap.wrap(f"Not considered: {', '.join(rest)}.", WIDTH)
 
     def _weight(self) -> str:
         """Which term weighs most, and how near the pick is to the least there can be."""
