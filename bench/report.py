@@ -122,7 +122,7 @@ def _table(primitive: str, results: Sequence[Result], sizes: Sequence[int], gap:
         title = format_bytes(size) if primitive != "barrier" else ""
         table.add_column("\n min", justify="right", no_wrap=True)
         table.add_column(f"{title}\nmedian", justify="right", no_wrap=True)
-    for title in ("critical\n path", "\n messages", "\n sent"):
+    for title in (" critical\n path", "\n messages", "\n sent"):
         table.add_column(title, justify="right", no_wrap=True)
     found = {(result.cell.algorithm, result.cell.size): result for result in results}
     for algorithm in dict.fromkeys(result.cell.algorithm for result in results):
