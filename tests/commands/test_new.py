@@ -64,6 +64,7 @@ def test_the_cost_line_is_right(primitive, clock, new):
 
 @each
 def test_the_text_is_clean(primitive, new, tmp_path):
+    pytest.importorskip("ruff")  # of the extra `dev`
     new(primitive)
     for command in ("check", "--select=E,F,I,B,UP,W"), ("format", "--check"):
         for options in ("--isolated",), ("--config", ROOT / "ruff.toml"):
