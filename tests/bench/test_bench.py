@@ -137,7 +137,7 @@ def test_wrong_result_is_named_with_rank_and_index(bad):
 def test_deadlock_is_reported_instead_of_run(bad):
     line = next(x for x in bad.out.splitlines() if x.startswith("WRONG allreduce.stuck"))
     assert "8 B, 1 KiB: deadlock: rank 0 waits in recv from 1" in line
-    assert "faulty.py:19" in line
+    assert "faulty.py:18" in line
 
 
 def test_failing_algorithm_is_reported_with_its_line(bad):

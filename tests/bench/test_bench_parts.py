@@ -276,14 +276,30 @@ def drawn(found, width):
     return out.file.getvalue()
 
 
-@pytest.mark.parametrize("width, tables", [(80, 2), (120, 1), (10_000, 1)])
-def test_tables_fit_and_nothing_is_cut_off(width, tables):
+@pytest.mark.parametrize(
+    "width, page, limit, tables",
+    [
+        (80, 100, 80, 2),
+        (120, 100, 120, 1),
+        (report.PLAIN, 100, 100, 2),
+        (report.PLAIN, 120, 120, 1),
+    ],
+)
+def test_tables_fit_and_nothing_is_cut_off(width, page, limit, tables, monkeypatch):
+    """Into the terminal; where nobody looks, onto a page."""
+    monkeypatch.setattr(report, "PAGE", page)
     text = drawn(run_of(), width)
     assert text.count("allreduce") == tables
-    assert max(map(len, text.splitlines())) <= width
+    assert max(map(len, text.splitlines())) <= limit
     assert "…" not in text
     for word in ("8 B", "1 KiB", "32 KiB", "1 MiB", "median", "messages", "mpi", "naive", "ring"):
         assert word in text
+
+
+@pytest.mark.parametrize("width, gap", [(100, " "), (63, "\n  ")])
+def test_two_names_take_two_lines_where_one_is_too_long(width, gap):
+    text = drawn(run_of(["recursive_doubling"], [8]), width)
+    assert f"recursive_doubling{gap}(dissemination) " in text.replace(" " * 50, "")
 
 
 def test_many_sizes_make_many_tables():
