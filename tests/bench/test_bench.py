@@ -60,7 +60,7 @@ if MPI.COMM_WORLD.rank == 1:
 
 def bench(ranks, *arguments, module="collectives.bench", limit=60):
     """Run the benchmark under mpirun."""
-    return mpirun(ranks, "-m", module, *arguments, limit=limit)
+    return mpirun(ranks, "-m", module, *arguments, limit=limit, COLUMNS="200")
 
 
 @pytest.fixture(scope="module")

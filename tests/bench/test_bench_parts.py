@@ -278,12 +278,7 @@ def drawn(found, width):
 
 @pytest.mark.parametrize(
     "width, page, limit, tables",
-    [
-        (80, 100, 80, 2),
-        (120, 100, 120, 1),
-        (report.PLAIN, 100, 100, 2),
-        (report.PLAIN, 120, 120, 1),
-    ],
+    [(80, 100, 80, 2), (120, 80, 120, 1), (report.PLAIN, 80, 80, 2), (report.PLAIN, 100, 100, 1)],
 )
 def test_tables_fit_and_nothing_is_cut_off(width, page, limit, tables, monkeypatch):
     """Into the terminal; where nobody looks, onto a page."""
@@ -296,10 +291,10 @@ def test_tables_fit_and_nothing_is_cut_off(width, page, limit, tables, monkeypat
         assert word in text
 
 
-@pytest.mark.parametrize("width, gap", [(100, " "), (63, "\n  ")])
-def test_two_names_take_two_lines_where_one_is_too_long(width, gap):
+@pytest.mark.parametrize("width, between", [(100, " "), (63, r" .*\n  ")])
+def test_two_names_take_two_lines_where_one_is_too_long(width, between):
     text = drawn(run_of(["recursive_doubling"], [8]), width)
-    assert f"recursive_doubling{gap}(dissemination) " in text.replace(" " * 50, "")
+    assert re.search(rf"^recursive_doubling{between}\(dissemination\) ", text, re.M)
 
 
 def test_many_sizes_make_many_tables():
