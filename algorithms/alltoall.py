@@ -47,7 +47,7 @@ def ring(rank, p, sendbuf, recvbuf, counts):
         outgoing = passing
 
 
-@algorithm("alltoall", also=("bruck", "two_phase", "two_phase_bruck"))
+@algorithm("alltoall", also=("two_phase", "two_phase_bruck"), known_as="bruck")
 def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     """Bruck's all-to-all: a block travels its distance in powers of two.
 

@@ -43,7 +43,7 @@ def ring(rank, p):
     yield [send(NOTHING, right)] if rank < p - 2 else []
 
 
-@algorithm("barrier", also="dissemination")
+@algorithm("barrier", known_as="dissemination")
 def recursive_doubling(rank, p):
     """Dissemination barrier: news travels twice as far in each round.
 

@@ -30,7 +30,7 @@ def naive(rank, p, buf, root):
         yield recv(buf, root)
 
 
-@algorithm("bcast", also="pipeline")
+@algorithm("bcast", known_as="pipeline")
 def ring(rank, p, buf, root, *, segments=None):
     """Pipelined chain: segments run round the ring, one behind the other.
 
@@ -57,7 +57,7 @@ def ring(rank, p, buf, root, *, segments=None):
         yield arrives + leaves
 
 
-@algorithm("bcast", also=("van_de_geijn", "scatter_allgather"))
+@algorithm("bcast", also="scatter_allgather", known_as="van_de_geijn")
 def recursive_doubling(rank, p, buf, root):
     """Van de Geijn's broadcast: scatter the vector, then allgather its blocks.
 

@@ -30,7 +30,7 @@ def naive(rank, p, sendbuf, recvbuf):
         yield copy(below, recvbuf)
 
 
-@algorithm("exscan", also=("pipeline", "linear:segments=1"))
+@algorithm("exscan", also="linear:segments=1", known_as="pipeline")
 def ring(rank, p, sendbuf, recvbuf, *, segments=None):
     """Pipelined chain: the running sum goes from rank to rank, in segments.
 
@@ -59,7 +59,7 @@ def ring(rank, p, sendbuf, recvbuf, *, segments=None):
         yield steps
 
 
-@algorithm("exscan", also="hillis_steele")
+@algorithm("exscan", known_as="hillis_steele")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Hillis-Steele, shifted: pass the vectors one rank up, then scan them.
 
@@ -85,7 +85,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield steps
 
 
-@algorithm("exscan", also="blelloch")
+@algorithm("exscan", known_as="blelloch")
 def tree(rank, p, sendbuf, recvbuf):
     """Blelloch scan: sums go up a binomial tree, prefixes come down.
 

@@ -59,7 +59,7 @@ def ring(rank, p, sendbuf, recvbuf, root, counts):
     yield send(held, left)
 
 
-@algorithm("gather", also="hypercube")
+@algorithm("gather", known_as="hypercube")
 def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
     """Hypercube gather: in each dimension one half hands all it has to the other.
 

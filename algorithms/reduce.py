@@ -40,7 +40,7 @@ def naive(rank, p, sendbuf, recvbuf, root):
     yield copy(total, recvbuf)
 
 
-@algorithm("reduce", also="pipeline")
+@algorithm("reduce", known_as="pipeline")
 def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
     """Pipelined chains: partial results run towards the root, segment by segment.
 

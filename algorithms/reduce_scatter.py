@@ -66,7 +66,7 @@ def ring(rank, p, sendbuf, recvbuf):
     yield copy(held, recvbuf)
 
 
-@algorithm("reduce_scatter", also="butterfly")
+@algorithm("reduce_scatter", known_as="butterfly")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Butterfly: partners at distance 1, 2, 4, ... split the work in halves.
 

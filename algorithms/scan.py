@@ -33,7 +33,7 @@ def naive(rank, p, sendbuf, recvbuf):
         yield reduce(below, sendbuf, out=recvbuf)
 
 
-@algorithm("scan", also=("pipeline", "linear:segments=1"))
+@algorithm("scan", also="linear:segments=1", known_as="pipeline")
 def ring(rank, p, sendbuf, recvbuf, *, segments=None):
     """Pipelined chain: the running sum goes from rank to rank, in segments.
 
@@ -59,7 +59,7 @@ def ring(rank, p, sendbuf, recvbuf, *, segments=None):
         yield steps
 
 
-@algorithm("scan", also="hillis_steele")
+@algorithm("scan", known_as="hillis_steele")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Hillis-Steele scan: add what comes from 1, 2, 4, ... ranks below.
 
@@ -81,7 +81,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     yield copy(partial, recvbuf)
 
 
-@algorithm("scan", also="blelloch")
+@algorithm("scan", known_as="blelloch")
 def tree(rank, p, sendbuf, recvbuf):
     """Blelloch scan: sums go up a binomial tree, prefixes come down.
 

@@ -61,7 +61,7 @@ def ring(rank, p, sendbuf, recvbuf, root, counts):
     yield [recv(recvbuf, left), *passing]
 
 
-@algorithm("scatter", also="hypercube")
+@algorithm("scatter", known_as="hypercube")
 def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
     """Recursive halving on a hypercube: hand over the far half, keep the near.
 

@@ -20,9 +20,9 @@ def measure(
     schedule: Schedule,
     tick: Callable[[int], None] = lambda cell: None,
 ) -> None:
-    """Run rounds until the schedule has enough.
+    """Run passes until the schedule has enough.
 
-    Rank 0 decides what a round holds and keeps the times. The time of a
+    Rank 0 decides what a pass holds and keeps the times. The time of a
     repetition is that of the slowest rank: from when it entered the call to
     when it left it, all having met at a barrier before.
 
@@ -39,8 +39,8 @@ def measure(
     gc.collect()
     gc.disable()
     try:
-        while order := comm.bcast(schedule.next_round() if comm.rank == 0 else None):
-            local, costs = _round(comm, calls, order, tick)
+        while order := comm.bcast(schedule.next_pass() if comm.rank == 0 else None):
+            local, costs = _pass(comm, calls, order, tick)
             slowest = np.empty_like(local)
             comm.Allreduce(local, slowest, MPI.MAX)
             if comm.rank == 0:
@@ -49,7 +49,7 @@ def measure(
         gc.enable()
 
 
-def _round(
+def _pass(
     comm: MPI.Intracomm,
     calls: Mapping[int, Call],
     order: Sequence[int],

@@ -60,7 +60,7 @@ def row(result: Result, ranks: int) -> dict[str, Any]:
         "p95_us": _value(summary, "p95"),
         "max_us": _value(summary, "maximum"),
         "mark": result.mark,
-        "rounds": counts and counts.rounds,
+        "critical_path": counts and counts.critical_path,
         "messages": counts and counts.messages,
         "bytes_sent_max": counts and counts.bytes_sent_max,
         "bytes_sent": counts and counts.bytes_sent,

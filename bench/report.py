@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from collectives.catalogue import titled
 from collectives.units import format_bytes
 
+from .cells import BUILTIN
 from .results import Result
 from .schedule import MINIMUM
 from .terminal import terminal, width
@@ -20,7 +23,8 @@ from .terminal import terminal, width
 if TYPE_CHECKING:
     from .system import System
 
-PLAIN = 10_000  # columns where nobody looks: wide enough for any table
+PLAIN = 10_000  # columns where nobody looks: nothing is cut off
+PAGE = int(os.environ.get("COLUMNS", 100))  # of a table there, if it can be cut in parts
 
 LEGEND = """\
 mpi           the MPI's own collective; the others are this library's algorithms
@@ -28,9 +32,10 @@ min, median   microseconds until the slowest rank is done, over the repetitions
 *  ~          fastest; not to be told from the fastest (95 % intervals of the medians overlap)
 size          what one rank contributes: the vector, or one block in scatter, gather,
               allgather, reduce_scatter and alltoall; float64, sum, root 0
-rounds        messages, one after the other, on the longest path
+critical path messages on the longest chain in which each waits for the one before
 messages      sent by all ranks together
-sent          bytes that the busiest rank sends (the three counts: at the largest size)"""
+sent          bytes that the busiest rank sends (the three counts: at the largest size)
+(name)        what the literature calls the algorithm"""
 
 CROWDED = """\
 Warning: {ranks} ranks share {cores} cores, so a rank often waits for its turn on a core, which
@@ -92,13 +97,15 @@ def _print(results: Sequence[Result], system: System, elapsed: float, out: Conso
 
 
 def tables(primitive: str, results: Sequence[Result], out: Console) -> list[Table]:
-    """One table if it fits, else several with some of the sizes each."""
+    """One table if it fits, long names on two lines if need be, else one for some sizes each."""
     sizes = list(dict.fromkeys(result.cell.size for result in results))
+    columns = PAGE if out.width == PLAIN else out.width
     for many in range(len(sizes), 0, -1):
         parts = [sizes[i : i + many] for i in range(0, len(sizes), many)]
-        drawn = [_table(primitive, results, part) for part in parts]
-        if all(_width(table, out) <= out.width for table in drawn):
-            break
+        for gap in " ", "\n  ":
+            drawn = [_table(primitive, results, part, gap) for part in parts]
+            if all(_width(table, out) <= columns for table in drawn):
+                return drawn
     return drawn
 
 
@@ -107,19 +114,24 @@ def _width(table: Table, out: Console) -> int:
     return Measurement.get(out, out.options.update(max_width=PLAIN), table).maximum
 
 
-def _table(primitive: str, results: Sequence[Result], sizes: Sequence[int]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(primitive, no_wrap=True)
+def _table(primitive: str, results: Sequence[Result], sizes: Sequence[int], gap: str) -> Table:
+    """The table of some sizes; `gap` goes between the two names of an algorithm."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column(f"\n{primitive}", no_wrap=True)
     for size in sizes:
-        title, below = (f"{format_bytes(size)}\n", "\n") if primitive != "barrier" else ("", "")
-        table.add_column(f"{title}min", justify="right", no_wrap=True)
-        table.add_column(f"{below}median", justify="right", no_wrap=True)
-    for title in ("rounds", "messages", "sent"):
-        table.add_column(f"{below}{title}", justify="right", no_wrap=True)
-    cells = {(result.cell.algorithm, result.cell.size): result for result in results}
+        title = format_bytes(size) if primitive != "barrier" else ""
+        table.add_column("\n min", justify="right", no_wrap=True)
+        table.add_column(f"{title}\nmedian", justify="right", no_wrap=True)
+    for title in (" critical\n path", "\n messages", "\n sent"):
+        table.add_column(title, justify="right", no_wrap=True)
+    found = {(result.cell.algorithm, result.cell.size): result for result in results}
     for algorithm in dict.fromkeys(result.cell.algorithm for result in results):
-        row = [cells[algorithm, size] for size in sizes]
-        table.add_row(algorithm, *[text for one in row for text in times(one)], *counts(row[-1]))
+        row = [found[algorithm, size] for size in sizes]
+        name = algorithm if algorithm == BUILTIN else titled(primitive, algorithm)
+        name = name.replace(" ", gap)
+        cells = [cell for one in row for cell in times(one)] + [Text(x) for x in counts(row[-1])]
+        apart = [" " * (place % 2 == 0 or place > 2 * len(sizes)) for place in range(len(cells))]
+        table.add_row(name, *[Text(gap) + cell for gap, cell in zip(apart, cells)])
     return table
 
 
@@ -136,11 +148,11 @@ def times(result: Result) -> tuple[Text, Text]:
 
 
 def counts(result: Result) -> list[str]:
-    """Rounds, messages and bytes of the busiest rank."""
+    """The critical path, messages and bytes of the busiest rank."""
     found = result.outlook.counts
     if found is None:
         return ["-", "-", "-"]
-    return [str(found.rounds), str(found.messages), format_bytes(found.bytes_sent_max)]
+    return [str(found.critical_path), str(found.messages), format_bytes(found.bytes_sent_max)]
 
 
 def notes(results: Sequence[Result]) -> list[str]:

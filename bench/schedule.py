@@ -1,6 +1,6 @@
-"""What runs next: rounds of cells in random order, within a budget of seconds.
+"""What runs next: passes over the cells in random order, within a budget of seconds.
 
-In every round each cell that still needs it runs once, so whatever disturbs the
+In every pass each cell that still needs it runs once, so whatever disturbs the
 machine disturbs all of them alike, and no cell gets many repetitions before the
 others got a few. Cells to be compared run one right after the other.
 """
@@ -50,11 +50,11 @@ class Schedule:
         self.samples: dict[int, list[float]] = {i: [] for group in groups for i in group}
         self.warm_up: dict[int, list[float]] = {}
         self.cost: dict[int, float] = dict.fromkeys(self.samples, 0.0)
-        self.rounds = 0
+        self.passes = 0
         self.finished: set[int] = set()
 
-    def next_round(self) -> list[int]:
-        """The cells of the next round, in order; none when it is time to stop."""
+    def next_pass(self) -> list[int]:
+        """The cells of the next pass, in order; none when it is time to stop."""
         pending = [[i for i in group if i not in self.finished] for group in self.groups]
         pending = [group for group in pending if group]
         self.random.shuffle(pending)
@@ -63,21 +63,21 @@ class Schedule:
         for group in pending:
             self.random.shuffle(group)
             left -= sum(self.cost[i] for i in group)
-            if left < 0 and self.rounds:
+            if left < 0 and self.passes:
                 break
             chosen += group
         return chosen
 
     def record(self, order: Sequence[int], times: np.ndarray, costs: np.ndarray) -> None:
-        """Keep the times of a round and what it cost to take them, in seconds.
+        """Keep the times of a pass and what it cost to take them, in seconds.
 
-        The first round, which always runs, warms up.
+        The first pass, which always runs, warms up.
         """
-        self.rounds += 1
+        self.passes += 1
         for i, seconds, cost in zip(order, times, costs):
-            kept = self.samples[i] if self.rounds > 1 else self.warm_up.setdefault(i, [])
+            kept = self.samples[i] if self.passes > 1 else self.warm_up.setdefault(i, [])
             kept.append(float(seconds) * 1e6)
-            self.cost[i] = cost if self.rounds == 1 else (self.cost[i] + cost) / 2
+            self.cost[i] = cost if self.passes == 1 else (self.cost[i] + cost) / 2
         self.finished |= {i for i in order if self._enough(self.samples[i])}
 
     def taken(self) -> dict[int, list[float]]:

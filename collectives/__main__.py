@@ -1,4 +1,4 @@
-"""`python -m collectives`: list, count, check, prove and choose algorithms. Needs no MPI."""
+"""`python -m collectives`: list, count, write, check and choose algorithms. Needs no MPI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from collectives.catalogue import load
 from collectives.errors import CollectiveError
 
-COMMANDS = "list", "count", "check", "prove", "error", "why", "table"
+COMMANDS = "list", "count", "new", "check", "prove", "error", "why", "table"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

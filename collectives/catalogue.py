@@ -30,8 +30,8 @@ from collectives.nodes import in_order
 from collectives.operators.operator import SUM, Operator
 
 # The default of each primitive: an algorithm for every p, root and operator, with the
-# fewest rounds there are or nearly so, because most calls are short. Of some a table
-# says which it is: more rounds or messages pay for long vectors, and not for short ones.
+# shortest critical path there is or nearly so, because most calls are short. Of some a
+# table says which it is: more messages pay for long vectors, and not for short ones.
 DEFAULTS: Mapping[str, str] = {
     "barrier": "recursive_doubling",
     "bcast": "tree",
@@ -49,6 +49,9 @@ DEFAULTS: Mapping[str, str] = {
 
 # The four that every primitive has.
 TEXTBOOK: tuple[str, ...] = ("naive", "ring", "recursive_doubling", "tree")
+
+# How many algorithms an error proposes.
+FEW = 4
 
 _COMMA = re.compile(r",(?![^(]*\))")  # not within parentheses: "group=(0,0,1,1)"
 _LOADED = "collectives_user_"  # what the modules of `load` are called
@@ -112,15 +115,29 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     found = (_UNDECIDED[primitive], "") if name == AUTO else named(primitive, name)
     if found is None:
         every = [one for known in names for one in REGISTRY[primitive][known].names]
-        choices = ", ".join(_nearest_first(name, (*every, AUTO)))
+        nearest = ", ".join(_nearest_first(name, (*every, AUTO))[:FEW])
         raise UnknownAlgorithm(
-            f"{primitive}: the name of an algorithm is needed, got {name!r}; choose from {choices}"
+            f"{primitive}: the name of an algorithm is needed, got {name!r}; choose from {nearest} "
+            f"... (python -m collectives list {primitive} shows all)"
         )
     algorithm, implied = found
     items = [*_COMMA.split(implied), *_COMMA.split(text)]
     parameters = dict(_parameter(algorithm, item) for item in items if item)
     check_parameters(algorithm, parameters)
     return algorithm, parameters
+
+
+def titled(primitive: str, spec: str) -> str:
+    """A name of an algorithm as tables show it: with the literature's where that is another.
+
+    Examples
+    --------
+    >>> titled("alltoall", "recursive_doubling"), titled("alltoall", "pairwise")
+    ('recursive_doubling (bruck)', 'pairwise')
+    """
+    algorithm, _ = find(primitive, spec)
+    known_as = algorithm.known_as if spec.partition(":")[0] == algorithm.name else ""
+    return f"{spec} ({known_as})" if known_as else spec
 
 
 def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> None:
@@ -190,9 +207,9 @@ def check_restrictions(
         (f"at least {algorithm.minimum_p} ranks", p, p < algorithm.minimum_p),
     ):
         if fails:
-            others = _others(algorithm, p, commutative)
+            others = " or ".join(_others(algorithm, p, commutative)[:FEW]) or "another p"
             raise RestrictionError(
-                f"{algorithm}: needs {needed}, got {got}; use {' or '.join(others) or 'another p'}",
+                f"{algorithm}: needs {needed}, got {got}; use {others}",
                 mpi_class="ERR_OP" if not_in_order else None,
             )
 
@@ -211,7 +228,7 @@ def check_lossy(algorithm: Algorithm, p: int, operator: Operator, dtype: np.dtyp
     """
     if not algorithm.lossy or (operator is SUM and dtype.kind == "f"):
         return
-    others = " or ".join(_others(algorithm, p, operator.commutative))
+    others = " or ".join(_others(algorithm, p, operator.commutative)[:FEW])
     raise RestrictionError(
         f"{algorithm}: needs a sum of floating-point numbers, because it is lossy, got "
         f"{operator.name} of {dtype}; use {others}",

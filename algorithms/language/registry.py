@@ -98,6 +98,8 @@ class Algorithm:
     also : tuple of str
         Other names of it, some with the parameters that make it so:
         "linear:segments=1".
+    known_as : str
+        What the literature calls it, where the name of its family says something else.
     summary, cost, restrictions, reference : str
         From the docstring. `cost` is a formula in p, n (bytes), alpha, beta
         and gamma.
@@ -115,6 +117,7 @@ class Algorithm:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     also: tuple[str, ...] = ()
     tree: Callable[..., Tree] | None = None
+    known_as: str = ""
     summary: str = ""
     cost: str = ""
     restrictions: str = ""
@@ -135,7 +138,8 @@ class Algorithm:
     @property
     def names(self) -> dict[str, str]:
         """All its names, and the parameters that each stands for."""
-        return {self.name: "", **{name: text for name, _, text in map(_parts, self.also)}}
+        others = [self.known_as, *self.also] if self.known_as else self.also
+        return {self.name: "", **{name: text for name, _, text in map(_parts, others)}}
 
 
 def _parts(spec: str) -> tuple[str, str, str]:
@@ -164,6 +168,7 @@ def algorithm(
     *,
     name: str | None = None,
     also: str | Sequence[str] = (),
+    known_as: str = "",
     tree: Callable[..., Tree] | None = None,
     commutative: bool = False,
     power_of_two: bool = False,
@@ -181,6 +186,10 @@ def algorithm(
     also : str or sequence of str, optional
         Other names by which it can be found. One may stand for parameters too:
         "linear:segments=1".
+    known_as : str, optional
+        What the literature calls it, where the name of its family (`ring`,
+        `recursive_doubling`, ...) says something else there, or nothing. It can be found
+        by that name, too, and tables show both: `recursive_doubling (bruck)`.
     tree : callable, optional
         The tree of a scatter or gather in which a rank uses the block lengths of its
         own subtree only: `tree(rank, p, root, **parameters)`. A scatter of that name
@@ -225,6 +234,7 @@ def algorithm(
             MappingProxyType(parameters),
             (also,) if isinstance(also, str) else tuple(also),
             tree,
+            known_as,
             **_docstring(generator),
         )
         _enter(made)

@@ -6,32 +6,40 @@ import argparse
 from typing import Any
 
 from collectives.algorithms import PRIMITIVES
-from collectives.catalogue import algorithms_for
+from collectives.catalogue import algorithms_for, titled
 from collectives.commands.options import PRIMITIVES_HELP, add_size
 from collectives.console import console, table
 from collectives.errors import RestrictionError
 from collectives.study.simulation import count
 from collectives.units import format_bytes
 
+COLUMNS = (
+    *("critical\npath", "messages", "bytes sent,\nbusiest rank", "bytes sent,\nall ranks"),
+    *("reductions,\nbusiest rank", "reductions,\nall ranks"),
+)
+LEGEND = """
+critical path: messages on the longest chain in which each waits for the one before.
+busiest rank: the most that one rank sends, or reduces."""
+
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser("count", help="rounds, messages, bytes and operator uses")
+    parser = commands.add_parser("count", help="messages, bytes and reductions of each")
     parser.add_argument("primitives", **PRIMITIVES_HELP)
     add_size(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    columns = "rounds", "messages", "bytes sent, busiest rank", "of all", "operator uses", "of all"
     for primitive in arguments.primitives or PRIMITIVES:
         title = f"{primitive}, p = {arguments.p}"
         if primitive != "barrier":
             title += f", n = {format_bytes(arguments.n)}"
-        new = table(title, "algorithm", *columns, numbers=True)
+        new = table(title, "algorithm", *COLUMNS, numbers=True)
         for name in algorithms_for(primitive):
-            new.add_row(name, *_counts(primitive, name, arguments))
+            new.add_row(titled(primitive, name), *_counts(primitive, name, arguments))
         console().print(new)
+    print(LEGEND)
     return 0
 
 
@@ -42,4 +50,4 @@ def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[st
         return [f"n/a: {error}"]
     sent = [format_bytes(nbytes) for nbytes in (counts.bytes_sent_max, counts.bytes_sent)]
     reductions = [str(counts.reductions_max), str(counts.reductions)]
-    return [str(counts.rounds), str(counts.messages), *sent, *reductions]
+    return [str(counts.critical_path), str(counts.messages), *sent, *reductions]

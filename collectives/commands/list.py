@@ -11,7 +11,7 @@ from rich.table import Table
 
 from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.algorithms.language.registry import REDUCTIONS
-from collectives.catalogue import algorithms_for
+from collectives.catalogue import algorithms_for, titled
 from collectives.commands.options import PRIMITIVES_HELP, add_size
 from collectives.console import console, table
 from collectives.study.optimality import markdown, optimality_table
@@ -48,7 +48,7 @@ def _references(primitive: str) -> Table:
         algorithm = REGISTRY[primitive][name]
         restrictions = algorithm.restrictions.partition(";")[0]
         kept = ["kept" if algorithm.keeps_order else "not kept"] if order else []
-        row = name, algorithm.cost, restrictions, *kept, algorithm.reference
+        row = titled(primitive, name), algorithm.cost, restrictions, *kept, algorithm.reference
         new.add_row(*map(escape, row))
     for other, spec in _other_names(primitive):
         new.add_row(escape(other), escape(f"same as {spec}"))

@@ -39,8 +39,8 @@ def add_size(command: argparse.ArgumentParser) -> None:
 def add_clock(command: argparse.ArgumentParser) -> None:
     """The clock."""
     for name, what in (
-        ("alpha", "to start a message"),
-        ("beta", "a byte on the wire"),
+        ("alpha", "a message"),
+        ("beta", "a byte sent"),
         ("gamma", "a byte reduced"),
     ):
         command.add_argument(

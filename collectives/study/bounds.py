@@ -1,8 +1,9 @@
-"""What no algorithm can beat: lower bounds for rounds, bytes and operator work.
+"""What no algorithm can beat: lower bounds for latency, bandwidth and computation.
 
 The model is that of the simulator. All ranks are alike and connected to all
 others; a rank sends one message and receives one at a time (one-ported, full
-duplex); alpha for a message, beta for a byte, gamma for a byte reduced.
+duplex); alpha for a message, beta for a byte, gamma for a byte reduced. The bounds of
+latency are in messages, one after the other, so time is counted in messages there.
 
 The bounds assume what every algorithm here does: data moves as elements or as
 reductions of elements of the same index, not coded or compressed, and of the
@@ -24,7 +25,7 @@ from collectives.algorithms.language.ranks import ceil_lg
 from collectives.algorithms.language.registry import PRIMITIVES
 from collectives.catalogue import algorithms_for
 
-ROUNDS, BYTES, WORK = TERMS = ("rounds", "bytes", "work")
+LATENCY, BANDWIDTH, COMPUTATION = TERMS = ("latency", "bandwidth", "computation")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Bound:
     Attributes
     ----------
     term : str
-        `rounds` on the longest path, `bytes` through the busiest port (what one
-        rank sends, or what it receives), or `work`, the bytes of results that the
-        operator makes on the busiest rank.
+        `latency`, the messages on the critical path; `bandwidth`, the bytes through the
+        busiest port (what one rank sends, or what it receives); or `computation`, the
+        bytes of results that the operator makes on the busiest rank.
     formula : str
         In p and n, as people write it.
     value : callable
@@ -86,7 +87,7 @@ def bounds(primitive: str, p: int, n: int) -> dict[str, int]:
     Returns
     -------
     dict
-        `rounds`, `bytes` and `work`, as far as the primitive has them.
+        `latency`, `bandwidth` and `computation`, as far as the primitive has them.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def bounds(primitive: str, p: int, n: int) -> dict[str, int]:
     Examples
     --------
     >>> bounds("allreduce", p=12, n=1200)
-    {'rounds': 4, 'bytes': 2200, 'work': 1100}
+    {'latency': 4, 'bandwidth': 2200, 'computation': 1100}
     """
     return {term: bound.value(p, n) for term, bound in bounds_of(primitive).items()}
 
@@ -119,74 +120,75 @@ def _bound(term: str, formula: str, primitives: str, reference: str) -> Callable
     return register
 
 
-@_bound(ROUNDS, "ceil(lg p)", "barrier", HENSGEN)
+@_bound(LATENCY, "ceil(lg p)", "barrier", HENSGEN)
 def _meeting(p: int, n: int) -> int:
     """A rank that has heard of k ranks, itself included, and meets one that has heard of k
     has heard of 2k at most. Nobody may leave before having heard of all p."""
     return ceil_lg(p)
 
 
-@_bound(ROUNDS, "ceil(lg p)", "bcast allgather reduce allreduce reduce_scatter", CHAN)
+@_bound(LATENCY, "ceil(lg p)", "bcast allgather reduce allreduce reduce_scatter", CHAN)
 def _doubling(p: int, n: int) -> int:
-    """With every round at most twice as many ranks have an element of one rank, and at most
-    twice as many contributions are in one sum. Some element must reach all p ranks, or some
-    sum hold the contributions of all."""
+    """In the time of a message, the ranks that have an element of one rank become at most
+    twice as many, and so do the contributions in one sum. Some element must reach all p
+    ranks, or some sum hold the contributions of all."""
     return ceil_lg(p) if n else 0
 
 
-@_bound(ROUNDS, "ceil(lg p)", "scatter gather", CHAN)
+@_bound(LATENCY, "ceil(lg p)", "scatter gather", CHAN)
 def _spreading(p: int, n: int) -> int:
-    """With every round at most twice as many ranks have something of the root's, or the root
-    has something of at most twice as many ranks. All that have a block must be among them."""
+    """In the time of a message, the ranks that have something of the root's, or of which the
+    root has something, become at most twice as many. All that have a block must be among
+    them."""
     return ceil_lg(max(min(n, p), 1))
 
 
-@_bound(ROUNDS, "ceil(lg p)", "alltoall", BRUCK)
+@_bound(LATENCY, "ceil(lg p)", "alltoall", BRUCK)
 def _everybody(p: int, n: int) -> int:
     """A rank that has data of k ranks, itself included, and hears from one that has data of k
     has data of 2k at most. Some rank needs data of all p."""
     return ceil_lg(p) if n else 0
 
 
-@_bound(ROUNDS, "ceil(lg p)", "scan exscan", TRAEFF)
+@_bound(LATENCY, "ceil(lg p)", "scan exscan", TRAEFF)
 def _last_rank(p: int, n: int) -> int:
     """The last rank needs the contributions of all others, and has its own. What it has can
-    come from twice as many ranks with every round, and in the end it comes from p."""
+    come from at most twice as many ranks after every message, and in the end from p."""
     return ceil_lg(p) if n else 0
 
 
-@_bound(BYTES, "n", "bcast reduce", CHAN)
+@_bound(BANDWIDTH, "n", "bcast reduce", CHAN)
 def _whole_vector(p: int, n: int) -> int:
     """All n bytes must leave the root, or reach it: a partial sum is as long as the vector."""
     return n if p > 1 else 0
 
 
-@_bound(BYTES, "(p-1)/p n", "scatter gather", CHAN)
+@_bound(BANDWIDTH, "(p-1)/p n", "scatter gather", CHAN)
 def _other_blocks(p: int, n: int) -> int:
     """All blocks but the root's own must leave the root, or reach it."""
     return n - -(-n // p)
 
 
-@_bound(BYTES, "(p-1)/p n", "allgather", CHAN)
+@_bound(BANDWIDTH, "(p-1)/p n", "allgather", CHAN)
 def _foreign_blocks(p: int, n: int) -> int:
     """Every rank must receive all blocks but its own."""
     return n - n // p
 
 
-@_bound(BYTES, "(p-1)/p n", "alltoall", BRUCK)
+@_bound(BANDWIDTH, "(p-1)/p n", "alltoall", BRUCK)
 def _own_blocks(p: int, n: int) -> int:
     """Every rank must send all blocks but the one for itself."""
     return n - n // p
 
 
-@_bound(BYTES, "(p-1)/p n", "reduce_scatter", CHAN)
+@_bound(BANDWIDTH, "(p-1)/p n", "reduce_scatter", CHAN)
 def _contributions(p: int, n: int) -> int:
     """For each element, every rank but the owner of its sum must send something at least
     once: (p-1) n bytes in all, and the busiest rank sends its share or more."""
     return _share((p - 1) * n, p)
 
 
-@_bound(BYTES, "2(p-1)/p n", "allreduce", PATARASUK)
+@_bound(BANDWIDTH, "2(p-1)/p n", "allreduce", PATARASUK)
 def _in_and_out(p: int, n: int) -> int:
     """For each element, look at the rank that has the whole sum first. Before, all p-1 others
     must have sent something that went into it; each of them must still be sent its own whole
@@ -194,27 +196,27 @@ def _in_and_out(p: int, n: int) -> int:
     return _share(2 * (p - 1) * n, p)
 
 
-@_bound(BYTES, "n", "scan exscan", "folklore")
+@_bound(BANDWIDTH, "n", "scan exscan", "folklore")
 def _first_rank(p: int, n: int) -> int:
     """The contribution of rank 0, all n bytes of it, must leave rank 0."""
     return n if p > 1 else 0
 
 
-@_bound(WORK, "(p-1)/p n", "reduce allreduce reduce_scatter", CHAN)
+@_bound(COMPUTATION, "(p-1)/p n", "reduce allreduce reduce_scatter", CHAN)
 def _additions(p: int, n: int) -> int:
-    """It takes p-1 uses of the operator to make one of p contributions, for each element; the
-    busiest rank does its share or more."""
+    """It takes p-1 reductions to make one of p contributions, for each element; the busiest
+    rank does its share or more."""
     return _share((p - 1) * n, p)
 
 
-@_bound(WORK, "(p-1)/p n", "scan", SNIR)
+@_bound(COMPUTATION, "(p-1)/p n", "scan", SNIR)
 def _prefixes(p: int, n: int) -> int:
     """There are p-1 different sums of two or more contributions to be made, for each element;
     the busiest rank does its share or more."""
     return _share((p - 1) * n, p)
 
 
-@_bound(WORK, "(p-2)/p n", "exscan", SNIR)
+@_bound(COMPUTATION, "(p-2)/p n", "exscan", SNIR)
 def _exclusive_prefixes(p: int, n: int) -> int:
     """As in scan, but the sum of all contributions is not asked for, which leaves p-2."""
     return _share(max(p - 2, 0) * n, p)
@@ -227,25 +229,26 @@ def _share(total: int, p: int) -> int:
 # Which bounds one algorithm meets together. "Here" means the catalogue.
 TOGETHER: Mapping[str, str] = {
     "barrier": "There is only one, and dissemination (`recursive_doubling`) meets it.",
-    "bcast": "Not at once. The root sends the last of s segments in round s at the earliest, "
-    "and from there it needs ceil(lg p) rounds: s - 1 + ceil(lg p) rounds of n/s bytes are the "
-    "least there can be, and `circulant` needs no more (Träff 2024). With one segment it has the "
-    "fewest rounds, with many nearly the fewest bytes on the longest path.",
+    "bcast": "Not at once. The last of s segments is the s-th message of the root at the "
+    "earliest, and has ceil(lg p) messages to go: s - 1 + ceil(lg p) messages of n/s bytes are "
+    "the shortest critical path there can be, and that of `circulant` is no longer (Träff, arXiv "
+    "2407.18004). With one segment it is optimal in latency, with many nearly in bandwidth.",
     "scatter": "Yes: trees, for every p.",
     "gather": "Yes: trees, for every p.",
     "allgather": "Yes, for every p: `bruck`, `sparbit`, `circulant`.",
-    "reduce": "Not at once, as in bcast, of which reduce is the mirror image. Work at its bound is "
-    "work spread over all ranks: reduce-scatter and gather.",
-    "allreduce": "Rounds and bytes not together: for a power of two the sum in every rank must "
-    "double in every one of lg p rounds, for all elements, and that takes n lg p bytes. With "
-    "2 ceil(lg p) rounds bytes and work are met together, for powers of two by `rabenseifner`, "
-    "for every p by `circulant`.",
+    "reduce": "Not at once, as in bcast, of which reduce is the mirror image. Computation at its "
+    "bound is work spread over all ranks: reduce-scatter and gather.",
+    "allreduce": "Latency and bandwidth not together: for a power of two the sum in every rank "
+    "must double with every one of lg p messages, for all elements, and that takes n lg p bytes. "
+    "With a critical path of 2 ceil(lg p) messages, bandwidth and computation are met together, "
+    "for powers of two by `rabenseifner`, for every p by `circulant`.",
     "reduce_scatter": "Yes, with an operator that commutes: `circulant` for every p.",
-    "alltoall": "Not together. For a power of two ceil(lg p) rounds take (n/2) lg p bytes, and the "
-    "fewest bytes take p-1 rounds (Bruck et al. 1997).",
+    "alltoall": "Not together. For a power of two a critical path of ceil(lg p) messages takes "
+    "(n/2) lg p bytes, and the fewest bytes take p-1 messages (Bruck et al. 1997).",
     "scan": "Not known here. Prefix circuits of p inputs have size + depth >= 2p-2 (Snir 1986), so "
-    "few rounds cost more work in all. Doubling has the fewest rounds, a pipeline of many "
-    "segments nearly the fewest bytes and no needless work.",
-    "exscan": "Not known here; as in scan. `123_doubling` has the fewest rounds, or one more if "
-    "p is between three quarters of a power of two and that power.",
+    "a short critical path costs more work in all. Doubling is optimal in latency, a pipeline of "
+    "many segments nearly in bandwidth, and does no needless work.",
+    "exscan": "Not known here; as in scan. `two_phase` is optimal in latency; `123_doubling` "
+    "is, too, but for one message more if p is between three quarters of a power of two and "
+    "that power.",
 }

@@ -6,10 +6,10 @@ beta, gamma and the algorithm's own parameters, with `lg` (base 2), `log(x, base
 0, `rows(p)`, those of the most nearly square grid of p ranks, `ratios(p)`, by which
 the powers of two that p is the sum of differ, and in lossy algorithms `packet(n)`, the
 bytes of a packet for n bytes of float32. It holds for
-root 0 and evenly divided vectors. Rounds are exact for every p, bytes and work
-for powers of two; for other p these two may be upper bounds, which the docstring
-then says. Where it says that all factors are upper bounds, rounds are no
-exception.
+root 0 and evenly divided vectors. The factor of alpha, the messages on the critical
+path, is exact for every p; those of beta and gamma, bytes and work, are exact for powers
+of two. For other p these two may be upper bounds, which the docstring then says. Where
+it says that all factors are upper bounds, that of alpha is no exception.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from collectives.nodes import SIMULATED
 from collectives.study.simulation import BYTES_OF_FLOATS, simulate
 
 # alpha / beta, in bytes, for which pipelines choose their segments.
-STARTUP = 8192
+ALPHA_IN_BYTES = 8192
 
 _FUNCTIONS: Mapping[str, Any] = {
     "lg": math.log2,
@@ -50,7 +50,7 @@ def predicted_time(
     """Seconds that the cost line gives for `nbytes` on `p` ranks.
 
     Where an algorithm chooses its number of segments itself, so does the line, nearly
-    alike: the best for a start-up that takes as long as `STARTUP` bytes.
+    alike: the best if alpha is the time of `ALPHA_IN_BYTES` bytes.
     """
     names = {
         **_FUNCTIONS,
@@ -84,10 +84,10 @@ def _evaluate(cost: str, names: Mapping[str, Any]) -> float:
 
 
 def _best_segments(cost: str, names: Mapping[str, Any]) -> int:
-    """The bottom of a valley: few segments take long to arrive, many often start up."""
+    """The bottom of a valley: few segments take long to arrive, many cost alpha too often."""
 
     def line(segments: int) -> float:
-        clock = {"alpha": STARTUP, "beta": 1, "gamma": 0}
+        clock = {"alpha": ALPHA_IN_BYTES, "beta": 1, "gamma": 0}
         return _evaluate(cost, {**names, **clock, "segments": segments})
 
     low, high = 1, max(1, names["n"])
@@ -99,25 +99,26 @@ def _best_segments(cost: str, names: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class Path:
-    """The longest path through the messages and reductions of a run, for each term.
+    """The critical path through a run, the longest chain, for each term.
 
     Attributes
     ----------
-    rounds : int
-        Messages, one after the other: the factor of alpha.
+    messages : int
+        Messages, one after the other: the factor of alpha, the latency term.
     nbytes : int
-        Bytes, message after message: the factor of beta.
+        Bytes, message after message: the factor of beta, the bandwidth term.
     work : int
-        Bytes of results, reduction after reduction: the factor of gamma.
+        Bytes of results, reduction after reduction: the factor of gamma, the
+        computation term.
     """
 
-    rounds: int
+    messages: int
     nbytes: int
     work: int
 
 
-def longest_path(primitive: str, algorithm: str, p: int, n: int) -> Path:
-    """The longest path of each term, counted from the rounds that run.
+def critical_path(primitive: str, algorithm: str, p: int, n: int) -> Path:
+    """The critical path of each term, counted from the rounds that run.
 
     Parameters
     ----------

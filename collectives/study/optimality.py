@@ -9,11 +9,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY, Algorithm
-from collectives.catalogue import algorithms_for, find
+from collectives.catalogue import algorithms_for, find, titled
 from collectives.console import table
 from collectives.errors import RestrictionError
-from collectives.study.bounds import BYTES, ROUNDS, TERMS, TOGETHER, WORK, bounds, bounds_of
-from collectives.study.cost import longest_path
+from collectives.study.bounds import (
+    BANDWIDTH,
+    COMPUTATION,
+    LATENCY,
+    TERMS,
+    TOGETHER,
+    bounds,
+    bounds_of,
+)
+from collectives.study.cost import critical_path
 from collectives.study.simulation import Counts, count
 from collectives.units import format_bytes
 
@@ -30,7 +38,7 @@ COMMAND = "python -m collectives list --bounds --markdown > docs/catalogue.md"
 
 def counted(counts: Counts) -> dict[str, int]:
     """What has a bound, by term."""
-    values = counts.rounds, counts.bytes_busiest, counts.bytes_reduced_max
+    values = counts.critical_path, counts.bytes_busiest, counts.bytes_reduced_max
     return dict(zip(TERMS, values))
 
 
@@ -47,38 +55,38 @@ def optimality_table(primitive: str, p: int, n: int) -> Table:
     """
     n = -(-n // p) * p
     least = bounds(primitive, p, n)
-    columns = ["algorithm", "rounds"]
-    if BYTES in least:
-        columns += ["bytes, busiest rank", "longest path"]
-    if WORK in least:
-        columns += ["work, busiest rank", "longest path", "operator uses"]
-    length = f", n = {format_bytes(n)}" if BYTES in least else ""
+    columns = ["algorithm", "critical\npath"]
+    if BANDWIDTH in least:
+        columns += ["bytes,\nbusiest\nrank", "bytes,\ncritical\npath"]
+    if COMPUTATION in least:
+        columns += ["work,\nbusiest\nrank", "work,\ncritical\npath", "reductions"]
+    length = f", n = {format_bytes(n)}" if BANDWIDTH in least else ""
     new = table(f"{primitive}, p = {p}{length}", *columns, "optimal in", numbers=True)
     new.columns[-1].justify = "left"
-    floor = [text for term in least for text in _cells(term, least[term])]
-    new.add_row("(lower bound)", *floor, *[""] * (WORK in least), style="italic")
+    lowest = [text for term in least for text in _cells(term, least[term])]
+    new.add_row("(lower bound)", *lowest, *[""] * (COMPUTATION in least), style="italic")
     for name in algorithms_for(primitive):
-        new.add_row(name, *_row(primitive, name, p, n, least))
+        new.add_row(titled(primitive, name), *_row(primitive, name, p, n, least))
     return new
 
 
 def _row(primitive: str, name: str, p: int, n: int, least: Mapping[str, int]) -> list[str]:
     try:
-        counts, path = count(primitive, name, p=p, n=n), longest_path(primitive, name, p, n)
+        counts, path = count(primitive, name, p=p, n=n), critical_path(primitive, name, p, n)
     except RestrictionError as error:
         return [escape(f"n/a: {error}")]
     values = counted(counts)
-    along = {ROUNDS: path.rounds, BYTES: path.nbytes, WORK: path.work}
+    along = dict(zip(TERMS, (path.messages, path.nbytes, path.work)))
     row = [text for term in least for text in _cells(term, values[term], along[term])]
-    if WORK in least:
+    if COMPUTATION in least:
         row.append(str(counts.reductions_max))
     algorithm, _ = find(primitive, name)
     return [*row, LOSSY if algorithm.lossy else ", ".join(met(values, least))]
 
 
 def _cells(term: str, value: int, along: int | None = None) -> list[str]:
-    """A count as text; rounds are those of the longest path anyway."""
-    if term == ROUNDS:
+    """A count as text; messages are those of the critical path anyway."""
+    if term == LATENCY:
         return [str(value)]
     return [format_bytes(value), format_bytes(value if along is None else along)]
 
@@ -103,16 +111,21 @@ beta for a byte, gamma for a byte reduced; n is the whole vector, on p ranks.
 
 The bounds hold for every p and every root. Each is about one term:
 
-- *rounds*: messages one after the other on the longest path;
-- *bytes*: what the busiest rank sends, or what it receives if that is more;
-- *work*: bytes of results that the operator makes on the busiest rank.
+- *latency*: messages on the critical path, the longest chain in which each waits for the one
+  before; every one takes alpha;
+- *bandwidth*: bytes that the busiest rank sends, or receives if that is more, of which every
+  one takes beta;
+- *computation*: bytes of results that the operator makes on the busiest rank, of which every
+  one takes gamma.
 
-The counts are for {ranks} and {RANKS[-1]} ranks: rounds, bytes as a multiple of n, work as a
-multiple of n. **Bold** is optimal. Rounds are those of a short vector ({SHORT} B), where they
-matter; bytes and work those of a long one ({LONG // 1024} KiB). A pipelined algorithm cuts the
-long one into segments and needs more rounds for it, as its cost line says. A *lossy*
-algorithm sends packets, here of float32 and with the codec that it has by default; the
-bounds are not for it, and [compression.md](compression.md) tells what it loses.
+The counts are for {ranks} and {RANKS[-1]} ranks: messages on the critical path, bytes as a
+multiple of n, bytes of results as a multiple of n. **Bold** is optimal for that p, and the
+last column speaks of these p only. The critical path is that of a short vector ({SHORT} B), where
+it matters; bytes and results are those of a long one ({LONG // 1024} KiB). A pipelined algorithm
+cuts the long one into segments and has a longer critical path for it, as its cost line says. A
+*lossy* algorithm sends packets, here of float32 and with the codec that it has by default; the
+bounds are not for it, and [compression.md](compression.md) tells what it loses. A name in
+parentheses is what the literature calls the algorithm.
 `python -m collectives list --bounds -p 12 -n 1M` counts any other p and n.
 """
 
@@ -143,7 +156,7 @@ def _bound_rows(primitive: str) -> list[list[str]]:
 
 def _reading_row(algorithm: Algorithm) -> list[str]:
     texts = algorithm.restrictions, algorithm.reference
-    return [f"`{algorithm.name}`", algorithm.summary, f"`{algorithm.cost}`", *texts]
+    return [_name(algorithm), algorithm.summary, f"`{algorithm.cost}`", *texts]
 
 
 def _count_row(algorithm: Algorithm) -> list[str]:
@@ -157,18 +170,22 @@ def _count_row(algorithm: Algorithm) -> list[str]:
             cells.append("n/a")
             continue
         least = bounds(algorithm.primitive, p, LONG)
-        values = {**counted(long), ROUNDS: short.rounds}
+        values = {**counted(long), LATENCY: short.critical_path}
         optimal[p] = [] if algorithm.lossy else met(values, least)
         cells.append(_cell(algorithm.primitive, values, optimal[p]))
-    return [f"`{algorithm.name}`", *cells, LOSSY if algorithm.lossy else _where(optimal)]
+    return [_name(algorithm), *cells, LOSSY if algorithm.lossy else _where(optimal)]
+
+
+def _name(algorithm: Algorithm) -> str:
+    return f"`{algorithm.name}`" + (f" ({algorithm.known_as})" if algorithm.known_as else "")
 
 
 def _cell(primitive: str, values: Mapping[str, int], optimal: Sequence[str]) -> str:
-    texts = {ROUNDS: str(values[ROUNDS])}
+    texts = {LATENCY: str(values[LATENCY])}
     if primitive != "barrier":
-        texts[BYTES] = f"{values[BYTES] / LONG:.4g}n"
+        texts[BANDWIDTH] = f"{values[BANDWIDTH] / LONG:.4g}n"
     if primitive in REDUCTIONS:
-        texts[WORK] = f"{values[WORK] / LONG:.4g}n"
+        texts[COMPUTATION] = f"{values[COMPUTATION] / LONG:.4g}n"
     return ", ".join(f"**{text}**" if term in optimal else text for term, text in texts.items())
 
 

@@ -1,6 +1,6 @@
 """What algorithms cost by the model, and the table of choices that follows.
 
-A price is the time of the simulated run under the given clock: the longest path
+A price is the time of the simulated run under the given clock: the critical path
 through all messages and reductions. Beyond `COUNTED` ranks, where that takes long, it
 is the time that the cost line gives, which tests hold against the simulated runs.
 """
@@ -38,8 +38,8 @@ TIE = 1.1
 # What `auto` chooses from: algorithms for every p, every root and any lengths, with the
 # parameters that they have by default. Of equals the one with fewer local copies comes
 # first, which the model takes to be free, then the simpler one. Left out are those that
-# need to know where the ranks are (hierarchical), and those that use the operator much
-# more often than others to save a round (gather_all): the model takes a use for a short
+# need to know where the ranks are (hierarchical), and those that reduce much more often
+# than others to save a message (gather_all): the model takes the reduction of a short
 # vector to be free, too.
 CANDIDATES: Mapping[str, tuple[str, ...]] = {
     "barrier": ("recursive_doubling", "recursive_exchange", "tree"),

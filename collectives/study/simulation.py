@@ -25,8 +25,9 @@ class Counts:
 
     Attributes
     ----------
-    rounds : int
-        Messages, one after the other, on the longest path: the factor of alpha.
+    critical_path : int
+        Messages on the longest chain in which each waits for the one before: the factor
+        of alpha.
     messages : int
         Messages sent by all ranks together.
     bytes_sent_max : int
@@ -43,7 +44,7 @@ class Counts:
         Bytes of results that the busiest rank's operator made.
     """
 
-    rounds: int
+    critical_path: int
     messages: int
     bytes_sent_max: int
     bytes_sent: int
@@ -134,18 +135,18 @@ def _travelling(operator: Operator, dtype: np.dtype) -> np.dtype:
 
 
 def count(primitive: str, algorithm: str | None = None, **options: Any) -> Counts:
-    """Count the rounds, messages, bytes and operator uses of an algorithm.
+    """Count the messages, bytes and reductions of an algorithm.
 
     Takes what `simulate` takes, except the clock.
 
     Examples
     --------
-    >>> count("allreduce", "ring", p=4, n=1000).rounds
+    >>> count("allreduce", "ring", p=4, n=1000).critical_path
     6
     """
     run = simulate(primitive, algorithm, clock=Clock(alpha=1, beta=0, gamma=0), **options)
     return Counts(
-        rounds=round(run.time),
+        critical_path=round(run.time),
         messages=int(run.messages.sum()),
         bytes_sent_max=int(run.bytes_sent.max()),
         bytes_sent=int(run.bytes_sent.sum()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -9,22 +10,24 @@ from functools import cache, cached_property
 from rich.table import Table
 
 from collectives.algorithms.language.registry import REGISTRY
-from collectives.catalogue import algorithms_for, find
+from collectives.catalogue import algorithms_for, find, titled
 from collectives.choice import Choices, Ranges, choices
 from collectives.console import table
 from collectives.engines.simulator import Clock
-from collectives.study.bounds import BYTES, ROUNDS, TERMS, WORK, bounds, bounds_of
-from collectives.study.cost import Path, longest_path, predicted_time
+from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY, TERMS, bounds, bounds_of
+from collectives.study.cost import Path, critical_path, predicted_time
 from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, prices
 from collectives.units import format_bytes
 
 _UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
-_WEIGHTS = {ROUNDS: "start-ups", BYTES: "bytes", WORK: "reductions"}
-_COLUMNS = {
-    ROUNDS: ("rounds", "start-ups"),
-    BYTES: ("bytes", "on the wire"),
-    WORK: ("work", "reducing"),
+WIDTH = 99  # of lines of words
+
+_LEAST = {
+    LATENCY: "the fewest messages possible",
+    BANDWIDTH: "the fewest bytes possible",
+    COMPUTATION: "the least work possible",
 }
+_FACTORS = {LATENCY: "messages", BANDWIDTH: "bytes", COMPUTATION: "work"}
 
 
 def why(
@@ -101,12 +104,13 @@ class _Case:
         yield from (f"because {reason}" for reason in self._rivals())
         yield ""
         if self.p <= COUNTED:
-            yield "Prices are times of simulated runs: the longest path through messages and work."
+            yield "Prices are times of simulated runs: the critical path through messages and work."
         else:
             yield f"Prices are those of the cost lines, as always for more than {COUNTED} ranks."
+        yield "Messages, bytes and work are each those of the critical path of their own term."
         rest = [name for name in REGISTRY[self.primitive] if name not in self.prices]
         if rest:
-            yield f"Not considered: {', '.join(rest)}."
+            yield from textwrap.wrap(f"Not considered: {', '.join(rest)}.", WIDTH)
 
     def _weight(self) -> str:
         """Which term weighs most, and how near the pick is to the least there can be."""
@@ -115,14 +119,13 @@ class _Case:
         share = times[heaviest] / max(sum(times.values()), 1e-30)
         least = bounds(self.primitive, self.p, self.n)[heaviest]
         ratio = path[heaviest] / max(least, 1)
-        if ratio <= 1:
-            near = "the fewest there can be"
-        elif ratio < 1.01:
-            near = f"{100 * (ratio - 1):.1g}% off the fewest there can be"
-        else:
-            near = f"{ratio:.3g} times as many as the least there can be"
+        near = _LEAST[heaviest]
+        if 1 < ratio < 1.01:
+            near = f"{100 * (ratio - 1):.1g}% above {near}"
+        elif ratio > 1:
+            near = f"{ratio:.3g} times {near}"
         formula = bounds_of(self.primitive)[heaviest].formula
-        return f"{_WEIGHTS[heaviest]} weigh most, {share:.0%} of its time: {near}, {formula}"
+        return f"the {heaviest} term is {share:.0%} of its time: {near}, {formula}"
 
     def _rivals(self) -> Iterator[str]:
         """Who is next, and what is to be said if somebody is cheaper."""
@@ -138,13 +141,14 @@ class _Case:
 
     def table(self) -> Table:
         """A row for each candidate: what it costs, and how that comes about."""
-        columns = [column for term in self.terms for column in _COLUMNS[term]]
-        new = table("", "", "time", f"x {self.pick}", *columns, numbers=True)
+        columns = [column for term in self.terms for column in (_FACTORS[term], term)]
+        new = table("", "", "time", "ratio", *columns, numbers=True)
         for name, price in self.prices.items():
             path, times = self.path(name), self.times(name)
             cells = [x for t in self.terms for x in (_amount(t, path[t]), seconds(times[t]))]
             style = "bold" if name == self.pick else ""
-            new.add_row(name, seconds(price), f"{self.ratio(name):.2f}", *cells, style=style)
+            title = titled(self.primitive, name)
+            new.add_row(title, seconds(price), f"{self.ratio(name):.2f}", *cells, style=style)
         return new
 
     def ratio(self, name: str) -> float:
@@ -153,12 +157,12 @@ class _Case:
         return self.prices[name] / mine if mine else 1.0
 
     def path(self, name: str) -> dict[str, int]:
-        """The longest path of each term."""
+        """The critical path of each term."""
         path = _path(self.primitive, name, self.p, self.n)
-        return dict(zip(TERMS, (path.rounds, path.nbytes, path.work)))
+        return dict(zip(TERMS, (path.messages, path.nbytes, path.work)))
 
     def times(self, name: str) -> dict[str, float]:
-        """Seconds that the longest path of each term takes."""
+        """Seconds that the critical path of each term takes."""
         factors = self.clock.alpha, self.clock.beta, self.clock.gamma
         path = self.path(name)
         return {term: path[term] * factor for term, factor in zip(TERMS, factors)}
@@ -172,16 +176,16 @@ def seconds(time: float) -> str:
 
 @cache
 def _path(primitive: str, name: str, p: int, n: int) -> Path:
-    """The longest path of each term: counted, or by the cost line."""
+    """The critical path of each term: counted, or by the cost line."""
     if p <= COUNTED:
-        return longest_path(primitive, name, p, n)
+        return critical_path(primitive, name, p, n)
     algorithm, given = find(primitive, name)
     clocks = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
     return Path(*[round(predicted_time(algorithm, p, n, clock, **given)) for clock in clocks])
 
 
 def _amount(term: str, value: int) -> str:
-    return str(value) if term == ROUNDS else format_bytes(value)
+    return str(value) if term == LATENCY else format_bytes(value)
 
 
 def _row(found: Choices, primitive: str, p: int, commutative: bool) -> str:

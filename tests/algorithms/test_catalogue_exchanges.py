@@ -49,18 +49,18 @@ def jumps(p, radix):
 
 
 def neighbourly(p):
-    """Neighbor exchange: the lone rank of an odd p costs one more round from 7 on."""
+    """Neighbor exchange: the lone rank of an odd p costs one more message from 7 on."""
     return 0 if p == 1 else (p + 1) // 2 + (p % 2 and p >= 7)
 
 
 def square(p):
-    """Ring rounds along one row and one column of the most nearly square grid."""
+    """Messages along one row and one column of the most nearly square grid."""
     height = next(r for r in range(int(p**0.5), 0, -1) if p % r == 0)
     return height - 1 + p // height - 1
 
 
-# Messages one after the other on the longest path.
-ROUNDS = {
+# Messages on the critical path.
+CRITICAL_PATH = {
     "allgather.bruck": up,
     "allgather.circulant": up,
     "allgather.sparbit": up,
@@ -109,10 +109,12 @@ BLOCKS = {
 }
 
 
-@pytest.mark.parametrize("full_name", ROUNDS)
-def test_rounds(full_name):
+@pytest.mark.parametrize("full_name", CRITICAL_PATH)
+def test_critical_path(full_name):
     for p in RANKS:
-        assert count(*full_name.split("."), p=p, n=p).rounds == ROUNDS[full_name](p), f"{p=}"
+        assert count(*full_name.split("."), p=p, n=p).critical_path == CRITICAL_PATH[full_name](
+            p
+        ), f"{p=}"
 
 
 @pytest.mark.parametrize("full_name", BLOCKS)
@@ -123,7 +125,7 @@ def test_blocks_of_the_busiest_rank(full_name):
 
 
 @pytest.mark.parametrize(
-    ("full_name", "rounds"),
+    ("full_name", "paths"),
     [
         ("allreduce.circulant", {2: 2, 3: 4, 5: 6, 8: 6, 9: 8, 16: 8, 17: 10, 33: 12}),
         ("allreduce.rabenseifner", {2: 2, 3: 4, 5: 6, 8: 6, 9: 8, 16: 8, 17: 10, 33: 12}),
@@ -136,9 +138,9 @@ def test_blocks_of_the_busiest_rank(full_name):
         ("reduce.rabenseifner", {2: 2, 3: 3, 4: 4, 5: 5, 8: 6, 9: 7, 33: 11}),
     ],
 )
-def test_rounds_by_hand(full_name, rounds):
-    for p, wanted in rounds.items():
-        assert count(*full_name.split("."), p=p, n=p).rounds == wanted, f"{p=}"
+def test_critical_path_by_hand(full_name, paths):
+    for p, wanted in paths.items():
+        assert count(*full_name.split("."), p=p, n=p).critical_path == wanted, f"{p=}"
 
 
 # Circulant graphs meet every lower bound, for every p
@@ -149,7 +151,7 @@ def test_circulant_meets_all_bounds_at_once(p):
     n = 24 * p
     for primitive, times in {"reduce_scatter": 1, "allgather": 1, "allreduce": 2}.items():
         counted = count(primitive, "circulant", p=p, n=n)
-        assert counted.rounds == times * up(p)
+        assert counted.critical_path == times * up(p)
         assert counted.bytes_sent == p * counted.bytes_sent_max == times * p * 24 * (p - 1)
         assert counted.bytes_reduced_max == (0 if primitive == "allgather" else 24 * (p - 1))
 
@@ -165,12 +167,12 @@ def test_circulant_has_no_hidden_waiting(clock):
 
 @pytest.mark.parametrize("segments", [1, 2, 3, 8, 13])
 def test_circulant_pipeline_is_optimal(segments):
-    """No broadcast of s segments takes less than s - 1 + ceil(lg p) rounds."""
+    """No broadcast of s segments has a critical path of less than s - 1 + ceil(lg p) messages."""
     for p in (2, 3, 5, 8, 17, 33, 65, 66):
         for primitive in ("bcast", "reduce"):
             given = {"n": 6 * segments, "segments": segments, "root": p // 3}
             counted = count(primitive, "circulant", p=p, **given)
-            assert counted.rounds == segments - 1 + up(p)
+            assert counted.critical_path == segments - 1 + up(p)
             assert counted.messages == (p - 1) * segments
 
 
@@ -241,7 +243,7 @@ def test_bine_saves_a_third_of_the_distance(p, bine, binary):
 def test_bine_is_optimal_for_every_even_p(primitive):
     for p in (*range(2, 35, 2), 48, 62, 64):
         counted = count(primitive, "bine", p=p, n=24 * p)
-        assert counted.rounds == up(p)
+        assert counted.critical_path == up(p)
         assert counted.bytes_sent == p * counted.bytes_sent_max == p * 24 * (p - 1)
         time = simulate(primitive, "bine", p=p, n=24 * p, clock=Clock(0, 1, 0)).time
         assert time == 24 * (p - 1)
@@ -259,16 +261,18 @@ def test_pat_walks_one_branch_or_all():
 
 
 def test_pat_trades_messages_for_memory():
-    rounds = [count("reduce_scatter", "pat", p=32, n=32, aggregation=a).rounds for a in (1, 4, 16)]
-    assert rounds == [31, 9, 5]
+    paths = [
+        count("reduce_scatter", "pat", p=32, n=32, aggregation=a).critical_path for a in (1, 4, 16)
+    ]
+    assert paths == [31, 9, 5]
 
 
 def test_torus_of_a_prime_is_a_ring():
     for p in (2, 7, 13):
         ring, torus = (count("allreduce", name, p=p, n=24 * p) for name in ("ring", "torus"))
         assert ring == torus
-    assert count("allreduce", "torus", p=100, n=100).rounds == 36
-    assert count("allreduce", "ring", p=100, n=100).rounds == 198
+    assert count("allreduce", "torus", p=100, n=100).critical_path == 36
+    assert count("allreduce", "ring", p=100, n=100).critical_path == 198
 
 
 @pytest.mark.parametrize("p", [3, 5, 6, 7, 9, 13, 17, 24, 31])
@@ -298,7 +302,7 @@ RADIX = ["allgather.k_bruck", "alltoall.k_bruck", "allreduce.recursive_multiplyi
 @pytest.mark.parametrize("full_name", RADIX)
 def test_radix_p_is_direct(full_name):
     for p in (2, 5, 8):
-        assert count(*full_name.split("."), p=p, n=p, k=p).rounds == p - 1
+        assert count(*full_name.split("."), p=p, n=p, k=p).critical_path == p - 1
 
 
 @pytest.mark.parametrize(
@@ -343,7 +347,7 @@ def test_rank_order_is_kept(full_name):
 
 
 def test_any_number_of_ranks():
-    for full_name in {*ROUNDS, *BLOCKS}:
+    for full_name in {*CRITICAL_PATH, *BLOCKS}:
         primitive, name = full_name.split(".")
         chosen = REGISTRY[primitive][name]
         assert not chosen.power_of_two and chosen.minimum_p == 1
@@ -370,14 +374,14 @@ def test_padded_bruck_sends_blocks_as_long_as_the_longest():
 
 
 def test_two_phase_exscan_uses():
-    """The fewest rounds; one use more than rounds - 1 for each inclusive one but the first."""
+    """The shortest path; beyond that, one reduction for each inclusive message but the first."""
     for p in range(2, 70):
         q = up(p)
         inclusive = next(k for k in range(1, q + 1) if 2**q - 2 ** (q - k) >= p - 1)
         counted = count("exscan", "two_phase", p=p, n=p)
-        assert counted.rounds == q
+        assert counted.critical_path == q
         assert counted.reductions_max <= q - 1 + inclusive - 1
-    assert count("exscan", "two_phase", p=4, n=4).rounds == 2
+    assert count("exscan", "two_phase", p=4, n=4).critical_path == 2
     prove("exscan.two_phase", 140)
 
 
@@ -386,7 +390,7 @@ def test_binary_blocks():
     assert powers(1) == [1] and powers(12) == [8, 4] and ratios(13) == 6 and ratios(64) == 0
     for p in (4, 16):  # a power of two is one block
         counted = count("allreduce", "binary_blocks", p=p, n=p * p)
-        assert counted.rounds == 2 * up(p) and counted.bytes_sent_max == 2 * (p - 1) * p
+        assert counted.critical_path == 2 * up(p) and counted.bytes_sent_max == 2 * (p - 1) * p
     for p in range(1, 40):  # every piece is worked on by one rank of each block
         runs = blocks(p)
         for block in runs:

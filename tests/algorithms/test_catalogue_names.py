@@ -8,7 +8,7 @@ from collectives.__main__ import main
 from collectives.algorithms import REGISTRY, algorithm
 from collectives.algorithms.language.registry import CHOICES, LEAST, REDUCTIONS, ROOTED
 from collectives.algorithms.language.steps import recv, send
-from collectives.catalogue import algorithms_for, check_parameters, find
+from collectives.catalogue import TEXTBOOK, algorithms_for, check_parameters, find, titled
 from collectives.errors import ArgumentError, UnknownAlgorithm, WrongResult
 from collectives.problems import Buffers, Problem
 from collectives.study.simulation import count, simulate
@@ -51,6 +51,26 @@ def test_names_of_the_literature(primitive, capsys):
         assert (name in algorithms_for(primitive)) == (name == wanted)
         if name != wanted:
             assert listed[name].strip().startswith(f"same as {wanted}")
+
+
+@pytest.mark.parametrize(
+    ("primitive", "spec", "shown"),
+    [
+        ("alltoall", "recursive_doubling", "recursive_doubling (bruck)"),
+        ("scan", "ring:segments=2", "ring:segments=2 (pipeline)"),
+        ("allreduce", "recursive_doubling", "recursive_doubling"),
+        ("alltoall", "bruck", "bruck"),
+    ],
+)
+def test_tables_show_the_name_of_the_literature(primitive, spec, shown):
+    assert titled(primitive, spec) == shown
+
+
+def test_only_the_names_of_families_need_another():
+    for algorithms in REGISTRY.values():
+        for one in filter(lambda one: one.known_as, algorithms.values()):
+            assert one.name in TEXTBOOK
+            assert find(one.primitive, one.known_as) == (one, {})
 
 
 def test_a_name_may_stand_for_parameters():

@@ -31,7 +31,7 @@ def find(full_name):
     return REGISTRY[primitive][name]
 
 
-def rounds(full_name, p, n=0, **given):
+def critical_path(full_name, p, n=0, **given):
     return simulate(*full_name.split("."), p=p, n=n, clock=ALPHA, **given).time
 
 
@@ -60,12 +60,20 @@ KNOMIAL = ["bcast.knomial", "scatter.knomial", "gather.knomial", "reduce.knomial
 
 
 @pytest.mark.parametrize("full_name", KNOMIAL)
-def test_knomial_rounds(full_name):
+def test_knomial_critical_path(full_name):
     """Between the binomial tree and the linear algorithm."""
-    assert [rounds(full_name, p, k=2) for p in (1, 2, 5, 8, 33)] == [0, 1, 3, 3, 6]
-    assert [rounds(full_name, p, k=3) for p in (1, 2, 3, 4, 9, 10, 27)] == [0, 1, 2, 3, 4, 5, 6]
-    assert [rounds(full_name, p, k=4) for p in (4, 5, 16, 17, 64)] == [3, 4, 6, 7, 9]
-    assert [rounds(full_name, p, k=99) for p in (1, 2, 9, 99)] == [0, 1, 8, 98]
+    assert [critical_path(full_name, p, k=2) for p in (1, 2, 5, 8, 33)] == [0, 1, 3, 3, 6]
+    assert [critical_path(full_name, p, k=3) for p in (1, 2, 3, 4, 9, 10, 27)] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
+    assert [critical_path(full_name, p, k=4) for p in (4, 5, 16, 17, 64)] == [3, 4, 6, 7, 9]
+    assert [critical_path(full_name, p, k=99) for p in (1, 2, 9, 99)] == [0, 1, 8, 98]
     clocks = (ALPHA, BETA, GAMMA) if full_name.startswith("reduce") else (ALPHA, BETA)
     for radix in (2, 3, 5, 8):
         costs_hold(full_name, [*range(1, 34), 125], clocks, k=radix)
@@ -92,13 +100,13 @@ PIPELINED = {
 
 
 @pytest.mark.parametrize("full_name", PIPELINED)
-def test_pipelined_tree_rounds(full_name):
+def test_pipelined_tree_critical_path(full_name):
     """Of one segment for p = 1, 2, ...; further ones come at a steady rate."""
     wanted = PIPELINED[full_name]
-    assert [rounds(full_name, p, segments=1) for p in range(1, len(wanted) + 1)] == wanted
+    assert [critical_path(full_name, p, segments=1) for p in range(1, len(wanted) + 1)] == wanted
     rate = 4 if full_name == "bcast.chain" else 2
     for p in (7, 16, 33):
-        one, ten = (rounds(full_name, p, 100, segments=s) for s in (1, 10))
+        one, ten = (critical_path(full_name, p, 100, segments=s) for s in (1, 10))
         assert ten == one + 9 * rate
 
 
@@ -111,7 +119,9 @@ def test_pipelined_trees_with_many_ranks(full_name):
 @pytest.mark.parametrize("chains", [1, 2, 3, 50])
 def test_number_of_chains(chains):
     costs_hold("bcast.chain", range(1, 34), chains=chains, segments=3)
-    assert rounds("bcast.chain", 9, chains=1, segments=4) == rounds("bcast.ring", 9, segments=4)
+    assert critical_path("bcast.chain", 9, chains=1, segments=4) == critical_path(
+        "bcast.ring", 9, segments=4
+    )
     for p in (1, 2, 5, 8, 13):
         for root in range(p):
             check("bcast.chain", p, 20, root, chains=chains, segments=4)
@@ -168,13 +178,13 @@ def test_double_tree_of_five_is_as_drawn():
 
 
 @pytest.mark.parametrize("name", ["bcast", "reduce"])
-def test_double_tree_rounds(name):
+def test_double_tree_critical_path(name):
     """Each port takes the vector once, in 2 s segments, behind a latency of about 2 lg p."""
     wanted = [0, 2, 4, 4, 5, 6, 6, 6, 7, 8, 8, 8, 7, 8, 8, 8, 9]
     full_name = f"{name}.double_tree"
-    assert [rounds(full_name, p, segments=1) for p in range(1, 18)] == wanted
-    assert rounds(full_name, 17, segments=50) == 9 + 98
-    assert rounds("allreduce.double_tree", 17, segments=50) == 2 * (9 + 98)
+    assert [critical_path(full_name, p, segments=1) for p in range(1, 18)] == wanted
+    assert critical_path(full_name, 17, segments=50) == 9 + 98
+    assert critical_path("allreduce.double_tree", 17, segments=50) == 2 * (9 + 98)
     costs_hold(full_name, [*range(1, 34), 140], segments=8)
     for p in (4, 9, 16, 33):
         run = simulate(name, "double_tree", p=p, n=1000, segments=5)
@@ -193,13 +203,16 @@ def test_double_tree_with_many_ranks(name):
 # Two roots
 
 
-def test_dual_root_rounds():
+def test_dual_root_critical_path():
     """A chain of swaps up, one between the roots, and down; then three a segment."""
     full_name = "allreduce.dual_root"
     wanted = [0, 1, 3, 3, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 10]
-    assert [rounds(full_name, p, segments=1) for p in range(1, 18)] == wanted
+    assert [critical_path(full_name, p, segments=1) for p in range(1, 18)] == wanted
     for p in (6, 17, 62):
-        assert rounds(full_name, p, 90, segments=9) == rounds(full_name, p, segments=1) + 24
+        assert (
+            critical_path(full_name, p, 90, segments=9)
+            == critical_path(full_name, p, segments=1) + 24
+        )
     costs_hold(full_name, [*range(1, 34), 62, 64, 140], (ALPHA, BETA, GAMMA), segments=5)
     run = simulate("allreduce", "dual_root", p=62, n=1000, segments=10)
     assert run.bytes_sent.max() == 3000
@@ -217,18 +230,20 @@ def test_dual_root_with_many_ranks():
 # Barriers
 
 
-def test_barrier_rounds():
+def test_barrier_critical_path():
     """Hand-made: four reports a parent, and two calls a parent on the way down."""
     ranks = [1, 2, 3, 4, 5, 6, 7, 8, 9, 21, 37]
     reports = [0, 1, 2, 3, 4, 4, 4, 4, 5, 8, 9]
     calls = [0, 1, 2, 2, 3, 3, 4, 4, 4, 6, 8]
     for p, up, down in zip(ranks, reports, calls):
-        assert rounds("barrier.mcs", p) == up + down
+        assert critical_path("barrier.mcs", p) == up + down
     wanted = [0, 1, 3, 2, 4, 4, 4, 3, 5]
-    assert [rounds("barrier.recursive_exchange", p) for p in range(1, 10)] == wanted
+    assert [critical_path("barrier.recursive_exchange", p) for p in range(1, 10)] == wanted
     for radix, levels in ((2, [0, 1, 2, 2, 3, 3, 3, 3, 4]), (3, [0, 1, 2, 3, 3, 3, 4, 4, 4])):
         given = {"k": radix}
-        assert [rounds("barrier.k_dissemination", p, **given) for p in range(1, 10)] == levels
+        assert [
+            critical_path("barrier.k_dissemination", p, **given) for p in range(1, 10)
+        ] == levels
 
 
 def test_barrier_messages():
@@ -283,20 +298,26 @@ def nobody_leaves_early(full_name, p, **given):
 def test_radix_of_one_is_an_error():
     for full_name in (*KNOMIAL, "barrier.k_dissemination"):
         with pytest.raises(ArgumentError, match=f"{full_name}: k must be an integer from 2 on"):
-            rounds(full_name, 4, k=1)
+            critical_path(full_name, 4, k=1)
 
 
 # Scans
 
 
 def test_123_doubling():
-    """One round more than the fewest for p = 5, 8, 9, 14 .. 17, ...; else none."""
+    """One message more than the shortest path has for p = 5, 8, 9, 14 .. 17, ...; else none."""
     wanted = [0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5]
-    assert [rounds("exscan.123_doubling", p) for p in range(1, 18)] == wanted
-    assert [rounds("exscan.123_doubling", p) for p in (25, 26, 49, 50, 97)] == [5, 6, 6, 7, 7]
+    assert [critical_path("exscan.123_doubling", p) for p in range(1, 18)] == wanted
+    assert [critical_path("exscan.123_doubling", p) for p in (25, 26, 49, 50, 97)] == [
+        5,
+        6,
+        6,
+        7,
+        7,
+    ]
     for p in [*range(2, 34), 99, 140]:
-        shifted = rounds("exscan.recursive_doubling", p)
-        assert shifted - 1 <= rounds("exscan.123_doubling", p) <= shifted
+        shifted = critical_path("exscan.recursive_doubling", p)
+        assert shifted - 1 <= critical_path("exscan.123_doubling", p) <= shifted
     for p in (27, 64, 140):
         check("exscan.123_doubling", p, 5)
 
@@ -305,11 +326,18 @@ PIPELINED_SCANS = ["scan.pipelined_tree", "exscan.pipelined_tree"]
 
 
 @pytest.mark.parametrize("full_name", PIPELINED_SCANS)
-def test_pipelined_scan_rounds(full_name):
-    """Of a perfect tree: up and down, two rounds a level, then three a segment."""
-    assert [rounds(full_name, p, segments=1) for p in (1, 2, 3, 7, 15, 31)] == [0, 1, 2, 6, 10, 14]
+def test_pipelined_scan_critical_path(full_name):
+    """Of a perfect tree: up and down, two messages a level, then three a segment."""
+    assert [critical_path(full_name, p, segments=1) for p in (1, 2, 3, 7, 15, 31)] == [
+        0,
+        1,
+        2,
+        6,
+        10,
+        14,
+    ]
     for p in (15, 31, 33):
-        few, many = (rounds(full_name, p, 100, segments=s) for s in (10, 20))
+        few, many = (critical_path(full_name, p, 100, segments=s) for s in (10, 20))
         assert many == few + 30
     run = simulate(*full_name.split("."), p=31, n=1000, segments=10)
     assert run.bytes_sent.max() == 3000
@@ -330,7 +358,7 @@ def test_pipelined_scan_with_many_ranks(full_name):
 HIERARCHICAL = [f"{name}.hierarchical" for name in ("bcast", "reduce", "allreduce", "allgather")]
 
 
-def test_hierarchical_rounds():
+def test_hierarchical_critical_path():
     """Three nodes of four ranks, then one node, then nodes of one rank."""
     for full_name, wanted in (
         ("barrier.hierarchical", [6, 8, 4]),
@@ -339,7 +367,7 @@ def test_hierarchical_rounds():
         ("allreduce.hierarchical", [7, 8, 5]),
         ("allgather.hierarchical", [6, 8, 11]),
     ):
-        assert [rounds(full_name, 12, group=group) for group in (4, 99, 1)] == wanted
+        assert [critical_path(full_name, 12, group=group) for group in (4, 99, 1)] == wanted
 
 
 @pytest.mark.parametrize("group", [1, 2, 3, 5, 50])

@@ -1,7 +1,7 @@
 """The cost lines and the textbook's numbers against the rounds that really ran.
 
-A clock with alpha = 1 and the rest 0 counts the rounds of the critical path, one
-with beta = 1 its bytes on the wire, one with gamma = 1 its bytes reduced.
+A clock with alpha = 1 and the rest 0 counts the messages on the critical path, one
+with beta = 1 the bytes sent there, one with gamma = 1 its bytes reduced.
 """
 
 import inspect
@@ -48,7 +48,7 @@ def hypercube(p):
     return players * down(p) + 2 * (p - players)
 
 
-# What the textbooks say: rounds of the critical path, messages of all ranks.
+# What the textbooks say: messages on the critical path, and of all ranks.
 TEXTBOOK = {
     "barrier.naive": (lambda p: 2 * (p - 1), lambda p: 2 * (p - 1)),
     "barrier.ring": (lambda p: 2 * (p - 1), lambda p: 2 * (p - 1)),
@@ -151,7 +151,7 @@ def rough(algorithm):
 
 
 @every()
-def test_rounds_are_as_the_cost_line_says(algorithm):
+def test_critical_path_is_as_the_cost_line_says(algorithm):
     for segments in segmentations(algorithm):
         for p in possible(algorithm, RANKS):
             counted = run(algorithm, p, ALPHA, segments).time
@@ -188,21 +188,21 @@ def test_default_segments_keep_the_cost_line(algorithm):
     """Here the segments do not divide the vector: some are a byte longer."""
     for p in range(1, 18):
         n = 100_000
-        rounds, nbytes = (
+        path, nbytes = (
             simulate(algorithm.primitive, algorithm.name, p=p, n=n, clock=clock).time
             for clock in (ALPHA, BETA)
         )
-        [segments, *_] = [s for s in range(1, 99) if price(algorithm, p, ALPHA, s, n) == rounds]
+        [segments, *_] = [s for s in range(1, 99) if price(algorithm, p, ALPHA, s, n) == path]
         line = price(algorithm, p, BETA, segments, n)
-        assert abs(nbytes - line) <= rounds
+        assert abs(nbytes - line) <= path
 
 
 @every(lambda algorithm: algorithm.primitive in ROOTED)
 def test_cost_line_at_other_roots(algorithm):
-    """The rounds are those of root 0, the bytes at most twice as many.
+    """The critical path is that of root 0, the bytes at most twice as many.
 
     Only the reductions that reach the root from both sides in rank order take
-    more rounds for some roots, as their docstrings say.
+    more messages for some roots, as their docstrings say.
     """
     for p in possible(algorithm, [2, 3, 4, 5, 6, 7, 8, 11, 12, 16]):
         for clock in (ALPHA, BETA, GAMMA)[: 2 + (algorithm.primitive == "reduce")]:
@@ -225,29 +225,29 @@ def test_cost_line_at_other_roots(algorithm):
 
 
 @pytest.mark.parametrize("full_name", TEXTBOOK)
-def test_rounds_and_messages_are_the_textbooks(full_name):
+def test_critical_path_and_messages_are_the_textbooks(full_name):
     primitive, name = full_name.split(".")
     algorithm = REGISTRY[primitive][name]
-    rounds, messages = TEXTBOOK[full_name]
+    path, messages = TEXTBOOK[full_name]
     for p in RANKS:
         one = run(algorithm, p, ALPHA, segmentations(algorithm)[0])
-        assert one.time == rounds(p), f"rounds, p = {p}"
+        assert one.time == path(p), f"critical path, p = {p}"
         assert one.messages.sum() == messages(p), f"messages, p = {p}"
 
 
 @pytest.mark.parametrize("primitive", ["bcast", "reduce", "scan", "exscan"])
-def test_pipeline_sends_a_segment_more_per_round(primitive):
+def test_pipeline_sends_a_segment_more_per_message(primitive):
     for p in (2, 3, 8, 13):
         for segments in (1, 4, 9):
             counted = count(primitive, "ring", p=p, n=36, segments=segments)
-            assert counted.rounds == p - 2 + segments
+            assert counted.critical_path == p - 2 + segments
             assert counted.messages == (p - 1) * segments
             assert counted.bytes_sent_max == 36
 
 
 @every()
 def test_no_algorithm_beats_the_lower_bound(algorithm):
-    """News cannot reach more than twice as many ranks with every round."""
+    """News cannot reach more than twice as many ranks with every message."""
     for p in possible(algorithm, RANKS):
         informed = p - 1 if algorithm.primitive == "exscan" else p
         assert run(algorithm, p, ALPHA, segmentations(algorithm)[0]).time >= up(max(informed, 1))
@@ -301,25 +301,25 @@ def test_operator_uses(p):
 
 @pytest.mark.parametrize("root", range(8))
 @pytest.mark.parametrize("primitive", sorted(ROOTED))
-def test_rounds_for_every_root(primitive, root):
-    def rounds(name, **given):
-        return count(primitive, name, p=8, n=64, root=root, **given).rounds
+def test_critical_path_for_every_root(primitive, root):
+    def path(name, **given):
+        return count(primitive, name, p=8, n=64, root=root, **given).critical_path
 
-    assert rounds("tree") == 3
-    assert rounds("naive") == 7
-    assert rounds("recursive_doubling") == (3 if primitive in ("scatter", "gather") else 6)
+    assert path("tree") == 3
+    assert path("naive") == 7
+    assert path("recursive_doubling") == (3 if primitive in ("scatter", "gather") else 6)
     if primitive in ("scatter", "gather"):
-        assert rounds("ring") == 7
+        assert path("ring") == 7
     elif primitive == "bcast":
-        assert rounds("ring", segments=1) == 7
+        assert path("ring", segments=1) == 7
     else:  # two chains that meet at the root
         longer = max(root, 7 - root)
-        assert longer <= rounds("ring", segments=1) <= longer + 1
+        assert longer <= path("ring", segments=1) <= longer + 1
 
 
 def test_counts_add_up():
     counted = count("allreduce", "ring", p=4, n=1000, dtype=np.float64)
-    assert counted.rounds == 6
+    assert counted.critical_path == 6
     assert counted.messages == 24
     assert counted.bytes_sent == 4 * counted.bytes_sent_max == 4 * 6 * 2000
     assert counted.reductions == 4 * counted.reductions_max == 12

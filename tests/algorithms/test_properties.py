@@ -182,6 +182,6 @@ def test_no_rank_is_forgotten(case):
     p = problem.p
     assert (run.messages.sum() == 0) == (p == 1)
     assert run.messages.sum() >= p - 1
-    rounds = cost_only(algorithm, problem, parameters, clock=Clock(1, 0, 0))
-    assert rounds.time >= ceil_lg(p - 1 if algorithm.primitive == "exscan" and p > 1 else p)
-    assert rounds.time >= run.messages.max()  # one after the other through one port
+    latency = cost_only(algorithm, problem, parameters, clock=Clock(1, 0, 0))
+    assert latency.time >= ceil_lg(p - 1 if algorithm.primitive == "exscan" and p > 1 else p)
+    assert latency.time >= run.messages.max()  # one after the other through one port

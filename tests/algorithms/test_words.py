@@ -123,7 +123,7 @@ def test_binomial_tree_is_a_tree(p):
 
 
 def steps_to_reach_all(tree, root):
-    """Rounds of a broadcast: a rank serves one child a round, in order."""
+    """Messages on the critical path of a broadcast: a rank serves its children in order."""
 
     def last(rank):
         return max((k + last(c.root) for k, c in enumerate(tree[rank].children, 1)), default=0)

@@ -139,23 +139,23 @@ class Clock:
 
 
 def play(schedule, clock, times, cost=1.0):
-    """Run a schedule to its end; the cells of each round."""
-    rounds = []
-    while order := schedule.next_round():
-        rounds.append(order)
+    """Run a schedule to its end; the cells of each pass."""
+    passes = []
+    while order := schedule.next_pass():
+        passes.append(order)
         clock.now += cost * len(order)
         schedule.record(order, np.array([times(i) for i in order]), np.full(len(order), cost))
-        assert len(rounds) < 10_000
-    return rounds
+        assert len(passes) < 10_000
+    return passes
 
 
-def test_rounds_run_every_cell_once_and_end_in_time():
+def test_passes_run_every_cell_once_and_end_in_time():
     clock = Clock()
     schedule = Schedule([[0, 1], [2, 3]], 41.0, seed=3, clock=clock)
     draw = np.random.default_rng(0)
-    rounds = play(schedule, clock, lambda i: draw.exponential())
-    assert all(sorted(order) == [0, 1, 2, 3] for order in rounds)
-    assert clock.now <= 41 and len(rounds) == 10
+    passes = play(schedule, clock, lambda i: draw.exponential())
+    assert all(sorted(order) == [0, 1, 2, 3] for order in passes)
+    assert clock.now <= 41 and len(passes) == 10
     assert [len(samples) for samples in schedule.taken().values()] == [9] * 4
 
 
@@ -170,11 +170,11 @@ def test_cells_to_compare_run_one_after_the_other():
         }
 
 
-def test_the_last_round_holds_what_still_fits():
+def test_the_last_pass_holds_what_still_fits():
     clock = Clock()
     schedule = Schedule([[0, 1], [2, 3], [4, 5]], 11.0, seed=1, clock=clock)
-    rounds = play(schedule, clock, lambda i: 1.0)
-    assert [len(order) for order in rounds] == [6, 4]
+    passes = play(schedule, clock, lambda i: 1.0)
+    assert [len(order) for order in passes] == [6, 4]
 
 
 def test_without_time_the_warm_up_counts():
@@ -194,7 +194,7 @@ def test_a_precise_cell_ends_early_and_a_noisy_one_goes_on():
 
 def test_order_depends_on_the_seed_alone():
     def order(seed):
-        return Schedule([[0, 1, 2], [3, 4], [5, 6, 7]], 9.0, seed, Clock()).next_round()
+        return Schedule([[0, 1, 2], [3, 4], [5, 6, 7]], 9.0, seed, Clock()).next_pass()
 
     assert order(1) == order(1) != order(2)
 
@@ -221,7 +221,7 @@ def test_refill_takes_back_an_answer():
 
 def test_outlook_counts():
     counts = outlook(Cell("allreduce", "ring", 2**20), 4).counts
-    assert (counts.rounds, counts.messages, counts.bytes_sent_max) == (6, 24, 1.5 * 2**20)
+    assert (counts.critical_path, counts.messages, counts.bytes_sent_max) == (6, 24, 1.5 * 2**20)
     assert outlook(Cell("allreduce", "mpi", 8), 4).counts is None
 
 
@@ -276,14 +276,25 @@ def drawn(found, width):
     return out.file.getvalue()
 
 
-@pytest.mark.parametrize("width, tables", [(80, 2), (120, 1), (10_000, 1)])
-def test_tables_fit_and_nothing_is_cut_off(width, tables):
+@pytest.mark.parametrize(
+    "width, page, limit, tables",
+    [(80, 100, 80, 2), (120, 80, 120, 1), (report.PLAIN, 80, 80, 2), (report.PLAIN, 100, 100, 1)],
+)
+def test_tables_fit_and_nothing_is_cut_off(width, page, limit, tables, monkeypatch):
+    """Into the terminal; where nobody looks, onto a page."""
+    monkeypatch.setattr(report, "PAGE", page)
     text = drawn(run_of(), width)
     assert text.count("allreduce") == tables
-    assert max(map(len, text.splitlines())) <= width
+    assert max(map(len, text.splitlines())) <= limit
     assert "…" not in text
     for word in ("8 B", "1 KiB", "32 KiB", "1 MiB", "median", "messages", "mpi", "naive", "ring"):
         assert word in text
+
+
+@pytest.mark.parametrize("width, between", [(100, " "), (63, r" .*\n  ")])
+def test_two_names_take_two_lines_where_one_is_too_long(width, between):
+    text = drawn(run_of(["recursive_doubling"], [8]), width)
+    assert re.search(rf"^recursive_doubling{between}\(dissemination\) ", text, re.M)
 
 
 def test_many_sizes_make_many_tables():

@@ -7,8 +7,7 @@ from collectives.__main__ import main
 pytestmark = pytest.mark.usefixtures("registry")
 
 WRONG = '''
-from collectives.algorithms.language.registry import algorithm
-from collectives.algorithms.language.steps import NOTHING, copy, recv, send
+from collectives.algorithms.language import algorithm, copy
 
 
 @algorithm("allreduce")

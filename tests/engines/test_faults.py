@@ -531,8 +531,7 @@ def test_minimum_p_needed():
 # Files with more algorithms
 
 FILE = """
-from collectives.algorithms.language.registry import algorithm
-from collectives.algorithms.language.steps import NOTHING, recv, send
+from collectives.algorithms.language import NOTHING, algorithm, recv, send
 
 
 @algorithm("barrier")

@@ -10,7 +10,15 @@ from collectives.algorithms.language.registry import REDUCTIONS, ROOTED
 from collectives.algorithms.language.registry import algorithm as registry_algorithm
 from collectives.catalogue import check_restrictions
 from collectives.errors import RestrictionError, UnknownAlgorithm
-from collectives.study.bounds import BYTES, ROUNDS, TERMS, TOGETHER, WORK, bounds, bounds_of
+from collectives.study.bounds import (
+    BANDWIDTH,
+    COMPUTATION,
+    LATENCY,
+    TERMS,
+    TOGETHER,
+    bounds,
+    bounds_of,
+)
 from collectives.study.optimality import COMMAND, counted, markdown, met
 from collectives.study.simulation import count
 
@@ -29,7 +37,7 @@ def possible(algorithm, p):
 def hold(algorithm, p, n, root=0, **given):
     values = counted(count(algorithm.primitive, algorithm.name, p=p, n=n, root=root, **given))
     for term, least in bounds(algorithm.primitive, p, n).items():
-        if algorithm.lossy and term == BYTES:
+        if algorithm.lossy and term == BANDWIDTH:
             continue  # the bound is for exact algorithms
         assert values[term] >= least, f"{term}, {p=}, {n=}, {root=}, {given}"
 
@@ -78,29 +86,30 @@ EVERY, POWERS = (2, 3, 5, 8, 12, 13, 16), (2, 4, 8, 16)
 @pytest.mark.parametrize(
     "name, terms, ranks",
     [
-        ("barrier.recursive_doubling", {ROUNDS}, EVERY),
-        ("bcast.tree", {ROUNDS}, EVERY),
-        ("bcast.ring", {BYTES}, EVERY),
-        ("scatter.tree", {ROUNDS, BYTES}, EVERY),
-        ("gather.tree", {ROUNDS, BYTES}, EVERY),
-        ("allgather.ring", {BYTES}, EVERY),
-        ("allgather.bruck", {ROUNDS, BYTES}, EVERY),
-        ("allgather.circulant", {ROUNDS, BYTES}, EVERY),
-        ("allgather.recursive_doubling", {ROUNDS, BYTES}, POWERS),
-        ("reduce.tree", {ROUNDS}, EVERY),
-        ("reduce.rabenseifner", {WORK}, POWERS),
-        ("allreduce.ring", {BYTES, WORK}, EVERY),
-        ("allreduce.circulant", {BYTES, WORK}, EVERY),
-        ("allreduce.rabenseifner", {BYTES, WORK}, POWERS),
-        ("allreduce.recursive_doubling", {ROUNDS}, POWERS),
-        ("reduce_scatter.ring", {BYTES, WORK}, EVERY),
-        ("reduce_scatter.recursive_halving", {ROUNDS, BYTES, WORK}, POWERS),
-        ("reduce_scatter.circulant", {ROUNDS, BYTES, WORK}, EVERY),
-        ("alltoall.recursive_doubling", {ROUNDS}, EVERY),
-        ("alltoall.pairwise", {BYTES}, EVERY),
-        ("scan.recursive_doubling", {ROUNDS}, EVERY),
-        ("scan.ring", {BYTES}, EVERY),
-        ("exscan.123_doubling", {ROUNDS}, (2, 3, 4, 5, 7, 12, 13)),
+        ("barrier.recursive_doubling", {LATENCY}, EVERY),
+        ("bcast.tree", {LATENCY}, EVERY),
+        ("bcast.ring", {BANDWIDTH}, EVERY),
+        ("scatter.tree", {LATENCY, BANDWIDTH}, EVERY),
+        ("gather.tree", {LATENCY, BANDWIDTH}, EVERY),
+        ("allgather.ring", {BANDWIDTH}, EVERY),
+        ("allgather.bruck", {LATENCY, BANDWIDTH}, EVERY),
+        ("allgather.circulant", {LATENCY, BANDWIDTH}, EVERY),
+        ("allgather.recursive_doubling", {LATENCY, BANDWIDTH}, POWERS),
+        ("reduce.tree", {LATENCY}, EVERY),
+        ("reduce.rabenseifner", {COMPUTATION}, POWERS),
+        ("allreduce.ring", {BANDWIDTH, COMPUTATION}, EVERY),
+        ("allreduce.circulant", {BANDWIDTH, COMPUTATION}, EVERY),
+        ("allreduce.rabenseifner", {BANDWIDTH, COMPUTATION}, POWERS),
+        ("allreduce.recursive_doubling", {LATENCY}, POWERS),
+        ("reduce_scatter.ring", {BANDWIDTH, COMPUTATION}, EVERY),
+        ("reduce_scatter.recursive_halving", {LATENCY, BANDWIDTH, COMPUTATION}, POWERS),
+        ("reduce_scatter.circulant", {LATENCY, BANDWIDTH, COMPUTATION}, EVERY),
+        ("alltoall.recursive_doubling", {LATENCY}, EVERY),
+        ("alltoall.pairwise", {BANDWIDTH}, EVERY),
+        ("scan.recursive_doubling", {LATENCY}, EVERY),
+        ("scan.ring", {BANDWIDTH}, EVERY),
+        ("exscan.two_phase", {LATENCY}, EVERY),
+        ("exscan.123_doubling", {LATENCY}, (2, 3, 4, 5, 7, 12, 13)),
     ],
 )
 def test_textbook_facts(name, terms, ranks):
@@ -111,13 +120,13 @@ def test_textbook_facts(name, terms, ranks):
 @pytest.mark.parametrize(
     "name, term",
     [
-        ("allreduce.ring", ROUNDS),
-        ("allreduce.recursive_doubling", BYTES),
-        ("allreduce.tree", WORK),
-        ("bcast.tree", BYTES),
-        ("alltoall.pairwise", ROUNDS),
-        ("alltoall.recursive_doubling", BYTES),
-        ("scan.recursive_doubling", WORK),
+        ("allreduce.ring", LATENCY),
+        ("allreduce.recursive_doubling", BANDWIDTH),
+        ("allreduce.tree", COMPUTATION),
+        ("bcast.tree", BANDWIDTH),
+        ("alltoall.pairwise", LATENCY),
+        ("alltoall.recursive_doubling", BANDWIDTH),
+        ("scan.recursive_doubling", COMPUTATION),
     ],
 )
 def test_what_is_not_optimal(name, term):
@@ -126,18 +135,18 @@ def test_what_is_not_optimal(name, term):
 
 
 @pytest.mark.parametrize("segments", [1, 2, 3, 7])
-def test_circulant_broadcast_has_the_fewest_rounds_for_its_segments(segments):
+def test_circulant_broadcast_has_the_shortest_critical_path_for_its_segments(segments):
     for p in (2, 3, 5, 8, 12, 17):
         counted = count("bcast", "circulant", p=p, n=84, segments=segments)
-        assert counted.rounds == segments - 1 + bounds("bcast", p, 84)[ROUNDS]
+        assert counted.critical_path == segments - 1 + bounds("bcast", p, 84)[LATENCY]
 
 
 def test_bounds_are_met():
-    """None is idle talk: some algorithm meets it. Of the work of scans that is not known."""
+    """None is idle talk: some algorithm meets it. Of the computation of scans that is not known."""
     for primitive in PRIMITIVES:
         names = [f"{primitive}.{name}" for name in REGISTRY[primitive]]
         reached = set().union(*[optimal(name, p, 96 * p) for name in names for p in (8, 12)])
-        missing = {WORK} if primitive in ("scan", "exscan") else set()
+        missing = {COMPUTATION} if primitive in ("scan", "exscan") else set()
         assert reached == set(bounds_of(primitive)) - missing
 
 
@@ -147,9 +156,9 @@ def test_bounds_are_explained(primitive):
     assert list(terms) == [
         term
         for term in TERMS
-        if term == ROUNDS
-        or (term == BYTES and primitive != "barrier")
-        or (term == WORK and primitive in REDUCTIONS)
+        if term == LATENCY
+        or (term == BANDWIDTH and primitive != "barrier")
+        or (term == COMPUTATION and primitive in REDUCTIONS)
     ]
     for term, bound in terms.items():
         assert bound.term == term and bound.formula and len(bound.argument.split()) > 8
@@ -174,8 +183,8 @@ def test_the_page_is_up_to_date():
 def test_list_with_bounds(capsys):
     assert main(["list", "--bounds", "allreduce", "barrier", "-p", "12", "-n", "1M"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    [ring] = [x.split() for x in lines if x.startswith("ring ") and "work" in x]
-    assert ring == "ring 22 1.83 MiB 1.83 MiB 938.7 KiB 938.7 KiB 11 bytes, work".split()
+    [ring] = [x.split() for x in lines if x.startswith("ring ") and "MiB" in x]
+    assert ring == "ring 22 1.83 MiB 1.83 MiB 938.7 KiB 938.7 KiB 11 bandwidth, computation".split()
     least = [x.split() for x in lines if x.startswith("(lower bound)")]
     assert least[0][2:] == "4 1.83 MiB 1.83 MiB 938.7 KiB 938.7 KiB".split()
     assert least[1] == ["(lower", "bound)", "4"]
@@ -184,7 +193,7 @@ def test_list_with_bounds(capsys):
 def test_fewer_bytes_than_the_bound_are_lossy_and_not_optimal(capsys):
     """Fewer than nothing exact can beat: that is what the loss is for."""
     sent = count("allreduce", "compressed_ring", p=8, n=2**20).bytes_busiest
-    assert sent < bounds("allreduce", 8, 2**20)[BYTES] / 3
+    assert sent < bounds("allreduce", 8, 2**20)[BANDWIDTH] / 3
     assert main(["list", "--bounds", "allreduce", "-p", "8"]) == 0
     rows = [x.split() for x in capsys.readouterr().out.splitlines()]
     told = {row[0]: row[-1] for row in rows if row and row[0].startswith("compressed")}

@@ -210,7 +210,7 @@ def test_a_table_that_is_not_there(monkeypatch):
 
 def test_a_table_may_name_parameters(use):
     use(written(CLOCK, {"bcast": {2: [(0, "ring:segments=3")]}}, {}))
-    assert count("bcast", "auto", p=4, n=99).rounds == 5
+    assert count("bcast", "auto", p=4, n=99).critical_path == 5
 
 
 def test_a_table_may_name_what_there_is_not(use):
@@ -285,7 +285,7 @@ def test_why(capsys):
     pick = choices().spec("allreduce", 12, 2**20)
     assert said[0] == f"allreduce, p = 12, n = 1 MiB: {pick}"
     assert "table choice.json, row p = 12: recursive_doubling, circulant from" in said[2]
-    assert any(line.startswith("because bytes weigh most") for line in said)
+    assert any(line.startswith("because the bandwidth term is 80% of its time") for line in said)
     rows = [
         line.split()[0]
         for line in said
@@ -302,7 +302,7 @@ def test_why_with_a_clock(capsys):
     assert said[0].endswith(": recursive_doubling")
     assert said[2] == "by      the least price for the clock given"
     assert said[3].startswith("clock   alpha 1 s a message, beta 0 ns a byte")
-    assert any(line.startswith("because start-ups weigh most, 100% of its time") for line in said)
+    assert any(line.startswith("because the latency term is 100% of its time") for line in said)
 
 
 def test_why_for_more_ranks_than_are_counted(capsys):
