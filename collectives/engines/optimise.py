@@ -32,10 +32,10 @@ from typing import NamedTuple
 import numpy as np
 
 from collectives.algorithms.language.memory import scratch
-from collectives.algorithms.language.steps import Local, copy, encode, reduce
+from collectives.algorithms.language.steps import Local, copy, decode, encode, reduce
 from collectives.engines.driver import Message, Round, misplaced, views_of
 from collectives.engines.packing import pieces
-from collectives.engines.places import Places, Spans, UnknownMemory
+from collectives.engines.places import Place, Places, Spans, UnknownMemory
 from collectives.engines.plan import Plan
 from collectives.operators.operator import Operator
 
@@ -60,12 +60,30 @@ def optimise(plan: Plan, given: Sequence[np.ndarray], operator: Operator) -> Pla
         places = Places(given)
         forward = Propagation(places, operator)
         rounds = [forward.round(round_) for round_ in plan.rounds]
-        backward = Clearing(places, operator)
-        rounds = [backward.round(round_) for round_ in reversed(rounds)]
+        backward = Clearing(places)
+        rounds = [backward.round(round_) for round_ in reversed(rounds)][::-1]
+        redirect(places, rounds, backward.last)
+        landing = Landing(places, operator, backward.last)
+        rounds = [landing.round(round_) for round_ in rounds]
     except UnknownMemory:
         return plan
-    return Plan(plan.title, rounds[::-1], plan.lines)
+    return Plan(plan.title, rounds, plan.lines)
 
+
+def redirect(places: Places, rounds: list[Round], last: set[tuple[int, Place | None]]) -> None:
+    """Leave out the copies of what can be made where it will end up."""
+    redirection = Redirection(places, rounds)
+    for number, round_ in enumerate(rounds):
+        for index, step in reversed([*enumerate(round_.local)]):
+            single = isinstance(step, copy) and isinstance(step.src, np.ndarray)
+            final = single and (id(step), places.of(step.src)) in last
+            if final and redirection.spares(number, index):
+                del round_.local[index]
+
+
+# What the steps call the views that they write, and those that they read.
+WRITTEN = {reduce: "out", copy: "dst", encode: "packet", decode: "dst"}
+READ = {reduce: ("inbuf", "inoutbuf"), copy: ("src",), encode: ("src",), decode: ("packet",)}
 
 # The source and the target of a copy.
 Pair = tuple[np.ndarray, np.ndarray]
@@ -182,11 +200,12 @@ class Propagation:
             yield from self._copy(step)
         elif isinstance(step, reduce):
             yield from self._reduce(step)
+        elif isinstance(step, encode):
+            yield self._encode(step)
+            self._sources.write(step.packet)
         else:
-            if isinstance(step, encode):
-                step = self._encode(step)
-            self._sources.write(step.written)
-            yield step
+            self._sources.write(step.dst)
+            yield decode(step.packet, step.dst, step.codec)
 
     def _copy(self, step: copy) -> Iterator[copy]:
         """The copy from where its own source was copied from, piece by piece."""
@@ -207,7 +226,7 @@ class Propagation:
     def _encode(self, step: encode) -> encode:
         source = self._sources.of(step.src)
         clash = np.may_share_memory(source, step.packet)
-        return step if clash else encode(source, step.packet, step.codec)
+        return encode(step.src if clash else source, step.packet, step.codec)
 
     def _reduce(self, step: reduce) -> Iterator[Local]:
         """The reduction of operands that lie elsewhere, as far as the rules allow.
@@ -267,116 +286,181 @@ class Needed:
 
 
 class Clearing:
-    """Backward through a plan: leave out what nobody reads, and take the shorter way.
+    """Backward through a plan: leave out the copies that nobody reads.
+
+    Parameters
+    ----------
+    places : Places
+
+    Attributes
+    ----------
+    last : set of (int, Place)
+        The ids of local steps, and what nobody reads after them of what they read.
+    """
+
+    def __init__(self, places: Places):
+        self.last: set[tuple[int, Place | None]] = set()
+        self._places = places
+        self._needed = Needed(places)
+
+    def round(self, round_: Round) -> Round:
+        """The round with what is needed of its copies."""
+        local = [step for x in reversed(round_.local) if (step := self._step(x)) is not None]
+        for view in _views(round_.recvs):
+            self._needed.write(view)
+        for view in _views(round_.sends):
+            self._needed.read(view)
+        return Round(list(round_.sends), list(round_.recvs), local[::-1])
+
+    def _step(self, step: Local) -> Local | None:
+        written = views_of(step.written)
+        if isinstance(step, copy):
+            pairs = list(pieces(step.read, written))
+            kept = [(s[part], t[part]) for s, t in pairs for part in self._needed.parts(t)]
+            if not kept:
+                return None
+            step = _copy_of(kept)
+        self.last |= {(id(step), self._places.of(x)) for x in step.read if self._ends(x)}
+        for view in written:
+            self._needed.write(view)
+        for view in step.read:
+            self._needed.read(view)
+        return step
+
+    def _ends(self, view: np.ndarray) -> bool:
+        return not self._needed.parts(view)
+
+
+class Redirection:
+    """Let what the last reader of a place copies be made where it will end up.
+
+    Parameters
+    ----------
+    places : Places
+    rounds : list of Round
+        Changed.
+    """
+
+    def __init__(self, places: Places, rounds: list[Round]):
+        self._places = places
+        self._rounds = rounds
+
+    def spares(self, number: int, index: int) -> bool:
+        """Make the copies in a local step of a round needless, if that is possible.
+
+        Before, up to where the source is made in one go, nothing is where the copy goes,
+        and the source is read as a whole.
+        """
+        final = self._rounds[number].local[index]
+        here, there = self._places.of(final.src), self._places.of(final.dst)
+        readers: list[Round | Local] = []
+        for each in self._before(number, index):
+            read, written = _accessed(each)
+            places = [self._places.of(view) for view in read + written]
+            if any(_meet(place, there) for place in places):
+                return False
+            met = [v for v, place in zip(read + written, places) if _meet(place, here)]
+            if any(self._places.of(v) != here or v.dtype != final.src.dtype for v in met):
+                return False
+            if any(_meet(self._places.of(view), here) for view in written):
+                return self._make(each, here, final.dst, readers)
+            if met:
+                readers.append(each)
+        return False
+
+    def _before(self, number: int, index: int) -> Iterator[Round | Local]:
+        """What comes before a local step, backward; a round stands for its messages."""
+        yield from reversed(self._rounds[number].local[:index])
+        yield self._rounds[number]
+        for round_ in reversed(self._rounds[:number]):
+            yield from reversed(round_.local)
+            yield round_
+
+    def _make(
+        self, maker: Round | Local, here: Place | None, there: np.ndarray, readers: list
+    ) -> bool:
+        """Let it be made, and then read, in another place; False if it is made in pieces."""
+
+        def moved(views: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
+            return tuple([there if self._places.of(view) == here else view for view in views])
+
+        if isinstance(maker, Round):
+            parts = _views(message for message in maker.recvs if len(message.views) > 1)
+            if any(self._places.of(view) == here for view in parts):
+                return False
+            maker.recvs[:] = [Message(moved(m.views), m.peer) for m in maker.recvs]
+        elif isinstance(maker.written, list):
+            return False
+        else:
+            setattr(maker, WRITTEN[type(maker)], there)
+        for reader in readers:
+            if isinstance(reader, Round):
+                reader.sends[:] = [Message(moved(m.views), m.peer) for m in reader.sends]
+                continue
+            for name, buf in [(name, getattr(reader, name)) for name in READ[type(reader)]]:
+                views = moved(views_of(buf))
+                setattr(reader, name, [*views] if isinstance(buf, list) else views[0])
+        return True
+
+
+class Landing:
+    """Let a message of a round land where the sum that is made of it will lie.
+
+    There is less traffic to memory than with three places. It may land there if nobody else
+    needs it, and nothing else of the round is there before it is added. A single element
+    has no traffic to save, and would be added in place.
 
     Parameters
     ----------
     places : Places
     operator : Operator
+    last : set of (int, Place)
+        What `Clearing` has found.
     """
 
-    def __init__(self, places: Places, operator: Operator):
+    def __init__(self, places: Places, operator: Operator, last: set[tuple[int, Place | None]]):
         self._places = places
         self._operator = operator
-        self._needed = Needed(places)
+        self._last = last
 
     def round(self, round_: Round) -> Round:
-        """The round without the copies that are not needed, its messages where they may land."""
-        landing, local = Landing(self._places, round_), []
-        for index in reversed(range(len(round_.local))):
-            step = self._step(round_.local[index], index, landing)
-            if step is not None:
-                local.append(step)
-        for message in landing.recvs:
-            for view in message.views:
-                self._needed.write(view)
-        for view in _views(round_.sends):
-            self._needed.read(view)
-        return Round(round_.sends, landing.recvs, local[::-1])
-
-    def _step(self, step: Local, index: int, landing: Landing) -> Local | None:
-        if isinstance(step, copy):
-            return self._copy(step, index, landing)
-        if isinstance(step, reduce):
-            step = self._reduce(step, index, landing)
-        self._needed.write(step.written)
-        for view in step.read:
-            self._needed.read(view)
-        return step
-
-    def _copy(self, step: copy, index: int, landing: Landing) -> copy | None:
-        """What is needed of a copy; None if it is nothing, or a message can bring it."""
-        pairs = list(pieces(views_of(step.src), views_of(step.dst)))
-        kept = [(s[part], t[part]) for s, t in pairs for part in self._needed.parts(t)]
-        single = len(pairs) == 1 and not self._needed.parts(pairs[0][0])
-        if kept and single and landing.move(*pairs[0], index):
-            return None
-        for _, target in pairs:
-            self._needed.write(target)
-        for source, _ in kept:
-            self._needed.read(source)
-        return _copy_of(kept) if kept else None
-
-    def _reduce(self, step: reduce, index: int, landing: Landing) -> reduce:
-        """The reduction, with an operand that lands where the result will be if it can.
-
-        There is less traffic to memory than with three places. A single element has none to
-        save, and would be added in place.
-        """
-        left, right, out = step.inbuf, step.inoutbuf, step.out
-        if self._operator.into_right:
-            choices = [(right, reduce(left, out, out))]
-        elif out.size > 1:
-            choices = [(left, reduce(out, right, out)), (right, reduce(left, out, out))]
-        else:
-            choices = []
-        for arriving, other in choices:
-            free = not misplaced(other) and not self._needed.parts(arriving)
-            if free and landing.move(arriving, out, index):
-                return other
-        return step
-
-
-class Landing:
-    """Where the messages of one round land.
-
-    Attributes
-    ----------
-    recvs : list of Message
-    """
-
-    def __init__(self, places: Places, round_: Round):
-        self.recvs = list(round_.recvs)
-        self._places = places
-        self._round = round_
-        self._numbers = {
-            places.of(message.views[0]): number
-            for number, message in enumerate(self.recvs if round_.local else ())
+        """The round with its messages where they may land."""
+        numbers = {
+            self._places.of(message.views[0]): number
+            for number, message in enumerate(round_.recvs)
             if len(message.views) == 1
         }
-        self._taken: Occupied | None = None  # by messages
+        recvs, local = list(round_.recvs), list(round_.local)
+        taken: Occupied | None = None
+        for index, step in enumerate(round_.local):
+            for arriving, summing in self._choices(step) if numbers else ():
+                number = numbers.get(self._places.of(arriving))
+                if number is None or (id(step), self._places.of(arriving)) not in self._last:
+                    continue
+                taken = taken or Occupied(self._places, _views([*round_.sends, *recvs]))
+                both = Occupied(self._places, [arriving, summing.out])
+                earlier = [v for x in round_.local[:index] for views in _accessed(x) for v in views]
+                same = arriving.dtype == recvs[number].views[0].dtype
+                if same and not taken.meets(summing.out) and not any(map(both.meets, earlier)):
+                    recvs[number] = Message((summing.out,), recvs[number].peer)
+                    taken.add(summing.out)
+                    local[index] = summing
+                    break
+        return Round(round_.sends, recvs, local)
 
-    def move(self, arriving: np.ndarray, there: np.ndarray, index: int) -> bool:
-        """Let a message land elsewhere, unless anything before a local step is at one of both.
+    def _choices(self, step: Local) -> Iterator[tuple[np.ndarray, reduce]]:
+        """Each operand that could land where the result of a reduction is, and what is then added.
 
-        Only that step reads what has arrived.
+        Some operators have to copy unless the right one is there.
         """
-        number = self._numbers.get(self._places.of(arriving))
-        if number is None or arriving.dtype != self.recvs[number].views[0].dtype:
-            return False
-        if self._places.of(arriving) == self._places.of(there):
-            return False
-        self._taken = self._taken or Occupied(
-            self._places, [*_views(self._round.sends), *_views(self.recvs)]
-        )
-        both = Occupied(self._places, [arriving, there])
-        earlier = (view for step in self._round.local[:index] for view in _touched(step))
-        if self._taken.meets(there) or any(map(both.meets, earlier)):
-            return False
-        self.recvs[number] = Message((there,), self.recvs[number].peer)
-        del self._numbers[self._places.of(arriving)]
-        self._taken.add(there)
-        return True
+        if not isinstance(step, reduce):
+            return
+        left, right, out = step.inbuf, step.inoutbuf, step.out
+        into_right = self._operator.into_right
+        if out.size > 1 and not into_right and not misplaced(reduce(out, right, out)):
+            yield left, reduce(out, right, out)
+        if (out.size > 1 or into_right) and not misplaced(reduce(left, out, out)):
+            yield right, reduce(left, out, out)
 
 
 class Occupied:
@@ -402,10 +486,18 @@ def _views(messages: Iterable[Message]) -> Iterator[np.ndarray]:
     return (view for message in messages for view in message.views)
 
 
-def _touched(step: Local) -> Iterator[np.ndarray]:
-    """The views that a local step reads or writes."""
-    yield from step.read
-    yield from views_of(step.written)
+def _accessed(each: Round | Local) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The views that a local step, or the messages of a round, read and write."""
+    if isinstance(each, Round):
+        return [*_views(each.sends)], [*_views(each.recvs)]
+    return [*each.read], [*views_of(each.written)]
+
+
+def _meet(one: Place | None, other: Place | None) -> bool:
+    """Whether two places have bytes in common."""
+    if one is None or other is None or one.buffer != other.buffer:
+        return False
+    return one.start < other.stop and other.start < one.stop
 
 
 def _copy_of(pairs: list[Pair]) -> copy:
