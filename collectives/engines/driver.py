@@ -175,7 +175,7 @@ class Process:
             )
         if self.phantom:
             return step
-        src, dst = ([view for view in views if view.size] for views in (src, dst))
+        src, dst = (tuple([view for view in views if view.size]) for views in (src, dst))
         overlaps = [(a, b) for a in src for b in dst if np.may_share_memory(a, b)]
         pairs = [(a, b) for a, b in zip(src, dst) if same_memory(a, b)]
         if len(overlaps) > len(pairs):

@@ -8,6 +8,7 @@ and the bytes in it. Two buffers of a call are never one, even if they are neigh
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -133,6 +134,32 @@ class Spans:
         self._starts[first:last] = [start for start, _, _ in spans]
         self._stops[first:last] = [stop for _, stop, _ in spans]
         self._facts[first:last] = [fact for _, _, fact in spans]
+
+
+class Occupied:
+    """The places of some views."""
+
+    def __init__(self, places: Places, views: Iterable[np.ndarray]):
+        self._places = places
+        self._spans: dict[int, Spans] = defaultdict(Spans)
+        for view in views:
+            self.add(view)
+
+    def add(self, view: np.ndarray) -> None:
+        if place := self._places.of(view):
+            self._spans[place.buffer].put(place.start, place.stop, True)
+
+    def meets(self, view: np.ndarray) -> bool:
+        """Whether any of them shares memory with this one."""
+        place = self._places.of(view)
+        return bool(place and self._spans[place.buffer].within(place.start, place.stop))
+
+
+def meet(one: Place | None, other: Place | None) -> bool:
+    """Whether two places have bytes in common."""
+    if one is None or other is None or one.buffer != other.buffer:
+        return False
+    return one.start < other.stop and other.start < one.stop
 
 
 def _owner(view: np.ndarray) -> np.ndarray:
