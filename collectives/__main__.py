@@ -10,7 +10,7 @@ from importlib import import_module
 from collectives.catalogue import load
 from collectives.errors import CollectiveError
 
-COMMANDS = "list", "count", "check", "prove", "error", "why", "table"
+COMMANDS = "list", "count", "check", "prove", "error", "plan", "why", "table"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
