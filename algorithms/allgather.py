@@ -35,8 +35,8 @@ def naive(rank, p, sendbuf, recvbuf):
 def ring(rank, p, sendbuf, recvbuf):
     """Ring: pass on to the right the block that came last from the left.
 
-    In round k = 1, 2, ... rank r receives block r-k and sends what came in the round
-    before, at first its own block. So all blocks travel round the ring at once; after
+    In round k = 1, 2, ... rank r receives block r-k and sends block r-k+1, which came in
+    the round before or is its own. So all blocks travel round the ring at once; after
     p-1 rounds each has passed every rank.
     Only neighbours talk, and all links are busy all the time.
 
@@ -47,11 +47,8 @@ def ring(rank, p, sendbuf, recvbuf):
     """
     left, right = neighbours(rank, p)
     yield copy(sendbuf, recvbuf[rank])
-    passing = sendbuf
     for k in range(1, p):
-        arriving = recvbuf[(rank - k) % p]
-        yield send(passing, right), recv(arriving, left)
-        passing = arriving
+        yield send(recvbuf[(rank - k + 1) % p], right), recv(recvbuf[(rank - k) % p], left)
 
 
 @algorithm("allgather")
@@ -77,15 +74,13 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield send(sendbuf, mate)
         yield recv(recvbuf.range(rank + 1, p - 1), mate)
         return
-    collected = sendbuf
     if mate is not None:
         yield recv(recvbuf[mate], mate)
-        collected = recvbuf[team.span(player, 1)]
     for distance in distances(team.size):
         partner = player ^ distance
         peer = team.rank(partner)
-        yield send(collected, peer), recv(recvbuf[team.span(partner, distance)], peer)
-        collected = recvbuf[team.span(player, 2 * distance)]
+        mine, theirs = (recvbuf[team.span(q, distance)] for q in (player, partner))
+        yield send(mine, peer), recv(theirs, peer)
     if mate is not None:
         yield send(recvbuf.range(mate + 1, p - 1), mate)
 

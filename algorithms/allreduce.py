@@ -8,7 +8,6 @@ from .language import (
     distances,
     fold,
     in_rank_order,
-    landing,
     neighbours,
     recv,
     reduce,
@@ -49,17 +48,15 @@ def ring(rank, p, sendbuf, recvbuf):
     Reference: Patarasuk, Yuan, Journal of Parallel and Distributed Computing 69(2), 2009
     """
     left, right = neighbours(rank, p)
-    mine, total = split(sendbuf, p), split(recvbuf, p)
-    if p == 1:
-        yield copy(sendbuf, recvbuf)
-    room, passing = scratch(total[0]), mine[rank]
-    for k in range(1, p):
-        b = (rank - k) % p
-        partial = landing(total[b], mine[b], room)
-        yield send(passing, right), recv(partial, left), reduce(partial, mine[b], out=total[b])
-        passing = total[b]
+    block = split(recvbuf, p)
+    arriving = scratch(block[0])
+    yield copy(sendbuf, recvbuf)
     for k in range(p - 1):
-        yield send(total[(rank - k + 1) % p], right), recv(total[(rank - k) % p], left)
+        mine = block[(rank - k - 1) % p]
+        partial = arriving[: mine.size]
+        yield send(block[(rank - k) % p], right), recv(partial, left), reduce(partial, mine)
+    for k in range(p - 1):
+        yield send(block[(rank - k + 1) % p], right), recv(block[(rank - k) % p], left)
 
 
 @algorithm("allreduce")
@@ -84,16 +81,14 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         yield send(sendbuf, mate)
         yield recv(recvbuf, mate)
         return
-    partial, arriving, spare = sendbuf, landing(recvbuf, sendbuf), scratch(recvbuf)
+    arriving = scratch(recvbuf)
+    yield copy(sendbuf, recvbuf)
     if mate is not None:
-        yield recv(arriving, mate), reduce(arriving, partial, out=recvbuf)
-        partial, arriving = recvbuf, spare
+        yield recv(arriving, mate), reduce(arriving, recvbuf)
     for distance in distances(team.size):
         partner = team.rank(player ^ distance)
-        add = in_rank_order(rank, partial, partner, arriving, out=recvbuf)
-        yield send(partial, partner), recv(arriving, partner), add
-        partial, arriving = recvbuf, spare
-    yield copy(partial, recvbuf)
+        add = in_rank_order(rank, recvbuf, partner, arriving)
+        yield send(recvbuf, partner), recv(arriving, partner), add
     if mate is not None:
         yield send(recvbuf, mate)
 

@@ -42,9 +42,9 @@ def ring(rank, p, sendbuf, recvbuf, counts):
     for k in range(1, p):
         origin = (rank - k) % p
         beyond = counts[origin].take(range(rank + 1, rank + p - k), mode="wrap").sum()
-        passing = scratch(recvbuf.buf, int(beyond))
-        yield send(outgoing, right), recv([recvbuf[origin], passing], left)
-        outgoing = passing
+        onward = scratch(recvbuf.buf, int(beyond))
+        yield send(outgoing, right), recv([recvbuf[origin], onward], left)
+        outgoing = onward
 
 
 @algorithm("alltoall", also=("two_phase", "two_phase_bruck"), known_as="bruck")
@@ -131,19 +131,19 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
         return
     held = {(rank, dest): sendbuf[dest] for dest in range(p)}
 
-    def room(pairs):
+    def place_for(pairs):
         for source, dest in pairs:
             size = int(counts[source][dest])
             held[source, dest] = recvbuf[source] if dest == rank else scratch(recvbuf.buf, size)
         return [held[pair] for pair in pairs]
 
     if mate is not None:
-        yield recv(room([(mate, (mate + i) % p) for i in range(1, p)]), mate)
+        yield recv(place_for([(mate, (mate + i) % p) for i in range(1, p)]), mate)
     for distance in distances(team.size):
         partner = player ^ distance
         peer = team.rank(partner)
         outgoing = [held.pop(pair) for pair in beyond(team, p, player, partner, distance)]
-        incoming = room(beyond(team, p, partner, player, distance))
+        incoming = place_for(beyond(team, p, partner, player, distance))
         yield send(outgoing, peer), recv(incoming, peer)
     if mate is not None:
         yield send([held[(mate + i) % p, mate] for i in range(1, p)], mate)

@@ -72,11 +72,9 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
     """
     arriving = scratch(sendbuf)
-    steps, landing = [send(sendbuf, rank + 1)], arriving
-    if rank == p - 1:  # nothing leaves, so that recvbuf may be the same memory as sendbuf
-        steps, landing = [], recvbuf
+    steps = [send(sendbuf, rank + 1)] if rank < p - 1 else []
     if rank > 0:
-        steps += [recv(landing, rank - 1), copy(landing, recvbuf)]
+        steps += [recv(arriving, rank - 1), copy(arriving, recvbuf)]
     yield steps
     for distance in distances(p - 1) if rank > 0 else []:
         steps = [send(recvbuf, rank + distance)] if rank + distance < p else []

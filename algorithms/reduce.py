@@ -59,11 +59,10 @@ def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
     Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
     """
     segments = default_segments(p - 1, sendbuf.nbytes) if segments is None else segments
-    mine = split(sendbuf, segments)
+    total = split(recvbuf if rank == root else scratch(sendbuf), segments)
     arriving = split(scratch(sendbuf), segments), split(scratch(sendbuf), segments)
+    yield copy(sendbuf, total.buf)
     if rank == root:
-        total = split(recvbuf, segments)
-        yield copy(sendbuf, recvbuf)
         sources = [source for source in (root - 1, root + 1) if 0 <= source < p]
         for k in range(segments):
             recvs = [recv(a[k], source) for a, source in zip(arriving, sources)]
@@ -71,13 +70,11 @@ def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
             yield recvs + adds
         return
     outer, inner = (rank - 1, rank + 1) if rank < root else (rank + 1, rank - 1)
-    at_the_end = not 0 <= outer < p
-    partial = mine if at_the_end else arriving[1]
     for k in range(segments + 1):
-        steps = [send(partial[k - 1], inner)] if k > 0 else []
-        if k < segments and not at_the_end:
+        steps = [send(total[k - 1], inner)] if k > 0 else []
+        if k < segments and 0 <= outer < p:
             steps.append(recv(arriving[0][k], outer))
-            steps.append(in_rank_order(rank, mine[k], outer, arriving[0][k], out=partial[k]))
+            steps.append(in_rank_order(rank, total[k], outer, arriving[0][k]))
         yield steps
 
 

@@ -24,22 +24,17 @@ def naive(rank, p, sendbuf, recvbuf):
     """Direct exchange: everyone sends everyone their block; each adds its own.
 
     p-1 direct messages a rank, starting with the right neighbour. The shares
-    are added in rank order when all have come; they need a place each, one of them
-    where the sum will be.
+    are added in rank order when all have come; they take p-1 blocks of scratch space.
 
     Cost: (p-1)*(alpha + n/p*beta + n/p*gamma)
     Restrictions: none
     Reference: folklore
     """
-    if p == 1:
-        yield copy(sendbuf[0], recvbuf)
-        return
     share = [sendbuf[r] if r == rank else scratch(recvbuf) for r in range(p)]
-    share[0 if rank > 0 else 1] = recvbuf
     sends = [send(sendbuf[(rank + k) % p], (rank + k) % p) for k in range(1, p)]
     recvs = [recv(share[(rank - k) % p], (rank - k) % p) for k in range(1, p)]
-    add = reduce(share[0], share[1], out=recvbuf)
-    yield [*sends, *recvs, add, *[reduce(recvbuf, more, out=recvbuf) for more in share[2:]]]
+    adds = [reduce(recvbuf, more, out=recvbuf) for more in share[1:]]
+    yield [*sends, *recvs, copy(share[0], recvbuf), *adds]
 
 
 @algorithm("reduce_scatter", also="bucket", commutative=True)
@@ -104,8 +99,6 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
         lower, upper = slice(first, middle), slice(middle, last)
         keep, give = (upper, lower) if player & distance else (lower, upper)
         [theirs], [done], partner = arriving[keep], sums[keep], team.rank(player ^ distance)
-        if last - first == 2 and mate is None:
-            done = recvbuf
         add = add_pieces(theirs, held[keep], done, left=partner < rank)
         yield send(held[give], partner), recv(theirs, partner), *add
         held, first, last = sums, keep.start, keep.stop

@@ -6,7 +6,6 @@ from .language import (
     copy,
     default_segments,
     distances,
-    landing,
     recv,
     reduce,
     scratch,
@@ -47,15 +46,13 @@ def ring(rank, p, sendbuf, recvbuf, *, segments=None):
     Reference: folklore
     """
     segments = default_segments(p - 1, sendbuf.nbytes) if segments is None else segments
-    mine, total = split(sendbuf, segments), split(recvbuf, segments)
-    arriving = split(scratch(sendbuf), segments)
-    if rank == 0:
-        yield copy(sendbuf, recvbuf)
+    total, arriving = split(recvbuf, segments), split(scratch(sendbuf), segments)
+    yield copy(sendbuf, recvbuf)
     for k in range(segments + 1):
         steps = [send(total[k - 1], rank + 1)] if rank < p - 1 and k > 0 else []
         if rank > 0 and k < segments:
             steps.append(recv(arriving[k], rank - 1))
-            steps.append(reduce(arriving[k], mine[k], out=total[k]))
+            steps.append(reduce(arriving[k], total[k]))
         yield steps
 
 
@@ -71,14 +68,13 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     Restrictions: none
     Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
     """
-    partial, arriving, spare = sendbuf, landing(recvbuf, sendbuf), scratch(recvbuf)
+    arriving = scratch(recvbuf)
+    yield copy(sendbuf, recvbuf)
     for distance in distances(p):
-        steps = [send(partial, rank + distance)] if rank + distance < p else []
+        steps = [send(recvbuf, rank + distance)] if rank + distance < p else []
         if rank >= distance:
-            steps += [recv(arriving, rank - distance), reduce(arriving, partial, out=recvbuf)]
-            partial, arriving = recvbuf, spare
+            steps += [recv(arriving, rank - distance), reduce(arriving, recvbuf)]
         yield steps
-    yield copy(partial, recvbuf)
 
 
 @algorithm("scan", known_as="blelloch")

@@ -21,7 +21,7 @@ A subtree is a run of neighbouring ranks for every root (`ranks.knomial_tree`),
 so blocks stay in place and operands in rank order.
 """
 
-from ..language import algorithm, copy, in_rank_order, knomial_tree, recv, scratch, send, stage
+from ..language import algorithm, copy, knomial_tree, pass_up, recv, send, stage
 
 
 @algorithm("bcast", name="knomial")
@@ -104,12 +104,4 @@ def reduce(rank, p, sendbuf, recvbuf, root, *, k=4):
     Restrictions: none
     Reference: folklore
     """
-    parent, children, _ = knomial_tree(rank, p, root, k)
-    total = recvbuf if parent is None else scratch(sendbuf)
-    arriving = scratch(sendbuf)
-    partial = sendbuf
-    for child in reversed(children):
-        add = in_rank_order(rank, partial, child.root, arriving, out=total)
-        yield recv(arriving, child.root), add
-        partial = total
-    yield copy(partial, recvbuf) if parent is None else send(partial, parent)
+    yield from pass_up(rank, knomial_tree(rank, p, root, k), sendbuf, recvbuf)

@@ -66,9 +66,8 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
     Reference: Thakur, Rabenseifner, Gropp, International Journal of High
         Performance Computing Applications 19(1), 2005 (for commutative operators)
     """
-    below, above, arriving = sendbuf[rank], scratch(recvbuf), scratch(recvbuf)
-    if p == 1:
-        yield copy(below, recvbuf)
+    above, arriving = scratch(recvbuf), scratch(recvbuf)
+    yield copy(sendbuf[rank], recvbuf)
     for k in range(1, p):
         dest, source = (rank + k) % p, (rank - k) % p
         outgoing = send(sendbuf[dest], dest)
@@ -77,7 +76,6 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
         elif source > rank:
             yield outgoing, recv(arriving, source), reduce(arriving, above)
         else:
-            yield outgoing, recv(arriving, source), reduce(arriving, below, out=recvbuf)
-            below = recvbuf
+            yield outgoing, recv(arriving, source), reduce(arriving, recvbuf)
     if rank < p - 1:
-        yield reduce(below, above, out=recvbuf)
+        yield reduce(recvbuf, above, out=recvbuf)

@@ -202,18 +202,12 @@ def stream_down(segment, parent, children):
 
 def stream_up(rank, sendbuf, recvbuf, segments, parent, children):
     """Add the children's segments, and pass up each sum while the next parts arrive."""
-    mine = split(sendbuf, segments)
+    total = split(recvbuf if parent is None else scratch(sendbuf), segments)
     arriving = [split(scratch(sendbuf), segments) for _ in children]
-    total = mine
-    if parent is None or children:
-        total = split(recvbuf if parent is None else scratch(sendbuf), segments)
-    if parent is None and not children:
-        yield copy(sendbuf, recvbuf)
+    yield copy(sendbuf, total.buf)
     for k in range(segments + 1):
         steps = [send(total[k - 1], parent)] if parent is not None and k > 0 else []
-        partial = mine
         for child, part in zip(children, arriving) if k < segments else ():
             steps.append(recv(part[k], child))
-            steps.append(in_rank_order(rank, partial[k], child, part[k], out=total[k]))
-            partial = total
+            steps.append(in_rank_order(rank, total[k], child, part[k]))
         yield steps

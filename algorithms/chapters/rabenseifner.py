@@ -17,7 +17,6 @@ a neighbour first, which plays for both.
 """
 
 from ..language import (
-    add_pieces,
     algorithm,
     binomial_tree,
     copy,
@@ -25,29 +24,24 @@ from ..language import (
     fold,
     partition,
     recv,
+    reduce,
     scratch,
     send,
     split,
 )
 
 
-def _halve(rank, team, held, part, arriving):
-    """Recursive halving over the players: their parts end up complete.
-
-    Sums lie in `part`; the vector that the first round begins with is in `held`.
-    """
+def _halve(rank, team, part, arriving):
+    """Recursive halving over the players: their parts end up complete."""
     player, mate = team.player(rank), team.mate(rank)
     if mate is not None:  # who only watches hands over its vector
-        yield recv(arriving, mate), *add_pieces(arriving, held[:], part.buf)
-        held = part
+        yield recv(arriving, mate), reduce(arriving, part.buf)
     for distance in reversed(distances(team.size)):
         peer = team.rank(player ^ distance)
         keep, give = (q - q % distance for q in (player, player ^ distance))
         [total] = part[keep : keep + distance]
         share = arriving[: total.size]
-        add = add_pieces(share, held[keep : keep + distance], total)
-        yield send(held[give : give + distance], peer), recv(share, peer), *add
-        held = part
+        yield send(part[give : give + distance], peer), recv(share, peer), reduce(share, total)
 
 
 def _double(player, team, part):
@@ -81,14 +75,12 @@ def recursive_halving(rank, p, sendbuf, recvbuf):
         yield send(sendbuf[0:p], mate)
         yield recv(recvbuf, mate)
         return
-    if p == 1:
-        yield copy(sendbuf[0], recvbuf)
-        return
-    held = sendbuf.grouped([team.span(q) for q in range(team.size)])
-    length = [held.size(q) for q in range(team.size)]
-    part, arriving = partition(scratch(recvbuf, sum(length)), length), scratch(recvbuf, sum(length))
-    yield from _halve(rank, team, held, part, arriving)
-    complete = partition(part.buf, [sendbuf.size(i) for i in range(p)])
+    counts = [sendbuf.size(i) for i in range(p)]
+    work, arriving = scratch(recvbuf, sum(counts)), scratch(recvbuf, sum(counts))
+    yield copy(sendbuf[0:p], work)
+    part = partition(work, [sum(counts[team.span(q)]) for q in range(team.size)])
+    yield from _halve(rank, team, part, arriving)
+    complete = partition(work, counts)
     yield copy(complete[rank], recvbuf)
     if mate is not None:
         yield send(complete[mate], mate)
@@ -116,10 +108,9 @@ def rabenseifner(rank, p, sendbuf, recvbuf, root):
         yield send(sendbuf, mate)
         return
     work, arriving = recvbuf if rank == root else scratch(sendbuf), scratch(sendbuf)
-    held, part = split(sendbuf, team.size), split(work, team.size)
-    if p == 1:
-        yield copy(sendbuf, recvbuf)
-    yield from _halve(rank, team, held, part, arriving)
+    part = split(work, team.size)
+    yield copy(sendbuf, work)
+    yield from _halve(rank, team, part, arriving)
     parent, children, (_, first, last) = binomial_tree(player, team.size, team.player(root))
     for child in reversed(children):
         yield recv(part[child.first : child.last], team.rank(child.root))
@@ -149,10 +140,9 @@ def allreduce_rabenseifner(rank, p, sendbuf, recvbuf):
         yield send(sendbuf, mate)
         yield recv(recvbuf, mate)
         return
-    held, part, arriving = split(sendbuf, team.size), split(recvbuf, team.size), scratch(recvbuf)
-    if p == 1:
-        yield copy(sendbuf, recvbuf)
-    yield from _halve(rank, team, held, part, arriving)
+    part, arriving = split(recvbuf, team.size), scratch(recvbuf)
+    yield copy(sendbuf, recvbuf)
+    yield from _halve(rank, team, part, arriving)
     yield from _double(player, team, part)
     if mate is not None:
         yield send(recvbuf, mate)

@@ -34,7 +34,6 @@ from ..language import (
     distances,
     floor_lg,
     in_order_tree,
-    landing,
     recv,
     reduce,
     scratch,
@@ -99,7 +98,7 @@ def doubling_123(rank, p, sendbuf, recvbuf):
     Reference: Träff, Communication round and computation efficient exclusive
         prefix-sums algorithms, arXiv 2507.04785, 2025
     """
-    below, pair, arriving = landing(recvbuf, sendbuf), scratch(sendbuf), scratch(sendbuf)
+    below, pair, arriving = (scratch(sendbuf) for _ in range(3))
     steps = [send(sendbuf, rank + 1)] if rank + 1 < p else []
     if rank > 0:
         steps.append(recv(below, rank - 1))

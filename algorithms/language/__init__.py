@@ -15,7 +15,7 @@ registry   `@algorithm`, and the list of what there is
 from .blocks import Blocks, even_counts, partition, split, stage
 from .codecs import codec_for
 from .exchanges import add_pieces, pass_down, pass_up
-from .memory import landing, scratch
+from .memory import scratch
 from .pipeline import default_segments
 from .ranks import (
     Fold,
@@ -61,7 +61,6 @@ __all__ = [
     "in_order_tree",
     "in_rank_order",
     "knomial_tree",
-    "landing",
     "neighbours",
     "partition",
     "pass_down",

@@ -100,13 +100,9 @@ def split(buf: np.ndarray, p: int) -> Blocks:
 
 
 def stage(like: np.ndarray, counts: Sequence[int], first: int, last: int) -> Blocks:
-    """Space for the blocks of ranks `first` .. `last - 1`, indexed by rank.
-
-    One block needs none of its own: it stays in `like`, this rank's block.
-    """
+    """Scratch for the blocks of ranks `first` .. `last - 1`, indexed by rank."""
     starts, stops = _bounds(tuple(counts))
-    total = stops[last - 1] - starts[first]
-    space = like if last - first == 1 else scratch(like, total)
+    space = scratch(like, stops[last - 1] - starts[first])
     return Blocks(space, starts, stops, adjacent=True, origin=starts[first])
 
 

@@ -6,7 +6,7 @@ each other is here.
 """
 
 from .blocks import partition
-from .memory import landing, scratch
+from .memory import scratch
 from .steps import copy, in_rank_order, recv, reduce, send
 
 
@@ -30,12 +30,12 @@ def pass_up(rank, tree, sendbuf, recvbuf):
     """
     parent, children, _ = tree
     total = recvbuf if parent is None else scratch(sendbuf)
-    partial, arriving, spare = sendbuf, landing(total, sendbuf), scratch(sendbuf)
+    arriving = scratch(sendbuf)
+    yield copy(sendbuf, total)
     for child in reversed(children):
-        add = in_rank_order(rank, partial, child.root, arriving, out=total)
-        yield recv(arriving, child.root), add
-        partial, arriving = total, spare
-    yield copy(partial, recvbuf) if parent is None else send(partial, parent)
+        yield recv(arriving, child.root), in_rank_order(rank, total, child.root, arriving)
+    if parent is not None:
+        yield send(total, parent)
 
 
 def add_pieces(vector, pieces, out, left=True):

@@ -34,32 +34,6 @@ def scratch(
     return np.empty(size, dtype)
 
 
-def landing(recvbuf: np.ndarray, sendbuf: np.ndarray, room: np.ndarray | None = None) -> np.ndarray:
-    """Where a vector from another rank may arrive that the input is to be added to.
-
-    It is the output itself, because the sum is made there with less traffic to memory
-    than in a third place, unless the input lies there, too. For a single element numpy
-    is quicker if all places differ.
-
-    Parameters
-    ----------
-    recvbuf : numpy.ndarray
-        The output.
-    sendbuf : numpy.ndarray
-        The input.
-    room : numpy.ndarray, optional
-        Scratch space to take if it is needed, of at least the output's length.
-
-    Returns
-    -------
-    numpy.ndarray
-        `recvbuf`, or scratch space of its length.
-    """
-    if recvbuf.size != 1 and not np.may_share_memory(recvbuf, sendbuf):
-        return recvbuf
-    return scratch(recvbuf) if room is None else room[: recvbuf.size]
-
-
 class Special(np.ndarray):
     """A vector that makes temporary space of its own kind."""
 

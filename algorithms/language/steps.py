@@ -72,6 +72,11 @@ class reduce:
         self.out = inoutbuf if out is None else out
 
     @property
+    def read(self) -> list[np.ndarray]:
+        """The views that it reads."""
+        return [self.inbuf, self.inoutbuf]
+
+    @property
     def written(self) -> np.ndarray:
         """Where it leaves its result."""
         return self.out
@@ -88,6 +93,11 @@ class copy:
     def __init__(self, src: Buffer, dst: Buffer):
         self.src = src
         self.dst = dst
+
+    @property
+    def read(self) -> list[np.ndarray]:
+        """The views that it reads."""
+        return self.src if isinstance(self.src, list) else [self.src]
 
     @property
     def written(self) -> Buffer:
@@ -109,6 +119,11 @@ class encode:
         self.codec = codec
 
     @property
+    def read(self) -> list[np.ndarray]:
+        """The views that it reads."""
+        return [self.src]
+
+    @property
     def written(self) -> np.ndarray:
         """Where it leaves its result."""
         return self.packet
@@ -126,6 +141,11 @@ class decode:
         self.packet = packet
         self.dst = dst
         self.codec = codec
+
+    @property
+    def read(self) -> list[np.ndarray]:
+        """The views that it reads."""
+        return [self.packet]
 
     @property
     def written(self) -> np.ndarray:

@@ -160,11 +160,8 @@ class Process:
             )
         if not self.phantom:
             self._check_writable((step.out,), "reduce")
-            if np.may_share_memory(one, other):
-                self.fail("the operands of reduce must not overlap", repr(step))
-            for operand in (one, other):
-                if np.may_share_memory(operand, out) and not same_memory(operand, out):
-                    self.fail("the result of reduce must not overlap half an operand", repr(step))
+            if rule := misplaced(step):
+                self.fail(rule, repr(step))
         return step
 
     def _copy(self, step: copy) -> copy | None:
@@ -178,10 +175,12 @@ class Process:
             )
         if self.phantom:
             return step
+        src, dst = (tuple([view for view in views if view.size]) for views in (src, dst))
         overlaps = [(a, b) for a in src for b in dst if np.may_share_memory(a, b)]
-        if any(not same_memory(a, b) for a, b in overlaps):
+        pairs = [(a, b) for a, b in zip(src, dst) if same_memory(a, b)]
+        if len(overlaps) > len(pairs):
             self.fail("source and destination of copy must not overlap", repr(step))
-        if lengths[0] == 0 or len(overlaps) == len(src) == len(dst):
+        if len(pairs) == len(src) == len(dst):
             return None
         self._check_writable(dst, "copy")
         return step
@@ -223,6 +222,16 @@ class Process:
 def views_of(buf: np.ndarray | list[np.ndarray]) -> tuple[np.ndarray, ...]:
     """The views of a buffer, whether it is one or a list of them."""
     return tuple(buf) if isinstance(buf, list) else (buf,)
+
+
+def misplaced(step: reduce) -> str | None:
+    """The rule that a reduction breaks by where its views lie."""
+    if np.may_share_memory(step.inbuf, step.inoutbuf):
+        return "the operands of reduce must not overlap"
+    for operand in (step.inbuf, step.inoutbuf):
+        if np.may_share_memory(operand, step.out) and not same_memory(operand, step.out):
+            return "the result of reduce must not overlap half an operand"
+    return None
 
 
 def first_overlap(written: list[np.ndarray], read: list[np.ndarray]) -> bool:

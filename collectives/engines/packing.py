@@ -7,7 +7,8 @@ All work becomes calls with nothing left to look up, which an engine makes in or
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from operator import setitem
@@ -79,32 +80,31 @@ def _one_piece(views: list[np.ndarray], packed: Packed) -> Any:
 def local_calls(step: Local, operator: Operator) -> list[Call]:
     """What carries out a local step."""
     if isinstance(step, copy):
-        return copies(list(views_of(step.src)), list(views_of(step.dst)))
+        return copies(views_of(step.src), views_of(step.dst))
     if isinstance(step, encode):
         return [partial(step.codec.encode, step.src, step.packet)]
     if isinstance(step, decode):
         return [partial(step.codec.decode, step.packet, step.dst)]
-    out = step.out
-    if out.size == 1 and any(np.may_share_memory(out, x) for x in (step.inbuf, step.inoutbuf)):
-        # For a single element in place numpy's ufuncs take three times as long as elsewhere.
-        result = np.empty_like(out)
-        reducing = partial(operator.kernel, step.inbuf, step.inoutbuf, result)
-        return [reducing, partial(setitem, out, ..., result)]
-    return [partial(operator.kernel, step.inbuf, step.inoutbuf, out)]
+    return [partial(operator.kernel, step.inbuf, step.inoutbuf, step.out)]
 
 
-def copies(src: list[np.ndarray], dst: list[np.ndarray]) -> list[Call]:
+def copies(src: Iterable[np.ndarray], dst: Iterable[np.ndarray]) -> list[Call]:
     """Copy `src`, end to end, into `dst`, piece by piece where both are whole."""
-    calls: list[Call] = []
-    sources, targets = [v for v in src if v.size], [v for v in dst if v.size]
+    return [_copy(source, target) for source, target in pieces(src, dst)]
+
+
+def pieces(
+    src: Iterable[np.ndarray], dst: Iterable[np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What of `src`, end to end, goes where in `dst`: pieces that are whole in both."""
+    sources, targets = (deque(view for view in views if view.size) for views in (src, dst))
     while sources:
         size = min(sources[0].size, targets[0].size)
-        calls.append(_copy(sources[0][:size], targets[0][:size]))
+        yield sources[0][:size], targets[0][:size]
         for queue in (sources, targets):
-            queue[0] = queue[0][size:]
-            if not queue[0].size:
-                queue.pop(0)
-    return calls
+            rest = queue.popleft()[size:]
+            if rest.size:
+                queue.appendleft(rest)
 
 
 def _copy(source: np.ndarray, target: np.ndarray) -> Call:

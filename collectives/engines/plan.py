@@ -7,12 +7,12 @@ same buffers come again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from collectives.engines.driver import Process, Round, views_of
+from collectives.engines.driver import Message, Process, Round, views_of
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,15 @@ class Plan:
 
     def _views(self) -> Iterator[np.ndarray]:
         for round_ in self.rounds:
-            for message in round_.sends + round_.recvs:
-                yield from message.views
+            yield from views_in(round_.sends + round_.recvs)
             for step in round_.local:
                 for name in set(step.__slots__) - {"codec"}:
                     yield from views_of(getattr(step, name))
+
+
+def views_in(messages: Iterable[Message]) -> Iterator[np.ndarray]:
+    """The views of messages."""
+    return (view for message in messages for view in message.views)
 
 
 def record(process: Process) -> Plan:

@@ -51,12 +51,20 @@ class Operator:
     commutative : bool
     widening : Widening or None
         Where the kernel's operands are not of the users' type.
+    into_right : bool
+        Whether the kernel can leave its result only where the right operand lies, and
+        copies for any other `out`.
+    foreign : bool
+        Whether the kernel hands its operands to a function of the user's, which might
+        write to them.
     """
 
     name: str
     kernel: Kernel
     commutative: bool = True
     widening: Widening | None = None
+    into_right: bool = False
+    foreign: bool = False
 
 
 def _extremum(ufunc: np.ufunc) -> Kernel:

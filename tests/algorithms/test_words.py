@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from collectives.algorithms.language.blocks import Blocks, even_counts, partition, split, stage
-from collectives.algorithms.language.memory import Phantom, landing, phantom, scratch
+from collectives.algorithms.language.memory import Phantom, phantom, scratch
 from collectives.algorithms.language.pipeline import default_segments
 from collectives.algorithms.language.ranks import (
     Branch,
@@ -262,14 +262,6 @@ def test_phantom_takes_no_memory():
     assert big[10:30].size == 20
     assert [block.size for block in split(big, 3)] == [*even_counts(1 << 40, 3)]
     assert not big.flags.writeable
-
-
-def test_a_vector_lands_in_the_output_unless_the_input_lies_there():
-    whole = np.zeros(6)
-    one, other = whole[:3], whole[3:]
-    assert landing(one, other) is one
-    for overlapping in (one, whole[2:5]):
-        assert not np.may_share_memory(landing(one, overlapping), whole)
 
 
 def test_scratch_is_like_its_model():

@@ -106,7 +106,10 @@ def operator_of(title: str, op: Op | UserOperator | None, element: Element) -> O
         return op
     [op] = owned(op)
     if isinstance(op, UserOperator):
-        return Operator("a user's operator", _kernel(op, element), op.commutative)
+        kernel = _kernel(op, element)
+        dense = isinstance(kernel, _Dense)
+        name = "a user's operator"
+        return Operator(name, kernel, op.commutative, into_right=dense, foreign=dense)
     if not isinstance(op, MPI.Op) or op == MPI.OP_NULL:
         needed = "op must be an MPI.Op such as MPI.SUM, or REPRODUCIBLE_SUM"
         raise ArgumentError(f"{title}: {needed}, got {op!r}", mpi_class="ERR_OP")
@@ -119,7 +122,8 @@ def operator_of(title: str, op: Op | UserOperator | None, element: Element) -> O
         _try(title, op, element)
     if operator is not None and fits:
         return operator
-    return Operator(_name(op), _Dense(_reduce_local(op, datatype, element.extent)))
+    kernel = _Dense(_reduce_local(op, datatype, element.extent))
+    return Operator(_name(op), kernel, into_right=True)
 
 
 def owned(*arguments: Any) -> list:

@@ -123,8 +123,10 @@ class Replay(Operation):
 
     Attributes
     ----------
+    first : int
+        The first stage that has something to do.
     opening : list of calls
-        What starts the first stage.
+        What starts it.
     rests : list of list of calls
         What remains when 0, 1, 2, ... stages have been posted.
     """
@@ -134,15 +136,19 @@ class Replay(Operation):
         self.setup = setup
         self.bell = bell
         self.ring, self.hear = bell.Start, bell.Wait
-        first, messages = setup.stages[0], setup.transfers[0]
-        self.opening = [*first.before, *messages.starts]
+        # What has nothing to do is over at once.
+        self.first = next((i for i, stage in enumerate(setup.stages) if stage.size), 0)
+        self.opening = [
+            *setup.stages[self.first].before,
+            *setup.transfers[self.first].starts,
+        ]
         self.rests = setup.rests
-        self.rounds = 1
+        self.rounds = self.first + 1
         self.done = True
         self._caught_up = False
 
     def restart(self) -> None:
-        """Begin again: start the messages of the first stage. The run before has ended.
+        """Begin again: start the messages of the opening stage. The run before has ended.
 
         The caller has the turn.
         """
@@ -169,14 +175,14 @@ class Replay(Operation):
         self.ring()
         self.hear()
         if self._caught_up:
-            self.rounds, self._caught_up = 1, False
+            self.rounds, self._caught_up = self.first + 1, False
         self.done = True
 
     def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
         if not self._caught_up:  # what most runs never need
-            self.stages = iter(self.setup.stages)
-            self.stage = next(self.stages)
-            self.requests = [*self.setup.transfers[0].requests]
+            self.stages = iter(self.setup.stages[self.rounds :])
+            self.stage = self.setup.stages[self.first]
+            self.requests = [*self.setup.transfers[self.first].requests]
             self._caught_up = True
         return super()._go(completed)
 
@@ -192,5 +198,5 @@ class Replay(Operation):
         self.hear()
         if error is not None:
             self.error = error
-        self.rounds, self._caught_up = 1, False
+        self.rounds, self._caught_up = self.first + 1, False
         self.done = True  # not before: what waits in the bell would look like a new start

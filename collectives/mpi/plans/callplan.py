@@ -14,7 +14,6 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.language.registry import Algorithm
-from collectives.algorithms.language.steps import Local, decode, reduce
 from collectives.engines.driver import views_of
 from collectives.engines.packing import Call, address_of
 from collectives.engines.plan import Plan
@@ -194,7 +193,7 @@ def _restrict(plan: Plan, placement: Placement) -> None:
         for message in round_.recvs:
             _note(traces, message.views, written=True)
         for step in round_.local:
-            _note(traces, _sources(step), written=False)
+            _note(traces, step.read, written=False)
             _note(traces, views_of(step.written), written=True)
     for each, trace in zip(copied, traces):
         assert isinstance(each.staging, Copied)
@@ -202,13 +201,6 @@ def _restrict(plan: Plan, placement: Placement) -> None:
         writes = _intervals(trace.written) if each.stores else []
         each.staging.restrict(reads, writes)
         each.staging.written = bool(trace.written.any())
-
-
-def _sources(step: Local) -> tuple[np.ndarray, ...]:
-    """What a local step reads."""
-    if isinstance(step, reduce):
-        return step.inbuf, step.inoutbuf
-    return views_of(step.packet if isinstance(step, decode) else step.src)
 
 
 class _Trace:

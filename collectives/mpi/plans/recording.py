@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from collectives.algorithms.language.blocks import Blocks
 from collectives.algorithms.language.registry import (
     AUTO,
     GROUP,
@@ -18,6 +19,7 @@ from collectives.algorithms.language.registry import (
 from collectives.catalogue import check_lossy, check_parameters, check_restrictions, find
 from collectives.choice import choices, decide
 from collectives.engines.driver import Process
+from collectives.engines.optimise import optimise
 from collectives.engines.plan import Plan, record
 from collectives.errors import CollectiveError
 from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_root
@@ -148,6 +150,7 @@ class Recorder:
         nbytes, commutative = _whole_bytes(algorithm, read), operator.commutative
         chosen, given = decide(algorithm, parameters, self.p, nbytes, commutative)
         plan = self._plan(chosen, given, read, root, operator)
+        plan = optimise(plan, _given(read), operator)
         description = _description(chosen, given, read, root, operator, call.counts)
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
@@ -239,6 +242,14 @@ def _description(
         given.append(f"blocks of {', '.join(map(str, read.counts))} elements")
     given.append(f"{read.like.element.unit}")
     return f"{algorithm} ({', '.join(given)})"
+
+
+def _given(read: Arguments) -> list[np.ndarray]:
+    """The buffers of a call, but for those that its prelude fills: these are scratch."""
+    arrays = [value.buf if isinstance(value, Blocks) else value for value in read.values]
+    filled = [step.dst for step in read.prelude]
+    given = [array for array in arrays if array is not None and all(array is not x for x in filled)]
+    return given + [view for step in read.prelude for view in step.read]
 
 
 def _after(read: Arguments, generator: Iterator) -> Iterator:

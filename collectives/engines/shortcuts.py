@@ -1,0 +1,181 @@
+"""Shortcuts: what is made lies at once where it is to be, without a detour through scratch.
+
+Both look at a plan that has been through propagation and clearing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from collectives.algorithms.language.steps import Local, copy, decode, encode, reduce
+from collectives.engines.clearing import Last
+from collectives.engines.driver import Message, Round, misplaced, views_of
+from collectives.engines.places import Occupied, Place, Places, meet
+from collectives.engines.plan import views_in
+from collectives.operators.operator import Operator
+
+# What the steps call the views that they write, and those that they read.
+WRITTEN = {reduce: "out", copy: "dst", encode: "packet", decode: "dst"}
+READ = {reduce: ("inbuf", "inoutbuf"), copy: ("src",), encode: ("src",), decode: ("packet",)}
+
+
+class Redirection:
+    """Let what only a copy goes on to read be made where the copy would bring it.
+
+    Parameters
+    ----------
+    places : Places
+    rounds : list of Round
+        Changed.
+    last : Last
+        What `Clearing` has found.
+    """
+
+    def __init__(self, places: Places, rounds: list[Round], last: Last):
+        self._places = places
+        self._rounds = rounds
+        self._last = last
+
+    def take(self) -> None:
+        """Leave out the copies of what can be made elsewhere."""
+        for number, round_ in enumerate(self._rounds):
+            for index in reversed(range(len(round_.local))):
+                step = round_.local[index]
+                if not isinstance(step, copy) or isinstance(step.src, list):
+                    continue
+                final = (id(step), self._places.of(step.src)) in self._last
+                if final and self._is_spared(step.src, views_of(step.dst)[0], number, index):
+                    del round_.local[index]
+
+    def _is_spared(self, src: np.ndarray, dst: np.ndarray, number: int, index: int) -> bool:
+        """Make in `dst` what a copy would bring there from `src`, if that is possible.
+
+        From where it is made in one go up to the copy, nothing else may be in `dst`, and
+        whoever reads `src` must read all of it.
+        """
+        here, there = self._places.of(src), self._places.of(dst)
+        readers: list[Round | Local] = []
+        for each in self._before(number, index):
+            read, written = accessed(each)
+            if any(meet(self._places.of(view), there) for view in read + written):
+                return False
+            met = [view for view in read + written if meet(self._places.of(view), here)]
+            if any(self._places.of(view) != here or view.dtype != src.dtype for view in met):
+                return False
+            if any(meet(self._places.of(view), here) for view in written):
+                return self._make(each, here, dst, readers)
+            if met:
+                readers.append(each)
+        return False
+
+    def _before(self, number: int, index: int) -> Iterator[Round | Local]:
+        """What comes before a local step, backward; a round stands for its messages."""
+        yield from reversed(self._rounds[number].local[:index])
+        yield self._rounds[number]
+        for round_ in reversed(self._rounds[:number]):
+            yield from reversed(round_.local)
+            yield round_
+
+    def _make(
+        self, maker: Round | Local, here: Place | None, there: np.ndarray, readers: list
+    ) -> bool:
+        """Let it be made, and then read, in another place; False if it is part of a list."""
+
+        def moved(views: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
+            return tuple([there if self._places.of(view) == here else view for view in views])
+
+        for each in (maker, *readers):
+            lists = _lists(each)
+            if any(self._places.of(view) == here for views in lists for view in views):
+                return False
+        for each in (maker, *readers):
+            if isinstance(each, Round):
+                each.sends[:] = [Message(moved(m.views), m.peer) for m in each.sends]
+                each.recvs[:] = [Message(moved(m.views), m.peer) for m in each.recvs]
+        if not isinstance(maker, Round):
+            setattr(maker, WRITTEN[type(maker)], there)
+        for step in readers:
+            for name in READ.get(type(step), ()):
+                [view] = moved(views_of(getattr(step, name))[:1])
+                setattr(step, name, view)
+        return True
+
+
+class Landing:
+    """Let a message of a round land where the sum that is made of it will lie.
+
+    There is less traffic to memory than with three places. It may land there if nobody else
+    needs it, and nothing else of the round is there before it is added. A single element
+    has no traffic to save, and would be added in place.
+
+    Parameters
+    ----------
+    places : Places
+    operator : Operator
+    last : Last
+        What `Clearing` has found.
+    """
+
+    def __init__(self, places: Places, operator: Operator, last: Last):
+        self._places = places
+        self._operator = operator
+        self._last = last
+
+    def rounds(self, rounds: list[Round]) -> list[Round]:
+        """The rounds of a plan with their messages where they may land."""
+        return [self._round(round_) for round_ in rounds]
+
+    def _round(self, round_: Round) -> Round:
+        numbers = {
+            self._places.of(message.views[0]): number
+            for number, message in enumerate(round_.recvs)
+            if len(message.views) == 1
+        }
+        recvs, local = list(round_.recvs), list(round_.local)
+        taken: Occupied | None = None
+        for index, step in enumerate(round_.local):
+            for arriving, summing in self._choices(step) if numbers else ():
+                number = numbers.get(self._places.of(arriving))
+                if number is None or (id(step), self._places.of(arriving)) not in self._last:
+                    continue
+                taken = taken or Occupied(self._places, views_in([*round_.sends, *recvs]))
+                both = Occupied(self._places, [arriving, summing.out])
+                earlier = [v for x in round_.local[:index] for views in accessed(x) for v in views]
+                same = arriving.dtype == recvs[number].views[0].dtype
+                if same and not taken.meets(summing.out) and not any(map(both.meets, earlier)):
+                    recvs[number] = Message((summing.out,), recvs[number].peer)
+                    taken.add(summing.out)
+                    local[index] = summing
+                    break
+        return Round(round_.sends, recvs, local)
+
+    def _choices(self, step: Local) -> Iterator[tuple[np.ndarray, reduce]]:
+        """Each operand that could land where the result of a reduction is, and what is then added.
+
+        Some operators have to copy unless the right one is there.
+        """
+        if not isinstance(step, reduce):
+            return
+        left, right, out = step.inbuf, step.inoutbuf, step.out
+        into_right = self._operator.into_right
+        if out.size > 1 and not into_right and not misplaced(reduce(out, right, out)):
+            yield left, reduce(out, right, out)
+        if (out.size > 1 or into_right) and not misplaced(reduce(left, out, out)):
+            yield right, reduce(left, out, out)
+
+
+def accessed(each: Round | Local) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The views that a local step, or the messages of a round, read and write."""
+    if isinstance(each, Round):
+        return [*views_in(each.sends)], [*views_in(each.recvs)]
+    return [*each.read], [*views_of(each.written)]
+
+
+def _lists(each: Round | Local) -> list[Sequence[np.ndarray]]:
+    """The lists of views in a local step, or in the messages of a round."""
+    if isinstance(each, Round):
+        return [m.views for m in [*each.sends, *each.recvs] if len(m.views) > 1]
+    names = [*READ[type(each)], WRITTEN[type(each)]]
+    return [buf for name in names if isinstance(buf := getattr(each, name), list)]
