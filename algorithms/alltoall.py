@@ -91,7 +91,7 @@ def tree(rank, p, sendbuf, recvbuf, counts):
     """
     leaving, coming = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
     mine = scratch(recvbuf.buf, leaving[rank])
-    landed = scratch(recvbuf.buf, coming[rank])
+    received = scratch(recvbuf.buf, coming[rank])
     by_source = by_dest = None
     if rank == 0:
         by_source = partition(scratch(mine, sum(leaving)), leaving)
@@ -101,8 +101,8 @@ def tree(rank, p, sendbuf, recvbuf, counts):
     if rank == 0:
         row = [partition(by_source[source], counts[source]) for source in range(p)]
         yield copy([row[source][dest] for dest in range(p) for source in range(p)], by_dest.buf)
-    yield from scatter.tree(rank, p, by_dest, landed, 0, coming)
-    yield copy(landed, recvbuf[0:p])
+    yield from scatter.tree(rank, p, by_dest, received, 0, coming)
+    yield copy(received, recvbuf[0:p])
 
 
 @algorithm("alltoall")

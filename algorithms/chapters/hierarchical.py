@@ -215,7 +215,7 @@ def alltoall(rank, p, sendbuf, recvbuf, counts, groups):
     """
     node, leaders, leader = place(rank, groups)
     leaving, coming = (ends[node].tolist() for ends in (counts.sum(axis=1), counts.sum(axis=0)))
-    mine, landed = (scratch(recvbuf.buf, ends[node.index(rank)]) for ends in (leaving, coming))
+    mine, received = (scratch(recvbuf.buf, ends[node.index(rank)]) for ends in (leaving, coming))
     by_source = by_dest = None
     if rank == leader:
         by_source, by_dest = (
@@ -229,8 +229,8 @@ def alltoall(rank, p, sendbuf, recvbuf, counts, groups):
         sends = [[one[dest] for one in row for dest in other] for other in members(groups)]
         recvs = [[one[source] for source in other for one in column] for other in members(groups)]
         yield from among(leaders, rank, everybody.naive, sends, recvs)
-    yield from among(node, rank, hand_out.tree, by_dest, landed, 0, coming)
-    yield copy(landed, recvbuf[0:p])
+    yield from among(node, rank, hand_out.tree, by_dest, received, 0, coming)
+    yield copy(received, recvbuf[0:p])
 
 
 def place(rank, groups, root=None):

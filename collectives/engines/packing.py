@@ -143,7 +143,7 @@ def address_of(view: np.ndarray) -> int:
 
 
 class _Memory:
-    """Memory that somebody else keeps alive, as numpy is told of it."""
+    """Memory that somebody else keeps alive, as numpy wants it described."""
 
     def __init__(self, address: int, nbytes: int, readonly: bool):
         self.__array_interface__ = {

@@ -39,7 +39,7 @@ from watchdog import Watchdog
 from collectives.mpi.data import buffers
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.replay import Replay
-from collectives.mpi.engines.signals import BELLS
+from collectives.mpi.engines.signals import SIGNALS
 from collectives.mpi.plans import callplan, channel, requests, store
 from collectives.mpi.plans.channel import channel_of
 from collectives.mpi.plans.traffic import Flight
@@ -128,7 +128,7 @@ class Soak:
             WORLD.Barrier()
             assert not kept.comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
             WORLD.Barrier()
-        assert bells() <= IN_FLIGHT, bells()
+        assert signals() <= IN_FLIGHT, signals()
 
 
 def resident() -> float:
@@ -158,16 +158,16 @@ def leftovers() -> dict[str, int]:
         "operations in flight": len(PROGRESS.operations),
         "persistent requests watched": len(PROGRESS.watched),
         "persistent requests alive": len(requests._ALIVE),
-        "tags of bells in use": bells() - len(BELLS._free),
+        "tags of signals in use": signals() - len(SIGNALS._free),
         "objects: operations": kinds[Flight] + kinds[Replay],
         "objects: channels": kinds[channel.Channel],
         "objects: plans": kinds[callplan.CallPlan],
     }
 
 
-def bells() -> int:
+def signals() -> int:
     """How many tags there have been for requests of ours, free or in use."""
-    return int(repr(BELLS._more).strip("count()"))
+    return int(repr(SIGNALS._more).strip("count()"))
 
 
 def growth(memory: list[float]) -> float:
@@ -177,7 +177,7 @@ def growth(memory: list[float]) -> float:
 
 
 def warm_up() -> None:
-    """Whatever is made once and kept: progress, bells, the channel of the world."""
+    """Whatever is made once and kept: progress, signals, the channel of the world."""
     group = make_group(WORLD, list(range(WORLD.size)))
     for _ in range(3):
         group.comms[0].Iallreduce(np.ones(1), np.zeros(1)).Wait()

@@ -118,7 +118,7 @@ class Replay(Operation):
     Parameters
     ----------
     setup : Setup
-    bell : MPI.Prequest
+    signal : MPI.Prequest
         Receives the message that whoever waits in MPI has sent: the end of each run.
 
     Attributes
@@ -131,11 +131,11 @@ class Replay(Operation):
         What remains when 0, 1, 2, ... stages have been posted.
     """
 
-    def __init__(self, setup: Setup, bell: MPI.Prequest):
+    def __init__(self, setup: Setup, signal: MPI.Prequest):
         super().__init__(iter(()))
         self.setup = setup
-        self.bell = bell
-        self.ring, self.hear = bell.Start, bell.Wait
+        self.signal = signal
+        self.receive, self.received = signal.Start, signal.Wait
         # What has nothing to do is over at once.
         self.first = next((i for i, stage in enumerate(setup.stages) if stage.size), 0)
         self.opening = [
@@ -172,8 +172,8 @@ class Replay(Operation):
             self._end(error)
             return
         del OPERATIONS[self]
-        self.ring()
-        self.hear()
+        self.receive()
+        self.received()
         if self._caught_up:
             self.rounds, self._caught_up = self.first + 1, False
         self.done = True
@@ -194,9 +194,9 @@ class Replay(Operation):
 
     def _end(self, error: BaseException | None = None) -> None:
         del OPERATIONS[self]
-        self.ring()
-        self.hear()
+        self.receive()
+        self.received()
         if error is not None:
             self.error = error
         self.rounds, self._caught_up = self.first + 1, False
-        self.done = True  # not before: what waits in the bell would look like a new start
+        self.done = True  # not before: the message, still pending, would look like a new start

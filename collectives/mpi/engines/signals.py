@@ -1,4 +1,4 @@
-"""Bells: messages from a process to itself by which MPI's own functions wait for us.
+"""Completion signals: messages from a process to itself by which MPI's own functions wait for us.
 
 Whoever waits has sent one, synchronously; it is received when what is waited for has
 ended, which completes the send.
@@ -14,7 +14,7 @@ from mpi4py import MPI
 EMPTY = (None, 0, MPI.BYTE)
 
 
-class Bells:
+class Signals:
     """Each has a tag of its own while it is needed."""
 
     def __init__(self) -> None:
@@ -36,13 +36,13 @@ class Bells:
         """Nobody needs this tag any more."""
         self._free.append(tag)
 
-    def ring(self, tag: int) -> None:
+    def complete(self, tag: int) -> None:
         """Receive the message with this tag, which completes its send."""
         self.comm.Recv(EMPTY, 0, tag)
 
-    def waits(self, tag: int) -> bool:
+    def pending(self, tag: int) -> bool:
         """Whether a message with this tag has been sent and not received."""
         return self.comm.Iprobe(0, tag)
 
 
-BELLS = Bells()
+SIGNALS = Signals()

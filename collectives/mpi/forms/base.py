@@ -32,7 +32,7 @@ class Forms:
         counts: Any = None,
         form: str = "",
     ) -> Invocation:
-        """A call. Where counts are told first, its owner may free what it refers to meanwhile."""
+        """A call; where counts are exchanged first, with copies of what its owner may free."""
         spec = spec_of(self, primitive, algorithm)
         if form:
             *buffers, op = owned(*buffers, op)  # type: ignore[assignment]

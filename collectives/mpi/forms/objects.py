@@ -33,8 +33,8 @@ from collectives.operators.operator import REPRODUCIBLE_SUM, Operator
 
 Op = MPI.Op | Operator | Callable[[Any, Any], Any]
 
-# What a call that tells lengths is a part of.
-_TELLING = {name: f"lengths of the objects of {name}" for name in PRIMITIVES}
+# What a call that exchanges lengths is a part of.
+_EXCHANGE = {name: f"lengths of the objects of {name}" for name in PRIMITIVES}
 
 
 class Objects:
@@ -69,10 +69,10 @@ class Objects:
         channel = self._channel()
         here = channel.rank == root
         pickles = _Pickles([obj] if here else [], 1)
-        told, lengths = _told(channel, pickles, root, "bcast")
+        envelopes, lengths = _from_root(channel, pickles, root, "bcast")
         [length] = lengths
-        if told.hold(lengths) and not self._asks("bcast", algorithm, parameters):
-            return obj if here else told.open(0, length)
+        if envelopes.hold(lengths) and not self._asks("bcast", algorithm, parameters):
+            return obj if here else envelopes.open(0, length)
         data = pickles.joined() if here else np.empty(length, np.uint8)
         call(self, "bcast", algorithm, (data,), root, parameters=parameters)
         return obj if here else MPI.pickle.loads(data)
@@ -89,9 +89,9 @@ class Objects:
         channel = self._channel()
         here = channel.rank == root
         pickles = _Pickles(sendobj if here else [], channel.p)
-        told, lengths = _told(channel, pickles, root, "scatter")
-        if told.hold(lengths) and not self._asks("scatter", algorithm, parameters):
-            return told.open(channel.rank, lengths[channel.rank])
+        envelopes, lengths = _from_root(channel, pickles, root, "scatter")
+        if envelopes.hold(lengths) and not self._asks("scatter", algorithm, parameters):
+            return envelopes.open(channel.rank, lengths[channel.rank])
         mine = np.empty(lengths[channel.rank], np.uint8)
         source = [pickles.joined(), lengths, None, MPI.BYTE] if here else None
         buffers = source, mine
@@ -114,10 +114,10 @@ class Objects:
     ) -> list[Any] | None:
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        told, lengths = _exchanged(channel, pickles, "gather")
-        if told.hold(lengths) and not self._asks("gather", algorithm, parameters):
+        envelopes, lengths = _from_all(channel, pickles, "gather")
+        if envelopes.hold(lengths) and not self._asks("gather", algorithm, parameters):
             here = channel.rank == check_root("gather", root, channel.p)
-            return [*map(told.open, range(channel.p), lengths)] if here else None
+            return [*map(envelopes.open, range(channel.p), lengths)] if here else None
         whole = np.empty(sum(lengths), np.uint8) if channel.rank == root else None
         target = None if whole is None else [whole, lengths, None, MPI.BYTE]
         buffers = pickles.joined(), target
@@ -131,9 +131,9 @@ class Objects:
         """All ranks' objects, on all ranks."""
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        told, lengths = _exchanged(channel, pickles, "allgather")
-        if told.hold(lengths) and not self._asks("allgather", algorithm, parameters):
-            return [*map(told.open, range(channel.p), lengths)]
+        envelopes, lengths = _from_all(channel, pickles, "allgather")
+        if envelopes.hold(lengths) and not self._asks("allgather", algorithm, parameters):
+            return [*map(envelopes.open, range(channel.p), lengths)]
         whole = np.empty(sum(lengths), np.uint8)
         buffers = pickles.joined(), [whole, lengths, None, MPI.BYTE]
         call(self, "allgather", algorithm, buffers, None, None, parameters, tuple(lengths))
@@ -145,11 +145,11 @@ class Objects:
         """What every rank has for this one, of p objects each."""
         channel = self._channel()
         pickles = _Pickles(sendobj, channel.p)
-        told, lengths = _exchanged(channel, pickles, "alltoall")
+        envelopes, lengths = _from_all(channel, pickles, "alltoall")
         rank, p = channel.rank, channel.p
         going, coming = lengths[rank * p : (rank + 1) * p], lengths[rank::p]
-        if told.hold(lengths) and not self._asks("alltoall", algorithm, parameters):
-            return [*map(told.open, range(rank, p * p, p), coming)]
+        if envelopes.hold(lengths) and not self._asks("alltoall", algorithm, parameters):
+            return [*map(envelopes.open, range(rank, p * p, p), coming)]
         counts = np.array(lengths).tobytes()
         whole = np.empty(sum(coming), np.uint8)
         source = [pickles.joined(), going, None, MPI.BYTE]
@@ -217,35 +217,35 @@ class Objects:
         return _combined(op, lower) if lower else None
 
 
-def _told(
+def _from_root(
     channel: Channel, pickles: _Pickles, root: int, primitive: str
 ) -> tuple[Envelopes, list[int]]:
     """The envelopes of the root's pickles, and their lengths; its failure is everybody's."""
     expected = pickles.expected
-    told = Envelopes(expected, words_for(expected))
+    envelopes = Envelopes(expected, words_for(expected))
     if channel.rank == root:
-        told.seal(pickles.pieces)
-    call(channel, "bcast", None, (told.table,), root, within=_TELLING[primitive])
-    lengths = told.lengths()
+        envelopes.seal(pickles.pieces)
+    call(channel, "bcast", None, (envelopes.table,), root, within=_EXCHANGE[primitive])
+    lengths = envelopes.lengths()
     if FAILED in lengths:
         raise pickles.error(primitive, f"rank {root}") from pickles.problem
-    return told, lengths
+    return envelopes, lengths
 
 
-def _exchanged(channel: Channel, pickles: _Pickles, primitive: str) -> tuple[Envelopes, list[int]]:
+def _from_all(channel: Channel, pickles: _Pickles, primitive: str) -> tuple[Envelopes, list[int]]:
     """The same of everybody's pickles, in order of the ranks; a failure is everybody's."""
     expected, count = pickles.expected, channel.p * pickles.expected
     words = words_for(count)
     mine = Envelopes(expected, words)
-    told = Envelopes(count, words)
+    envelopes = Envelopes(count, words)
     mine.seal(pickles.pieces)
-    buffers = mine.table, told.table
-    call(channel, "allgather", None, buffers, within=_TELLING[primitive])
-    lengths = told.lengths()
+    buffers = mine.table, envelopes.table
+    call(channel, "allgather", None, buffers, within=_EXCHANGE[primitive])
+    lengths = envelopes.lengths()
     if FAILED in lengths:
         who = f"rank {lengths.index(FAILED) // expected}"
         raise pickles.error(primitive, who) from pickles.problem
-    return told, lengths
+    return envelopes, lengths
 
 
 class _Pickles:

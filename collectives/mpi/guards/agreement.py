@@ -3,7 +3,7 @@
 Alone, a rank whose call is wrong would raise and leave the others waiting for it.
 So before the first call of an algorithm on a communicator the ranks compare their
 calls, at the cost of one small allreduce of our own; checked mode does so before
-every call. What differs is told only if something does.
+every call. What differs is sent only if something does.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class Agreement:
         culprit, smallest, largest = self.least.tolist()
         if culprit == self.p and smallest == -largest:
             return
-        told = yield from self._exchange((description, problem))
+        everybodys = yield from self._exchange((description, problem))
         if culprit < self.p:
-            raise told[culprit][1] if problem is None else problem
-        raise CallMismatch(_difference([description for description, _ in told]))
+            raise everybodys[culprit][1] if problem is None else problem
+        raise CallMismatch(_difference([description for description, _ in everybodys]))
 
     def _exchange(self, mine: object) -> Generator[Stage, None, list]:
         """Everybody's object."""

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MAX_LINES = 16  # ranks that are told of one by one
+MAX_LINES = 16  # ranks that are reported one by one
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class State:
     at: str = ""
     left: str = ""
 
-    def told(self, call: str, number: int | None) -> str:
+    def in_words(self, call: str, number: int | None) -> str:
         """In words; the call is named unless it is the one that all know of."""
         if self.left:
             return f"rank {self.rank} {self.left}{self._past()}"
@@ -85,7 +85,7 @@ def explain(states: Mapping[int, State], p: int, seconds: float) -> str:
     guilty, reason = _reason(states, p, call, number)
     lines = [f"{_numbered(call, number)}: no end within {seconds:g} s: {reason}"]
     order = sorted(states, key=lambda rank: (rank not in guilty, rank))
-    lines += [states[rank].told(call, number) for rank in order[:MAX_LINES]]
+    lines += [states[rank].in_words(call, number) for rank in order[:MAX_LINES]]
     if len(order) > MAX_LINES:
         lines.append(f"and {len(order) - MAX_LINES} more ranks")
     return "\n  ".join(lines)

@@ -27,7 +27,7 @@ from collectives.mpi.plans.recording import Invocation
 MOST_COUNTS = 1024  # kinds of buffers whose counts are remembered
 
 Invocations = Iterator[Invocation]
-Telling = Generator[Invocation, None, Any]  # returns what has been told
+Exchange = Generator[Invocation, None, Any]  # returns what is known then
 
 
 def invocations(channel: Channel, call: Invocation) -> Invocations:
@@ -137,7 +137,7 @@ def _counts_in(
 
 def _tell_subtrees(
     channel: Channel, chosen: Algorithm, given: dict[str, Any], root: int, counts: np.ndarray
-) -> Telling:
+) -> Exchange:
     """The root tells every rank the counts of its subtree; those of other ranks become 0.
 
     They are scattered along the tree that the blocks will take.
@@ -172,7 +172,7 @@ def _subtrees(
     return [(place.first, place.last) for place in places]
 
 
-def _exchange(channel: Channel, mine: Sequence[int], title: str) -> Telling:
+def _exchange(channel: Channel, mine: Sequence[int], title: str) -> Exchange:
     """Everybody's numbers, one row per rank."""
     row = np.array(mine, np.int64)
     everyone = np.empty((channel.p, row.size), np.int64)

@@ -94,7 +94,7 @@ def _stages(
 def set_up(channel: Channel, call: Invocation) -> Prequest:
     """Set up a call, to start it often. It is kept until the request is freed.
 
-    Counts that ranks have to tell each other are told here, once.
+    Counts that ranks have to exchange first are exchanged here, once.
     """
     check_threads()
     supervisor = channel.supervisor

@@ -178,7 +178,7 @@ def _carry_out(
 def _carry_out_all(
     comm: Communicator, channel: Channel, invocation: Invocation, shortcut: Shortcut | None
 ) -> None:
-    """Carry out a call before which counts may have to be told.
+    """Carry out a call before which counts may have to be exchanged.
 
     If they have not, the next one like it is found at once.
     """

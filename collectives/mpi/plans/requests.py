@@ -22,7 +22,7 @@ from mpi4py import MPI
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS, PROGRESS
 from collectives.mpi.engines.replay import Replay, Setup
-from collectives.mpi.engines.signals import BELLS, EMPTY
+from collectives.mpi.engines.signals import EMPTY, SIGNALS
 from collectives.mpi.plans.traffic import Flight
 
 Wait = Callable[[Operation], None]
@@ -106,8 +106,8 @@ class Request(_Ours, MPI.Request):
     _operation: Operation | None = None
 
     def __new__(cls, flight: Flight, wait: Wait = PROGRESS.wait) -> Request:
-        flight.bell = tag = BELLS.take()
-        self = super().__new__(cls, BELLS.comm.Issend(EMPTY, 0, tag))
+        flight.signal = tag = SIGNALS.take()
+        self = super().__new__(cls, SIGNALS.comm.Issend(EMPTY, 0, tag))
         self._operation, self._wait = flight, wait
         PROGRESS.add(flight)
         flight.advance()
@@ -153,9 +153,9 @@ class Prequest(_Ours, MPI.Prequest):
         free: Callable[[], None],
         wait: Wait = PROGRESS.wait,
     ) -> Prequest:
-        tag = BELLS.take()
-        self = super().__new__(cls, MPI.Prequest(BELLS.comm.Ssend_init(EMPTY, 0, tag)))
-        self._replay = Replay(setup, BELLS.comm.Recv_init(EMPTY, 0, tag))
+        tag = SIGNALS.take()
+        self = super().__new__(cls, MPI.Prequest(SIGNALS.comm.Ssend_init(EMPTY, 0, tag)))
+        self._replay = Replay(setup, SIGNALS.comm.Recv_init(EMPTY, 0, tag))
         self._release, self._wait, self._tag = free, wait, tag
         PROGRESS.watch(tag, self._look)
         _ALIVE[tag] = self
@@ -211,8 +211,8 @@ class Prequest(_Ours, MPI.Prequest):
                 self._release()
                 self._release = None
                 del _ALIVE[self._tag]
-                replay.bell.Free()
-                BELLS.give(self._tag)
+                replay.signal.Free()
+                SIGNALS.give(self._tag)
         finally:
             replay.turn.append(None)
         self._report(replay)
@@ -242,7 +242,7 @@ class Prequest(_Ours, MPI.Prequest):
         except IndexError:
             return False
         try:
-            started = bool(self) and replay.done and BELLS.waits(self._tag)
+            started = bool(self) and replay.done and SIGNALS.pending(self._tag)
             if started:
                 replay.restart()
             return started

@@ -17,7 +17,7 @@ from mpi4py import MPI
 
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
-from collectives.mpi.engines.signals import BELLS
+from collectives.mpi.engines.signals import SIGNALS
 from collectives.mpi.engines.stages import Stage
 
 COMPARISON_TAG, REPORT_TAG = 1, 2
@@ -52,8 +52,8 @@ class Flight(Operation):
 
     Attributes
     ----------
-    bell : int or None
-        The tag of the bell to ring at the end.
+    signal : int or None
+        The tag of the message to be received at the end.
     keep : object
         What must live until then.
     at_end : callable or None
@@ -67,7 +67,7 @@ class Flight(Operation):
         self.tag = FIRST_TAG + number % traffic.tags
         super().__init__(stages, self.operations.get(number - traffic.tags))
         self.operations[number] = self
-        self.bell: int | None = None
+        self.signal: int | None = None
         self.keep: object = None
         self.at_end: Callable[[bool], None] | None = None
 
@@ -81,10 +81,10 @@ class Flight(Operation):
         at_end, self.at_end, self.keep = self.at_end, None, None
         if at_end is not None:
             at_end(self.error is None)
-        if self.bell is not None:
+        if self.signal is not None:
             PROGRESS.remove(self)
-            BELLS.ring(self.bell)
-            BELLS.give(self.bell)
+            SIGNALS.complete(self.signal)
+            SIGNALS.give(self.signal)
 
 
 class Traffic:
