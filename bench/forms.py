@@ -14,7 +14,8 @@ the same buffers, as are `nonblocking` and `persistent`. All are compared with M
 blocking form, or, with `--against same`, the last two with its own of the same kind.
 
 In the end come the geometric means of the ratios, of all rows and of the long ones, and
-the worst of the shortest rows.
+the worst of the shortest rows. Without a PRIMITIVE memory, datatypes and operators of all
+kinds follow.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from collectives.mpi.comm import Comm
 from collectives.mpi.plans.channel import channel_of
 from collectives.units import format_bytes, parse_bytes
 
+from .kinds import measure as every_kind
 from .overhead import compare, start_and_wait
 from .report import console, header
 from .system import system
@@ -152,7 +154,9 @@ def _mean(rows: list[np.ndarray]) -> np.ndarray:
     return np.exp(np.log(rows).mean(axis=0))
 
 
-def main(primitives: Sequence[str], sizes: Sequence[int], same: bool, seconds: float) -> None:
+def main(
+    primitives: Sequence[str], sizes: Sequence[int], same: bool, seconds: float, kinds: bool
+) -> None:
     """Measure all; rank 0 prints."""
     comm = Comm(MPI.COMM_WORLD)
     where = system(comm)
@@ -161,6 +165,10 @@ def main(primitives: Sequence[str], sizes: Sequence[int], same: bool, seconds: f
     ratios = measure(comm, primitives, sizes, same, seconds)
     if comm.rank == 0:
         print(*summary(ratios), sep="\n", flush=True)
+    if kinds:
+        if comm.rank == 0:
+            print(f"\n{'1 KiB, cached':38} {'built-in':>11}  {'ours':>11}")
+        every_kind(comm, seconds)
 
 
 if __name__ == "__main__":
@@ -187,4 +195,5 @@ if __name__ == "__main__":
         sizes = [parse_bytes(text) for text in given.sizes.split(",")]
     except ValueError as error:
         parser.error(str(error))
-    main(given.primitives or PRIMITIVES, sizes, given.against == "same", given.seconds)
+    kinds = not given.primitives
+    main(given.primitives or PRIMITIVES, sizes, given.against == "same", given.seconds, kinds)

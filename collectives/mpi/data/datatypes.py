@@ -24,6 +24,7 @@ from mpi4py.util import dtlib
 from collectives.mpi.data.tokens import Token, token_of
 
 BYTE = np.dtype(np.uint8)
+_SELF = MPI.COMM_SELF
 LARGEST = 2**31 - 1  # what a count of MPI 3 holds
 
 # Combiners that repeat one datatype, and repeat it without gaps if the whole has none.
@@ -163,23 +164,22 @@ class Layout:
         blocks = MPI.Datatype.Create_struct(counts, displs, datatypes)
         # To mpi4py, memory of one byte holds one element of extent 1.
         self.whole = Own(blocks.Create_resized(0, 1).Commit())
+        self._pack, self._unpack = self.whole.Pack, self.whole.Unpack
         blocks.Free()
 
-    def pack(self, address: int, packed: np.ndarray) -> None:
-        """From the memory at an address to `packed`, block after block."""
-        memory = MPI.buffer.fromaddress(address, 1)
+    def pack(self, memory: MPI.buffer, packed: np.ndarray) -> None:
+        """From memory, of which one byte is given, to `packed`, block after block."""
         if packed.nbytes > LARGEST:
             _move((memory, 1, self.whole), as_bytes(packed))
         else:
-            self.whole.Pack(memory, packed, 0, MPI.COMM_SELF)
+            self._pack(memory, packed, 0, _SELF)
 
-    def unpack(self, packed: np.ndarray, address: int) -> None:
-        """From `packed` to the memory; what lies between the data is not touched."""
-        memory = MPI.buffer.fromaddress(address, 1)
+    def unpack(self, packed: np.ndarray, memory: MPI.buffer) -> None:
+        """From `packed` to memory; what lies between the data is not touched."""
         if packed.nbytes > LARGEST:
             _move(as_bytes(packed), (memory, 1, self.whole))
         else:
-            self.whole.Unpack(packed, 0, memory, MPI.COMM_SELF)
+            self._unpack(packed, 0, memory, _SELF)
 
 
 def as_bytes(view: np.ndarray) -> tuple[MPI.buffer, int, MPI.Datatype]:

@@ -193,10 +193,10 @@ class _Spread:
         high = max(high, out.size * self.element.extent)
         memory = [np.zeros(high - low, np.uint8) for _ in range(2)]
         one, other = [MPI.Get_address(each) - low for each in memory]
-        layout.unpack(left, one)
-        layout.unpack(right, other)
+        layout.unpack(left, _buffer(one, 1))
+        layout.unpack(right, _buffer(other, 1))
         self.apply(one, other, out.size)
-        layout.pack(other, out)
+        layout.pack(_buffer(other, 1), out)
 
 
 def _call(function: Callable, datatype: MPI.Datatype, extent: int) -> Apply:

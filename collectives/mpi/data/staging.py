@@ -91,13 +91,13 @@ class Packed:
 
     def __init__(self, view: np.ndarray, layout: Layout):
         self.view = view
-        self.layout = layout
+        self.pack, self.unpack = layout.pack, layout.unpack
 
     def load(self, address: int) -> None:
-        self.layout.pack(address, self.view)
+        self.pack(_memory_at(address, 1), self.view)
 
     def store(self, address: int) -> None:
-        self.layout.unpack(self.view, address)
+        self.unpack(self.view, _memory_at(address, 1))
 
 
 class Widened:

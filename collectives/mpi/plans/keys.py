@@ -41,6 +41,9 @@ _FOREVER |= {id(op): name for name, op in PREDEFINED.items()}
 _FOREVER[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
 
 
+_INTEGERS = {int}
+
+
 class _NotKept(Exception):
     """A call whose plan must not be kept."""
 
@@ -83,12 +86,12 @@ def key_of(
         data = buf
         typed = False
         if type(buf) is not _Array and isinstance(buf, (list, tuple)) and buf:
-            data, *layout = buf
-            for value in layout:
-                fact = _FOREVER.get(id(value)) or _content(value)
+            data = buf[0]
+            for value in buf[1:]:
+                fact = value if type(value) is int else _FOREVER.get(id(value)) or _content(value)
                 facts.append(fact)
                 typed = typed or type(fact) is Token
-            facts.append(len(layout))
+            facts.append(len(buf))
         if type(data) is _Array:
             addresses.append(_address(data))
             facts += data.size, data.dtype, data.flags.num
@@ -131,7 +134,7 @@ def _content(value: Any) -> Any:
     if value is None or type(value) is int or isinstance(value, (int, str)):
         return value
     if isinstance(value, (list, tuple)):
-        if all([type(each) is int for each in value]):
+        if set(map(type, value)) == _INTEGERS:  # most are counts
             return type(value), *value
         return type(value), *[_FOREVER.get(id(each)) or _content(each) for each in value]
     if isinstance(value, MPI.Datatype):
