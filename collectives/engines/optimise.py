@@ -25,9 +25,11 @@ left to do stays where it was, so that the others keep their numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy as duplicate
 
 import numpy as np
 
+from collectives.algorithms.language.steps import copy
 from collectives.engines.clearing import Clearing, Last
 from collectives.engines.driver import Round
 from collectives.engines.places import Places, UnknownMemory
@@ -55,20 +57,34 @@ def optimise(plan: Plan, given: Sequence[np.ndarray], operator: Operator) -> Pla
         return plan
     try:
         places = Places(given)
-        rounds, _ = _cleared(places, plan.rounds)
+        rounds = plan.rounds
+        if _moves_scratch(places, rounds):
+            rounds, _ = _cleared(places, [_fresh(round_) for round_ in rounds])
         rounds, last = _cleared(places, Propagation(places, operator).rounds(rounds))
-        rounds = Landing(places, operator, last).rounds(rounds)
+        Landing(places, operator, last).take(rounds)
     except UnknownMemory:
         return plan
     return Plan(plan.title, rounds, plan.lines)
 
 
-def _cleared(places: Places, rounds: list[Round]) -> tuple[list[Round], Last]:
-    """The rounds without copies that are not needed, or could be: and what is read last where.
+def _moves_scratch(places: Places, rounds: list[Round]) -> bool:
+    """Whether anything is copied that has been made on the way.
 
-    Before propagation, too: who reads a copy from its source keeps the source from being
-    made where the copy would bring it.
+    Only this can be made where the copy would bring it, and it has to be looked at before
+    propagation: whoever reads from a copy's source needs what is made there.
     """
+    copies = [step for round_ in rounds for step in round_.local if isinstance(step, copy)]
+    sources = [place for step in copies for view in step.read if (place := places.of(view))]
+    return any(place.buffer >= len(places.given) for place in sources)
+
+
+def _fresh(round_: Round) -> Round:
+    """The same round with steps that may be changed."""
+    return Round(round_.sends, round_.recvs, [duplicate(step) for step in round_.local])
+
+
+def _cleared(places: Places, rounds: list[Round]) -> tuple[list[Round], Last]:
+    """The rounds without copies that are not needed; and what is read for the last time where."""
     clearing = Clearing(places)
     rounds = clearing.rounds(rounds)
     Redirection(places, rounds, clearing.last).take()

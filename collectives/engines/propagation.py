@@ -124,7 +124,7 @@ class Propagation:
             views = tuple([self._sources.of(view) for view in message.views])
             if any(map(comparing.is_not, views, message.views)):
                 landing = landing or Occupied(self._places, views_in(round_.recvs))
-                more = self._pieces(views) > self._pieces(message.views)
+                more = len(views) > 1 and self._pieces(views) > self._pieces(message.views)
                 if not more and not any(map(landing.meets, views)):
                     message = Message(views, message.peer)
             sends.append(message)
@@ -151,13 +151,16 @@ class Propagation:
     def _copy(self, step: copy) -> Iterator[copy]:
         """The copy from where its own source was copied from, piece by piece."""
         pairs = list(pieces(views_of(step.src), views_of(step.dst)))
-        moved = self._elsewhere([(self._sources.of(source), target) for source, target in pairs])
-        targets = Occupied(self._places, [target for _, target in pairs])
-        if not any(targets.meets(source) for source, _ in moved):
-            pairs = moved
-        for source, target in self._elsewhere(pairs):
+        moved = [(self._sources.of(source), target) for source, target in pairs]
+        if any(new is not old for (new, _), (old, _) in zip(moved, pairs)):
+            targets = Occupied(self._places, [target for _, target in pairs])
+            moved = self._elsewhere(moved)
+            if not any(targets.meets(source) for source, _ in moved):
+                pairs = moved
+        pairs = self._elsewhere(pairs)
+        for source, target in pairs:
             self._sources.write(target, source)
-        if pairs := self._elsewhere(pairs):
+        if pairs:
             yield copy_of(pairs)
 
     def _elsewhere(self, pairs: list[Pair]) -> list[Pair]:
