@@ -35,7 +35,7 @@ from collectives.engines.driver import Round
 from collectives.engines.places import Places, UnknownMemory
 from collectives.engines.plan import Plan
 from collectives.engines.propagation import Propagation
-from collectives.engines.shortcuts import Landing, Redirection
+from collectives.engines.shortcuts import Landing, Redirection, Waiting
 from collectives.operators.operator import Operator
 
 
@@ -62,6 +62,7 @@ def optimise(plan: Plan, given: Sequence[np.ndarray], operator: Operator) -> Pla
             rounds, _ = _cleared(places, [_fresh(round_) for round_ in rounds])
         rounds, last = _cleared(places, Propagation(places, operator).rounds(rounds))
         Landing(places, operator, last).take(rounds)
+        Waiting(places).take(rounds)
     except UnknownMemory:
         return plan
     return Plan(plan.title, rounds, plan.lines)

@@ -1,6 +1,7 @@
 """Shortcuts: what is made lies at once where it is to be, without a detour through scratch.
 
-Both look at a plan that has been through propagation and clearing.
+They look at a plan that has been through propagation and clearing. The copies that are
+left then wait for the messages.
 """
 
 from __future__ import annotations
@@ -161,6 +162,56 @@ class Landing:
         earlier = [v for step in round_.local[:index] for views in accessed(step) for v in views]
         taken = any(meet(self._places.of(view), there) for view in messages + earlier)
         return not taken and not any(meet(self._places.of(view), here) for view in earlier)
+
+
+class Waiting:
+    """Let copies that no message waits for be made later, when messages are on their way.
+
+    A round without messages would hold up the next one.
+
+    Parameters
+    ----------
+    places : Places
+    """
+
+    def __init__(self, places: Places):
+        self._places = places
+
+    def take(self, rounds: list[Round]) -> None:
+        """Change the rounds of a plan."""
+        for number, round_ in enumerate(rounds):
+            if round_.sends or round_.recvs:
+                continue
+            for index in reversed(range(len(round_.local))):
+                step = round_.local[index]
+                if isinstance(step, copy) and self._is_free(step, round_.local[index + 1 :]):
+                    later = self._later(step, rounds[number + 1 :])
+                    if later is not None:
+                        later.local.append(round_.local.pop(index))
+
+    def _later(self, step: copy, rounds: list[Round]) -> Round | None:
+        """The last round with messages after which the copy is still in time."""
+        found = None
+        for round_ in rounds:
+            if not self._is_free(step, [round_]):
+                break
+            if not self._is_free(step, round_.local):
+                break
+            if round_.sends or round_.recvs:
+                found = round_
+        return found
+
+    def _is_free(self, step: copy, others: Sequence[Round | Local]) -> bool:
+        """Whether nothing of this writes what the copy reads, or looks at what it writes."""
+        source = [self._places.of(view) for view in step.read]
+        target = [self._places.of(view) for view in views_of(step.dst)]
+        for each in others:
+            read, written = ([self._places.of(v) for v in views] for views in accessed(each))
+            if any(meet(a, b) for a in written for b in source):
+                return False
+            if any(meet(a, b) for a in read + written for b in target):
+                return False
+        return True
 
 
 def accessed(each: Round | Local) -> tuple[list[np.ndarray], list[np.ndarray]]:
