@@ -554,7 +554,7 @@ def test_a_copy_waits_until_messages_are_on_their_way():
     for conflict, place in (
         (send(user, 2), 3),
         (recv(user, 2), 1),
-        (recv(out[:1], 2), 1),
+        (send(out.view(np.uint8), 2), 1),  # as bytes: not read from the source
         ((recv(np.empty(4, int), 2), reduce(out, user, out=user)), 1),
     ):
         plan = plan_of(copy(user, out), messages, conflict, send(user[:1], 3))
