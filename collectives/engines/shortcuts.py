@@ -17,6 +17,9 @@ from collectives.engines.places import Place, Places, meet
 from collectives.engines.plan import views_in
 from collectives.operators.operator import Operator
 
+# How many views are looked at for one copy: so the pass takes as long as the plan is.
+EFFORT = 256
+
 # What the steps call the views that they write, and those that they read.
 WRITTEN = {reduce: "out", copy: "dst", encode: "packet", decode: "dst"}
 READ = {reduce: ("inbuf", "inoutbuf"), copy: ("src",), encode: ("src",), decode: ("packet",)}
@@ -58,8 +61,12 @@ class Redirection:
         """
         here, there = self._places.of(src), self._places.of(dst)
         readers: list[Round | Local] = []
+        seen = 0
         for each in self._before(number, index):
             read, written = accessed(each)
+            seen += len(read) + len(written)
+            if seen > EFFORT:
+                return False
             if any(meet(self._places.of(view), there) for view in read + written):
                 return False
             met = [view for view in read + written if meet(self._places.of(view), here)]
@@ -73,11 +80,12 @@ class Redirection:
 
     def _before(self, number: int, index: int) -> Iterator[Round | Local]:
         """What comes before a local step, backward; a round stands for its messages."""
-        yield from reversed(self._rounds[number].local[:index])
-        yield self._rounds[number]
-        for round_ in reversed(self._rounds[:number]):
-            yield from reversed(round_.local)
-            yield round_
+        local = self._rounds[number].local
+        yield from (local[i] for i in reversed(range(index)))
+        for i in reversed(range(number)):
+            yield self._rounds[i + 1]
+            yield from reversed(self._rounds[i].local)
+        yield self._rounds[0]
 
     def _make(
         self, maker: Round | Local, here: Place | None, there: np.ndarray, readers: list
@@ -182,20 +190,19 @@ class Waiting:
         for number, round_ in enumerate(rounds):
             if round_.sends or round_.recvs:
                 continue
-            for index in reversed(range(len(round_.local))):
-                step = round_.local[index]
-                if isinstance(step, copy) and self._is_free(step, round_.local[index + 1 :]):
-                    later = self._later(step, rounds[number + 1 :])
-                    if later is not None:
-                        later.local.append(round_.local.pop(index))
+            while round_.local and isinstance(step := round_.local[-1], copy):
+                later = self._later(step, rounds[number + 1 :])
+                if later is None:
+                    break
+                later.local.append(round_.local.pop())
 
     def _later(self, step: copy, rounds: list[Round]) -> Round | None:
         """The last round with messages after which the copy is still in time."""
-        found = None
+        found, seen = None, 0
         for round_ in rounds:
-            if not self._is_free(step, [round_]):
-                break
-            if not self._is_free(step, round_.local):
+            others: list[Round | Local] = [round_, *round_.local]
+            seen += sum(len(views) for each in others for views in accessed(each))
+            if seen * len(step.read) > EFFORT or not self._is_free(step, others):
                 break
             if round_.sends or round_.recvs:
                 found = round_
