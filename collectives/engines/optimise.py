@@ -74,9 +74,13 @@ def _moves_scratch(places: Places, rounds: list[Round]) -> bool:
     Only this can be made where the copy would bring it, and it has to be looked at before
     propagation: whoever reads from a copy's source needs what is made there.
     """
-    copies = [step for round_ in rounds for step in round_.local if isinstance(step, copy)]
-    sources = [place for step in copies for view in step.read if (place := places.of(view))]
-    return any(place.buffer >= len(places.given) for place in sources)
+    for round_ in rounds:
+        for step in round_.local:
+            for view in step.read if isinstance(step, copy) else ():
+                place = places.of(view)
+                if place is not None and place.buffer >= len(places.given):
+                    return True
+    return False
 
 
 def _fresh(round_: Round) -> Round:
