@@ -183,9 +183,11 @@ class Propagation:
         left, right, out = step.inbuf, step.inoutbuf, step.out
         if not self._operator.foreign:
             origin = self._sources.of(left)
-            left = left if misplaced(reduce(origin, right, out)) else origin
+            if origin is not left and not misplaced(reduce(origin, right, out)):
+                left = origin
             origin = self._sources.of(right)
-            right = right if misplaced(reduce(left, origin, out)) else origin
+            if origin is not right and not misplaced(reduce(left, origin, out)):
+                right = origin
         if self._is_slow(left, right, out):
             result = scratch(out)
             self._sources.write(result)
