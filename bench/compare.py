@@ -52,7 +52,8 @@ def read(output: str) -> dict[Cell, float]:
 
 def report(old: Sequence[Mapping[Cell, float]], new: Sequence[Mapping[Cell, float]]) -> list[str]:
     """What comes of the repetitions of both, which are pairs: one run after the other."""
-    cells = [cell for cell in old[0] if all(cell in run for run in (*old, *new))]
+    # A ratio that was printed as 0.00 says nothing of the time.
+    cells = [cell for cell in old[0] if all(run.get(cell, 0) > 0 for run in (*old, *new))]
     if not cells:
         raise ValueError("both checkouts must print cells of the same names, got none")
     before, after = (np.array([[run[cell] for cell in cells] for run in x]) for x in (old, new))

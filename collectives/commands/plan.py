@@ -49,22 +49,21 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     problem, rank = _problem(arguments), arguments.rank
-    found = find(arguments.primitive, arguments.algorithm)
-    nbytes = problem.size * DTYPE.itemsize
-    algorithm, parameters = decide(*found, problem.p, nbytes)
+    asked, given = find(arguments.primitive, arguments.algorithm)
+    algorithm, parameters = decide(asked, given, problem.p, problem.size * DTYPE.itemsize)
     check_restrictions(algorithm, problem.p)
     mine = problem.buffers(rank)
     steps = problem.start(algorithm, rank, mine, parameters)
     page = record(Process(str(algorithm), rank, problem.p, steps))
-    given = [buf for buf in (mine.send, mine.recv) if buf is not None]
-    plan = optimise(page, given, SUM)
+    theirs = [buf for buf in (mine.send, mine.recv) if buf is not None]
+    plan = optimise(page, theirs, SUM)
     print(f"{algorithm}: rank {rank}, {problem}\n\n{LEGEND}")
     names = Names(problem.primitive, mine)
     for number, line in enumerate(page.lines):
         print(f"\n{number + 1}  {locate(line)}")
         before, after = page.rounds[number], plan.rounds[number]
         print(*_compared(before, after, names), sep="\n")
-    print(f"\n{_summary(page, given)} on the page, {_summary(plan, given)} over MPI")
+    print(f"\n{_summary(page, theirs)} on the page, {_summary(plan, theirs)} over MPI")
     return 0
 
 
@@ -127,8 +126,8 @@ def _compared(before: Round, after: Round, names: Names) -> Iterator[str]:
     for verb, towards in (("send", "to"), ("recv", "from")):
         messages = [getattr(round_, f"{verb}s") for round_ in (before, after)]
         for pair in zip(*messages, strict=True):
-            old, new = (f"{verb:7} {names.all(m.views)} {towards} {m.peer}" for m in pair)
-            yield from [f"      {old}"] if old == new else [f"    - {old}", f"    + {new}"]
+            one, other = (f"{verb:7} {names.all(m.views)} {towards} {m.peer}" for m in pair)
+            yield from [f"      {one}"] if one == other else [f"    - {one}", f"    + {other}"]
     page, plan = ([_told(step, names) for step in round_.local] for round_ in (before, after))
     for _, i, k, j, m in SequenceMatcher(None, page, plan, autojunk=False).get_opcodes():
         if page[i:k] == plan[j:m]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from copy import copy as duplicate
 
 import numpy as np
 
-from collectives.algorithms.language.steps import Local, copy
+from collectives.algorithms.language.steps import Local, copy, reduce
 from collectives.engines.driver import Round, views_of
 from collectives.engines.packing import pieces
 from collectives.engines.places import Place, Places, Spans
@@ -87,14 +86,11 @@ class Clearing:
             if not kept:
                 return None
             step = copy_of(kept)
-        else:
-            step = duplicate(step)  # it may be changed, and the page's plan must not
-        self.last |= {(id(step), self._places.of(x)) for x in step.read if self._ends(x)}
+        for view in step.read if isinstance(step, (copy, reduce)) else ():
+            if not self._needed.parts(view):
+                self.last.add((id(step), self._places.of(view)))
         for view in written:
             self._needed.write(view)
         for view in step.read:
             self._needed.read(view)
         return step
-
-    def _ends(self, view: np.ndarray) -> bool:
-        return not self._needed.parts(view)

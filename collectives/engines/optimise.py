@@ -25,15 +25,17 @@ left to do stays where it was, so that the others keep their numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy as duplicate
 
 import numpy as np
 
+from collectives.algorithms.language.steps import copy
 from collectives.engines.clearing import Clearing, Last
 from collectives.engines.driver import Round
 from collectives.engines.places import Places, UnknownMemory
 from collectives.engines.plan import Plan
 from collectives.engines.propagation import Propagation
-from collectives.engines.shortcuts import Landing, Redirection
+from collectives.engines.shortcuts import Landing, Redirection, Waiting
 from collectives.operators.operator import Operator
 
 
@@ -55,20 +57,39 @@ def optimise(plan: Plan, given: Sequence[np.ndarray], operator: Operator) -> Pla
         return plan
     try:
         places = Places(given)
-        rounds, _ = _cleared(places, plan.rounds)
+        rounds = plan.rounds
+        if _moves_scratch(places, rounds):
+            rounds, _ = _cleared(places, [_fresh(round_) for round_ in rounds])
         rounds, last = _cleared(places, Propagation(places, operator).rounds(rounds))
-        rounds = Landing(places, operator, last).rounds(rounds)
+        Landing(places, operator, last).take(rounds)
+        Waiting(places).take(rounds)
     except UnknownMemory:
         return plan
     return Plan(plan.title, rounds, plan.lines)
 
 
-def _cleared(places: Places, rounds: list[Round]) -> tuple[list[Round], Last]:
-    """The rounds without copies that are not needed, or could be: and what is read last where.
+def _moves_scratch(places: Places, rounds: list[Round]) -> bool:
+    """Whether anything is copied that has been made on the way.
 
-    Before propagation, too: who reads a copy from its source keeps the source from being
-    made where the copy would bring it.
+    Only this can be made where the copy would bring it, and it has to be looked at before
+    propagation: whoever reads from a copy's source needs what is made there.
     """
+    for round_ in rounds:
+        for step in round_.local:
+            for view in step.read if isinstance(step, copy) else ():
+                place = places.of(view)
+                if place is not None and place.buffer >= len(places.given):
+                    return True
+    return False
+
+
+def _fresh(round_: Round) -> Round:
+    """The same round with steps that may be changed."""
+    return Round(round_.sends, round_.recvs, [duplicate(step) for step in round_.local])
+
+
+def _cleared(places: Places, rounds: list[Round]) -> tuple[list[Round], Last]:
+    """The rounds without copies that are not needed; and what is read for the last time where."""
     clearing = Clearing(places)
     rounds = clearing.rounds(rounds)
     Redirection(places, rounds, clearing.last).take()

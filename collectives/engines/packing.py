@@ -8,7 +8,7 @@ All work becomes calls with nothing left to look up, which an engine makes in or
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import setitem
@@ -88,15 +88,19 @@ def local_calls(step: Local, operator: Operator) -> list[Call]:
     return [partial(operator.kernel, step.inbuf, step.inoutbuf, step.out)]
 
 
-def copies(src: Iterable[np.ndarray], dst: Iterable[np.ndarray]) -> list[Call]:
+def copies(src: Sequence[np.ndarray], dst: Sequence[np.ndarray]) -> list[Call]:
     """Copy `src`, end to end, into `dst`, piece by piece where both are whole."""
     return [_copy(source, target) for source, target in pieces(src, dst)]
 
 
 def pieces(
-    src: Iterable[np.ndarray], dst: Iterable[np.ndarray]
+    src: Sequence[np.ndarray], dst: Sequence[np.ndarray]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """What of `src`, end to end, goes where in `dst`: pieces that are whole in both."""
+    if len(src) == len(dst) == 1:
+        if src[0].size:
+            yield src[0], dst[0]
+        return
     sources, targets = (deque(view for view in views if view.size) for views in (src, dst))
     while sources:
         size = min(sources[0].size, targets[0].size)

@@ -104,27 +104,32 @@ class Spans:
 
     def put(self, start: int, stop: int, fact: Any) -> None:
         """Know this of a span from now on, and nothing else."""
-        self.forget(start, stop)
-        at = bisect_left(self._starts, start)
-        self._insert(at, at, [(start, stop, fact)])
-        for i in (at, at - 1):
-            if i in range(len(self._starts) - 1) and self._alike(i):
-                self._insert(i, i + 2, [(self._starts[i], self._stops[i + 1], self._facts[i])])
+        first, last = bisect_left(self._stops, start), bisect_right(self._starts, stop)
+        if first < last and self._facts[first] is fact:  # they meet, or are neighbours
+            start = min(start, self._starts[first])
+        if first < last and self._facts[last - 1] is fact:
+            stop = max(stop, self._stops[last - 1])
+        self._replace(first, last, start, stop, [start], [stop], [fact])
 
     def forget(self, start: int, stop: int) -> None:
         """Know nothing of a span any more."""
         first, last = self._range(start, stop)
-        if first == last:
-            return
-        rest = [
-            (self._starts[first], start, self._facts[first]),
-            (stop, self._stops[last - 1], self._facts[last - 1]),
-        ]
-        self._insert(first, last, [span for span in rest if span[0] < span[1]])
+        if first < last:
+            self._replace(first, last, start, stop, [], [], [])
 
-    def _alike(self, i: int) -> bool:
-        """Whether a span and the next are neighbours of which the same is known."""
-        return self._stops[i] == self._starts[i + 1] and self._facts[i] is self._facts[i + 1]
+    def _replace(
+        self, first: int, last: int, start: int, stop: int, starts: list, stops: list, facts: list
+    ) -> None:
+        """Put spans in the place of others; what these have outside of `start:stop` stays."""
+        if first < last and self._starts[first] < start:
+            starts, stops = [self._starts[first], *starts], [start, *stops]
+            facts = [self._facts[first], *facts]
+        if first < last and self._stops[last - 1] > stop:
+            starts, stops = [*starts, stop], [*stops, self._stops[last - 1]]
+            facts = [*facts, self._facts[last - 1]]
+        self._starts[first:last] = starts
+        self._stops[first:last] = stops
+        self._facts[first:last] = facts
 
     def _range(self, start: int, stop: int) -> tuple[int, int]:
         """The first of the spans that meet this one, and the one after the last of them."""

@@ -7,10 +7,10 @@ rules of the driver hold afterwards, or a step stays as it was.
 
 from __future__ import annotations
 
-import operator as comparing
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import is_ as same
 from typing import NamedTuple
 
 import numpy as np
@@ -73,19 +73,21 @@ class Sources:
         found = self._written[place.buffer].within(place.start, place.stop)
         if len(found) != 1 or found[0][:2] != (place.start, place.stop):
             return view
-        _, start, source = copied = found[0][2]
+        when, start, source = found[0][2]
         if source is None or source.dtype != view.dtype:
             return view
         first, cut = divmod(place.start - start, view.itemsize)
-        origin = source[first : first + view.size]
-        return view if cut or self._changed(origin, copied) else origin
+        if cut or self._changed(source, first * view.itemsize, view.nbytes, when):
+            return view
+        return source if view.size == source.size else source[first : first + view.size]
 
-    def _changed(self, source: np.ndarray, copied: Copied) -> bool:
-        """Whether a source has been written since it was copied."""
+    def _changed(self, source: np.ndarray, offset: int, nbytes: int, when: int) -> bool:
+        """Whether some bytes of a source have been written since it was copied."""
         place = self._places.of(source)
         assert place is not None
-        later = self._written[place.buffer].within(place.start, place.stop)
-        return any(written.when > copied.when for _, _, written in later)
+        start = place.start + offset
+        later = self._written[place.buffer].within(start, start + nbytes)
+        return any([written.when > when for _, _, written in later])
 
 
 class Propagation:
@@ -122,12 +124,13 @@ class Propagation:
         landing: Occupied | None = None
         for message in round_.sends:
             views = tuple([self._sources.of(view) for view in message.views])
-            if any(map(comparing.is_not, views, message.views)):
-                landing = landing or Occupied(self._places, views_in(round_.recvs))
-                more = self._pieces(views) > self._pieces(message.views)
-                if not more and not any(map(landing.meets, views)):
-                    message = Message(views, message.peer)
-            sends.append(message)
+            if all(map(same, views, message.views)):
+                sends.append(message)
+                continue
+            landing = landing or Occupied(self._places, views_in(round_.recvs))
+            more = len(views) > 1 and self._pieces(views) > self._pieces(message.views)
+            kept = more or any(map(landing.meets, views))
+            sends.append(message if kept else Message(views, message.peer))
         return sends
 
     def _pieces(self, views: Sequence[np.ndarray]) -> int:
@@ -151,13 +154,16 @@ class Propagation:
     def _copy(self, step: copy) -> Iterator[copy]:
         """The copy from where its own source was copied from, piece by piece."""
         pairs = list(pieces(views_of(step.src), views_of(step.dst)))
-        moved = self._elsewhere([(self._sources.of(source), target) for source, target in pairs])
-        targets = Occupied(self._places, [target for _, target in pairs])
-        if not any(targets.meets(source) for source, _ in moved):
-            pairs = moved
-        for source, target in self._elsewhere(pairs):
+        moved = [(self._sources.of(source), target) for source, target in pairs]
+        if any(new is not old for (new, _), (old, _) in zip(moved, pairs)):
+            targets = Occupied(self._places, [target for _, target in pairs])
+            moved = self._elsewhere(moved)
+            if not any(targets.meets(source) for source, _ in moved):
+                pairs = moved
+        pairs = self._elsewhere(pairs)
+        for source, target in pairs:
             self._sources.write(target, source)
-        if pairs := self._elsewhere(pairs):
+        if pairs:
             yield copy_of(pairs)
 
     def _elsewhere(self, pairs: list[Pair]) -> list[Pair]:
@@ -177,9 +183,11 @@ class Propagation:
         left, right, out = step.inbuf, step.inoutbuf, step.out
         if not self._operator.foreign:
             origin = self._sources.of(left)
-            left = left if misplaced(reduce(origin, right, out)) else origin
+            if origin is not left and not misplaced(reduce(origin, right, out)):
+                left = origin
             origin = self._sources.of(right)
-            right = right if misplaced(reduce(left, origin, out)) else origin
+            if origin is not right and not misplaced(reduce(left, origin, out)):
+                right = origin
         if self._is_slow(left, right, out):
             result = scratch(out)
             self._sources.write(result)

@@ -1,6 +1,7 @@
 """Shortcuts: what is made lies at once where it is to be, without a detour through scratch.
 
-Both look at a plan that has been through propagation and clearing.
+They look at a plan that has been through propagation and clearing. The copies that are
+left then wait for the messages.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import numpy as np
 from collectives.algorithms.language.steps import Local, copy, decode, encode, reduce
 from collectives.engines.clearing import Last
 from collectives.engines.driver import Message, Round, misplaced, views_of
-from collectives.engines.places import Occupied, Place, Places, meet
+from collectives.engines.places import Place, Places, meet
 from collectives.engines.plan import views_in
 from collectives.operators.operator import Operator
+
+# How many views are looked at for one copy: so the pass takes as long as the plan is.
+EFFORT = 256
 
 # What the steps call the views that they write, and those that they read.
 WRITTEN = {reduce: "out", copy: "dst", encode: "packet", decode: "dst"}
@@ -57,8 +61,12 @@ class Redirection:
         """
         here, there = self._places.of(src), self._places.of(dst)
         readers: list[Round | Local] = []
+        seen = 0
         for each in self._before(number, index):
             read, written = accessed(each)
+            seen += len(read) + len(written)
+            if seen > EFFORT:
+                return False
             if any(meet(self._places.of(view), there) for view in read + written):
                 return False
             met = [view for view in read + written if meet(self._places.of(view), here)]
@@ -72,11 +80,12 @@ class Redirection:
 
     def _before(self, number: int, index: int) -> Iterator[Round | Local]:
         """What comes before a local step, backward; a round stands for its messages."""
-        yield from reversed(self._rounds[number].local[:index])
-        yield self._rounds[number]
-        for round_ in reversed(self._rounds[:number]):
-            yield from reversed(round_.local)
-            yield round_
+        local = self._rounds[number].local
+        yield from (local[i] for i in reversed(range(index)))
+        for i in reversed(range(number)):
+            yield self._rounds[i + 1]
+            yield from reversed(self._rounds[i].local)
+        yield self._rounds[0]
 
     def _make(
         self, maker: Round | Local, here: Place | None, there: np.ndarray, readers: list
@@ -120,50 +129,96 @@ class Landing:
 
     def __init__(self, places: Places, operator: Operator, last: Last):
         self._places = places
-        self._operator = operator
+        self._into_right = operator.into_right  # others have to copy
         self._last = last
 
-    def rounds(self, rounds: list[Round]) -> list[Round]:
-        """The rounds of a plan with their messages where they may land."""
-        return [self._round(round_) for round_ in rounds]
+    def take(self, rounds: list[Round]) -> None:
+        """Change the rounds of a plan."""
+        for round_ in rounds:
+            self._round(round_)
 
-    def _round(self, round_: Round) -> Round:
+    def _round(self, round_: Round) -> None:
+        if not round_.local or not round_.recvs:
+            return
         numbers = {
             self._places.of(message.views[0]): number
             for number, message in enumerate(round_.recvs)
             if len(message.views) == 1
         }
-        recvs, local = list(round_.recvs), list(round_.local)
-        taken: Occupied | None = None
         for index, step in enumerate(round_.local):
-            for arriving, summing in self._choices(step) if numbers else ():
+            if not isinstance(step, reduce) or (step.out.size == 1 and not self._into_right):
+                continue
+            left, right, out = step.inbuf, step.inoutbuf, step.out
+            choices = [(right, reduce(left, out, out))]
+            if not self._into_right:
+                choices.append((left, reduce(out, right, out)))
+            for arriving, summing in choices:
                 number = numbers.get(self._places.of(arriving))
-                if number is None or (id(step), self._places.of(arriving)) not in self._last:
-                    continue
-                taken = taken or Occupied(self._places, views_in([*round_.sends, *recvs]))
-                both = Occupied(self._places, [arriving, summing.out])
-                earlier = [v for x in round_.local[:index] for views in accessed(x) for v in views]
-                same = arriving.dtype == recvs[number].views[0].dtype
-                if same and not taken.meets(summing.out) and not any(map(both.meets, earlier)):
-                    recvs[number] = Message((summing.out,), recvs[number].peer)
-                    taken.add(summing.out)
-                    local[index] = summing
+                if number is not None and self._may_land(round_, index, arriving, summing):
+                    round_.recvs[number] = Message((out,), round_.recvs[number].peer)
+                    round_.local[index] = summing
                     break
-        return Round(round_.sends, recvs, local)
 
-    def _choices(self, step: Local) -> Iterator[tuple[np.ndarray, reduce]]:
-        """Each operand that could land where the result of a reduction is, and what is then added.
+    def _may_land(self, round_: Round, index: int, arriving: np.ndarray, summing: reduce) -> bool:
+        """Whether a message may land where it is added up, and not where it would arrive."""
+        here, there = self._places.of(arriving), self._places.of(summing.out)
+        if (id(round_.local[index]), here) not in self._last or misplaced(summing):
+            return False
+        messages = [*views_in(round_.sends), *views_in(round_.recvs)]
+        if any(view.dtype != arriving.dtype for view in messages if self._places.of(view) == here):
+            return False
+        earlier = [v for step in round_.local[:index] for views in accessed(step) for v in views]
+        taken = any(meet(self._places.of(view), there) for view in messages + earlier)
+        return not taken and not any(meet(self._places.of(view), here) for view in earlier)
 
-        Some operators have to copy unless the right one is there.
-        """
-        if not isinstance(step, reduce):
-            return
-        left, right, out = step.inbuf, step.inoutbuf, step.out
-        into_right = self._operator.into_right
-        if out.size > 1 and not into_right and not misplaced(reduce(out, right, out)):
-            yield left, reduce(out, right, out)
-        if (out.size > 1 or into_right) and not misplaced(reduce(left, out, out)):
-            yield right, reduce(left, out, out)
+
+class Waiting:
+    """Let copies that no message waits for be made later, when messages are on their way.
+
+    A round without messages would hold up the next one.
+
+    Parameters
+    ----------
+    places : Places
+    """
+
+    def __init__(self, places: Places):
+        self._places = places
+
+    def take(self, rounds: list[Round]) -> None:
+        """Change the rounds of a plan."""
+        for number, round_ in enumerate(rounds):
+            if round_.sends or round_.recvs:
+                continue
+            while round_.local and isinstance(step := round_.local[-1], copy):
+                later = self._later(step, rounds[number + 1 :])
+                if later is None:
+                    break
+                later.local.append(round_.local.pop())
+
+    def _later(self, step: copy, rounds: list[Round]) -> Round | None:
+        """The last round with messages after which the copy is still in time."""
+        found, seen = None, 0
+        for round_ in rounds:
+            others: list[Round | Local] = [round_, *round_.local]
+            seen += sum(len(views) for each in others for views in accessed(each))
+            if seen * len(step.read) > EFFORT or not self._is_free(step, others):
+                break
+            if round_.sends or round_.recvs:
+                found = round_
+        return found
+
+    def _is_free(self, step: copy, others: Sequence[Round | Local]) -> bool:
+        """Whether nothing of this writes what the copy reads, or looks at what it writes."""
+        source = [self._places.of(view) for view in step.read]
+        target = [self._places.of(view) for view in views_of(step.dst)]
+        for each in others:
+            read, written = ([self._places.of(v) for v in views] for views in accessed(each))
+            if any(meet(a, b) for a in written for b in source):
+                return False
+            if any(meet(a, b) for a in read + written for b in target):
+                return False
+        return True
 
 
 def accessed(each: Round | Local) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -53,6 +53,8 @@ def test_only_cells_of_both_are_compared():
     [old], [new] = runs((1, 2, 3)), runs((2, 4, 3))
     del new["b", "cached"]
     assert report([old], [new])[0].startswith("2 cells")
+    new["a", "first"] = 0.0  # too short for the two digits of the table
+    assert report([old], [new])[0].startswith("1 cells")
     with pytest.raises(ValueError, match="the same names"):
         report([old], [{("c", "first"): 1.0}])
 

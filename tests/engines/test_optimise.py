@@ -243,6 +243,10 @@ def is_at(view, there):
     return same_memory(view, there) and view.size == there.size
 
 
+def copies_in(plan):
+    return [step for round_ in plan.rounds for step in round_.local if isinstance(step, copy)]
+
+
 def reads(step, *wanted):
     return [is_at(view, there) for view, there in zip(step.read, wanted, strict=True)]
 
@@ -277,7 +281,7 @@ def test_what_has_been_written_since_is_no_copy_any_more(written):
 def test_a_copy_is_cut_to_what_is_needed():
     user, space = numbers(8), np.empty(8, int)
     plan = plan_of(copy(user, space), recv(space[3:5], 1), send(space, 1))
-    [step] = optimise(plan, [user], SUM).rounds[0].local
+    [step] = copies_in(optimise(plan, [user], SUM))
     assert [is_at(*pair) for pair in zip(step.src, (user[:3], user[5:]), strict=True)] == [True] * 2
     assert [is_at(*pair) for pair in zip(step.dst, (space[:3], space[5:]), strict=True)]
 
@@ -317,7 +321,8 @@ def test_copies_of_lists():
     assert is_at(sends[1][0], space[2:6])  # lies in two pieces
     assert is_at(sends[2][0], user[4:6]) and is_at(sends[2][1], user[2:4])
     assert is_at(sends[3][0], space[:4]) and is_at(sends[3][1], space[4:])  # one piece here
-    assert len(new.rounds[0].local[0].src) == 2
+    [step] = copies_in(new)
+    assert len(step.src) == 2
 
 
 def test_a_copy_of_lists_never_reads_what_it_writes():
@@ -542,6 +547,26 @@ def test_where_it_is_not_made_there():
     assert len(new.rounds[2].local) == 1  # made in two goes
 
 
+def test_a_copy_waits_until_messages_are_on_their_way():
+    """For as long as nothing of it is written, and nobody looks at what it writes."""
+    user, out = numbers(4), np.empty(4, int)
+    messages = (send(user, 1), recv(np.empty(4, int), 1))
+    for conflict, place in (
+        (send(user, 2), 3),
+        (recv(user, 2), 1),
+        (send(out.view(np.uint8), 2), 1),  # as bytes: not read from the source
+        ((recv(np.empty(4, int), 2), reduce(out, user, out=user)), 1),
+    ):
+        plan = plan_of(copy(user, out), messages, conflict, send(user[:1], 3))
+        new = optimise(plan, [user, out], FOREIGN)
+        [step] = copies_in(new)
+        assert [step in round_.local for round_ in new.rounds].index(True) == place
+    new = optimise(plan_of(copy(user, out), (recv(user, 1), send(user[:0], 2))), [user, out], SUM)
+    assert len(new.rounds[0].local) == 1
+    new = optimise(plan_of(copy(user, out)), [user, out], SUM)
+    assert len(new.rounds[0].local) == 1
+
+
 def test_nothing_is_written_that_the_page_does_not_write():
     """Not the output of rank 0 in an exclusive scan, not another's block, not the input."""
     for algorithm in ALGORITHMS:
@@ -570,6 +595,79 @@ def written(plan, buf):
 
 def address(view):
     return view.__array_interface__["data"][0]
+
+
+# Pages that copy their input and leave nothing of that to be done, if the buffers differ.
+NOTHING_COPIED = [
+    *("allreduce.ring", "allreduce.recursive_doubling", "allreduce.tree"),
+    *("allreduce.rabenseifner", "allreduce.ring_segmented", "allreduce.torus"),
+    *("allreduce.binary_blocks", "allreduce.elimination", "allreduce.dual_root"),
+    *("allreduce.swing", "allreduce.double_tree", "allreduce.hierarchical"),
+    *("allreduce.compressed_ring", "allreduce.compressed_halving"),
+    *("reduce.naive", "reduce.ring", "reduce.tree", "reduce.knomial", "reduce.binary"),
+    *("reduce.rabenseifner", "reduce.circulant", "reduce.double_tree"),
+    *("reduce_scatter.naive", "reduce_scatter.ring", "reduce_scatter.pairwise"),
+    *("reduce_scatter.pat", "exscan.naive", "exscan.ring", "exscan.tree"),
+    *("exscan.123_doubling", "exscan.two_phase", "exscan.pipelined_tree"),
+]
+
+
+def optimised_plans(full_name, p, in_place=False):
+    """The plans of all ranks for blocks of 12 elements."""
+    algorithm = REGISTRY[full_name.split(".")[0]][full_name.split(".")[1]]
+    problem = Problem(algorithm.primitive, p, 12 * p, p // 3, np.dtype(float), in_place=in_place)
+    for rank in range(p):
+        mine = problem.buffers(rank)
+        plan = record(Process(full_name, rank, p, problem.start(algorithm, rank, mine, {})))
+        yield optimise(plan, [x for x in (mine.send, mine.recv) if x is not None], SUM)
+
+
+def copied(plans):
+    """Elements copied."""
+    return sum(view.size for plan in plans for step in copies_in(plan) for view in step.read)
+
+
+@pytest.mark.parametrize("full_name", NOTHING_COPIED)
+def test_nothing_is_copied(full_name):
+    for p in (2, 3, 4, 5, 7, 8, 13):
+        assert copied(optimised_plans(full_name, p)) == 0, f"{p=}"
+
+
+# Elements that have to be copied, by blocks of all ranks together.
+COPIED = {
+    "allgather.naive": lambda p: p,  # each rank's own block, for it is part of the answer
+    "allgather.ring": lambda p: p,
+    "allgather.recursive_doubling": lambda p: p,
+    "allgather.bruck": lambda p: p,
+    "alltoall.naive": lambda p: p,
+    "alltoall.pairwise": lambda p: p,
+    "scan.recursive_doubling": lambda p: p,  # rank 0 has its vector already, elsewhere
+    "scan.ring": lambda p: p,
+    "scan.tree": lambda p: p,
+    "gather.naive": lambda p: 1,
+    "gather.ring": lambda p: 1,
+    "scatter.naive": lambda p: 1,
+    "scatter.ring": lambda p: 1,
+    "bcast.tree": lambda p: 0,
+    "bcast.ring": lambda p: 0,
+}
+
+
+@pytest.mark.parametrize("full_name", COPIED)
+def test_only_what_is_needed_is_copied(full_name):
+    for p in (2, 3, 4, 5, 7, 8, 13):
+        assert copied(optimised_plans(full_name, p)) == COPIED[full_name](p) * 12, f"{p=}"
+
+
+def test_a_ring_needs_two_places_for_each_sum():
+    """As a page would that lets the blocks arrive where their sums will lie."""
+    for p in (2, 3, 4, 7):
+        for plan in optimised_plans("allreduce.ring", p):
+            adds = [x for round_ in plan.rounds for x in round_.local]
+            assert len(adds) == p - 1
+            for step in adds:
+                places = {address(view) for view in (*step.read, step.out)}
+                assert len(places) == 2 and is_at(step.out, step.inbuf)
 
 
 @st.composite
