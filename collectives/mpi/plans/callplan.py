@@ -7,7 +7,7 @@ for other addresses. With neither there is nothing to do but to run the rounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -141,8 +141,16 @@ class CallPlan:
         ]
         return [*local(before), *stages, *local(after)]
 
+    def rounds(self, addresses: Addresses) -> Iterator[Stage]:
+        """The rounds of a call: it copies in before the first, and out after the last."""
+        for position, load in self.loads:
+            load(addresses[position])
+        yield from self.stages_at(addresses)
+        for position, store in self.stores:
+            store(addresses[position])
+
     def whole(self, addresses: Addresses) -> list[Stage]:
-        """All that a call does."""
+        """All that a call does, with what copies in and out as stages of their own."""
         return [
             *local(self.copies_in(addresses)),
             *self.stages_at(addresses),

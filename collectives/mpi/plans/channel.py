@@ -189,7 +189,7 @@ class Channel:
         def stages():
             if supervisor.compares(attempt):
                 yield from supervisor.compare(attempt, within, number)
-            yield from attempt.result().whole(found.addresses)
+            yield from attempt.result().rounds(found.addresses)
 
         try:
             supervisor.see_through(stages(), attempt.name, number)

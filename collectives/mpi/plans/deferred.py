@@ -84,7 +84,7 @@ def _stages(
                 within = "" if invocation is None else invocation.within
                 name = f"nonblocking {within}".strip()
                 yield from supervisor.compare(found.attempt, name, number)
-            yield from found.attempt.result().whole(found.addresses)
+            yield from found.attempt.result().rounds(found.addresses)
         except BaseException:
             found.discard()
             raise
