@@ -34,6 +34,8 @@ class Operation:
         out what is in it may touch the operation, and puts it back.
     """
 
+    __slots__ = ("before", "done", "error", "requests", "rounds", "stage", "stages", "turn")
+
     def __init__(self, stages: Iterator[Stage], before: Operation | None = None):
         self.stages = stages
         self.before = before
@@ -109,25 +111,22 @@ class Operation:
             self.before = None
         progress = False
         try:
-            while not self.done and completed(self.requests):
+            while not self.done and (not self.requests or completed(self.requests)):
                 progress = True
                 for call in self.stage.after:
                     call()
-                self._begin_stage()
+                stage = next(self.stages, None)
+                if stage is None:
+                    self._end()
+                    break
+                self.stage = stage
+                self.rounds += 1
+                for call in stage.before:
+                    call()
+                self.requests = self._post(stage)
         except BaseException as error:  # whoever waits for the operation gets it
             self._end(error)
         return progress
-
-    def _begin_stage(self) -> None:
-        stage = next(self.stages, None)
-        if stage is None:
-            self._end()
-            return
-        self.stage = stage
-        self.rounds += 1
-        for call in stage.before:
-            call()
-        self.requests = self._post(stage)
 
     def _end(self, error: BaseException | None = None) -> None:
         self.error = error

@@ -9,6 +9,7 @@ from collectives.mpi.data.operators import Op, owned
 from collectives.mpi.plans.channel import Channel
 from collectives.mpi.plans.dispatch import spec_of
 from collectives.mpi.plans.recording import Invocation
+from collectives.mpi.plans.store import Ready
 
 Counts = Sequence[int] | None
 
@@ -17,6 +18,7 @@ class Forms:
     """What they need of a communicator."""
 
     _algorithms: Mapping[str, str]
+    _ready: Ready
 
     def _channel(self) -> Channel:
         raise NotImplementedError

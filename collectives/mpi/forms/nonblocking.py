@@ -8,7 +8,8 @@ from mpi4py import MPI
 
 from collectives.mpi.data.operators import Op
 from collectives.mpi.forms.base import Counts, Forms
-from collectives.mpi.plans.deferred import start
+from collectives.mpi.plans.deferred import replay, start
+from collectives.mpi.plans.keys import NOT_KEPT, key_of
 from collectives.mpi.plans.requests import Request
 
 
@@ -26,9 +27,21 @@ class Nonblocking(Forms):
         counts: Any = None,
         form: str = "",
     ) -> Request:
-        """Start a call."""
+        """Start a call; find its plan at once if there is one."""
+        shape = pool = None
+        try:
+            facts = algorithm, buffers, root, op, parameters, counts
+            shape, addresses = key_of(form or primitive, *facts)
+            pool = self._ready.get(shape)
+        except NOT_KEPT:
+            pass
+        plan = None if pool is None else pool.take(addresses)
+        if pool is not None and plan is not None:
+            return replay(pool, plan, addresses, buffers, pool.store.traffic, plan.wait)
+        channel = self._channel()
         call = self._invocation(primitive, algorithm, parameters, buffers, root, op, counts, form)
-        return start(self._channel(), call)
+        self._ready = channel.store.ready(self._algorithms)
+        return start(channel, call, self._ready, shape)
 
     def Ibarrier(
         self,

@@ -7,7 +7,7 @@ for other addresses. With neither there is nothing to do but to run the rounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -18,7 +18,9 @@ from collectives.engines.driver import views_of
 from collectives.engines.packing import Call, address_of
 from collectives.engines.plan import Plan
 from collectives.mpi.data.staging import Copied, Interval, Placement
-from collectives.mpi.engines.calls import TAG, compile_stages, run
+from collectives.mpi.engines.calls import TAG, compile_stages
+from collectives.mpi.engines.operation import Operation
+from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.relocation import NotMovable, Relocatable
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.stages import Stage, local
@@ -43,6 +45,8 @@ class CallPlan:
         Its rounds, for the buffers with which it was recorded.
     placement : Placement
         Where these buffers are.
+    comm : MPI.Intracomm
+        Where it is carried out.
 
     Attributes
     ----------
@@ -50,6 +54,10 @@ class CallPlan:
         Of the buffers with which it was recorded.
     nbytes : int
         The memory that it keeps, roughly.
+    wait : callable
+        What waits for its operation in a nonblocking call.
+    fits_anywhere : bool
+        Whether it does not matter where the buffers are.
     """
 
     def __init__(
@@ -59,7 +67,9 @@ class CallPlan:
         plan: Plan,
         stages: list[Stage],
         placement: Placement,
+        comm: MPI.Intracomm,
     ):
+        self.comm = comm
         self.asked = asked
         self.description = description
         self.plan = plan
@@ -67,6 +77,7 @@ class CallPlan:
         self.addresses = tuple([placement.addresses.get(position) for position in (0, 1)])
         self._allows = placement.allows
         self.placed = placement.placed
+        self.fits_anywhere = not placement.placed and placement.apart is None
         self.staged = placement.staged
         self.loads = [(each.position, each.staging.load) for each in placement.staged if each.loads]
         self.stores = [
@@ -76,6 +87,7 @@ class CallPlan:
         packed = sum(stage.packed_bytes for stage in stages)
         calls = sum(stage.size for stage in stages)
         self.nbytes = own + plan.scratch_bytes + packed + CALL_BYTES * calls
+        self.wait: Callable[[Operation], None] = PROGRESS.wait
         self._compiled: list[Call] | None = None
         self._ready: list[Call] = []
         self._setup: Setup | None = None
@@ -87,16 +99,17 @@ class CallPlan:
             return self._is_at(addresses)
         return self._allows(addresses)
 
-    def run(self, comm: MPI.Intracomm, addresses: Addresses) -> None:
+    def run(self, addresses: Addresses) -> None:
         """Carry out a call.
 
         The second time at the same place, or if no place matters, it sets up persistent
         requests, which are quicker to start than new ones.
         """
-        calls = self._calls(comm, addresses)
+        calls = self._ready if self._ready and not self.placed else self._calls(addresses)
         for position, load in self.loads:
             load(addresses[position])
-        run(calls)
+        for call in calls:
+            call()
         for position, store in self.stores:
             store(addresses[position])
 
@@ -174,17 +187,15 @@ class CallPlan:
         except NotMovable:
             return None
 
-    def _calls(self, comm: MPI.Intracomm, addresses: Addresses) -> list[Call]:
-        if self._setup is not None and not self.placed:
-            return self._ready
+    def _calls(self, addresses: Addresses) -> list[Call]:
         stages = self.stages_at(addresses)
         if stages is not self.stages:
-            return compile_stages(stages, comm)
+            return compile_stages(stages, self.comm)
         if self._compiled is None:
-            self._compiled = compile_stages(stages, comm)
+            self._compiled = compile_stages(stages, self.comm)
             return self._compiled
         if self._setup is None:
-            self._setup = Setup(stages, comm, TAG)
+            self._setup = Setup(stages, self.comm, TAG)
             self._ready = self._setup.calls()
         return self._ready
 

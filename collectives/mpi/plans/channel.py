@@ -63,11 +63,11 @@ class Channel:
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         nodes = detect(self.comm)  # now, while all ranks are here
-        self.recorder = Recorder(self.rank, self.p, nodes)
-        self.store = Store(self.comm)
+        self.recorder = Recorder(self.comm, self.rank, self.p, nodes)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
         self.traffic = Traffic(self.comm)
         self.supervisor = Supervisor(self.comm, self.traffic)
+        self.store = Store(self.comm, self.traffic, self.supervisor.waiter)
         self.configure(wanted)
 
     def configure(self, wanted: Settings) -> None:
@@ -83,7 +83,7 @@ class Channel:
         key = self.key_of(invocation)
         if key is None:
             once = self._record(invocation)
-            once.run(self.comm, once.addresses)
+            once.run(once.addresses)
             return
         shape, addresses = key
         pool = self.store.pools.get(shape)

@@ -2,48 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 
 from collectives.errors import CollectiveError
+from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.stages import Stage
+from collectives.mpi.plans.callplan import Addresses, CallPlan
 from collectives.mpi.plans.channel import Channel, Found
 from collectives.mpi.plans.counts import invocations
 from collectives.mpi.plans.recording import Attempt, Invocation
 from collectives.mpi.plans.requests import Prequest, Request
-from collectives.mpi.plans.traffic import Flight
+from collectives.mpi.plans.store import Pool, Ready
+from collectives.mpi.plans.traffic import Flight, Traffic
 
 
-def start(channel: Channel, invocation: Invocation) -> Request:
-    """Start a call. Its buffers are kept until the operation has ended."""
-    supervisor = channel.supervisor
+def start(channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None) -> Request:
+    """Start a call. Its buffers are kept until the operation has ended.
+
+    The next one of its shape is found at once.
+    """
     check_threads()
+    supervisor = channel.supervisor
     if invocation.form:
-        return _start_all(channel, invocations(channel, invocation))
+        calls = invocations(channel, invocation)
+        invocation = next(calls)
+        if invocation.within:
+            return _start_all(channel, chain([invocation], calls))
     if supervisor.settings.check:
         return _start_all(channel, iter([invocation]))
     found = channel.find(invocation)
     plan = found.attempt.result()  # raises what is wrong before anything is sent
     number = supervisor.begin(plan.description)
-    addresses = found.addresses
+    if shape is not None and found.pool is not None and not supervisor.active:
+        found.pool.note(ready, shape, found.pool)
+    wait = supervisor.waiter(plan.description, number)
+    return replay(found.pool, plan, found.addresses, invocation, channel.traffic, wait)
+
+
+def replay(
+    pool: Pool | None,
+    plan: CallPlan,
+    addresses: Addresses,
+    keep: object,
+    traffic: Traffic,
+    wait: Callable[[Operation], None],
+) -> Request:
+    """Start a call by a plan that nobody else uses."""
     for position, load in plan.loads:
         load(addresses[position])
-    flight = Flight(channel.traffic, iter(plan.stages_at(addresses)))
-    flight.keep = found, invocation
 
     def end(succeeded: bool) -> None:
-        if not succeeded:
-            found.discard()
-            return
-        for position, store in plan.stores:
-            store(addresses[position])
-        found.release()
+        if succeeded:
+            for position, store in plan.stores:
+                store(addresses[position])
+            if pool is not None:
+                pool.give(plan)
+        elif pool is not None:
+            pool.store.discard(pool, plan)
 
-    flight.at_end = end
-    return Request(flight, supervisor.waiter(plan.description, number))
+    # The flight keeps the plan, too: its messages are addresses.
+    return Request(Flight(traffic, iter(plan.stages_at(addresses)), end, keep), wait)
 
 
 def _start_all(channel: Channel, calls: Iterator[Invocation]) -> Request:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import Blocks
 from collectives.algorithms.language.registry import (
@@ -105,11 +106,14 @@ class Recorder:
 
     Attributes
     ----------
+    comm : MPI.Intracomm
+        Ours alone.
     rank, p : int
     nodes : tuple of int
         The number of each rank's node.
     """
 
+    comm: MPI.Intracomm
     rank: int
     p: int
     nodes: tuple[int, ...]
@@ -155,7 +159,7 @@ class Recorder:
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
         stages = stages_of(plan, operator)
-        return CallPlan(algorithm, description, plan, stages, reader.placement)
+        return CallPlan(algorithm, description, plan, stages, reader.placement, self.comm)
 
     def _read(
         self, algorithm: Algorithm, call: Invocation, root: int | None, stage: int

@@ -8,7 +8,7 @@ works on these buffers and has nothing to look up; it shares its scratch memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mpi4py import MPI
 
@@ -18,14 +18,19 @@ from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.mpi.data.tokens import Token
 from collectives.mpi.engines.calls import TAG
+from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.plans.callplan import CALL_BYTES, Addresses, CallPlan
 from collectives.mpi.plans.keys import Shape, tokens_in
+from collectives.mpi.plans.traffic import Traffic
 
 MAX_PLANS = 1024
 MAX_BYTES = 64 * 2**20
 MAX_ALIKE = 64  # plans of one shape
 MAX_SEEN = 64  # addresses that a shape remembers
+
+# What makes, of the words for a call and its number, what waits for its operation.
+Waiter = Callable[[str, "int | None"], Callable[[Operation], None]]
 
 # What calls are found by at once: the calls of a direct plan by all that they depend on, a pool
 # by the same without addresses.
@@ -67,7 +72,7 @@ class Pool:
             plan = self.idle.pop()
         except IndexError:
             return None
-        if plan.fits(addresses):
+        if plan.fits_anywhere or plan.fits(addresses):
             return plan
         self.idle.append(plan)
         return None
@@ -90,13 +95,24 @@ class Pool:
 
         A call that comes for the second time is worth a direct plan.
         """
-        if addresses in self.seen:
+        seen = self.seen
+        if addresses in seen:
             return False
         plan = self.take(addresses)
         if plan is None:
             return False
-        self.saw(addresses)
-        self.carry_out(plan, addresses)
+        if len(seen) < MAX_SEEN and not self.exclusive:
+            seen.add(addresses)
+        else:
+            self.saw(addresses)
+        try:
+            plan.run(addresses)
+        except BaseException:
+            self.store.discard(self, plan)  # its messages may be anywhere
+            raise
+        self.idle.append(plan)
+        if self.closed:
+            self.clear()
         return True
 
     def saw(self, addresses: Addresses) -> None:
@@ -116,7 +132,7 @@ class Pool:
     def carry_out(self, plan: CallPlan, addresses: Addresses) -> None:
         """Carry out a call by a plan that was taken."""
         try:
-            plan.run(self.store.comm, addresses)
+            plan.run(addresses)
         except BaseException:
             self.store.discard(self, plan)  # its messages may be anywhere
             raise
@@ -129,14 +145,18 @@ class Store:
     Attributes
     ----------
     comm : MPI.Intracomm
+    traffic : Traffic
+        Where its nonblocking calls are in flight.
     pools : dict
         By shape, the oldest first.
     plans, nbytes : int
         How many plans all pools have, and the memory of all.
     """
 
-    def __init__(self, comm: MPI.Intracomm):
+    def __init__(self, comm: MPI.Intracomm, traffic: Traffic, waiter: Waiter):
         self.comm = comm
+        self.traffic = traffic
+        self._waiter = waiter
         self.pools: dict[Shape, Pool] = {}
         self.plans = self.nbytes = 0
         self.revision = registry.revision
@@ -163,6 +183,7 @@ class Store:
             pool.closed = True  # it ends with the call
             return pool
         self.pools[shape] = pool
+        plan.wait = self._waiter(plan.description, None)
         self._count(pool, 1, plan.nbytes)
         while self._full:
             self.drop(next(iter(self.pools)))

@@ -49,18 +49,26 @@ class Flight(Operation):
     ----------
     traffic : Traffic
     stages : iterator of Stage
+    end : callable, optional
+        Called at the end, with whether there was no error.
+    keep : object
+        What must live until then.
 
     Attributes
     ----------
     signal : int or None
         The tag of the message to be received at the end.
-    keep : object
-        What must live until then.
-    at_end : callable or None
-        Called then, with whether there was no error.
     """
 
-    def __init__(self, traffic: Traffic, stages: Iterator[Stage]):
+    __slots__ = ("comm", "end", "keep", "number", "operations", "signal", "tag")
+
+    def __init__(
+        self,
+        traffic: Traffic,
+        stages: Iterator[Stage],
+        end: Callable[[bool], object] | None = None,
+        keep: object = None,
+    ):
         self.comm, self.operations = traffic.comm, traffic.operations
         self.number = number = traffic.started
         traffic.started = number + 1
@@ -68,19 +76,20 @@ class Flight(Operation):
         super().__init__(stages, self.operations.get(number - traffic.tags))
         self.operations[number] = self
         self.signal: int | None = None
-        self.keep: object = None
-        self.at_end: Callable[[bool], None] | None = None
+        self.end, self.keep = end, keep
 
     def _post(self, stage: Stage) -> list[MPI.Request]:
         comm, tag = self.comm, self.tag
         requests = [comm.Irecv(buf, source, tag) for buf, source in stage.recvs]
-        return requests + [comm.Isend(buf, dest, tag) for buf, dest in stage.sends]
+        for buf, dest in stage.sends:
+            requests.append(comm.Isend(buf, dest, tag))
+        return requests
 
     def _ended(self) -> None:
         del self.operations[self.number]
-        at_end, self.at_end, self.keep = self.at_end, None, None
-        if at_end is not None:
-            at_end(self.error is None)
+        end, self.end, self.keep = self.end, None, None
+        if end is not None:
+            end(self.error is None)
         if self.signal is not None:
             PROGRESS.remove(self)
             SIGNALS.complete(self.signal)
