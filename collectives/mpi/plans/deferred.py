@@ -27,13 +27,12 @@ def start(channel: Channel, invocation: Invocation, ready: Ready, shape: tuple |
     """
     check_threads()
     supervisor = channel.supervisor
-    if invocation.form:
-        calls = invocations(channel, invocation)
-        invocation = next(calls)
-        if invocation.within:
-            return _start_all(channel, chain([invocation], calls))
+    calls = invocations(channel, invocation) if invocation.form else iter([invocation])
     if supervisor.settings.check:
-        return _start_all(channel, iter([invocation]))
+        return _start_all(channel, calls)
+    invocation = next(calls)
+    if invocation.within:
+        return _start_all(channel, chain([invocation], calls))
     found = channel.find(invocation)
     plan = found.attempt.result()  # raises what is wrong before anything is sent
     number = supervisor.begin(plan.description)
