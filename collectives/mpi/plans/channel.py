@@ -28,6 +28,9 @@ from collectives.mpi.plans.supervisor import Supervisor
 from collectives.mpi.plans.traffic import Traffic
 
 
+IN_FLIGHT = "in flight"  # ends the shape of calls that others may run beside
+
+
 class Shortcut(NamedTuple):
     """What a call is found by at once when it comes again: by its shape, or by all."""
 
@@ -103,12 +106,17 @@ class Channel:
         pool.carry_out(plan, addresses)
 
     def find(self, invocation: Invocation) -> Found:
-        """A plan for a call, with what it takes to carry it out; nothing is sent."""
+        """A plan for a call, with what it takes to carry it out; nothing is sent.
+
+        It works on scratch memory of its own while it is in flight. A direct plan shares
+        that of the plan that it was made from, so such plans are kept apart.
+        """
         try:
             key = self.key_of(invocation)
         except CollectiveError as error:
             return Found(Attempt(invocation.primitive, None, None, error))
         shape, addresses = key or ((), ())
+        shape = *shape, IN_FLIGHT
         pool = self.store.pools.get(shape)
         plan = None if pool is None else pool.take(addresses)
         if plan is not None:
