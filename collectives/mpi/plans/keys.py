@@ -40,6 +40,9 @@ _FOREVER: dict[int, Any] = {
 _FOREVER |= {id(op): name for name, op in PREDEFINED.items()}
 _FOREVER[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
 
+# The operators among them, and that of a call without one.
+LASTING = {*map(id, PREDEFINED.values()), id(REPRODUCIBLE_SUM), id(None)}
+
 
 class _NotKept(Exception):
     """A call whose plan must not be kept."""
