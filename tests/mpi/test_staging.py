@@ -123,3 +123,73 @@ def test_one_direct_plan_for_all_ways_to_spell_a_call(comm):
         again.Allreduce(send, result, algorithm=default)
     [pool] = counted(comm).pools.values()
     assert len(pool.direct) == len(pool.idle) == 1
+
+
+def test_how_far_a_pair_may_reach(comm):
+    """Its padding may lie beyond the buffer, as far as the array that this is a part of."""
+    size = MPI.DOUBLE_INT.Get_size()
+    for _ in range(3):
+        large = np.full(16, RANK, np.uint8)
+        comm.Bcast([large[: size - 2], 1, MPI.DOUBLE_INT])
+        check(large, np.array([0] * size + [RANK] * (16 - size)))
+        with pytest.raises(BufferMismatch, match="the memory from byte"):
+            comm.Bcast([np.full(size - 2, RANK, np.uint8)[:], 1, MPI.DOUBLE_INT])
+
+
+def test_counts_that_only_look_alike(comm):
+    """2 and 2.0 are equal, but only one of them is a count."""
+    for _ in range(3):
+        whole, mine = np.arange(2 * P), empty(2)
+        comm.Reduce_scatter(whole, mine, (2,) * P)
+        check(mine, P * whole[2 * RANK :][:2])
+        with pytest.raises(BufferMismatch, match="integers as counts"):
+            comm.Reduce_scatter(np.arange(2 * P), empty(2), (2.0,) * P)
+
+
+def test_a_wrong_root_on_one_rank(comm):
+    """In the first call the ranks compare, and all learn of it, whatever its type."""
+    for algorithm, root in (("tree", np.int64(P)), ("ring", 0.5)):
+        with pytest.raises(ArgumentError, match="root must be a rank"):
+            comm.Bcast(empty(2), root if RANK == 0 else 0, algorithm=algorithm)
+    buf = np.full(2, RANK)
+    comm.Bcast(buf, np.int64(P - 1), algorithm="tree")
+    check(buf, np.full(2, P - 1))
+
+
+# What is kept.
+
+
+def test_counts_are_remembered_without_the_buffers(comm):
+    """With gaps they have packed memory, which would not be counted."""
+    pairs = MPI.INT64_T.Create_vector(2, 1, 2).Commit()
+    sent = np.arange(2) + RANK
+    for turn in range(3):
+        whole = np.arange(4 * P) + turn
+        expected = whole.copy()
+        for rank in range(P):
+            expected[4 * rank : 4 * rank + 3 : 2] = np.arange(2) + rank
+        large = pairs.Create_resized(0, 32).Commit()
+        there = [whole, [1] * P, [*range(P)], large] if RANK == 0 else None
+        comm.Gatherv(sent, there)
+        check(whole, expected if RANK == 0 else np.arange(4 * P) + turn)
+        large.Free()
+    pairs.Free()
+    assert not any(placement.staged for _, placement in channel_of(comm).counts.values())
+
+
+def test_no_room_for_requests(comm, monkeypatch):
+    """The plan of which a direct one could not be made goes back."""
+    send, result = np.arange(3) + RANK, empty(3)
+
+    def full(*_):
+        raise MemoryError
+
+    comm.Allreduce(send, result)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "Setup", full)
+        with pytest.raises(MemoryError):
+            comm.Allreduce(send, result)
+    counted(comm)
+    comm.Allreduce(send, result)
+    check(result, total(np.arange(3)))
+    assert len(counted(comm).pools) == 1
