@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 from typing import Any, NamedTuple
 
+import numpy as np
 from mpi4py import MPI
 
-from collectives.catalogue import DEFAULTS, find
+from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
-from collectives.errors import ArgumentError, CollectiveError
-from collectives.mpi.data.arguments import check_root
+from collectives.errors import ArgumentError
 from collectives.mpi.data.nodes import detect
 from collectives.mpi.engines.calls import run
 from collectives.mpi.guards import settings
@@ -111,10 +111,7 @@ class Channel:
         It works on scratch memory of its own while it is in flight. A direct plan shares
         that of the plan that it was made from, so such plans are kept apart.
         """
-        try:
-            key = self.key_of(invocation)
-        except CollectiveError as error:
-            return Found(Attempt(invocation.primitive, None, None, error))
+        key = self.key_of(invocation)
         shape, addresses = key or ((), ())
         shape = *shape, IN_FLIGHT
         pool = self.store.pools.get(shape)
@@ -128,17 +125,13 @@ class Channel:
         return Found(attempt, attempt.plan.addresses, pool)
 
     def key_of(self, invocation: Invocation) -> Key | None:
-        """The key of a call; None if its plan must not be kept.
+        """The key of a call; None if its plan must not be kept, as where the root is wrong.
 
-        Raises
-        ------
-        ArgumentError
-            The root is wrong: 1, 1.0 and True make the same key, but are not all right.
+        1, 1.0 and True would make the same key, but are not all right.
         """
         root = invocation.root
-        if root is not None and type(root) is not int:
-            title = str(find(invocation.primitive, invocation.algorithm)[0])
-            invocation = invocation._replace(root=check_root(title, root, self.p))
+        if isinstance(root, (bool, np.integer)):
+            invocation = invocation._replace(root=int(root))
         facts: Any = invocation[1:7]
         try:
             key = key_of(invocation.reader or invocation.primitive, *facts)
