@@ -170,9 +170,10 @@ class Channel:
         plan = pool.take(addresses)
         if plan is None:
             return None
-        calls = self.store.direct(pool, plan, addresses)
-        pool.give(plan)
-        return calls
+        try:
+            return self.store.direct(pool, plan, addresses)
+        finally:
+            pool.give(plan)
 
     def _record(self, invocation: Invocation) -> CallPlan:
         """A new plan; everything is checked, together with the other ranks the first time."""
