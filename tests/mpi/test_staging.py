@@ -8,7 +8,7 @@ import pytest
 from common import COMM, RANK, P, check
 from mpi4py import MPI
 
-from collectives.errors import ArgumentError, BufferMismatch
+from collectives.errors import ArgumentError, BufferMismatch, Timeout
 from collectives.mpi.comm import Comm
 from collectives.mpi.data import staging
 from collectives.mpi.plans import callplan, store
@@ -193,3 +193,127 @@ def test_no_room_for_requests(comm, monkeypatch):
     comm.Allreduce(send, result)
     check(result, total(np.arange(3)))
     assert len(counted(comm).pools) == 1
+
+
+# How long the user's memory is held.
+
+
+def test_an_output_lives_until_it_is_written(comm, monkeypatch):
+    """Nobody but the request has it."""
+    alive, copy_out = [], staging.Copied.store
+
+    def look(self, address):
+        alive.append(output() is not None)
+        copy_out(self, address)
+
+    monkeypatch.setattr(staging.Copied, "store", look)
+    for _ in range(2):
+        result = empty(3)
+        output = weakref.ref(result)
+        request = comm.Iallreduce(np.arange(3), result)
+        del result
+        request.Wait()
+        assert alive.pop() and not alive
+        del request
+        assert output() is None
+
+
+@pytest.mark.skipif(P == 1, reason="a call of one rank ends at once")
+@pytest.mark.parametrize("typed", [False, True])
+def test_memory_in_flight_may_not_move(comm, typed):
+    """Its export is held until the end, and of a persistent call until it is freed."""
+    data = bytearray(24)
+    buf = [data, MPI.INT64_T] if typed else data
+
+    def move():
+        data.extend(b"12345678")
+        del data[24:]
+
+    def started(call, *arguments):
+        """A request that cannot end on any rank before all have looked."""
+        if RANK == P - 1:
+            COMM.Barrier()
+            return call(*arguments)
+        request = call(*arguments)
+        with pytest.raises(BufferError):
+            move()
+        COMM.Barrier()
+        return request
+
+    for _ in range(2):
+        started(comm.Iallreduce, MPI.IN_PLACE, buf, MPI.MAX).Wait()
+        move()
+        started(comm.Ireduce_scatter, np.zeros(24 * P, np.uint8), data, None, MPI.MAX).Wait()
+        move()
+    request = comm.Allreduce_init(MPI.IN_PLACE, buf, MPI.MAX)
+    for _ in range(2):
+        with pytest.raises(BufferError):
+            move()
+        request.Start()
+        request.Wait()
+    with pytest.raises(BufferError):
+        move()
+    request.Free()
+    move()
+
+
+# What fails.
+
+
+def test_copying_out_fails(comm, monkeypatch):
+    """Whoever waits is told, and the next call is right."""
+    send, result = np.arange(3) + RANK, empty(3)
+
+    def fails(*_):
+        raise MemoryError
+
+    for call in (comm.Allreduce, lambda *args: comm.Iallreduce(*args).Wait()):
+        with monkeypatch.context() as patched:
+            patched.setattr(staging.Copied, "store", fails)
+            with pytest.raises(MemoryError):
+                call(send, result)
+        assert not channel_of(comm).traffic.operations
+        check(result, empty(3))
+        counted(comm)
+    comm.Allreduce(send, result)
+    check(result, total(np.arange(3)))
+
+
+def test_a_call_after_one_that_timed_out(comm):
+    """It raises at once, and its plan is not lost."""
+    send, result = np.arange(3), empty(3)
+    limited = Comm(comm, timeout=60)
+    for _ in range(2):
+        limited.Allreduce(send, result)
+        limited.Iallreduce(send, result).Wait()
+    watch = channel_of(limited).supervisor.watch
+
+    def begin(*_):
+        raise Timeout("an earlier call")
+
+    begins, watch.begin = watch.begin, begin
+    for call in (limited.Allreduce, limited.Iallreduce):
+        with pytest.raises(Timeout):
+            call(send, result)
+    counted(comm)
+    watch.begin = begins
+    Comm(comm, timeout=None)
+
+
+def test_a_plan_that_cannot_be_moved(comm, monkeypatch):
+    """It serves one place, and even there the buffers must be apart."""
+
+    def refuse(*_):
+        raise callplan.NotMovable
+
+    monkeypatch.setattr(callplan, "Relocatable", refuse)
+    whole = empty(1000 * P)
+    for _ in range(3):
+        comm.Allgather(np.full(1000, RANK)[:2], whole[: 2 * P])
+        comm.Allgather(np.full(1000, RANK), whole)
+        check(whole, np.repeat(np.arange(P), 1000))
+        for start in (0, 5):
+            with pytest.raises(BufferMismatch, match="overlaps sendbuf"):
+                comm.Allgather(whole[start:][:1000], whole)
+        check(whole, np.repeat(np.arange(P), 1000))
+        comm.Allgather(np.full(1000, RANK), empty(1000 * P))
