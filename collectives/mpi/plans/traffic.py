@@ -78,9 +78,13 @@ class Flight(Operation):
 
     def _ended(self) -> None:
         del self.operations[self.number]
-        at_end, self.at_end, self.keep = self.at_end, None, None
+        at_end, self.at_end = self.at_end, None
         if at_end is not None:
-            at_end(self.error is None)
+            try:
+                at_end(self.error is None)
+            except BaseException as error:  # whoever waits for the operation gets it
+                self.error = error
+        self.keep = None
         if self.bell is not None:
             PROGRESS.remove(self)
             BELLS.ring(self.bell)
