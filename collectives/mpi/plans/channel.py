@@ -186,15 +186,15 @@ class Channel:
         """`carry_out` where the ranks compare their calls, or where time is limited."""
         found, supervisor = self.find(invocation), self.supervisor
         attempt, within = found.attempt, invocation.within
-        number = supervisor.begin(attempt.name, within)
 
-        def stages():
+        def stages(number: int):
             if supervisor.compares(attempt):
                 yield from supervisor.compare(attempt, within, number)
             yield from attempt.result().whole(found.addresses)
 
         try:
-            supervisor.see_through(stages(), attempt.name, number)
+            number = supervisor.begin(attempt.name, within)
+            supervisor.see_through(stages(number), attempt.name, number)
         except BaseException:
             found.discard()
             raise
