@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 
 from collectives.errors import CollectiveError
+from collectives.mpi.data.buffers import exports
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.stages import Stage
@@ -22,32 +23,42 @@ def start(channel: Channel, invocation: Invocation) -> Request:
     supervisor = channel.supervisor
     check_threads()
     if invocation.form:
-        return _start_all(channel, invocations(channel, invocation))
+        return _start_all(channel, invocation, invocations(channel, invocation))
     if supervisor.settings.check:
-        return _start_all(channel, iter([invocation]))
+        return _start_all(channel, invocation, iter([invocation]))
     found = channel.find(invocation)
     plan = found.attempt.result()  # raises what is wrong before anything is sent
-    number = supervisor.begin(plan.description)
     addresses = found.addresses
-    for position, load in plan.loads:
-        load(addresses[position])
-    flight = Flight(channel.traffic, iter(plan.stages_at(addresses)))
-    flight.keep = found, invocation
+    try:
+        number = supervisor.begin(plan.description)
+        for position, load in plan.loads:
+            load(addresses[position])
+        stages = plan.stages_at(addresses)
+    except BaseException:
+        found.discard()
+        raise
+    flight = Flight(channel.traffic, iter(stages))
+    flight.keep = found, invocation, exports(invocation.buffers)
 
     def end(succeeded: bool) -> None:
-        if not succeeded:
-            found.discard()
-            return
-        for position, store in plan.stores:
-            store(addresses[position])
-        found.release()
+        try:
+            for position, store in plan.stores if succeeded else ():
+                store(addresses[position])
+        except BaseException:
+            succeeded = False
+            raise
+        finally:
+            if succeeded:
+                found.release()
+            else:
+                found.discard()
 
     flight.at_end = end
     return Request(flight, supervisor.waiter(plan.description, number))
 
 
-def _start_all(channel: Channel, calls: Iterator[Invocation]) -> Request:
-    """Start several calls, one after the other.
+def _start_all(channel: Channel, whole: Invocation, calls: Iterator[Invocation]) -> Request:
+    """Start what a call comes to, one after the other.
 
     The next one is asked for when the one before has been carried out.
     """
@@ -56,10 +67,15 @@ def _start_all(channel: Channel, calls: Iterator[Invocation]) -> Request:
     first, invocation = next(parts)
     if not supervisor.settings.check:
         first.attempt.result()
-    number = supervisor.begin(first.attempt.name)
+    try:
+        number = supervisor.begin(first.attempt.name)
+    except BaseException:
+        first.discard()
+        raise
     stages = _stages(channel, chain([(first, invocation)], parts), number)
-    wait = supervisor.waiter(first.attempt.name, number)
-    return Request(Flight(channel.traffic, stages), wait)
+    flight = Flight(channel.traffic, stages)
+    flight.keep = exports(whole.buffers)
+    return Request(flight, supervisor.waiter(first.attempt.name, number))
 
 
 def _parts(
@@ -117,4 +133,4 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan)), wait)
+    return Prequest(setup, partial(free, (call, plan, exports(call.buffers))), wait)
