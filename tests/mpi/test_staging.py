@@ -317,3 +317,35 @@ def test_a_plan_that_cannot_be_moved(comm, monkeypatch):
                 comm.Allgather(whole[start:][:1000], whole)
         check(whole, np.repeat(np.arange(P), 1000))
         comm.Allgather(np.full(1000, RANK), empty(1000 * P))
+
+
+# Memory of all kinds.
+
+
+class ByDLPack:
+    """Has memory by DLPack alone, and says what is in it, as the tensors of deep learning."""
+
+    def __init__(self, array):
+        self.array, self.dtype = array, array.dtype
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_read_only_memory_by_dlpack(comm):
+    """As an output it is refused, also where the same memory has been one before."""
+    numbers, result = np.arange(3.0), np.zeros(3)
+    for _ in range(3):
+        comm.Allreduce(ByDLPack(numbers + RANK), ByDLPack(result))
+        check(result, total(numbers))
+    result.flags.writeable = False
+    for _ in range(2):
+        for call in (comm.Allreduce, comm.Iallreduce, comm.Allreduce_init):
+            with pytest.raises(BufferMismatch, match="not writable"):
+                call(ByDLPack(numbers), ByDLPack(result))
+    again = np.zeros(3)
+    comm.Allreduce(ByDLPack(result), ByDLPack(again))  # as an input it is not
+    check(again, P * result)

@@ -123,11 +123,16 @@ def _other_memory(data: Any) -> tuple:
 
 def _exported(data: Any) -> tuple:
     """The same of an object that mpi4py can read otherwise: by DLPack."""
+    readonly = False
     try:
-        memory = MPI.buffer.frombuffer(data, True)
+        try:
+            memory = MPI.buffer.frombuffer(data)
+        except BufferError:
+            readonly = True
+            memory = MPI.buffer.frombuffer(data, readonly)
     except Exception as error:  # whatever its export raises is told when the buffer is read
         raise _NotKept from error
-    return memory.address, type(data), memory.nbytes, data.dtype
+    return memory.address, type(data), memory.nbytes, data.dtype, readonly
 
 
 def _content(value: Any) -> Any:
