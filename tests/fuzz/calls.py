@@ -29,6 +29,7 @@ from collectives.errors import RestrictionError
 from collectives.operators.operator import REPRODUCIBLE_SUM
 
 BLOCKING, NONBLOCKING, PERSISTENT = "", "I", "_init"
+MANNERS = [BLOCKING, BLOCKING, NONBLOCKING, NONBLOCKING, PERSISTENT]
 
 
 class Form(NamedTuple):
@@ -127,7 +128,7 @@ def draw(rng: Random, p: int, gaps: bool, only: str | None) -> Call:
     algorithm, parameters = _algorithm(rng, primitive, p, operator, name)
     return Call(
         form,
-        rng.choice([BLOCKING, BLOCKING, NONBLOCKING, NONBLOCKING, PERSISTENT]),
+        rng.choice(MANNERS),
         element,
         sides,
         root,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from time import monotonic, sleep
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import calls
 import numpy as np
 import objects
-from calls import BLOCKING, NONBLOCKING, PERSISTENT, Call, Part
+from calls import BLOCKING, MANNERS, NONBLOCKING, PERSISTENT, Call, Part
 from memory import Slabs
 from mpi4py import MPI
 from objects import ObjectCall, ObjectPart
@@ -96,6 +96,8 @@ def draw(seed: int, number: int, p: int, gaps: bool, only: str | None) -> Case:
         (_draw_call(rng, p, gaps, only), rng.randrange(2))
         for _ in range(rng.choice([1, 1, 1, 2, 3, 5]))
     ]
+    if rng.random() < 0.4:  # calls of one shape, which share what is kept
+        drawn += [(_alike(rng, call), comm) for call, comm in drawn]
     return Case([seed, number], drawn, rng.randint(1, 3), rng.random() < 0.5)
 
 
@@ -103,6 +105,11 @@ def _draw_call(rng: Random, p: int, gaps: bool, only: str | None) -> Call | Obje
     if only is None and rng.random() < 0.12:
         return objects.draw(rng, p)
     return calls.draw(rng, p, gaps, only)
+
+
+def _alike(rng: Random, call: Call | ObjectCall) -> Call | ObjectCall:
+    """The same call in some manner."""
+    return replace(call, manner=rng.choice(MANNERS)) if isinstance(call, Call) else call
 
 
 def run(case: Case, group: Group, again: int = 0) -> str | None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
@@ -381,6 +382,17 @@ def _foreign_memory(data: Any, writes: bool, fail) -> Memory:
     except (AttributeError, TypeError, RuntimeError, BufferError):
         dtype = BYTE
     return Memory(memory.address, memory.nbytes, not writes, dtype)
+
+
+def exports(buffers: Sequence[Any]) -> list[MPI.buffer]:
+    """What holds the memory of buffers where it is; of arrays a reference does."""
+    held = []
+    for buf in buffers:
+        data = buf[0] if isinstance(buf, (list, tuple)) and buf else buf
+        if not (data is None or isinstance(data, (np.ndarray, MPI.InPlaceType))):
+            with suppress(Exception):  # what is not significant may be anything
+                held.append(MPI.buffer.frombuffer(data, True))
+    return held
 
 
 def _check_range(

@@ -8,8 +8,10 @@ from mpi4py import MPI
 
 from collectives.mpi.data.operators import Op
 from collectives.mpi.forms.base import Counts, Forms
+from collectives.mpi.plans.channel import IN_FLIGHT, Found
 from collectives.mpi.plans.deferred import replay, start
 from collectives.mpi.plans.keys import NOT_KEPT, key_of
+from collectives.mpi.plans.recording import Attempt
 from collectives.mpi.plans.requests import Request
 
 
@@ -28,16 +30,19 @@ class Nonblocking(Forms):
         form: str = "",
     ) -> Request:
         """Start a call; find its plan at once if there is one."""
-        shape = pool = None
+        shape = pool = plan = None
         try:
             facts = algorithm, buffers, root, op, parameters, counts
-            shape, addresses = key_of(form or primitive, *facts)
+            key, addresses = key_of(form or primitive, *facts)
+            shape = IN_FLIGHT, key
             pool = self._ready.get(shape)
         except NOT_KEPT:
             pass
-        plan = None if pool is None else pool.take(addresses)
+        if pool is not None:
+            plan = pool.take(addresses)
         if pool is not None and plan is not None:
-            return replay(pool, plan, addresses, buffers, pool.store.traffic, plan.wait)
+            found = Found(Attempt.of(plan), addresses, pool)
+            return replay(found, plan, buffers, pool.store.traffic, plan.wait)
         channel = self._channel()
         call = self._invocation(primitive, algorithm, parameters, buffers, root, op, counts, form)
         self._ready = channel.store.ready(self._algorithms)

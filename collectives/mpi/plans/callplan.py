@@ -96,7 +96,7 @@ class CallPlan:
     def fits(self, addresses: Addresses) -> bool:
         """Whether it can be used for buffers at these addresses: they must not overlap."""
         if self.placed and self._relocatable is None:
-            return self._is_at(addresses)
+            return self._is_at(addresses) and self._allows(addresses)
         return self._allows(addresses)
 
     def run(self, addresses: Addresses) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 from typing import Any, NamedTuple
 
+import numpy as np
 from mpi4py import MPI
 
-from collectives.catalogue import DEFAULTS, find
+from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
-from collectives.errors import ArgumentError, CollectiveError
-from collectives.mpi.data.arguments import check_root
+from collectives.errors import ArgumentError
 from collectives.mpi.data.nodes import detect
 from collectives.mpi.engines.calls import run
 from collectives.mpi.guards import settings
@@ -26,6 +26,8 @@ from collectives.mpi.plans.recording import Attempt, Invocation, Recorder
 from collectives.mpi.plans.store import Pool, Ready, Store
 from collectives.mpi.plans.supervisor import Supervisor
 from collectives.mpi.plans.traffic import Traffic
+
+IN_FLIGHT = "in flight"  # ends the shape of calls that others may run beside
 
 
 class Shortcut(NamedTuple):
@@ -103,12 +105,14 @@ class Channel:
         pool.carry_out(plan, addresses)
 
     def find(self, invocation: Invocation) -> Found:
-        """A plan for a call, with what it takes to carry it out; nothing is sent."""
-        try:
-            key = self.key_of(invocation)
-        except CollectiveError as error:
-            return Found(Attempt(invocation.primitive, None, None, error))
+        """A plan for a call, with what it takes to carry it out; nothing is sent.
+
+        It works on scratch memory of its own while it is in flight. A direct plan shares
+        that of the plan that it was made from, so such plans are kept apart.
+        """
+        key = self.key_of(invocation)
         shape, addresses = key or ((), ())
+        shape = *shape, IN_FLIGHT
         pool = self.store.pools.get(shape)
         plan = None if pool is None else pool.take(addresses)
         if plan is not None:
@@ -120,17 +124,13 @@ class Channel:
         return Found(attempt, attempt.plan.addresses, pool)
 
     def key_of(self, invocation: Invocation) -> Key | None:
-        """The key of a call; None if its plan must not be kept.
+        """The key of a call; None if its plan must not be kept, as where the root is wrong.
 
-        Raises
-        ------
-        ArgumentError
-            The root is wrong: 1, 1.0 and True make the same key, but are not all right.
+        1, 1.0 and True would make the same key, but are not all right.
         """
         root = invocation.root
-        if root is not None and type(root) is not int:
-            title = str(find(invocation.primitive, invocation.algorithm)[0])
-            invocation = invocation._replace(root=check_root(title, root, self.p))
+        if isinstance(root, (bool, np.integer)):
+            invocation = invocation._replace(root=int(root))
         facts: Any = invocation[1:7]
         try:
             key = key_of(invocation.reader or invocation.primitive, *facts)
@@ -169,9 +169,10 @@ class Channel:
         plan = pool.take(addresses)
         if plan is None:
             return None
-        calls = self.store.direct(pool, plan, addresses)
-        pool.give(plan)
-        return calls
+        try:
+            return self.store.direct(pool, plan, addresses)
+        finally:
+            pool.give(plan)
 
     def _record(self, invocation: Invocation) -> CallPlan:
         """A new plan; everything is checked, together with the other ranks the first time."""
@@ -184,15 +185,15 @@ class Channel:
         """`carry_out` where the ranks compare their calls, or where time is limited."""
         found, supervisor = self.find(invocation), self.supervisor
         attempt, within = found.attempt, invocation.within
-        number = supervisor.begin(attempt.name, within)
 
-        def stages():
+        def stages(number: int):
             if supervisor.compares(attempt):
                 yield from supervisor.compare(attempt, within, number)
             yield from attempt.result().rounds(found.addresses)
 
         try:
-            supervisor.see_through(stages(), attempt.name, number)
+            number = supervisor.begin(attempt.name, within)
+            supervisor.see_through(stages(number), attempt.name, number)
         except BaseException:
             found.discard()
             raise

@@ -20,6 +20,7 @@ from collectives.errors import BufferMismatch
 from collectives.mpi.data.arguments import READERS, Reader, check_root
 from collectives.mpi.data.blocks import read_blocks
 from collectives.mpi.data.buffers import integers, is_in_place
+from collectives.mpi.data.staging import Placement
 from collectives.mpi.plans.channel import Channel
 from collectives.mpi.plans.keys import NOT_KEPT, key_of
 from collectives.mpi.plans.recording import Invocation
@@ -131,7 +132,8 @@ def _counts_in(
     if found is None or not found[1].allows(addresses):
         if len(channel.counts) == MOST_COUNTS:
             channel.counts.clear()
-        found = channel.counts[shape] = tuple(read()), reader.placement
+        counts = tuple(read())  # this places the buffers, whose memory is not to be kept
+        found = channel.counts[shape] = counts, Placement(apart=reader.placement.apart)
     return found[0]
 
 

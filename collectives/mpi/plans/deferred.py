@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
+from typing import Any
 
 from collectives.errors import CollectiveError
+from collectives.mpi.data.buffers import exports
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.stages import Stage
-from collectives.mpi.plans.callplan import Addresses, CallPlan
+from collectives.mpi.plans.callplan import CallPlan
 from collectives.mpi.plans.channel import Channel, Found
 from collectives.mpi.plans.counts import invocations
 from collectives.mpi.plans.recording import Attempt, Invocation
 from collectives.mpi.plans.requests import Prequest, Request
-from collectives.mpi.plans.store import Pool, Ready
+from collectives.mpi.plans.store import Ready
 from collectives.mpi.plans.traffic import Flight, Traffic
 
 
@@ -29,46 +31,60 @@ def start(channel: Channel, invocation: Invocation, ready: Ready, shape: tuple |
     supervisor = channel.supervisor
     calls = invocations(channel, invocation) if invocation.form else iter([invocation])
     if supervisor.settings.check:
-        return _start_all(channel, calls)
-    invocation = next(calls)
-    if invocation.within:
-        return _start_all(channel, chain([invocation], calls))
-    found = channel.find(invocation)
+        return _start_all(channel, invocation, calls)
+    first = next(calls)
+    if first.within:
+        return _start_all(channel, invocation, chain([first], calls))
+    found = channel.find(first)
     plan = found.attempt.result()  # raises what is wrong before anything is sent
-    number = supervisor.begin(plan.description)
+    try:
+        number = supervisor.begin(plan.description)
+    except BaseException:
+        found.discard()
+        raise
     if shape is not None and found.pool is not None and not supervisor.active:
         found.pool.note(ready, shape, found.pool)
     wait = supervisor.waiter(plan.description, number)
-    return replay(found.pool, plan, found.addresses, invocation, channel.traffic, wait)
+    return replay(found, plan, first.buffers, channel.traffic, wait)
 
 
 def replay(
-    pool: Pool | None,
+    found: Found,
     plan: CallPlan,
-    addresses: Addresses,
-    keep: object,
+    buffers: Sequence[Any],
     traffic: Traffic,
     wait: Callable[[Operation], None],
 ) -> Request:
     """Start a call by a plan that nobody else uses."""
-    for position, load in plan.loads:
-        load(addresses[position])
+    addresses = found.addresses
+    try:
+        for position, load in plan.loads:
+            load(addresses[position])
+        stages = plan.stages_at(addresses)
+    except BaseException:
+        found.discard()
+        raise
 
     def end(succeeded: bool) -> None:
-        if succeeded:
-            for position, store in plan.stores:
+        try:
+            for position, store in plan.stores if succeeded else ():
                 store(addresses[position])
-            if pool is not None:
-                pool.give(plan)
-        elif pool is not None:
-            pool.store.discard(pool, plan)
+        except BaseException:
+            succeeded = False
+            raise
+        finally:
+            if succeeded:
+                found.release()
+            else:
+                found.discard()
 
-    # The flight keeps the plan, too: its messages are addresses.
-    return Request(Flight(traffic, iter(plan.stages_at(addresses)), end, keep), wait)
+    # The plan is kept, too: its messages are addresses.
+    keep = plan, buffers, exports(buffers)
+    return Request(Flight(traffic, iter(stages), end, keep), wait)
 
 
-def _start_all(channel: Channel, calls: Iterator[Invocation]) -> Request:
-    """Start several calls, one after the other.
+def _start_all(channel: Channel, whole: Invocation, calls: Iterator[Invocation]) -> Request:
+    """Start what a call comes to, one after the other.
 
     The next one is asked for when the one before has been carried out.
     """
@@ -77,10 +93,14 @@ def _start_all(channel: Channel, calls: Iterator[Invocation]) -> Request:
     first, invocation = next(parts)
     if not supervisor.settings.check:
         first.attempt.result()
-    number = supervisor.begin(first.attempt.name)
+    try:
+        number = supervisor.begin(first.attempt.name)
+    except BaseException:
+        first.discard()
+        raise
     stages = _stages(channel, chain([(first, invocation)], parts), number)
-    wait = supervisor.waiter(first.attempt.name, number)
-    return Request(Flight(channel.traffic, stages), wait)
+    flight = Flight(channel.traffic, stages, keep=(whole, exports(whole.buffers)))
+    return Request(flight, supervisor.waiter(first.attempt.name, number))
 
 
 def _parts(
@@ -138,4 +158,4 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan)), wait)
+    return Prequest(setup, partial(free, (call, plan, exports(call.buffers))), wait)

@@ -19,7 +19,7 @@ from collectives.catalogue import DEFAULTS
 from collectives.mpi.data.operators import Op
 from collectives.mpi.plans.channel import PLAIN, Channel, Shortcut, channel_of
 from collectives.mpi.plans.counts import invocations
-from collectives.mpi.plans.keys import NOT_KEPT, key_of
+from collectives.mpi.plans.keys import LASTING, NOT_KEPT, key_of
 from collectives.mpi.plans.recording import Invocation
 
 Communicator = Any  # an MPI.Intracomm, ours or not, or a Channel
@@ -43,13 +43,14 @@ def call_pair(
     """`call` with an input and an output: quicker if both are arrays, for all is spelled out.
 
     An array that has an address is contiguous, and sendbuf is only read, so that its
-    flags say nothing. An operator that the user made is never found by its identity,
-    because nothing is noted under it.
+    flags say nothing. An operator that the user made is not known by its identity, which
+    may come again.
     """
     if (
         type(sendbuf) is not _Array
         or type(recvbuf) is not _Array
         or (root is not None and type(root) is not int)
+        or id(op) not in LASTING
         or parameters
     ):
         call(comm, primitive, algorithm, (sendbuf, recvbuf), root, op, parameters)

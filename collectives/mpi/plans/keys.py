@@ -31,14 +31,18 @@ Key = tuple[Shape, Addresses]
 _Array = np.ndarray
 _address = MPI.Get_address
 
-# These objects live as long as mpi4py and we do, so that their identity stands for them.
+# These objects live as long as mpi4py and we do, so that their identity stands for them. Pairs
+# with padding are not among them: how far they may reach depends on more than their buffer.
 _FOREVER: dict[int, Any] = {
     id(datatype): id(datatype)
     for datatype in vars(MPI).values()
-    if isinstance(datatype, MPI.Datatype) and datatype and datatype.is_predefined
+    if isinstance(datatype, MPI.Datatype) and datatype and datatype.size == datatype.extent
 }
 _FOREVER |= {id(op): name for name, op in PREDEFINED.items()}
 _FOREVER[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
+
+# The operators among them, and that of a call without one.
+LASTING = {*map(id, PREDEFINED.values()), id(REPRODUCIBLE_SUM), id(None)}
 
 
 _INTEGERS = {int}
@@ -78,7 +82,7 @@ def key_of(
         raise _NotKept
     given = tuple([(key, type(x), x) for key, x in parameters.items()]) if parameters else None
     name = _FOREVER.get(id(op)) or token_of(op) if op is not None else None
-    if counts is not None and type(counts) is not tuple and type(counts) is not bytes:
+    if counts is not None and type(counts) is not bytes:
         counts = _content(counts)
     facts = [primitive, algorithm, root, name, registry.revision, counts, given]
     addresses: list[int | None] = []
@@ -122,11 +126,16 @@ def _other_memory(data: Any) -> tuple:
 
 def _exported(data: Any) -> tuple:
     """The same of an object that mpi4py can read otherwise: by DLPack."""
+    readonly = False
     try:
-        memory = MPI.buffer.frombuffer(data, True)
+        try:
+            memory = MPI.buffer.frombuffer(data)
+        except BufferError:
+            readonly = True
+            memory = MPI.buffer.frombuffer(data, readonly)
     except Exception as error:  # whatever its export raises is told when the buffer is read
         raise _NotKept from error
-    return memory.address, type(data), memory.nbytes, data.dtype
+    return memory.address, type(data), memory.nbytes, data.dtype, readonly
 
 
 def _content(value: Any) -> Any:
@@ -138,7 +147,7 @@ def _content(value: Any) -> Any:
             return type(value), *value
         return type(value), *[_FOREVER.get(id(each)) or _content(each) for each in value]
     if isinstance(value, MPI.Datatype):
-        return value.handle if value.is_predefined else token_of(value)
+        return token_of(value)
     if isinstance(value, _Array) and value.dtype.kind in "iu":
         return value.dtype, value.shape, value.tobytes()
     if isinstance(value, np.integer):

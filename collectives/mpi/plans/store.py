@@ -190,7 +190,13 @@ class Store:
         return pool
 
     def direct(self, pool: Pool, plan: CallPlan, addresses: Addresses) -> list[Call] | None:
-        """The calls of a direct plan, made from one of the pool; None if there is no room."""
+        """The calls of a direct plan, made from one of the pool; None if there is no room.
+
+        There may be one already, for a call that was spelled otherwise.
+        """
+        setup = pool.direct.get(addresses)
+        if setup is not None:
+            return setup.calls()
         while self._full and (oldest := next(iter(self.pools.values()))) is not pool:
             self.drop(oldest.shape)
         if pool.closed or self._full:

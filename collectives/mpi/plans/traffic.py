@@ -87,9 +87,13 @@ class Flight(Operation):
 
     def _ended(self) -> None:
         del self.operations[self.number]
-        end, self.end, self.keep = self.end, None, None
+        end, self.end = self.end, None
         if end is not None:
-            end(self.error is None)
+            try:
+                end(self.error is None)
+            except BaseException as error:  # whoever waits for the operation gets it
+                self.error = error
+        self.keep = None
         if self.signal is not None:
             PROGRESS.remove(self)
             SIGNALS.complete(self.signal)
