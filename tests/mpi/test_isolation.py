@@ -536,23 +536,22 @@ def test_algorithm_that_was_registered_anew(comm, registry):
 def test_the_memory_of_a_call_that_is_not_kept_lives_to_its_end(comm, monkeypatch):
     """Messages are addresses: somebody has to hold the scratch memory while they travel."""
     made, alive = [], []
-    attempt, carry_out = Recorder.attempt, callplan.run
+    attempt, compiled = Recorder.attempt, callplan.compile_stages
 
     def remember(self, call):
         attempted = attempt(self, call)
         made.append(weakref.ref(attempted.plan))
         return attempted
 
-    def look_and_run(calls):
-        alive.extend(plan() is not None for plan in made)
-        carry_out(calls)
+    def then_look(*arguments):
+        return [*compiled(*arguments), lambda: alive.extend(plan() is not None for plan in made)]
 
     data, group = np.arange(5) + RANK, [0] * P  # a list has no hash
     name = "hierarchical"
     run("bcast", data, comm=comm, algorithm=name, group=tuple(group))  # they agree the first time
     plans = set(channel_of(comm).store.pools)
     monkeypatch.setattr(Recorder, "attempt", remember)
-    monkeypatch.setattr(callplan, "run", look_and_run)
+    monkeypatch.setattr(callplan, "compile_stages", then_look)
     run("bcast", data, comm=comm, algorithm=name, group=group)
     assert alive == [True]
     assert set(channel_of(comm).store.pools) == plans

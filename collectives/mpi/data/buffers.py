@@ -386,8 +386,10 @@ def _foreign_memory(data: Any, writes: bool, fail) -> Memory:
 
 def exports(buffers: Sequence[Any]) -> list[MPI.buffer]:
     """What holds the memory of buffers where it is; of arrays a reference does."""
-    held = []
+    held: list[MPI.buffer] = []
     for buf in buffers:
+        if type(buf) is np.ndarray:  # most are
+            continue
         data = buf[0] if isinstance(buf, (list, tuple)) and buf else buf
         if not (data is None or isinstance(data, (np.ndarray, MPI.InPlaceType))):
             with suppress(Exception):  # what is not significant may be anything

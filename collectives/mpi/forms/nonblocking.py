@@ -8,10 +8,9 @@ from mpi4py import MPI
 
 from collectives.mpi.data.operators import Op
 from collectives.mpi.forms.base import Counts, Forms
-from collectives.mpi.plans.channel import IN_FLIGHT, Found
+from collectives.mpi.plans.channel import IN_FLIGHT
 from collectives.mpi.plans.deferred import replay, start
 from collectives.mpi.plans.keys import NOT_KEPT, key_of
-from collectives.mpi.plans.recording import Attempt
 from collectives.mpi.plans.requests import Request
 
 
@@ -41,8 +40,7 @@ class Nonblocking(Forms):
         if pool is not None:
             plan = pool.take(addresses)
         if pool is not None and plan is not None:
-            found = Found(Attempt.of(plan), addresses, pool)
-            return replay(found, plan, buffers, pool.store.traffic, plan.wait)
+            return replay(pool, plan, addresses, buffers, pool.store.traffic, plan.wait)
         channel = self._channel()
         call = self._invocation(primitive, algorithm, parameters, buffers, root, op, counts, form)
         self._ready = channel.store.ready(self._algorithms)

@@ -15,7 +15,8 @@ from mpi4py import MPI
 
 from collectives.algorithms.language.registry import Algorithm
 from collectives.engines.driver import views_of
-from collectives.engines.packing import Call, address_of
+from collectives.engines.optimise import optimise
+from collectives.engines.packing import Call
 from collectives.engines.plan import Plan
 from collectives.mpi.data.staging import Copied, Interval, Placement
 from collectives.mpi.engines.calls import TAG, compile_stages
@@ -23,7 +24,8 @@ from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.relocation import NotMovable, Relocatable
 from collectives.mpi.engines.replay import Setup
-from collectives.mpi.engines.stages import Stage, local
+from collectives.mpi.engines.stages import Stage, local, stages_of
+from collectives.operators.operator import Operator
 
 CALL_BYTES = 1024  # what one call of a plan takes with its message and views
 
@@ -40,9 +42,10 @@ class CallPlan:
     description : str
         The call, in words that are the same on all ranks.
     plan : Plan
-        Keeps the scratch memory.
-    stages : list of Stage
-        Its rounds, for the buffers with which it was recorded.
+        As the page says. It keeps the scratch memory.
+    operator : Operator
+    given : sequence of numpy.ndarray
+        The buffers with which it was recorded, or the memory in which they are staged.
     placement : Placement
         Where these buffers are.
     comm : MPI.Intracomm
@@ -50,12 +53,17 @@ class CallPlan:
 
     Attributes
     ----------
+    plan : Plan
+    stages : list of Stage
+        Its rounds, for the buffers with which it was recorded.
     addresses : tuple
         Of the buffers with which it was recorded.
     nbytes : int
         The memory that it keeps, roughly.
     wait : callable
         What waits for its operation in a nonblocking call.
+    improved : bool
+        Whether it has been optimised.
     fits_anywhere : bool
         Whether it does not matter where the buffers are.
     """
@@ -65,15 +73,22 @@ class CallPlan:
         asked: Algorithm,
         description: str,
         plan: Plan,
-        stages: list[Stage],
+        operator: Operator,
+        given: Sequence[np.ndarray],
         placement: Placement,
         comm: MPI.Intracomm,
     ):
         self.comm = comm
+        self._operator = operator
+        self._placement = placement
+        self._given = given
+        self.improved = False
+        self._compiled: list[Call] | None = None
         self.asked = asked
         self.description = description
-        self.plan = plan
-        self.stages = stages
+        self._take_over(plan)
+        if placement.placed:  # while the memory is there to which its addresses belong
+            self.improve()
         self.addresses = tuple([placement.addresses.get(position) for position in (0, 1)])
         self._allows = placement.allows
         self.placed = placement.placed
@@ -84,14 +99,24 @@ class CallPlan:
             (each.position, each.staging.store) for each in placement.staged if each.stores
         ]
         own = sum(each.staging.view.nbytes for each in placement.staged)
-        packed = sum(stage.packed_bytes for stage in stages)
-        calls = sum(stage.size for stage in stages)
-        self.nbytes = own + plan.scratch_bytes + packed + CALL_BYTES * calls
+        packed = sum(stage.packed_bytes for stage in self.stages)
+        calls = sum(stage.size for stage in self.stages)
+        self.nbytes = own + self.plan.scratch_bytes + packed + CALL_BYTES * calls
         self.wait: Callable[[Operation], None] = PROGRESS.wait
-        self._compiled: list[Call] | None = None
         self._ready: list[Call] = []
         self._setup: Setup | None = None
-        _restrict(plan, placement)
+
+    def improve(self) -> None:
+        """Optimise the plan, unless that has happened: worth while if it is used again."""
+        if not self.improved:
+            self.improved = True
+            self._take_over(optimise(self.plan, self._given, self._operator))
+
+    def _take_over(self, plan: Plan) -> None:
+        self.plan = plan
+        self.stages = stages_of(plan, self._operator)
+        self._compiled = None
+        _restrict(plan, self._placement)
 
     def fits(self, addresses: Addresses) -> bool:
         """Whether it can be used for buffers at these addresses: they must not overlap."""
@@ -226,14 +251,14 @@ class _Trace:
     """Which bytes of a vector have been written, and which were read before that."""
 
     def __init__(self, view: np.ndarray):
-        self.start = address_of(view)
+        self.start = MPI.Get_address(view)
         self.written = np.zeros(view.nbytes, bool)
         self.read = np.zeros(view.nbytes, bool)
 
 
 def _note(traces: Sequence[_Trace], views: Sequence[np.ndarray], written: bool) -> None:
     for view in views:
-        first = address_of(view) if view.size else -1
+        first = MPI.Get_address(view) if view.size else -1
         for trace in traces:
             at = first - trace.start
             if 0 <= at < trace.written.size:
@@ -245,6 +270,10 @@ def _note(traces: Sequence[_Trace], views: Sequence[np.ndarray], written: bool) 
 
 
 def _intervals(marked: np.ndarray) -> list[Interval]:
-    """The runs of marked bytes."""
+    """The runs of marked bytes: mostly all of them, or none."""
+    if marked.all():
+        return [(0, marked.size)]
+    if not marked.any():
+        return []
     edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist()))

@@ -45,15 +45,10 @@ class Found(NamedTuple):
     addresses: Addresses = ()
     pool: Pool | None = None
 
-    def release(self) -> None:
-        """The call has ended: others may use its plan."""
+    def end(self, succeeded: bool) -> None:
+        """The call has ended: others may use its plan, unless it failed."""
         if self.pool is not None and self.attempt.plan is not None:
-            self.pool.give(self.attempt.plan)
-
-    def discard(self) -> None:
-        """The call has failed: its messages may be anywhere."""
-        if self.pool is not None and self.attempt.plan is not None:
-            self.pool.store.discard(self.pool, self.attempt.plan)
+            self.pool.end(self.attempt.plan, succeeded)
 
 
 class Channel:
@@ -195,9 +190,9 @@ class Channel:
             number = supervisor.begin(attempt.name, within)
             supervisor.see_through(stages(number), attempt.name, number)
         except BaseException:
-            found.discard()
+            found.end(False)
             raise
-        found.release()
+        found.end(True)
 
 
 def channel_of(comm: MPI.Intracomm | Channel) -> Channel:

@@ -13,12 +13,12 @@ from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.stages import Stage
-from collectives.mpi.plans.callplan import CallPlan
+from collectives.mpi.plans.callplan import Addresses, CallPlan
 from collectives.mpi.plans.channel import Channel, Found
 from collectives.mpi.plans.counts import invocations
 from collectives.mpi.plans.recording import Attempt, Invocation
 from collectives.mpi.plans.requests import Prequest, Request
-from collectives.mpi.plans.store import Ready
+from collectives.mpi.plans.store import Pool, Ready
 from collectives.mpi.plans.traffic import Flight, Traffic
 
 
@@ -40,43 +40,44 @@ def start(channel: Channel, invocation: Invocation, ready: Ready, shape: tuple |
     try:
         number = supervisor.begin(plan.description)
     except BaseException:
-        found.discard()
+        found.end(False)
         raise
     if shape is not None and found.pool is not None and not supervisor.active:
         found.pool.note(ready, shape, found.pool)
     wait = supervisor.waiter(plan.description, number)
-    return replay(found, plan, first.buffers, channel.traffic, wait)
+    addresses, buffers = found.addresses, first.buffers
+    return replay(found.pool, plan, addresses, buffers, channel.traffic, wait)
 
 
 def replay(
-    found: Found,
+    pool: Pool | None,
     plan: CallPlan,
+    addresses: Addresses,
     buffers: Sequence[Any],
     traffic: Traffic,
     wait: Callable[[Operation], None],
 ) -> Request:
     """Start a call by a plan that nobody else uses."""
-    addresses = found.addresses
+
+    def end(succeeded: bool) -> None:
+        try:
+            if succeeded:
+                for position, store in plan.stores:
+                    store(addresses[position])
+        except BaseException:
+            succeeded = False
+            raise
+        finally:
+            if pool is not None:
+                pool.end(plan, succeeded)
+
     try:
         for position, load in plan.loads:
             load(addresses[position])
         stages = plan.stages_at(addresses)
     except BaseException:
-        found.discard()
+        end(False)
         raise
-
-    def end(succeeded: bool) -> None:
-        try:
-            for position, store in plan.stores if succeeded else ():
-                store(addresses[position])
-        except BaseException:
-            succeeded = False
-            raise
-        finally:
-            if succeeded:
-                found.release()
-            else:
-                found.discard()
 
     # The plan is kept, too: its messages are addresses.
     keep = plan, buffers, exports(buffers)
@@ -96,7 +97,7 @@ def _start_all(channel: Channel, whole: Invocation, calls: Iterator[Invocation])
     try:
         number = supervisor.begin(first.attempt.name)
     except BaseException:
-        first.discard()
+        first.end(False)
         raise
     stages = _stages(channel, chain([(first, invocation)], parts), number)
     flight = Flight(channel.traffic, stages, keep=(whole, exports(whole.buffers)))
@@ -127,9 +128,9 @@ def _stages(
                 yield from supervisor.compare(found.attempt, name, number)
             yield from found.attempt.result().rounds(found.addresses)
         except BaseException:
-            found.discard()
+            found.end(False)
             raise
-        found.release()
+        found.end(True)
 
 
 def set_up(channel: Channel, call: Invocation) -> Prequest:
@@ -150,6 +151,7 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
         compared = supervisor.compare(attempt, "persistent", number)
         supervisor.see_through(compared, attempt.name, number)
     plan = attempt.result()
+    plan.improve()
     place, tag = channel.traffic.settle()
     setup = Setup(plan.whole(plan.addresses), place.comm, tag)
 

@@ -20,12 +20,10 @@ from collectives.algorithms.language.registry import (
 from collectives.catalogue import check_lossy, check_parameters, check_restrictions, find
 from collectives.choice import choices, decide
 from collectives.engines.driver import Process
-from collectives.engines.optimise import optimise
 from collectives.engines.plan import Plan, record
 from collectives.errors import CollectiveError
 from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_root
 from collectives.mpi.data.operators import Op, operator_of
-from collectives.mpi.engines.stages import stages_of
 from collectives.mpi.plans.callplan import CallPlan
 from collectives.nodes import grouping
 from collectives.operators.operator import SUM, Operator
@@ -154,12 +152,11 @@ class Recorder:
         nbytes, commutative = _whole_bytes(algorithm, read), operator.commutative
         chosen, given = decide(algorithm, parameters, self.p, nbytes, commutative)
         plan = self._plan(chosen, given, read, root, operator)
-        plan = optimise(plan, _given(read), operator)
         description = _description(chosen, given, read, root, operator, call.counts)
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
-        stages = stages_of(plan, operator)
-        return CallPlan(algorithm, description, plan, stages, reader.placement, self.comm)
+        arrays, placement = _given(read), reader.placement
+        return CallPlan(algorithm, description, plan, operator, arrays, placement, self.comm)
 
     def _read(
         self, algorithm: Algorithm, call: Invocation, root: int | None, stage: int

@@ -72,6 +72,8 @@ class Pool:
             plan = self.idle.pop()
         except IndexError:
             return None
+        if not plan.improved:
+            plan.improve()
         if plan.fits_anywhere or plan.fits(addresses):
             return plan
         self.idle.append(plan)
@@ -82,6 +84,13 @@ class Pool:
         self.idle.append(plan)
         if self.closed:
             self.clear()
+
+    def end(self, plan: CallPlan, succeeded: bool) -> None:
+        """A call has ended: its plan is of use again unless it failed in the middle."""
+        if succeeded:
+            self.give(plan)
+        else:
+            self.store.discard(self, plan)  # its messages may be anywhere
 
     def clear(self) -> None:
         """Free the plans that no call uses now."""
