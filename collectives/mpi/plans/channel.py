@@ -27,7 +27,6 @@ from collectives.mpi.plans.store import Pool, Ready, Store
 from collectives.mpi.plans.supervisor import Supervisor
 from collectives.mpi.plans.traffic import Traffic
 
-
 IN_FLIGHT = "in flight"  # ends the shape of calls that others may run beside
 
 
