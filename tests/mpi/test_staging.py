@@ -1,11 +1,17 @@
 """Calls on memory of the library's own: what is copied in and out, when, and whose it is."""
 
+import array
+import ctypes
 import gc
+import mmap
+import threading
+import time
 import weakref
 
+import forms
 import numpy as np
 import pytest
-from common import COMM, RANK, P, check
+from common import COMM, RANK, P, algorithms, check
 from mpi4py import MPI
 
 from collectives.errors import ArgumentError, BufferMismatch, Timeout
@@ -47,6 +53,290 @@ def empty(n):
 def total(numbers):
     """What a sum gives where each rank adds its rank to the same numbers."""
     return P * numbers + RANKS
+
+
+MANNERS = ["blocking", "nonblocking", "persistent"]
+KNOWN = 3  # calls after which there is a direct plan
+
+
+def method(comm, name, manner):
+    """A form of a communicator as a function that comes to its end."""
+    if manner == "blocking":
+        return getattr(comm, name)
+    if manner == "nonblocking":
+        start = getattr(comm, f"I{name.lower()}")
+        return lambda *arguments, **options: start(*arguments, **options).Wait()
+
+    def carry_out(*arguments, **options):
+        request = getattr(comm, f"{name}_init")(*arguments, **options)
+        try:
+            for _ in range(2):
+                request.Start()
+                request.Wait()
+        finally:
+            request.Free()
+
+    return carry_out
+
+
+# What is copied in and out.
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("form", forms.FORMS)
+def test_nothing_of_an_earlier_call(comm, form, manner):
+    """Nor is anything written that the call does not give: gaps, and what is not significant."""
+    carry_out, kept = method(comm, form.capitalize(), manner), []
+    for seed in range(4):
+        for root in {0, forms.TOP}:
+            call = forms.make(form, seed, root)
+            kept.append(call)  # or its memory would come again
+            before = [each.copy() for each in forms.inputs(call)]
+            for _ in range(1 + seed % KNOWN):
+                carry_out(*call.arguments)
+            forms.check(call, form, manner, seed, root)
+            for got, expected in zip(forms.inputs(call), before):
+                check(got, expected, form, manner, "input")
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_holes_and_tails(comm, manner):
+    """Of datatypes, between blocks, before the displacement and behind the count."""
+    holes = MPI.INT64_T.Create_vector(2, 1, 2).Create_resized(0, 32).Commit()
+    for turn in range(KNOWN + 1):
+        numbers = np.arange(2) + 100 * RANK + turn
+        sent, got = empty(6), empty(4 * P + 3) - turn
+        sent[1:3] = numbers
+        expected = got.copy()
+        for rank in range(P):
+            expected[1 + 4 * rank : 4 + 4 * rank : 2] = np.arange(2) + 100 * rank + turn
+        there = [got[1:], 1, holes]
+        method(comm, "Allgather", manner)([sent, (2, 1), MPI.INT64_T], there)
+        check(got, expected)
+        back = empty(5) - turn
+        method(comm, "Scatter", manner)(there if RANK == 0 else None, [back, (2, 1), MPI.INT64_T])
+        check(back, np.array([-77 - turn, *numbers, -77 - turn, -77 - turn]))
+        check(got, expected)
+        totals = empty(4) - turn
+        method(comm, "Allreduce", manner)(
+            [sent, (2, 1), MPI.INT64_T], [totals, (2, 2), MPI.INT64_T]
+        )
+        check(totals[2:], P * (np.arange(2) + turn) + 100 * RANKS)
+        check(totals[:2], empty(2) - turn)
+    holes.Free()
+
+
+def started(comm, call, *arguments, **options):
+    """A request that cannot end on rank 0 before the barrier after it: rank P - 1 comes late."""
+    if RANK == P - 1:
+        COMM.Barrier()
+    return call(*arguments, **options)
+
+
+def go_on():
+    if RANK < P - 1:
+        COMM.Barrier()
+
+
+@pytest.mark.skipif(P == 1, reason="a call of one rank ends at once")
+def test_what_a_call_does_not_write(comm):
+    """It may change meanwhile: it is not copied out again."""
+    for turn in range(KNOWN):
+        whole = np.full(2 * P, RANK + turn)
+        request = started(
+            comm, comm.Igather, *((MPI.IN_PLACE, whole) if RANK == 0 else (whole[:2], None))
+        )
+        if RANK == 0:
+            whole[:2] = -5
+        go_on()
+        request.Wait()
+        if RANK == 0:
+            check(whole, np.array([-5, -5, *np.repeat(np.arange(1, P) + turn, 2)]))
+        first = empty(2)
+        request = started(comm, comm.Iexscan, np.full(2, RANK + turn), first)
+        if RANK == 0:
+            first[:] = -5
+        go_on()
+        request.Wait()
+        check(first, np.full(2, sum(range(RANK)) + turn * RANK if RANK else -5))
+
+
+@pytest.mark.parametrize("name", algorithms("bcast"))
+def test_the_root_of_a_broadcast(comm, name):
+    """Its buffer is only read, whatever the algorithm sends back: it may be read-only or change."""
+    kept = []
+    for turn in range(KNOWN + 2):
+        for readonly in (False, True):
+            numbers = np.arange(3 * P + 1) + turn
+            buf = numbers.copy() if RANK == 0 else empty(3 * P + 1)
+            kept.append(buf)
+            buf.flags.writeable = not (readonly and RANK == 0)
+            for _ in range(KNOWN):
+                comm.Bcast(buf, algorithm=name)
+                check(buf, numbers)
+            request = comm.Ibcast(buf, algorithm=name)
+            if RANK == 0 and not readonly:
+                buf[:] = -5
+            request.Wait()
+            check(buf, np.full(3 * P + 1, -5) if RANK == 0 and not readonly else numbers)
+
+
+# What the user's addresses decide.
+
+PAIRS = {
+    "Allreduce": (1, 1),
+    "Scan": (1, 1),
+    "Exscan": (1, 1),
+    "Reduce": (1, 1),
+    "Allgather": (1, P),
+    "Gather": (1, P),
+    "Scatter": (P, 1),
+    "Alltoall": (P, P),
+    "Reduce_scatter_block": (P, 1),
+}
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("name", PAIRS)
+def test_buffers_that_overlap(comm, name, manner):
+    """Refused in a known shape, as in the first call: nothing changes, and others go on."""
+    n, m = (6 * blocks for blocks in PAIRS[name])
+    carry_out = method(comm, name, manner)
+    memory = np.zeros(n + m + 8, np.int64)
+    for turn in range(KNOWN + 1):
+        memory[:] = np.arange(memory.size) + turn
+        carry_out(memory[:n], memory[n : n + m])
+        before = memory.copy()
+        if RANK == 0:  # of those with a root only the root has both
+            for start in {0, n // 2, n - 1}:
+                with pytest.raises(BufferMismatch, match="overlaps sendbuf"):
+                    carry_out(memory[:n], memory[start:][:m])
+            with pytest.raises(BufferMismatch, match="overlaps sendbuf"):
+                carry_out(memory[m - 1 :][:n], memory[:m])
+        check(memory, before)
+        carry_out(memory[8:][:n], memory[n + 8 :][:m])
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_what_is_refused_in_a_known_shape(comm, manner):
+    """Read-only outputs, memory that is too short, placeholders that stand in the wrong place."""
+    carry_out = method(comm, "Allreduce", manner)
+    large = np.zeros(20, np.int64)
+    for _ in range(KNOWN):
+        large[:] = np.arange(20)
+        carry_out([large[:10], 3, MPI.INT64_T], [large[10:], 3, MPI.INT64_T])
+        carry_out(MPI.IN_PLACE, large[:4])
+        before = large.copy()
+        fixed = large[10:]
+        fixed.flags.writeable = False
+        for wrong in (
+            ([large[:10], 3, MPI.INT64_T], [fixed, 3, MPI.INT64_T]),
+            ([large[:2], 3, MPI.INT64_T], [large[10:], 3, MPI.INT64_T]),
+            ([large[:10], 3, MPI.INT64_T], [large[10:12], 3, MPI.INT64_T]),
+            ([bytearray(23), 3, MPI.INT64_T], [large[10:], 3, MPI.INT64_T]),
+            ([large[:10], 3, MPI.INT64_T], [bytes(24), 3, MPI.INT64_T]),
+            (MPI.IN_PLACE, memoryview(large[:4]).toreadonly()),
+            (large[:4], MPI.IN_PLACE),
+            (large[:4], None),
+        ):
+            with pytest.raises(BufferMismatch):
+                carry_out(*wrong)
+        check(large, before)
+        carry_out(None, large[:4])  # as in mpi4py, the same as in place
+        assert large[3] == before[3] * P ** (2 if manner == "persistent" else 1)
+
+
+# When it is read and written.
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if name not in ("Scatter", "Gather")])
+def test_inputs_are_read_when_the_call_starts(comm, name):
+    n, m = (3 * blocks for blocks in PAIRS[name])
+    for turn in range(KNOWN + 1):
+        numbers = np.arange(n) * (turn + 1) + RANK
+        expected, got = empty(m), empty(m)
+        getattr(COMM, name)(numbers, expected)
+        request = getattr(comm, f"I{name.lower()}")(numbers, got)
+        numbers[:] = -5
+        request.Wait()
+        if not (name == "Exscan" and RANK == 0):
+            check(got, expected, name)
+        else:
+            check(got, empty(m))
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_persistent_inputs_are_read_at_each_start(comm, holes):
+    kind = MPI.INT64_T.Create_vector(2, 1, 2).Commit() if holes else MPI.INT64_T
+    step = 2 if holes else 1
+    sent, got = empty(3), empty(2 * P)
+    request = comm.Allgather_init([sent, 1 if holes else 2, kind], got)
+    kind.Free() if holes else None
+    for turn in range(4):
+        sent[: 2 * step : step], got[:] = np.arange(2) + 10 * RANK + turn, UNTOUCHED
+        request.Start()
+        request.Wait()
+        check(got, np.concatenate([np.arange(2) + 10 * rank + turn for rank in range(P)]))
+    request.Free()
+
+
+ENDINGS = {
+    "Wait": lambda requests: [request.Wait() for request in reversed(requests)],
+    "Test": lambda requests: [until(request.Test) for request in requests],
+    "Waitall": MPI.Request.Waitall,
+    "Testall": lambda requests: until(lambda: MPI.Request.Testall(requests)),
+    "thread": lambda requests: [until(lambda r=r: MPI.Request.Test(r), 1e-3) for r in requests],
+}
+
+
+def until(done, pause=0.0):
+    while not done():
+        time.sleep(pause)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_several_in_flight(comm, ending):
+    """Each has memory of its own, and outputs are there when the end is told, by whatever."""
+    numbers = np.arange(5)
+    for _ in range(2):
+        results = [empty(5) for _ in range(8)]
+        requests = [
+            comm.Iallreduce(numbers * turn + RANK, result) for turn, result in enumerate(results)
+        ]
+        ENDINGS[ending](requests)
+        for turn, result in enumerate(results):
+            check(result, total(numbers * turn), ending)
+    pools = counted(comm).pools.values()
+    assert sum(len(pool.idle) for pool in pools) <= 8
+
+
+@pytest.mark.skipif(P != 2, reason="elsewhere the ranks apply an operator in different numbers")
+@pytest.mark.parametrize("manner", ["blocking", "nonblocking"])
+@pytest.mark.parametrize("same", [False, True], ids=["sum", "the same operator"])
+def test_a_call_within_a_call(comm, manner, same):
+    """User code makes a call of the same shape: it gets a second plan."""
+    depth, inner, carry_out = [], [], method(comm, "Allreduce", manner)
+
+    def function(one, other, datatype):
+        left, right = (np.frombuffer(x, np.int64) for x in (one, other))
+        before = left.copy()
+        if not depth:
+            depth.append(None)
+            got = empty(3)
+            comm.Allreduce(1000 * np.arange(3) + RANK, got, op if same else MPI.SUM)
+            inner.append(got)
+            depth.pop()
+        check(left, before)
+        right += left
+
+    op = MPI.Op.Create(function, True)
+    result = empty(3)
+    for turn in range(4):
+        result[:] = UNTOUCHED
+        carry_out(np.arange(3) + turn + RANK, result, op)
+        check(result, total(np.arange(3) + turn))
+        check(inner.pop(), total(1000 * np.arange(3)))
+    op.Free()
 
 
 # What belongs to one call alone.
