@@ -9,6 +9,7 @@ works on these buffers and has nothing to look up; it shares its scratch memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from mpi4py import MPI
 
@@ -79,11 +80,13 @@ class Pool:
             self.clear()
 
     def clear(self) -> None:
-        """Free the plans that no call uses now."""
-        while self.idle:
-            self.idle.pop().free()
-        while self.direct:
-            self.direct.popitem()[1].free()
+        """Free the plans that no call uses now; another thread may be at it, too."""
+        with suppress(IndexError):
+            while True:
+                self.idle.pop().free()
+        with suppress(KeyError):
+            while True:
+                self.direct.popitem()[1].free()
 
     def run(self, addresses: Addresses) -> bool:
         """Carry out a call; False if that takes more than a plan that is there.
