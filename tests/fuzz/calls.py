@@ -18,7 +18,7 @@ from elements import (
     make_operator,
     operators,
 )
-from memory import MARGIN, Memory, Slabs, inside
+from memory import OBJECTS, Memory, Slabs
 from mpi4py import MPI
 from shapes import Shape, Side, Sides, Sizes
 from typed import Typed, typed_sides
@@ -225,17 +225,22 @@ class Part:
         if side is None:
             return (None, None) if self.rng.random() < 0.7 else (np.zeros(1), np.zeros(1))
         size = side.length * call.element.dtype.itemsize
-        memory = self.memories[name] = Memory(size, self.slabs if call.reused else None)
+        other = size and not call.element.derived and self.rng.random() < 0.3
+        kind = self.rng.choice([*OBJECTS]) if other else None
+        slabs = self.slabs if call.reused else None
+        memory = self.memories[name] = Memory(size, slabs, kind)
         if isinstance(side, Typed):
             types = side.make()
             self.datatypes += [each for each in types if not each.is_predefined]
             spelling = [side.counts, side.displs, types]
-            return [memory.body(), *spelling], [inside(memory.theirs), *spelling]
-        spelling = self.rng.random()
-        return tuple(
-            spell(inside(raw), side, call.element, self.datatype, spelling)
-            for raw in (memory.ours, memory.theirs)
-        )
+            ours, theirs = ([memory.inside(x), *spelling] for x in (memory.ours, memory.theirs))
+        else:
+            style = self.rng.random()
+            ours, theirs = (
+                spell(memory.inside(raw), side, call.element, self.datatype, style)
+                for raw in (memory.ours, memory.theirs)
+            )
+        return memory.given(ours, self.datatype), theirs
 
     def renew(self, seed: list[int]) -> None:
         """New values in all buffers, outputs and gaps included."""
@@ -291,11 +296,14 @@ class Part:
         if np.array_equal(got, expected):
             return None
         same = got == expected
-        same[MARGIN : got.size - MARGIN] |= self._alike(name, inside(got), inside(expected))
+        got_inside, expected_inside = memory.inside(got), memory.inside(expected)
+        memory.inside(same)[:] |= self._alike(name, got_inside, expected_inside)
         if same.all():
             return None
-        at = int(np.argmin(same)) - MARGIN
-        return f"{name} {self._describe(at, got, expected)}"
+        at = int(np.argmin(same))
+        if not memory.margin <= at < got.size - memory.margin:
+            return f"{name} byte {at - memory.margin} expected {expected[at]}, got {got[at]}"
+        return f"{name} {self._describe(at - memory.margin, got_inside, expected_inside)}"
 
     def _alike(self, name: str, got: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Which bytes are right although they may differ."""
@@ -320,12 +328,8 @@ class Part:
 
     def _describe(self, at: int, got: np.ndarray, expected: np.ndarray) -> str:
         size = self.call.element.dtype.itemsize
-        if not 0 <= at < got.size - 2 * MARGIN:
-            return f"byte {at} expected {expected[at + MARGIN]}, got {got[at + MARGIN]}"
         index = at // size
-        one, other = (
-            inside(x).view(self.call.element.dtype)[index].tolist() for x in (expected, got)
-        )
+        one, other = (x.view(self.call.element.dtype)[index].tolist() for x in (expected, got))
         return f"element {index} expected {one}, got {other}"
 
     def free_datatypes(self) -> None:

@@ -9,6 +9,7 @@ works on these buffers and has nothing to look up; it shares its scratch memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from mpi4py import MPI
 
@@ -93,11 +94,13 @@ class Pool:
             self.store.discard(self, plan)  # its messages may be anywhere
 
     def clear(self) -> None:
-        """Free the plans that no call uses now."""
-        while self.idle:
-            self.idle.pop().free()
-        while self.direct:
-            self.direct.popitem()[1].free()
+        """Free the plans that no call uses now; another thread may be at it, too."""
+        with suppress(IndexError):
+            while True:
+                self.idle.pop().free()
+        with suppress(KeyError):
+            while True:
+                self.direct.popitem()[1].free()
 
     def run(self, addresses: Addresses) -> bool:
         """Carry out a call; False if that takes more than a plan that is there.
@@ -194,7 +197,7 @@ class Store:
         self.pools[shape] = pool
         plan.wait = self._waiter(plan.description, None)
         self._count(pool, 1, plan.nbytes)
-        while self._full:
+        while not self._room():
             self.drop(next(iter(self.pools)))
         return pool
 
@@ -206,12 +209,14 @@ class Store:
         setup = pool.direct.get(addresses)
         if setup is not None:
             return setup.calls()
-        while self._full and (oldest := next(iter(self.pools.values()))) is not pool:
+        stages = plan.direct(addresses)
+        nbytes = CALL_BYTES * sum(stage.size for stage in stages)
+        while not self._room(1, nbytes) and (oldest := next(iter(self.pools.values()))) is not pool:
             self.drop(oldest.shape)
-        if pool.closed or self._full:
+        if pool.closed or not self._room(1, nbytes):
             return None
-        setup = pool.direct[addresses] = Setup(plan.direct(addresses), self.comm, TAG)
-        self._count(pool, 1, CALL_BYTES * sum(stage.size for stage in setup.stages))
+        setup = pool.direct[addresses] = Setup(stages, self.comm, TAG)
+        self._count(pool, 1, nbytes)
         return setup.calls()
 
     def discard(self, pool: Pool, plan: CallPlan) -> None:
@@ -245,9 +250,9 @@ class Store:
         for ready in (self._ready, *self._others.values()):
             ready.clear()
 
-    @property
-    def _full(self) -> bool:
-        return self.plans > MAX_PLANS or self.nbytes > MAX_BYTES
+    def _room(self, plans: int = 0, nbytes: int = 0) -> bool:
+        """Whether all that there is may be kept, with so much more."""
+        return self.plans + plans <= MAX_PLANS and self.nbytes + nbytes <= MAX_BYTES
 
     def _count(self, pool: Pool, plans: int, nbytes: int) -> None:
         pool.plans += plans
