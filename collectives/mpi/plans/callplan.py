@@ -64,8 +64,8 @@ class CallPlan:
         What waits for its operation in a nonblocking call.
     improved : bool
         Whether it has been optimised.
-    fits_anywhere : bool
-        Whether it does not matter where the buffers are.
+    allows : callable
+        Whether buffers at some addresses do not overlap.
     """
 
     def __init__(
@@ -90,9 +90,8 @@ class CallPlan:
         if placement.placed:  # while the memory is there to which its addresses belong
             self.improve()
         self.addresses = tuple([placement.addresses.get(position) for position in (0, 1)])
-        self._allows = placement.allows
+        self.allows = placement.allows
         self.placed = placement.placed
-        self.fits_anywhere = not placement.placed and placement.apart is None
         self.staged = placement.staged
         self.loads = [(each.position, each.staging.load) for each in placement.staged if each.loads]
         self.stores = [
@@ -118,11 +117,9 @@ class CallPlan:
         self._compiled = None
         _restrict(plan, self._placement)
 
-    def fits(self, addresses: Addresses) -> bool:
-        """Whether it can be used for buffers at these addresses: they must not overlap."""
-        if self.placed and self._relocatable is None:
-            return self._is_at(addresses) and self._allows(addresses)
-        return self._allows(addresses)
+    def can_be_at(self, addresses: Addresses) -> bool:
+        """Whether it can be moved to buffers at these addresses, or is there."""
+        return self._relocatable is not None or self._is_at(addresses)
 
     def run(self, addresses: Addresses) -> None:
         """Carry out a call.

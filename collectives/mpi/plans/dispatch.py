@@ -72,7 +72,7 @@ def call_pair(
     if calls is not None:
         for each in calls:
             each()
-    elif shape is None or not _found(ready, shape, addresses):
+    elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
         invocation = Invocation(primitive, algorithm, (sendbuf, recvbuf), root, op)
         _carry_out(comm, invocation, shape, addresses)
 
@@ -103,7 +103,7 @@ def call_one(
     if calls is not None:
         for each in calls:
             each()
-    elif shape is None or not _found(ready, shape, addresses):
+    elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
         invocation = Invocation(primitive, algorithm, (buf,), root)
         _carry_out(comm, invocation, shape, addresses)
 
@@ -139,7 +139,7 @@ def call(
     if calls is not None:
         for each in calls:
             each()
-    elif shape is None or not _found(ready, shape, addresses):
+    elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
         invocation = Invocation(
             primitive, algorithm, buffers, root, op, parameters, counts, within, form
         )
@@ -151,12 +151,6 @@ def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
     if algorithm is None:
         algorithm = getattr(comm, "_algorithms", DEFAULTS)[primitive]
     return algorithm
-
-
-def _found(ready: dict, shape: tuple, addresses: tuple) -> bool:
-    """Carry out a call by the pool of its shape, if there is one."""
-    pool = ready.get(shape)
-    return pool is not None and pool.run(addresses)
 
 
 def _carry_out(

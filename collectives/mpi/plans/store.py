@@ -75,7 +75,7 @@ class Pool:
             return None
         if not plan.improved:
             plan.improve()
-        if plan.fits_anywhere or plan.fits(addresses):
+        if plan.allows(addresses) and (not plan.placed or plan.can_be_at(addresses)):
             return plan
         self.idle.append(plan)
         return None
@@ -107,33 +107,21 @@ class Pool:
 
         A call that comes for the second time is worth a direct plan.
         """
-        seen = self.seen
-        if addresses in seen:
+        if addresses in self.seen:
             return False
         plan = self.take(addresses)
         if plan is None:
             return False
-        if len(seen) < MAX_SEEN and not self.exclusive:
-            seen.add(addresses)
-        else:
-            self.saw(addresses)
-        try:
-            plan.run(addresses)
-        except BaseException:
-            self.store.discard(self, plan)  # its messages may be anywhere
-            raise
-        self.idle.append(plan)
-        if self.closed:
-            self.clear()
+        self.saw(addresses)
+        self.carry_out(plan, addresses)
         return True
 
     def saw(self, addresses: Addresses) -> None:
         """Remember that a call has come with buffers there, if a direct plan is allowed."""
-        if self.exclusive:
-            return
-        if len(self.seen) >= MAX_SEEN:
-            self.seen.clear()
-        self.seen.add(addresses)
+        if not self.exclusive:
+            if len(self.seen) >= MAX_SEEN:
+                self.seen.clear()
+            self.seen.add(addresses)
 
     def note(self, ready: Ready, shortcut: tuple, found: object) -> None:
         """Let a call find a pool, or the calls of a direct plan, at once."""
@@ -146,7 +134,7 @@ class Pool:
         try:
             plan.run(addresses)
         except BaseException:
-            self.store.discard(self, plan)  # its messages may be anywhere
+            self.end(plan, succeeded=False)
             raise
         self.give(plan)
 
