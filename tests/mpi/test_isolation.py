@@ -286,7 +286,7 @@ def test_other_memory_needs_no_new_recording(comm, monkeypatch):
     assert [reference() for reference in references] == [None] * 3
 
 
-@pytest.mark.parametrize("elements", [5, 2000], ids=["copied", "moved"])
+@pytest.mark.parametrize("elements", [5, 5000], ids=["copied", "moved"])
 def test_a_call_with_the_same_buffers_gets_a_direct_plan(comm, elements):
     """Not the first time, when it may never come again."""
     numbers, alive = np.arange(elements), []

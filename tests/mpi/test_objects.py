@@ -13,7 +13,7 @@ from collectives.errors import ArgumentError
 from collectives.mpi.plans import envelopes
 from collectives.mpi.plans.channel import channel_of
 
-FEW_BYTES = 2**13  # near the length up to which buffers are staged
+FEW_BYTES = 2**15  # near the length up to which buffers are staged
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 

@@ -29,8 +29,9 @@ from collectives.nodes import grouping
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE
 
-# Bytes up to which a buffer is staged: copying them costs less than moving the plan.
-SHORT = 2**13
+# Bytes up to which a buffer is staged: copying them costs less than moving the plan. (Where a
+# call has two buffers, that holds for twice as many.)
+SHORT = 2**15
 
 
 class Invocation(NamedTuple):
