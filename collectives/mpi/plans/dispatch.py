@@ -3,7 +3,8 @@
 At a few bytes the time of a call is the time that it takes to find the plan. So a call is
 looked up at once: first by its shape and the addresses of its buffers, under which a direct
 plan is, then by its shape alone, under which a pool of plans is (see
-`collectives.mpi.plans.store`). Whatever is not found so goes to the channel, which checks
+`collectives.mpi.plans.store`). The two most frequent kinds of calls, with arrays alone, have
+their look-up spelled out. Whatever is not found so goes to the channel, which checks
 and records it.
 """
 
