@@ -152,6 +152,5 @@ def _summary(plan: Plan, given: Sequence[np.ndarray]) -> str:
     """How much is copied, and how much memory it takes."""
     local = [step for round_ in plan.rounds for step in round_.local]
     copied = sum(x.nbytes for step in local if isinstance(step, copy) for x in step.read)
-    theirs = sum({id(x): x.nbytes for x in given if x.flags.owndata}.values())
-    space = plan.scratch_bytes - theirs
-    return f"{format_bytes(copied)} copied and {format_bytes(space)} of scratch"
+    space = format_bytes(plan.scratch_bytes(given))
+    return f"{format_bytes(copied)} copied and {space} of scratch"

@@ -7,8 +7,9 @@ same buffers come again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +33,11 @@ class Plan:
     rounds: list[Round]
     lines: list[tuple[str, int]]
 
-    @property
-    def scratch_bytes(self) -> int:
-        """Memory that the plan keeps alive: what came from `scratch`."""
-        owners = [view if view.base is None else view.base for view in self._views()]
-        return sum({id(x): x.nbytes for x in owners if _owns_memory(x)}.values())
+    def scratch_bytes(self, given: Sequence[np.ndarray] = ()) -> int:
+        """Memory that the plan keeps alive: what came from `scratch`, not what was given."""
+        others = {id(_owner(view)) for view in given}
+        owners = {id(owner): owner for owner in map(_owner, self._views())}
+        return sum(x.nbytes for key, x in owners.items() if _owns_memory(x) and key not in others)
 
     def _views(self) -> Iterator[np.ndarray]:
         for round_ in self.rounds:
@@ -59,6 +60,10 @@ def record(process: Process) -> Plan:
             rounds.append(round_)
             lines.append(process.line())
     return Plan(process.title, rounds, lines)
+
+
+def _owner(view: np.ndarray) -> Any:
+    return view if view.base is None else view.base
 
 
 def _owns_memory(owner: object) -> bool:

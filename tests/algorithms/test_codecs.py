@@ -371,4 +371,4 @@ def test_a_plan_knows_what_memory_packets_take():
     vector, codec = np.zeros(1000), Int8()
     packets = codec.packets(vector, [1000])
     plan = record(schedule(encode(vector, packets[0], codec)))
-    assert plan.scratch_bytes == vector.nbytes + packets.buf.nbytes
+    assert plan.scratch_bytes() == vector.nbytes + packets.buf.nbytes

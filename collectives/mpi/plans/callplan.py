@@ -100,7 +100,7 @@ class CallPlan:
         own = sum(each.staging.view.nbytes for each in placement.staged)
         packed = sum(stage.packed_bytes for stage in self.stages)
         calls = sum(stage.size for stage in self.stages)
-        self.nbytes = own + self.plan.scratch_bytes + packed + CALL_BYTES * calls
+        self.nbytes = own + self.plan.scratch_bytes(given) + packed + CALL_BYTES * calls
         self.wait: Callable[[Operation], None] = PROGRESS.wait
         self._ready: list[Call] = []
         self._setup: Setup | None = None
