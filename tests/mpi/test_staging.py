@@ -718,6 +718,27 @@ def test_memory_is_limited(comm, monkeypatch):
         op.Free()
 
 
+def test_more_in_flight_than_plans_are_kept(comm, monkeypatch):
+    """Each has one of its own all the same, which ends with it."""
+    monkeypatch.setattr(store, "MAX_ALIKE", 2)
+    numbers, results = np.arange(3), [empty(3) for _ in range(6)]
+    for _ in range(3):
+        requests = [comm.Iallreduce(numbers * n + RANK, each) for n, each in enumerate(results)]
+        MPI.Request.Waitall(requests)
+        for number, result in enumerate(results):
+            check(result, total(numbers * number))
+        assert counted(comm).plans == min(P, 2)
+
+
+def test_the_ranks_compare_a_call_that_has_been_in_flight(comm):
+    """The first blocking one, also if only some ranks can keep a plan."""
+    numbers, result = np.arange(4.0).reshape(2, 2), np.zeros((2, 2))
+    unknown = memoryview(np.asfortranarray(numbers))  # it has no key
+    comm.Iallreduce(numbers, result).Wait()
+    comm.Allreduce(unknown if RANK == 0 else numbers, result)
+    check(result, numbers.T + (P - 1) * numbers)
+
+
 def test_a_plan_is_taken_by_another_thread(comm):
     """The thread that advances may give plans back, and free those of a closed pool."""
     comm.Allreduce(np.arange(3), empty(3))
