@@ -120,7 +120,7 @@ class Soak:
         for comm in group.comms:
             kept = channel_of(comm)
             plans, pools = kept.store, kept.store.pools.values()
-            assert plans.plans <= store.MAX_PLANS + 1 and plans.nbytes <= store.MAX_BYTES
+            assert plans.plans <= store.MAX_PLANS and plans.nbytes <= store.MAX_BYTES
             assert plans.plans == sum(len(pool.idle) + len(pool.direct) for pool in pools)
             assert plans.nbytes == sum(pool.nbytes for pool in pools)
             assert not kept.traffic.operations

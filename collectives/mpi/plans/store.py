@@ -3,7 +3,8 @@
 Each shape of calls has a pool of plans. A call takes one out and puts it back at its end,
 so that two calls that are in flight together, or one that user code makes within another,
 never share memory. A call that comes again with the same buffers gets a direct plan, which
-works on these buffers and has nothing to look up; it shares its scratch memory.
+works on these buffers and has nothing to look up; it shares the scratch memory of a plan.
+So calls that may run while a nonblocking one is in flight have other plans than that.
 """
 
 from __future__ import annotations
