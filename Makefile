@@ -45,7 +45,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all fuzz fuzz-smoke soak prove docs choice lint
+.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak prove docs choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -89,6 +89,10 @@ test-all: ## tests/mpi at 1 .. 8 ranks with all algorithms: takes long, MPI= TES
 
 # More ranks than cores for minutes: a rank of Open MPI that waits gives way.
 fuzz fuzz-smoke soak: export OMPI_MCA_mpi_yield_when_idle = 1
+
+test-long: $(VENV)/ready ## what `make test` leaves out because it is slow: the rest of the proofs, large data
+	$(IN) python -m pytest -m slow -n auto --dist worksteal tests --ignore=tests/mpi
+	@$(MAKE) --no-print-directory test-all
 
 fuzz: $(VENV)/ready ## random calls against the built-ins (CASES=1000 SEED=0 NP=4 ARGS=)
 	$(IN) mpirun -n $(NP) python tests/fuzz --cases $(CASES) --seed $(SEED) $(ARGS)

@@ -42,7 +42,7 @@ class Clock:
     alpha : float
         Seconds to start a message.
     beta : float
-        Seconds a byte on the wire.
+        Seconds for each byte of a message.
     gamma : float
         Seconds a byte reduced.
     """
