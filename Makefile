@@ -90,7 +90,7 @@ test-all: ## tests/mpi at 1 .. 8 ranks with all algorithms: takes long, MPI= TES
 # More ranks than cores for minutes: a rank of Open MPI that waits gives way.
 fuzz fuzz-smoke soak: export OMPI_MCA_mpi_yield_when_idle = 1
 
-test-long: $(VENV)/ready ## what `make test` leaves out because it is slow: the rest of the proofs, large data
+test-long: $(VENV)/ready ## the slow tests that `make test` leaves out, and test-all; takes hours
 	$(IN) python -m pytest -m slow -n auto --dist worksteal tests --ignore=tests/mpi
 	@$(MAKE) --no-print-directory test-all
 
