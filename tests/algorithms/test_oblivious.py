@@ -10,13 +10,15 @@ from functools import partial
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 
 from collectives.algorithms import REGISTRY
 from collectives.algorithms.language.steps import copy, decode, elements, encode, recv, reduce, send
 from collectives.engines.driver import Message, Process, Round
 from collectives.engines.plan import Plan
+from collectives.mpi.data.staging import Place, Placement
 from collectives.mpi.engines.calls import run
-from collectives.mpi.engines.relocation import NotMovable, Relocatable, overlapping, spans_of
+from collectives.mpi.engines.relocation import NotMovable, Relocatable
 from collectives.mpi.engines.stages import Stage, stages_of
 from collectives.operators.operator import MATPROD, MATRIX, SUM
 from collectives.problems import CAN_BE_IN_PLACE, Buffers, Problem
@@ -225,7 +227,20 @@ def staged(rounds, operator):
 def relocated(stages, old, new):
     """One rank's stages on other buffers."""
     was, is_now = ([x for x in (mine.send, mine.recv) if x is not None] for mine in (old, new))
-    return Relocatable(stages, spans_of(was)).at(spans_of(is_now))
+    return moved(stages, was, is_now)
+
+
+def moved(stages, was, is_now):
+    """Stages made for some arrays, for others."""
+    return Relocatable(stages, places(was)).at([MPI.Get_address(array) for array in is_now])
+
+
+def places(arrays):
+    """Where arrays are, as the drop-in says it."""
+    return {
+        position: Place(MPI.Get_address(array), 0, array.nbytes, not array.flags.writeable)
+        for position, array in enumerate(arrays)
+    }
 
 
 def perform(plans):
@@ -290,32 +305,33 @@ def test_what_cannot_be_moved():
     assert len(stages) == 8
     for stage in stages:
         with pytest.raises(NotMovable):
-            Relocatable([stage], spans_of(buffers))
+            Relocatable([stage], places(buffers))
     for round_ in (Round([Message(above[:1], 1)], [Message(below[1:], 1)], []), Round([], [], [])):
-        assert Relocatable(staged([round_], SUM), spans_of(buffers))
+        assert Relocatable(staged([round_], SUM), places(buffers))
 
 
 def test_views_of_other_dtypes_are_moved():
     old, new = np.arange(6), np.arange(6) * 10
     there = np.zeros(4, np.int32)
     step = copy(old.view(np.int32)[2:6], there)
-    [stage] = Relocatable(staged([Round([], [], [step])], SUM), spans_of([old])).at(spans_of([new]))
+    [stage] = moved(staged([Round([], [], [step])], SUM), [old], [new])
     run(stage.after)
     assert there.tolist() == [10, 0, 20, 0]
 
 
-def test_overlapping():
+def test_buffers_that_are_apart():
+    """As the parts of the buffers of a call must be, wherever they lie."""
     whole = np.zeros(10)
-    for arrays, expected in (
-        ((whole[:5], whole[5:]), False),
-        ((whole[5:], whole[:5]), False),
-        ((whole[:6], whole[5:]), True),
-        ((whole, whole[3:3]), False),
-        ((whole[2:3], np.zeros(3), whole), True),
-        ((whole,), False),
-        ((), False),
+    for one, other, apart in (
+        (whole[:5], whole[5:], True),
+        (whole[5:], whole[:5], True),
+        (whole[:6], whole[5:], False),
+        (whole, whole[3:4], False),
+        (whole[2:3], whole, False),
+        (whole, np.zeros(3), True),
     ):
-        assert overlapping(spans_of(arrays)) == expected
+        placement = Placement(apart=((0, 0, one.nbytes), (1, 0, other.nbytes)))
+        assert placement.allows([MPI.Get_address(one), MPI.Get_address(other)]) == apart
 
 
 @pytest.mark.parametrize("algorithm", REGISTRY["barrier"].values(), ids=str)

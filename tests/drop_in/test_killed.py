@@ -19,7 +19,7 @@ import numpy as np
 from mpi4py import MPI
 from collectives import Comm, Timeout
 from collectives.mpi.guards import watch
-from collectives.mpi.engines.operation import Operation
+from collectives.mpi.plans.traffic import Flight
 
 primitive, blow = sys.argv[1:]
 watch.LAST = 1.0
@@ -43,15 +43,15 @@ name = "Reduce_scatter_block" if primitive == "reduce_scatter" else primitive.ca
 getattr(comm, name)(*arguments)
 comm.Barrier()
 
-begin_stage = Operation._begin_stage
+post = Flight._post
 
-def die(self):
-    if self.rounds == 1:
+def die(self, stage):
+    if self.rounds == 2:
         os.kill(os.getpid(), getattr(signal, blow))
-    begin_stage(self)
+    return post(self, stage)
 
 if rank == {VICTIM}:
-    Operation._begin_stage = die
+    Flight._post = die
 try:
     getattr(comm, name)(*arguments)
     comm.Barrier()
