@@ -185,6 +185,44 @@ def test_the_root_of_a_broadcast(comm, name):
             check(buf, np.full(3 * P + 1, -5) if RANK == 0 and not readonly else numbers)
 
 
+@pytest.mark.parametrize("name", algorithms("bcast"))
+def test_a_root_whose_memory_cannot_be_written(comm, name):
+    """Writing there, even what is there already, ends the process."""
+    size = 8 * (3 * P + 1)
+    fixed = mmap.mmap(-1, size, prot=mmap.PROT_READ)  # zeros
+    for _ in range(KNOWN + 1):
+        buf = fixed if RANK == 0 else empty(size // 8)
+        comm.Bcast([buf, MPI.INT64_T], algorithm=name)
+        comm.Ibcast([buf, MPI.INT64_T], algorithm=name).Wait()
+        assert RANK == 0 or not buf.any()
+    sent = np.frombuffer(fixed, np.int64)
+    for _ in range(KNOWN + 1):
+        buf = sent if RANK == 0 else empty(size // 8)
+        comm.Bcast(buf, algorithm=name)
+        assert not buf.any()
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_exscan_with_holes(comm, manner):
+    """Rank 0 gets nothing."""
+    spaced = MPI.INT64_T.Create_resized(0, 16).Commit()
+
+    def add(one, other, datatype):
+        left, right = (np.frombuffer(x, np.int64)[::2] for x in (one, other))
+        right += left
+
+    op = MPI.Op.Create(add, True)
+    for turn in range(KNOWN):
+        sent, got = np.arange(6) + RANK, empty(6) - turn
+        expected = got.copy()
+        if RANK > 0:
+            expected[::2] = np.arange(6)[::2] * RANK + sum(range(RANK))
+        method(comm, "Exscan", manner)([sent, 3, spaced], [got, 3, spaced], op)
+        check(got, expected)
+    op.Free()
+    spaced.Free()
+
+
 # What the user's addresses decide.
 
 PAIRS = {
@@ -230,6 +268,7 @@ def test_what_is_refused_in_a_known_shape(comm, manner):
         large[:] = np.arange(20)
         carry_out([large[:10], 3, MPI.INT64_T], [large[10:], 3, MPI.INT64_T])
         carry_out(MPI.IN_PLACE, large[:4])
+        carry_out(MPI.IN_PLACE, memoryview(large[:4]))
         before = large.copy()
         fixed = large[10:]
         fixed.flags.writeable = False
