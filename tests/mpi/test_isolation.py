@@ -485,7 +485,8 @@ def test_what_is_dropped_is_made_again(comm, monkeypatch):
             run("alltoall", MPI.IN_PLACE, np.ones((P, 200 + offset)), comm=comm, algorithm=name)
     assert kept(store)[1] <= 100_000
     large, result = np.ones(20_000), np.zeros(20_000)
-    assert misses(comm, "alltoall", MPI.IN_PLACE, np.ones(20_000 * P)) == 0  # too large to keep
+    # Too large to keep; on one rank the pass leaves nothing of it.
+    assert misses(comm, "alltoall", MPI.IN_PLACE, np.ones(20_000 * P)) == (P == 1)
     for _ in range(2):
         run("allreduce", large, result, comm=comm)
         check(result, np.full(20_000, float(P)))
