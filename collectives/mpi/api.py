@@ -47,7 +47,7 @@ from typing import Any
 from mpi4py import MPI
 
 from collectives.mpi.data.operators import Op
-from collectives.mpi.plans.dispatch import call, call_one, call_pair
+from collectives.mpi.plans.dispatch import call, call_bare, call_one, call_pair
 
 
 def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any) -> None:
@@ -60,7 +60,7 @@ def barrier(comm: MPI.Intracomm, algorithm: str | None = None, **parameters: Any
     **parameters
         Of the algorithm.
     """
-    call(comm, "barrier", algorithm, (), None, None, parameters)
+    call_bare(comm, "barrier", algorithm, parameters)
 
 
 def bcast(

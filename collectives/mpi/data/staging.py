@@ -185,6 +185,12 @@ class Placement:
     placed: dict[int, Place] = field(default_factory=dict)
     apart: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
 
+    @property
+    def mixed(self) -> bool:
+        """Whether a vector without gaps is copied beside one that is not."""
+        copied = [each for each in self.staged if isinstance(each.staging, Copied)]
+        return bool(copied and self.placed)
+
     def allows(self, addresses: Sequence[Any]) -> bool:
         """Whether buffers at these addresses are apart."""
         if self.apart is None:

@@ -3,9 +3,9 @@
 At a few bytes the time of a call is the time that it takes to find the plan. So a call is
 looked up at once: first by its shape and the addresses of its buffers, under which a direct
 plan is, then by its shape alone, under which a pool of plans is (see
-`collectives.mpi.plans.store`). The two most frequent kinds of calls, with arrays alone, have
-their look-up spelled out. Whatever is not found so goes to the channel, which checks
-and records it.
+`collectives.mpi.plans.store`). The most frequent kinds of calls, with arrays alone or with
+nothing, have their look-up spelled out. Whatever is not found so goes to the channel, which
+checks and records it.
 """
 
 from __future__ import annotations
@@ -107,6 +107,29 @@ def call_one(
     elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
         invocation = Invocation(primitive, algorithm, (buf,), root)
         _carry_out(comm, invocation, shape, addresses)
+
+
+def call_bare(
+    comm: Communicator, primitive: str, algorithm: str | None, parameters: dict[str, Any]
+) -> None:
+    """`call` without buffers."""
+    if parameters:
+        call(comm, primitive, algorithm, parameters=parameters)
+        return
+    ready: Any = getattr(comm, "_ready", None)
+    shape = None
+    try:
+        if ready is None:
+            ready = PLAIN.get(comm.handle, NOTHING)
+        shape = primitive, algorithm, registry.revision
+        calls = ready.get((shape, ()))
+    except NOT_KEPT:
+        shape = calls = None
+    if calls is not None:
+        for each in calls:
+            each()
+    elif shape is None or (pool := ready.get(shape)) is None or not pool.run(()):
+        _carry_out(comm, Invocation(primitive, algorithm, ()), shape, ())
 
 
 def call(

@@ -29,8 +29,7 @@ from collectives.nodes import grouping
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE
 
-# Bytes up to which a buffer is staged: copying them costs less than moving the plan. (Where a
-# call has two buffers, that holds for twice as many.)
+# Bytes up to which a buffer is staged: copying them costs less than moving the plan.
 SHORT = 2**15
 
 
@@ -167,6 +166,8 @@ class Recorder:
         widens = op if reduces and isinstance(op, Operator) and op.widening else None
         reader = Reader(title, self.rank, self.p, root, call.counts, reduces, widens, stage)
         read = READERS[call.reader or algorithm.primitive](reader, *call.buffers)
+        if stage and reader.placement.mixed:  # copying one would not save moving the other
+            return self._read(algorithm, call, root, 0)
         if not reduces:
             return reader, read, SUM
         assert read.like is not None
