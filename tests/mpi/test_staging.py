@@ -19,6 +19,7 @@ from collectives.algorithms.language.steps import copy
 from collectives.errors import ArgumentError, BufferMismatch, Timeout
 from collectives.mpi.comm import Comm
 from collectives.mpi.data import staging
+from collectives.mpi.data.tokens import token_of
 from collectives.mpi.plans import callplan, store
 from collectives.mpi.plans.channel import channel_of
 
@@ -769,7 +770,7 @@ def test_more_in_flight_than_plans_are_kept(comm, monkeypatch):
         MPI.Request.Waitall(requests)
         for number, result in enumerate(results):
             check(result, total(numbers * number))
-        assert counted(comm).plans == min(P, 2)
+        assert 1 <= counted(comm).plans <= 2  # those before may have ended
 
 
 def test_the_ranks_compare_a_call_that_has_been_in_flight(comm):
@@ -779,6 +780,62 @@ def test_the_ranks_compare_a_call_that_has_been_in_flight(comm):
     comm.Iallreduce(numbers, result).Wait()
     comm.Allreduce(unknown if RANK == 0 else numbers, result)
     check(result, numbers.T + (P - 1) * numbers)
+
+
+def test_another_thread_drops_nothing(comm, monkeypatch):
+    """A call may be under way by a direct plan, whose requests must stay."""
+    op = times(1)
+    comm.Allreduce(np.arange(3), empty(3), op)
+    for _ in range(KNOWN):
+        comm.Allreduce(np.arange(3), empty(3))
+    op.Free()  # its plans are to go, but not now
+    kept = counted(comm)
+    pools, plans = {**kept.pools}, kept.plans
+    [*_, pool] = pools.values()
+    plan = pool.take((0, 2**20))
+    monkeypatch.setattr(store, "MAX_PLANS", plans)
+    added = kept.add((*pool.shape, "another"), plan, alone=False)
+    assert added.closed  # it ends with its call
+    assert kept.pools == pools
+    pool.give(plan)
+    kept.make_room()
+    assert counted(comm).plans <= plans - 2
+    assert len(kept.pools) < len(pools)
+
+
+def test_threads_that_add_and_drop_at_once(comm, monkeypatch):
+    """What can come no more is dropped once, and plans and bytes are counted all the same."""
+    comm.Allreduce(np.arange(3), empty(3))
+    kept = counted(comm)
+    [pool] = kept.pools.values()
+    plan, problems, drop = pool.take((0, 2**20)), [], store.Store.drop
+
+    def slowly(self, shape):
+        time.sleep(1e-4)  # lets the others run
+        drop(self, shape)
+
+    monkeypatch.setattr(store.Store, "drop", slowly)
+
+    def work():
+        try:
+            for _ in range(100):
+                op = times(1)
+                shape = (*pool.shape[:3], token_of(op), *pool.shape[4:])
+                added = kept.add(shape, plan)
+                op.Free()
+                kept.discard(added, plan)
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    pool.give(plan)
+    kept.forget()
+    assert (kept.plans, kept.nbytes) == (0, 0)
 
 
 def test_a_plan_is_taken_by_another_thread(comm):

@@ -99,11 +99,12 @@ class Channel:
             pool.saw(addresses)
         pool.carry_out(plan, addresses)
 
-    def find(self, invocation: Invocation) -> Found:
+    def find(self, invocation: Invocation, alone: bool = True) -> Found:
         """A plan for a call, with what it takes to carry it out; nothing is sent.
 
         It works on scratch memory of its own while it is in flight. A direct plan shares
-        that of the plan that it was made from, so such plans are kept apart.
+        that of the plan that it was made from, so such plans are kept apart. Who advances
+        an operation is not `alone` (see `Store.add`).
         """
         key = self.key_of(invocation)
         shape, addresses = key or ((), ())
@@ -115,7 +116,7 @@ class Channel:
         attempt = self.recorder.attempt(invocation)
         if attempt.plan is None:
             return Found(attempt)
-        pool = None if key is None else self.store.add(shape, attempt.plan)
+        pool = None if key is None else self.store.add(shape, attempt.plan, alone)
         return Found(attempt, attempt.plan.addresses, pool)
 
     def key_of(self, invocation: Invocation) -> Key | None:

@@ -90,6 +90,7 @@ def _start_all(channel: Channel, whole: Invocation, calls: Iterator[Invocation])
     The next one is asked for when the one before has been carried out.
     """
     supervisor = channel.supervisor
+    channel.store.make_room()
     parts = _parts(channel, calls)
     first, invocation = next(parts)
     if not supervisor.settings.check:
@@ -110,7 +111,7 @@ def _parts(
     """The calls of what is started, each with its plan; the last may be a failure."""
     try:
         for invocation in calls:
-            yield channel.find(invocation), invocation
+            yield channel.find(invocation, alone=False), invocation
     except CollectiveError as error:
         yield Found(Attempt("a collective", problem=error)), None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from threading import RLock
 
 from mpi4py import MPI
 
@@ -161,6 +162,7 @@ class Store:
         self.pools: dict[Shape, Pool] = {}
         self.plans = self.nbytes = 0
         self.revision = registry.revision
+        self._lock = RLock()  # whatever advances an operation in flight may come here, too
         self._ready: Ready = {}
         self._others: dict[tuple[str, ...], Ready] = {}  # under other defaults
 
@@ -170,25 +172,35 @@ class Store:
             return self._ready
         return self._others.setdefault(tuple(defaults[name] for name in PRIMITIVES), {})
 
-    def add(self, shape: Shape, plan: CallPlan) -> Pool:
-        """Keep a new plan, which is in use; the oldest make room, and what cannot come again."""
-        if self.revision != registry.revision:
-            self.forget()
-            self.revision = registry.revision
-        for other, pool in [*self.pools.items()]:
-            if pool.tokens and not all(token.alive for token in pool.tokens):
-                self.drop(other)
-        pool = self.pools.get(shape) or Pool(self, shape)
-        if plan.nbytes > MAX_BYTES or pool.plans >= MAX_ALIKE:
-            pool = Pool(self, shape)
-            pool.closed = True  # it ends with the call
+    def add(self, shape: Shape, plan: CallPlan, alone: bool = True) -> Pool:
+        """Keep a new plan, which is in use; the oldest make room, and what cannot come again.
+
+        Unless the caller is `alone`, a call may be under way by a direct plan, so that
+        nothing is dropped: a plan for which there is no room ends with its call.
+        """
+        with self._lock:
+            if alone:
+                self._drop_dead()
+            pool = self.pools.get(shape) or Pool(self, shape)
+            fits = plan.nbytes <= MAX_BYTES and pool.plans < MAX_ALIKE
+            if not fits or not (alone or self._room(1, plan.nbytes)):
+                pool = Pool(self, shape)
+                pool.closed = True  # it ends with the call
+                return pool
+            self.pools[shape] = pool
+            plan.wait = self._waiter(plan.description, None)
+            self._count(pool, 1, plan.nbytes)
+            while not self._room():
+                self.drop(next(iter(self.pools)))
             return pool
-        self.pools[shape] = pool
-        plan.wait = self._waiter(plan.description, None)
-        self._count(pool, 1, plan.nbytes)
-        while not self._room():
-            self.drop(next(iter(self.pools)))
-        return pool
+
+    def make_room(self) -> None:
+        """See that calls that are not alone can add their plans: two at most, usually."""
+        with self._lock:
+            if not self._room(2):
+                self._drop_dead()
+            while self.pools and not self._room(2):
+                self.drop(next(iter(self.pools)))
 
     def direct(self, pool: Pool, plan: CallPlan, addresses: Addresses) -> list[Call] | None:
         """The calls of a direct plan, made from one of the pool; None if there is no room.
@@ -200,29 +212,33 @@ class Store:
             return setup.calls()
         stages = plan.direct(addresses)
         nbytes = CALL_BYTES * sum(stage.size for stage in stages)
-        while not self._room(1, nbytes) and (oldest := next(iter(self.pools.values()))) is not pool:
-            self.drop(oldest.shape)
-        if pool.closed or not self._room(1, nbytes):
-            return None
-        setup = pool.direct[addresses] = Setup(stages, self.comm, TAG)
-        self._count(pool, 1, nbytes)
+        with self._lock:
+            while not self._room(1, nbytes):
+                oldest = next(iter(self.pools.values()))
+                if oldest is pool:
+                    return None
+                self.drop(oldest.shape)
+            setup = pool.direct[addresses] = Setup(stages, self.comm, TAG)
+            self._count(pool, 1, nbytes)
         return setup.calls()
 
     def discard(self, pool: Pool, plan: CallPlan) -> None:
         """Give up a plan that was in use."""
         plan.free()
-        if not pool.closed:
-            self._count(pool, -1, -plan.nbytes)
+        with self._lock:
+            if not pool.closed:
+                self._count(pool, -1, -plan.nbytes)
 
     def drop(self, shape: Shape) -> None:
         """Drop the plans of one shape; those in use end with their calls."""
-        pool = self.pools.pop(shape)
-        pool.closed = True
-        for ready, shortcut in pool.shortcuts:
-            ready.pop(shortcut, None)
-        pool.clear()
-        self.nbytes -= pool.nbytes
-        self.plans -= pool.plans
+        with self._lock:
+            pool = self.pools.pop(shape)
+            pool.closed = True
+            for ready, shortcut in pool.shortcuts:
+                ready.pop(shortcut, None)
+            pool.clear()
+            self.nbytes -= pool.nbytes
+            self.plans -= pool.plans
 
     def forget_addresses(self) -> None:
         """Forget which buffers have come: none are worth a direct plan."""
@@ -238,6 +254,15 @@ class Store:
         """Let no call be found at once any more."""
         for ready in (self._ready, *self._others.values()):
             ready.clear()
+
+    def _drop_dead(self) -> None:
+        """Drop what cannot come again."""
+        if self.revision != registry.revision:
+            self.forget()
+            self.revision = registry.revision
+        for shape, pool in [*self.pools.items()]:
+            if pool.tokens and not all(token.alive for token in pool.tokens):
+                self.drop(shape)
 
     def _room(self, plans: int = 0, nbytes: int = 0) -> bool:
         """Whether all that there is may be kept, with so much more."""
