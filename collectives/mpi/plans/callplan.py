@@ -142,14 +142,6 @@ class CallPlan:
         assert self._relocatable is not None, "it fits"
         return self._relocatable.at(addresses)
 
-    def copies_in(self, addresses: Addresses) -> list[Call]:
-        """What copies into the plan's own memory before the first round."""
-        return [partial(load, addresses[position]) for position, load in self.loads]
-
-    def copies_out(self, addresses: Addresses) -> list[Call]:
-        """What copies out of it after the last round."""
-        return [partial(store, addresses[position]) for position, store in self.stores]
-
     def direct(self, addresses: Addresses) -> list[Stage]:
         """All that a call does, on the user's memory as far as that is possible.
 
@@ -186,11 +178,9 @@ class CallPlan:
 
     def whole(self, addresses: Addresses) -> list[Stage]:
         """All that a call does, with what copies in and out as stages of their own."""
-        return [
-            *local(self.copies_in(addresses)),
-            *self.stages_at(addresses),
-            *local(self.copies_out(addresses)),
-        ]
+        before: list[Call] = [partial(load, addresses[place]) for place, load in self.loads]
+        after: list[Call] = [partial(store, addresses[place]) for place, store in self.stores]
+        return [*local(before), *self.stages_at(addresses), *local(after)]
 
     def free(self) -> None:
         """Give the persistent requests back to MPI."""
