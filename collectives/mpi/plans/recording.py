@@ -29,7 +29,7 @@ from collectives.nodes import grouping
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE
 
-# Bytes up to which a buffer is staged: copying them costs less than moving the plan.
+# Bytes up to which buffers are staged, if all are: copying costs less than moving the plan.
 SHORT = 2**15
 
 
