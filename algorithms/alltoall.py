@@ -13,8 +13,7 @@ def naive(rank, p, sendbuf, recvbuf):
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     yield copy(sendbuf[rank], recvbuf[rank])
     sends = [send(sendbuf[(rank + k) % p], (rank + k) % p) for k in range(1, p)]
@@ -34,7 +33,7 @@ def ring(rank, p, sendbuf, recvbuf, counts):
 
     Cost: (p-1)*(alpha + n/2*beta)
     Restrictions: none
-    Reference: Grama, Gupta, Karypis, Kumar, Introduction to Parallel Computing, 2003
+    Reference: Grama et al. 2003
     """
     left, right = neighbours(rank, p)
     yield copy(sendbuf[rank], recvbuf[rank])
@@ -61,8 +60,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
     Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Reference: Bruck et al. 1997
     """
     held = [sendbuf[(rank + d) % p] for d in range(p)]
     yield copy(held[0], recvbuf[rank])
@@ -120,7 +118,7 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
         + (floor(lg(p))*(1/2 + 5/6*fold(p)) + 2*fold(p))*n*beta
     Restrictions: none
-    Reference: Johnsson, Ho, IEEE Transactions on Computers 38(9), 1989 (for powers of two)
+    Reference: Johnsson, Ho 1989 (for powers of two)
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)

@@ -54,8 +54,7 @@ def recursive_doubling(rank, p):
 
     Cost: ceil(lg(p))*alpha
     Restrictions: none
-    Reference: Hensgen, Finkel, Manber, International Journal of Parallel
-        Programming 17(1), 1988
+    Reference: Hensgen, Finkel, Manber 1988
     """
     for distance in distances(p):
         yield send(NOTHING, (rank + distance) % p), recv(NOTHING, (rank - distance) % p)
@@ -69,8 +68,7 @@ def tree(rank, p):
 
     Cost: 2*ceil(lg(p))*alpha
     Restrictions: none
-    Reference: folklore; as a tournament Hensgen, Finkel, Manber, International Journal of
-        Parallel Programming 17(1), 1988
+    Reference: folklore; Hensgen, Finkel, Manber 1988 (as a tournament)
     """
     parent, children, _ = binomial_tree(rank, p)
     for child in reversed(children):

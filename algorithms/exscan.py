@@ -69,7 +69,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     Cost: ((p > 1) + ceil(lg(max(p-1, 1))))*(alpha + n*beta)
         + ceil(lg(max(p-1, 1)))*n*gamma
     Restrictions: none
-    Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
+    Reference: Hillis, Steele 1986; Kogge, Stone 1973
     """
     arriving = scratch(sendbuf)
     steps = [send(sendbuf, rank + 1)] if rank < p - 1 else []
@@ -96,7 +96,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
     Cost: max(2*ceil(lg(p)) - 1, 0)*(alpha + n*beta) + max(2*ceil(lg(p)) - 2, 0)*n*gamma
     Restrictions: none
-    Reference: Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990
+    Reference: Blelloch 1990 (up and down); Sanders, Träff 2006 (on a binomial tree)
     """
     below = yield from sweep(rank, p, sendbuf)
     if below is not None:

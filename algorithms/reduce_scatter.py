@@ -47,7 +47,7 @@ def ring(rank, p, sendbuf, recvbuf):
     Cost: (p-1)*(alpha + n/p*beta + n/p*gamma)
     Restrictions: commutative op; block b is added up in the cyclic order b+1,
         ..., p-1, 0, ..., b, not in rank order
-    Reference: Barnett et al., Scalable High Performance Computing Conference 1994
+    Reference: Barnett et al. 1994
     """
     left, right = neighbours(rank, p)
     longest = max(sendbuf.size(i) for i in range(p))
@@ -79,7 +79,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
         + (p-1 + fold(p)*(p + ceil(lg(p))))*n/p*(beta + gamma)
     Restrictions: none
-    Reference: Träff, EuroPVM/MPI 2005
+    Reference: Träff 2005
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -116,7 +116,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
     Cost: 2*ceil(lg(p))*alpha + (ceil(lg(p)) + (p-1)/p)*n*beta + ceil(lg(p))*n*gamma
     Restrictions: none
-    Reference: folklore
+    Reference: Chan et al. 2007
     """
     counts = tuple(sendbuf.size(i) for i in range(p))
     total = scratch(sendbuf.buf) if rank == 0 else None

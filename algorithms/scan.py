@@ -66,7 +66,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*(alpha + n*beta + n*gamma)
     Restrictions: none
-    Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
+    Reference: Hillis, Steele 1986; Kogge, Stone 1973
     """
     arriving = scratch(recvbuf)
     yield copy(sendbuf, recvbuf)
@@ -88,7 +88,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
     Cost: max(2*ceil(lg(p)) - 1, 0)*(alpha + n*beta + n*gamma)
     Restrictions: none
-    Reference: Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990
+    Reference: Blelloch 1990 (up and down); Sanders, Träff 2006 (on a binomial tree)
     """
     below = yield from exscan.sweep(rank, p, sendbuf)
     if below is None:

@@ -27,7 +27,7 @@ def mcs(rank, p):
         + floor(((3*p+1)/4**(floor(log(3*p+1, 4)) - 1) - 4)/3)
         + floor(lg(p+1)) + floor(lg((p+1)/3)))*alpha
     Restrictions: none
-    Reference: Mellor-Crummey, Scott, ACM Transactions on Computer Systems 9(1), 1991
+    Reference: Mellor-Crummey, Scott 1991
     """
     arrival, reports = heap(rank, p, 4)
     wakeup, sleepers = heap(rank, p, 2)
@@ -48,7 +48,7 @@ def double_ring(rank, p):
 
     Cost: (p > 1)*2*p*alpha
     Restrictions: none
-    Reference: folklore; as in Open MPI
+    Reference: Open MPI (double ring)
     """
     left, right = neighbours(rank, p)
     for _ in range(2 if p > 1 else 0):
@@ -71,8 +71,7 @@ def recursive_exchange(rank, p):
 
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Brooks 1986 (for powers of two); Open MPI (the fold)
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -101,8 +100,7 @@ def k_dissemination(rank, p, *, k=3):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *alpha
     Restrictions: none
-    Reference: Hoefler, Mehlan, Mietke, Rehm, International Parallel and Distributed
-        Processing Symposium (workshops) 2006
+    Reference: Hoefler et al. 2006
     """
     for stride in distances(p, k):
         reach = range(stride, min(k * stride, p), stride)

@@ -69,7 +69,7 @@ def binary_blocks(rank, p, sendbuf, recvbuf):
         + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + 3/2*fold(p))*n*beta
         + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p)/2)*n*gamma
     Restrictions: none
-    Reference: Rabenseifner, International Conference on Computational Science 2004
+    Reference: Rabenseifner 2004
     """
     runs = blocks(p)
     at = next(i for i, run in enumerate(runs) if rank in run)

@@ -89,8 +89,7 @@ def bcast(rank, p, buf, root):
 
     Cost: ceil(lg(p))*(alpha + n*beta)
     Restrictions: none
-    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
-        Communication Locality, SC 2025
+    Reference: De Sensi et al. 2025
     """
     size = p + p % 2
     first = arrivals(size)
@@ -120,8 +119,7 @@ def allgather(rank, p, sendbuf, recvbuf):
     Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
         + (p-1 + (p > 1)*(p % 2)*(p + ceil(lg(p))))*n/p*beta
     Restrictions: none
-    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
-        Communication Locality, SC 2025
+    Reference: De Sensi et al. 2025
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -150,8 +148,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
     Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
         + (p-1 + (p > 1)*(p % 2)*(p + ceil(lg(p))))*n/p*(beta + gamma)
     Restrictions: commutative op; the trees are not in rank order
-    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
-        Communication Locality, SC 2025
+    Reference: De Sensi et al. 2025
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -186,8 +183,7 @@ def swing(rank, p, sendbuf, recvbuf):
         + 2*(p-1 + (p > 1)*(p % 2)*(p + 1))*n/p*beta
         + (p-1 + (p > 1)*(p % 2)*(p + 1))*n/p*gamma
     Restrictions: commutative op; the trees are not in rank order
-    Reference: De Sensi, Bonato, Saam, Hoefler, Symposium on Networked Systems Design
-        and Implementation (NSDI) 2024
+    Reference: De Sensi et al. 2024
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)

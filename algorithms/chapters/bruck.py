@@ -33,8 +33,7 @@ def bruck(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Reference: Bruck et al. 1997
     """
     yield copy(sendbuf, recvbuf[rank])
     for distance in distances(p):
@@ -55,8 +54,7 @@ def sparbit(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Loch, Koslovski, Computer Architecture and High Performance Computing
-        (SBAC-PAD) 2021
+    Reference: Loch, Koslovski 2021
     """
     yield copy(sendbuf, recvbuf[rank])
     for distance in reversed(distances(p)):
@@ -79,8 +77,7 @@ def k_bruck(rank, p, sendbuf, recvbuf, *, k=3):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
         + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Reference: Bruck et al. 1997
     """
     yield copy(sendbuf, recvbuf[rank])
     for held in distances(p, k):
@@ -107,8 +104,7 @@ def alltoall_k_bruck(rank, p, sendbuf, recvbuf, counts, *, k=3):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
         + ceil(log(p, k))*(k-1)/k*n*beta
     Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Reference: Bruck et al. 1997
     """
     held = [sendbuf[(rank + d) % p] for d in range(p)]
     yield copy(held[0], recvbuf[rank])
@@ -139,8 +135,7 @@ def padded_bruck(rank, p, sendbuf, recvbuf, counts):
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
     Restrictions: none
-    Reference: Fan, Gilray, Pascucci, Huang, Micinski, Kumar, International Symposium on
-        High-Performance Parallel and Distributed Computing (HPDC) 2022
+    Reference: Fan et al. 2022
     """
     longest = int(counts.max())
     slots, arriving = (

@@ -57,8 +57,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*(beta + gamma)
     Restrictions: commutative op; partial sums from both ends of the ring meet
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
-        Algorithms, arXiv 2410.14234, 2024
+    Reference: Träff 2024
     """
     window = partition(scratch(sendbuf.buf), [sendbuf.size((rank + i) % p) for i in range(p)])
     arriving = scratch(window.buf)
@@ -84,8 +83,7 @@ def allgather(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
-        Algorithms, arXiv 2410.14234, 2024
+    Reference: Träff 2024
     """
     yield copy(sendbuf, recvbuf[rank])
     window = skips(p)
@@ -104,8 +102,7 @@ def allreduce(rank, p, sendbuf, recvbuf):
 
     Cost: 2*ceil(lg(p))*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
     Restrictions: commutative op; as for the reduce-scatter
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
-        Algorithms, arXiv 2410.14234, 2024
+    Reference: Träff 2024
     """
     mine, total = split(sendbuf, p), split(recvbuf, p)
     yield from reduce_scatter(rank, p, mine, total[rank])
@@ -124,8 +121,7 @@ def alltoall(rank, p, sendbuf, recvbuf, counts):
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
     Restrictions: none
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
-        Algorithms, arXiv 2410.14234, 2024
+    Reference: Träff 2024
     """
     yield copy(sendbuf[rank], recvbuf[rank])
     held = [[(0, sendbuf[(rank + i) % p])] for i in range(p)]
@@ -158,8 +154,7 @@ def bcast(rank, p, buf, root, *, segments=None):
 
     Cost: (p > 1)*(ceil(lg(p)) - 1 + segments)*(alpha + n/segments*beta)
     Restrictions: none
-    Reference: Träff, Optimal Broadcast Schedules in Logarithmic Time, ACM Transactions
-        on Parallel Computing, 2025
+    Reference: Träff 2025a
     """
     segments = default_segments(ceil_lg(p), buf.nbytes) if segments is None else segments
     segment = split(buf, segments)
@@ -183,8 +178,7 @@ def reduce_(rank, p, sendbuf, recvbuf, root, *, segments=None):
 
     Cost: (p > 1)*(ceil(lg(p)) - 1 + segments)*(alpha + n/segments*(beta + gamma))
     Restrictions: commutative op; the trees are not in rank order
-    Reference: Träff, Optimal Broadcast Schedules in Logarithmic Time, ACM Transactions
-        on Parallel Computing, 2025
+    Reference: Träff 2025a
     """
     segments = default_segments(ceil_lg(p), sendbuf.nbytes) if segments is None else segments
     total = recvbuf if rank == root else scratch(sendbuf)

@@ -57,7 +57,7 @@ def bcast(rank, p, buf, root, *, segments=None):
     Cost: (p > 1)*(2*floor(lg(max(p-2+p%2, 1))) + 2*segments - (p%4 == 1))
         *(alpha + n/2/segments*beta)
     Restrictions: none
-    Reference: Sanders, Speck, Träff, Parallel Computing 35(12), 2009
+    Reference: Sanders, Speck, Träff 2009
     """
     parents, children, ticks = place((rank - root) % p, p)
     if segments is None:
@@ -91,7 +91,7 @@ def reduce(rank, p, sendbuf, recvbuf, root, *, segments=None):
         *(alpha + n/2/segments*(beta + gamma))
     Restrictions: commutative op; the trees are laid over the ranks from the root
         on, so the operands are in cyclic order; in rank order for root 0
-    Reference: Sanders, Speck, Träff, Parallel Computing 35(12), 2009
+    Reference: Sanders, Speck, Träff 2009
     """
     label = (rank - root) % p
     parents, children, ticks = place(label, p)
@@ -128,7 +128,7 @@ def allreduce(rank, p, sendbuf, recvbuf, *, segments=None):
     Cost: (p > 1)*(2*floor(lg(max(p-2+p%2, 1))) + 2*segments - (p%4 == 1))
         *(2*alpha + n/2/segments*(2*beta + gamma))
     Restrictions: none
-    Reference: Sanders, Speck, Träff, Parallel Computing 35(12), 2009
+    Reference: Sanders, Speck, Träff 2009
     """
     yield from reduce(rank, p, sendbuf, recvbuf if rank == 0 else None, 0, segments=segments)
     yield from bcast(rank, p, recvbuf, 0, segments=segments)

@@ -50,8 +50,7 @@ def dual_root(rank, p, sendbuf, recvbuf, *, segments=None):
         + (p > 1)*(1 + max(floor(lg(ceil(p/2))) + floor(lg(ceil(p/2)/1.5)), 0)
         + min(ceil(p/2), 3)*(segments-1))*n/segments*gamma
     Restrictions: none
-    Reference: Träff, A doubly-pipelined, dual-root reduction-to-all algorithm and
-        implementation, arXiv 2109.12626, 2021
+    Reference: Träff 2021
     """
     if segments is None:
         segments = default_segments(4 * floor_lg(p), sendbuf.nbytes, rate=3)

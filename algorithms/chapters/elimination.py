@@ -71,8 +71,7 @@ def elimination(rank, p, sendbuf, recvbuf):
         + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p))*n*beta
         + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p)/2)*n*gamma
     Restrictions: none
-    Reference: after Rabenseifner, Träff, EuroPVM/MPI 2004, where three ranks meet
-        in later rounds too
+    Reference: after Rabenseifner, Träff 2004 (where three ranks meet in later rounds too)
     """
     team = groups(p)
     number = bisect_right(team, (rank, p)) - 1

@@ -35,7 +35,7 @@ def bcast(rank, p, buf, root, *, k=4):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *(alpha + n*beta)
     Restrictions: none
-    Reference: folklore
+    Reference: MPICH (knomial_1); Open MPI (knomial)
     """
     parent, children, _ = knomial_tree(rank, p, root, k)
     if parent is not None:
@@ -56,7 +56,7 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts, *, k=4):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: folklore
+    Reference: UCC (knomial)
     """
     parent, children, (_, first, last) = knomial_tree(rank, p, root, k)
     held = sendbuf
@@ -80,7 +80,7 @@ def gather(rank, p, sendbuf, recvbuf, root, counts, *, k=4):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: folklore
+    Reference: UCC (knomial)
     """
     parent, children, (_, first, last) = knomial_tree(rank, p, root, k)
     held = recvbuf if parent is None else stage(sendbuf, counts, first, last)
@@ -102,6 +102,6 @@ def reduce(rank, p, sendbuf, recvbuf, root, *, k=4):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *(alpha + n*beta + n*gamma)
     Restrictions: none
-    Reference: folklore
+    Reference: MPICH (knomial_1)
     """
     yield from pass_up(rank, knomial_tree(rank, p, root, k), sendbuf, recvbuf)

@@ -37,7 +37,7 @@ def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
         *(alpha + n*beta + n*gamma)
         + (p % k**floor(log(p, k)) > 0)*(2*alpha + 2*n*beta + n*gamma)
     Restrictions: none
-    Reference: Ruefenacht, Bull, Booth, Parallel Computing, 2017, pages 24-44
+    Reference: Ruefenacht, Bull, Booth 2017
     """
     stages = digits(p, k)
     size = prod(groups for groups, _ in stages)
@@ -77,7 +77,7 @@ def gather_all(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n*(beta + gamma)
     Restrictions: none
-    Reference: folklore
+    Reference: Open MPI (allgather_reduce, with direct messages)
     """
     vector = partition(scratch(recvbuf, p * recvbuf.size), [recvbuf.size] * p)
     yield from bruck.bruck(rank, p, sendbuf, vector)

@@ -64,8 +64,7 @@ def allgather(rank, p, sendbuf, recvbuf, *, aggregation=8):
     Cost: (min(floor(lg(aggregation)), ceil(lg(p)))
         + min(p, 2**max(ceil(lg(p)) - floor(lg(aggregation)), 0)) - 1)*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Jeaugey, PAT: a new algorithm for all-gather and reduce-scatter
-        operations at scale, arXiv 2506.20252, 2025
+    Reference: Jeaugey 2025; NCCL
     """
     yield copy(sendbuf, recvbuf[rank])
     for d, offsets in walk(p, aggregation):
@@ -91,8 +90,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf, *, aggregation=8):
         + (p-1)*n/p*(beta + gamma)
     Restrictions: commutative op; block b is added up in the cyclic order b, b+1,
         ..., p-1, 0, ..., not in rank order
-    Reference: Jeaugey, PAT: a new algorithm for all-gather and reduce-scatter
-        operations at scale, arXiv 2506.20252, 2025
+    Reference: Jeaugey 2025; NCCL
     """
     longest = max(sendbuf.size(i) for i in range(p))
     width = (1 << ceil_lg(p)) // min(1 << floor_lg(aggregation), 1 << ceil_lg(p))

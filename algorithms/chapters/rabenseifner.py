@@ -96,7 +96,7 @@ def rabenseifner(rank, p, sendbuf, recvbuf, root):
         + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p))*n*beta
         + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p)/2)*n*gamma
     Restrictions: none
-    Reference: Rabenseifner, International Conference on Computational Science 2004
+    Reference: Rabenseifner 2004
     """
     team = fold(p, keep=root)
     player, mate, origin = team.player(rank), team.mate(rank), team.player(root)
@@ -130,7 +130,7 @@ def allreduce_rabenseifner(rank, p, sendbuf, recvbuf):
         + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + 2*fold(p))*n*beta
         + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p)/2)*n*gamma
     Restrictions: none
-    Reference: Rabenseifner, International Conference on Computational Science 2004
+    Reference: Rabenseifner 2004
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -184,8 +184,7 @@ def recursive_halving(rank, p, sendbuf, recvbuf):
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
         + (p-1 + fold(p)*3/2*p)*n/p*(beta + gamma)
     Restrictions: commutative op; distant ranks meet first
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -218,8 +217,7 @@ def halving_doubling(rank, p, sendbuf, recvbuf):
         + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + 2*fold(p))*n*beta
         + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p))*n*gamma
     Restrictions: commutative op; distant ranks meet first
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005 (the reduce-scatter)
+    Reference: Thakur, Rabenseifner, Gropp 2005 (the reduce-scatter)
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)

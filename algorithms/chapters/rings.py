@@ -31,7 +31,7 @@ def neighbor_exchange(rank, p, sendbuf, recvbuf):
     Cost: ((p > 1)*ceil(p/2) + (p % 2)*(p > 5))*alpha
         + (p-1 + (p % 2)*((p > 1) + 2*(p > 5)))*n/p*beta
     Restrictions: none
-    Reference: Chen, Zhang, Zhang, Yuan, HPC-Asia 2005 (for even p)
+    Reference: Chen et al. 2005 (for even p)
     """
     mate, own, pairs = rank ^ 1, rank // 2, (p + 1) // 2
 
@@ -90,7 +90,7 @@ def ring_segmented(rank, p, sendbuf, recvbuf, *, segments=None):
 
     Cost: (p-1)*(segments + 1)*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
     Restrictions: commutative op; block b is added up in cyclic order
-    Reference: folklore
+    Reference: Open MPI (ring_segmented)
     """
     segments = max(1, ceil(recvbuf.nbytes / p / 65536)) if segments is None else segments
     block = split(recvbuf, p)
@@ -117,7 +117,7 @@ def torus_allgather(rank, p, sendbuf, recvbuf):
 
     Cost: (rows(p) + p/rows(p) - 2)*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Jain, Sabharwal, International Conference on Supercomputing 2010
+    Reference: Barnett et al. 1994
     """
     columns = p // rows(p)
     row = range(rank - rank % columns, rank - rank % columns + columns)
@@ -139,7 +139,7 @@ def torus(rank, p, sendbuf, recvbuf):
 
     Cost: 2*(rows(p) + p/rows(p) - 2)*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
     Restrictions: commutative op; the rings add up in cyclic order
-    Reference: Jain, Sabharwal, International Conference on Supercomputing 2010
+    Reference: Mikami et al. 2018
     """
     columns = p // rows(p)
     row = range(rank - rank % columns, rank - rank % columns + columns)
