@@ -14,16 +14,17 @@ from .language import (
 )
 
 
-@algorithm("allgather", also=("linear", "spread"))
+@algorithm("allgather", also="spread")
 def naive(rank, p, sendbuf, recvbuf):
     """Everyone tells everyone: p-1 direct messages a rank.
 
     Each rank starts with its right neighbour and goes on round the ring, so
-    that no two ranks send to the same one at once.
+    that no two ranks send to the same one at once. UCC calls this `linear`; Open MPI's
+    `linear` gathers at rank 0 and broadcasts, which is nearer to `tree`.
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: folklore
+    Reference: folklore; UCC (linear)
     """
     yield copy(sendbuf, recvbuf[rank])
     sends = [send(sendbuf, (rank + k) % p) for k in range(1, p)]

@@ -59,7 +59,7 @@ def ring(rank, p, sendbuf, recvbuf):
         yield send(block[(rank - k + 1) % p], right), recv(block[(rank - k) % p], left)
 
 
-@algorithm("allreduce")
+@algorithm("allreduce", also="butterfly")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Recursive doubling: exchange everything with a partner ever farther away.
 

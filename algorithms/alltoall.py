@@ -29,7 +29,7 @@ def ring(rank, p, sendbuf, recvbuf, counts):
     others, in the order in which their owners come round the ring. In each
     round the first block of what arrives is for oneself, and what remains goes
     on to the right. Only neighbours talk, but a block travels as many hops as
-    its destination is away.
+    its destination is away. SimGrid calls `ring` what is `pairwise` here: direct messages.
 
     Cost: (p-1)*(alpha + n/2*beta)
     Restrictions: none
@@ -46,7 +46,7 @@ def ring(rank, p, sendbuf, recvbuf, counts):
         outgoing = onward
 
 
-@algorithm("alltoall", also=("two_phase", "two_phase_bruck"), known_as="bruck")
+@algorithm("alltoall", known_as="bruck")
 def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     """Bruck's all-to-all: a block travels its distance in powers of two.
 
@@ -56,7 +56,8 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     has made its last jump lands in place, others in scratch space. Few rounds,
     but a byte moves as often as its distance has bits set. Half of the blocks
     move in each round, or fewer if p is not a power of two: the factor of beta
-    is then an upper bound.
+    is then an upper bound. MPICH and Open MPI have it as `brucks` and `modified_bruck`;
+    what SimGrid calls `rdb`, for recursive doubling, gathers everything everywhere.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
     Restrictions: none
@@ -112,11 +113,12 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
     As many bytes as in Bruck's algorithm, but both directions of a link at once. If p
     is not a power of two, 2**floor(lg p) ranks play: the first even ranks hand their
     blocks to the odd rank after them and get those for them from it in the end. Players
-    then have blocks of up to two ranks for up to two ranks, and the factor of beta is
-    an upper bound.
+    then have blocks of up to two ranks for up to two ranks: where a round moves n/2 for a
+    power of two, it moves up to 4/3*n for other p, as with six ranks and four players. The
+    factor of beta is then an upper bound.
 
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
-        + (floor(lg(p))*(1/2 + 5/6*fold(p)) + 2*fold(p))*n*beta
+        + (floor(lg(p))*(4/3 if fold(p) else 1/2) + 2*fold(p))*n*beta
     Restrictions: none
     Reference: Johnsson, Ho 1989 (for powers of two)
     """

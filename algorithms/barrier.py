@@ -50,7 +50,8 @@ def recursive_doubling(rank, p):
     In round k every rank signals the rank 2**k to its right and waits for the
     one 2**k to its left. After round k it knows, directly or through others,
     that the 2**(k+1) ranks up to itself have come. Works for every p as it is:
-    going round the ring once and a bit does no harm.
+    going round the ring once and a bit does no harm. Open MPI calls this `bruck`;
+    its `recursive_doubling` is `recursive_exchange` here.
 
     Cost: ceil(lg(p))*alpha
     Restrictions: none

@@ -30,7 +30,7 @@ def naive(rank, p, buf, root):
         yield recv(buf, root)
 
 
-@algorithm("bcast", known_as="pipeline")
+@algorithm("bcast", also="pipelined_ring", known_as="pipeline")
 def ring(rank, p, buf, root, *, segments=None):
     """Pipelined chain: segments run round the ring, one behind the other.
 
@@ -100,9 +100,10 @@ def scatter_ring_allgather(rank, p, buf, root):
     """Van de Geijn's broadcast with a ring: scatter down a tree, allgather on a ring.
 
     The root's p blocks go down a binomial tree; then every block goes once round the
-    ring. As many bytes as `recursive_doubling`, which needs far fewer rounds, but for
-    every p, and only neighbours talk in the second phase: for long vectors, and where
-    far messages cost more. The cost is that of root 0, see `scatter.tree`.
+    ring. That takes p-1 more rounds, where `recursive_doubling` takes about lg p. In return
+    about two vectors pass a port for every p, not only for powers of two, and in the second
+    phase only neighbours talk: for long vectors, and where far messages cost more. The cost
+    is that of root 0, see `scatter.tree`.
 
     Cost: (ceil(lg(p)) + p-1)*alpha + 2*(p-1)*n/p*beta
     Restrictions: none

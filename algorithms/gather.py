@@ -101,9 +101,9 @@ def tree(rank, p, sendbuf, recvbuf, root, counts):
     A rank waits for its children, the smallest subtree first, and sends their
     blocks and its own, which are neighbours, to its parent.
 
-    If p is not a power of two, the first child of some
-    roots leads the larger half, and up to twice as many bytes lie on the critical
-    path; the cost is that of root 0.
+    If p is not a power of two, the ranks split into unequal halves. The subtree of the
+    root's first child is then the larger half for some roots, and up to twice as many
+    bytes lie on the critical path; the cost is that of root 0.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none

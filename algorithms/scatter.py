@@ -105,9 +105,9 @@ def tree(rank, p, sendbuf, recvbuf, root, counts):
     quarter to the next, and so on; each child does the same with what it got.
     The blocks of a subtree are neighbours, whatever the root.
 
-    If p is not a power of two, the first child of some
-    roots leads the larger half, and up to twice as many bytes lie on the critical
-    path; the cost is that of root 0.
+    If p is not a power of two, the ranks split into unequal halves. The subtree of the
+    root's first child is then the larger half for some roots, and up to twice as many
+    bytes lie on the critical path; the cost is that of root 0.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none

@@ -45,9 +45,8 @@ class Work:
 
     @property
     def authors(self) -> list[str]:
-        """The surnames, `et al.` among them where the entry says `others`."""
-        names = [name.partition(",")[0] for name in self.fields["author"].split(" and ")]
-        return ["et al." if name == "others" else _plain(name) for name in names]
+        """Their surnames."""
+        return [_plain(name.partition(",")[0]) for name in self.fields["author"].split(" and ")]
 
     @property
     def label(self) -> str:
@@ -55,7 +54,7 @@ class Work:
         if "year" not in self.fields:
             return _plain(self.fields["title"])
         names = self.authors
-        if len(names) > _MANY or names[-1] == "et al.":
+        if len(names) > _MANY:
             names = [f"{names[0]} et al."]
         letter = self.key.partition(self.fields["year"])[2]
         return f"{', '.join(names)} {self.fields['year']}{letter}"
@@ -71,7 +70,7 @@ class Work:
         source = ", ".join(part for part in (issue, pages) if part)
         place = next(prefix + fields[name] for name, prefix in PLACES.items() if fields[name])
         parts = ", ".join(self.authors), fields["title"], source, place
-        return ". ".join(_plain(part) for part in parts if part).replace("al..", "al.")
+        return ". ".join(_plain(part) for part in parts if part)
 
     @property
     def bibtex(self) -> str:

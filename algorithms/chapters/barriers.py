@@ -21,7 +21,17 @@ def mcs(rank, p):
     Reports come up a tree of four children per rank: it was made for shared
     memory, where a parent can watch four flags in one word. The answer goes down
     a binary tree, because a rank calls its children one after the other. Both
-    trees are numbered level by level, as a heap is.
+    trees are numbered level by level, as a heap is. For p = 7::
+
+        reports come up       0              the answer       0
+                         1  2  3  4          goes down      1   2
+                        5 6                                3 4 5 6
+
+    The cost is the longest way, message after message. Up, a full level below the top
+    costs four messages, since a parent takes its reports one by one, and a level that is
+    begun as many as every parent above it has there: the first two terms. Down, a level
+    costs two messages where a rank is called second, and the last level may be short: the
+    other two.
 
     Cost: (4*(floor(log(3*p+1, 4)) - 1)
         + floor(((3*p+1)/4**(floor(log(3*p+1, 4)) - 1) - 4)/3)
@@ -94,8 +104,9 @@ def k_dissemination(rank, p, *, k=3):
 
     In each round a rank signals k - 1 others and hears from as many: those
     one, two, ... strides away, where a stride is what it knows already. All of
-    a round are in flight at once. One port needs more rounds for a k above
-    2; a card that overlaps messages gets by with ceil(log p) to that base.
+    a round are in flight at once. With one port a k above 2 never takes fewer messages
+    one after the other, and as few for some small p only; a card that overlaps messages
+    gets by with ceil(log p) rounds to that base.
 
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *alpha

@@ -42,7 +42,7 @@ from typing import NamedTuple
 from ..language import algorithm, copy, default_segments, in_rank_order, recv, scratch, send, split
 
 
-@algorithm("bcast", name="double_tree")
+@algorithm("bcast", name="double_tree", also="two_tree")
 def bcast(rank, p, buf, root, *, segments=None):
     """Two trees: half of the vector goes down each, and every rank works in both.
 
@@ -53,6 +53,10 @@ def bcast(rank, p, buf, root, *, segments=None):
 
     `segments` is the number of segments of each half; by default the optimum
     where starting a message costs as much as 8 KiB of it.
+
+    A segment takes at most two ticks a level, since an edge may have to wait a tick for its
+    colour, and the next one of its half comes two ticks later. If p is one more than a
+    multiple of four, every longest way has an edge that need not wait: a tick less.
 
     Cost: (p > 1)*(2*floor(lg(max(p-2+p%2, 1))) + 2*segments - (p%4 == 1))
         *(alpha + n/2/segments*beta)
@@ -75,7 +79,7 @@ def bcast(rank, p, buf, root, *, segments=None):
         yield steps
 
 
-@algorithm("reduce", name="double_tree", commutative=True)
+@algorithm("reduce", name="double_tree", also="two_tree", commutative=True)
 def reduce(rank, p, sendbuf, recvbuf, root, *, segments=None):
     """Two trees: half of the vector comes up each, and every rank works in both.
 
@@ -113,14 +117,14 @@ def reduce(rank, p, sendbuf, recvbuf, root, *, segments=None):
         yield steps
 
 
-@algorithm("allreduce", name="double_tree")
+@algorithm("allreduce", name="double_tree", also="two_tree")
 def allreduce(rank, p, sendbuf, recvbuf, *, segments=None):
     """Two trees: up to rank 0, then down again.
 
     A reduce to rank 0, for which the trees are in rank order, then a broadcast.
-    Both keep all ports busy already, so there would be nothing to gain from
-    overlapping them. If p is not a power of two, the factor of gamma is an upper
-    bound.
+    Both keep all ports busy already, so that overlapping them, as NCCL does, would gain
+    no bytes, but only some rounds. If p is not a power of two, the factor of gamma is an
+    upper bound.
 
     `segments` is the number of segments of each half; by default the optimum
     where starting a message costs as much as 8 KiB of it.

@@ -14,7 +14,8 @@ a round: the roots of both swap their sums, and each has the total. For p = 10::
 Three swaps a segment, so three rounds, whatever p is; about 3n bytes through the
 busiest port, where two passes through a binary tree need 4n. Rings and halving
 need 2n, but p or lg p pieces, and most of them an operator that commutes. The
-trees are in order (`ranks.in_order_tree`), so rank order is kept.
+trees are in order (`ranks.in_order_tree`), so rank order is kept. (The paper numbers them in
+post-order, which keeps it, too.)
 """
 
 from ..language import (

@@ -164,6 +164,12 @@ def multi_leader(rank, p, sendbuf, recvbuf, groups, *, leaders=2):
     too, what they have heard. In the end each hands its team the whole vector. If
     nodes or teams differ in size, the factor of beta is an upper bound.
 
+    In words, with m nodes, l leaders in each and t ranks in the largest team: 2 ceil(lg t)
+    messages up and down the tree of a team, m - 1 round the ring of nodes and l - 1 round
+    the ring of leaders. The way down takes the whole vector, n bytes, in each of ceil(lg t)
+    rounds; everything else, n bytes but for a block, comes once. `p % group or group` is
+    the size of the last node, the smallest.
+
     `group` says which ranks form a node, and `leaders` is how many leaders it has.
 
     Cost: (2*ceil(lg(ceil(min(group, p)/min(leaders, p % group or group))))

@@ -1,21 +1,22 @@
-"""K-nomial trees: binomial trees with another k than two.
+r"""K-nomial trees: binomial trees with another k than two.
 
 In a binomial tree the number of ranks that have heard the news doubles in each
 round: whoever knows tells one other. In a k-nomial tree whoever knows tells k-1
 others before the next round, and the number grows k-fold::
 
     p = 9, k = 3              0
-                    ______/ / \\ \\
+                    ______/ / \ \
                    6      3   2  1
-                  / \\    / \\
+                  / \    / \
                  8   7  5   4
 
-The tree has only log_k p levels, each of k-1 messages from one rank. Ranks with
-one port pay for them one after the other, (k-1) log_k p instead of lg p rounds,
-which is more for every k > 2. A network card that has several messages in flight
-at once pays one start-up for all of them, and then a k near the number of
-messages that it can overlap is best. With k = 2 it is the binomial tree, with p the
-linear algorithm, and in between lies everything else.
+The tree has only log_k p levels, each of k-1 messages from one rank. Ranks with one port pay
+for them one after the other, (k-1) log_k p messages instead of lg p. That is never less, and
+as little for a few small p only: in the picture 4, as in a binomial tree of 9 ranks, but for
+p = 27 it is 6 instead of 5. A network card that has several messages in flight at once pays
+one start-up for all of them, and then a k near the number of messages that it can overlap is
+best. With k = 2 it is the binomial tree, with p the linear algorithm, and in between lies
+everything else.
 
 A subtree is a run of neighbouring ranks for every root (`ranks.knomial_tree`),
 so blocks stay in place and operands in rank order.

@@ -69,11 +69,12 @@ def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
 
 @algorithm("allreduce")
 def gather_all(rank, p, sendbuf, recvbuf):
-    """One shot: gather all vectors everywhere, then add them up in rank order.
+    """Gather all vectors everywhere, then add them up in rank order.
 
     An allgather of whole vectors by `allgather.bruck`, then p-1 additions on every
     rank. As few rounds as recursive doubling for a power of two, and no more for any
-    other p; but p times the memory, bytes and work: for a few numbers.
+    other p; but p times the memory, bytes and work: for a few numbers. Libraries for GPUs
+    call it one-shot where every vector comes straight from its owner, in one hop.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n*(beta + gamma)
     Restrictions: none

@@ -90,7 +90,9 @@ def doubling_123(rank, p, sendbuf, recvbuf):
     First every rank sends its vector one rank up; then, two ranks up, the sum of
     what came and its own. Now rank r has the sum over the three ranks below it.
     From here on everyone passes on what it has, 3, 6, 12, ... ranks up, and adds
-    what comes from there on the left: the sum covers twice as many each time.
+    what comes from there on the left: the sum covers twice as many each time. In q
+    rounds the last rank uses the operator q-1 times, as the paper counts; a rank in the
+    middle, which in the second round adds its own vector for those above it, q times.
 
     Cost: (p > 1)*ceil(lg(max(4*(p-1)/3, 1)))*(alpha + n*beta)
         + max(ceil(lg(max(4*(p-1)/3, 1))) - (p < 4), 0)*n*gamma

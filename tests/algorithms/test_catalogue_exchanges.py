@@ -370,7 +370,7 @@ def test_padded_bruck_sends_blocks_as_long_as_the_longest():
     counts[3, 5] = 11
     run = simulate("alltoall", "padded_bruck", p=8, counts=counts)
     assert (run.bytes_sent == 3 * 4 * 11).all()
-    exact = simulate("alltoall", "two_phase_bruck", p=8, counts=counts)
+    exact = simulate("alltoall", "bruck", p=8, counts=counts)
     assert exact.bytes_sent.sum() == 11 and (exact.messages == 3).all()
 
 

@@ -62,15 +62,14 @@ def test_labels():
     assert label("One, A.", "One1999", year="1999") == "One 1999"
     assert label("One, A. and van Two, B.", "One1999b", year="1999") == "One, van Two 1999b"
     assert label("A, B and C, D and E, F and G, H", "A2001", year="2001") == "A et al. 2001"
-    assert label("A, B and others", "A2001", year="2001") == "A et al. 2001"
     assert label("{The makers}", "Tool") == "A title"
 
 
 def test_a_line_may_qualify_what_it_cites():
-    line = "after Träff 2024 (the skips; not the rest); folklore; Open MPI (ring_segmented)"
+    line = "after Träff 2024 (the skips, not the rest); folklore; Open MPI (ring_segmented)"
+    assert labels(line) == ["Träff 2024", "Open MPI"]
+    assert [work.key for work in cited(line)] == ["Traeff2024", "OpenMPI"]
     assert labels("folklore") == [] and labels("somebody, somewhere") == ["somebody, somewhere"]
-    assert labels(line.replace(";", ",", 1)) == ["Träff 2024", "Open MPI"]
-    assert [work.key for work in cited(line.replace(";", ",", 1))] == ["Traeff2024", "OpenMPI"]
     assert cited("somebody, somewhere, 1999") == []  # a user's own
 
 
