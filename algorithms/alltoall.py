@@ -114,8 +114,8 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
     is not a power of two, 2**floor(lg p) ranks play: the first even ranks hand their
     blocks to the odd rank after them and get those for them from it in the end. Players
     then have blocks of up to two ranks for up to two ranks: where a round moves n/2 for a
-    power of two, it moves up to 4/3*n for other p, as with six ranks and four players. The
-    factor of beta is then an upper bound.
+    power of two, it moves less than 4/3*n for other p. The factor of beta is then an upper
+    bound.
 
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
         + (floor(lg(p))*(4/3 if fold(p) else 1/2) + 2*fold(p))*n*beta
