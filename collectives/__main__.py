@@ -1,4 +1,4 @@
-"""`python -m collectives`: list, count, write, check and choose algorithms. Needs no MPI."""
+"""`python -m collectives`: list, count, write, check and choose algorithms; run a program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from collectives.catalogue import load
 from collectives.errors import CollectiveError
 
-COMMANDS = "list", "count", "new", "check", "prove", "plan", "error", "why", "table"
+COMMANDS = "list", "count", "new", "check", "prove", "plan", "error", "why", "table", "run"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

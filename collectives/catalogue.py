@@ -127,6 +127,47 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     return algorithm, parameters
 
 
+def defaults_for(algorithm: str | Mapping[str, str]) -> dict[str, str]:
+    """An algorithm for every primitive.
+
+    Parameters
+    ----------
+    algorithm : str or mapping
+        One name for all primitives, or one for each. What it leaves out, and a primitive
+        that has no algorithm of the one name, keeps its default.
+
+    Raises
+    ------
+    UnknownAlgorithm
+        No primitive has this algorithm, or there is no such primitive.
+    ArgumentError
+        The algorithm has no such parameter.
+    """
+    if isinstance(algorithm, Mapping):
+        for primitive, spec in algorithm.items():
+            find(primitive, spec)
+        return {**DEFAULTS, **algorithm}
+    chosen = dict(DEFAULTS)
+    problem: ArgumentError | None = None
+    for primitive in PRIMITIVES:
+        try:
+            find(primitive, algorithm)
+            chosen[primitive] = algorithm
+        except UnknownAlgorithm:
+            pass
+        except ArgumentError as error:  # the name is right, a parameter is not
+            problem = error
+    if algorithm in chosen.values():
+        return chosen
+    if problem is not None:
+        raise problem
+    names = dict.fromkeys(name for primitive in PRIMITIVES for name in algorithms_for(primitive))
+    raise UnknownAlgorithm(
+        f"Comm: the name of an algorithm is needed, got {algorithm!r}; "
+        f"choose from {', '.join(names)}"
+    )
+
+
 def titled(primitive: str, spec: str) -> str:
     """A name of an algorithm as tables show it: with the literature's where that is another.
 

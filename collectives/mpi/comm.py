@@ -19,15 +19,14 @@ from typing import Any
 
 from mpi4py import MPI
 
-from collectives.algorithms import PRIMITIVES
-from collectives.catalogue import DEFAULTS, algorithms_for, find
-from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.catalogue import DEFAULTS, algorithms_for, defaults_for
+from collectives.errors import ArgumentError
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
 from collectives.mpi.forms.persistent import Persistent
 from collectives.mpi.guards.settings import Settings, check_time
-from collectives.mpi.plans.channel import Channel, channel_of, configure
+from collectives.mpi.plans.channel import Channel, channel_of, configure, settings_of
 from collectives.mpi.plans.store import Ready
 
 Choice = str | Mapping[str, str] | None
@@ -86,7 +85,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         check_time("timeout", timeout)
         self = super().__new__(cls, comm)
         if algorithm is not None:
-            self._algorithms = _choose(algorithm)
+            self._algorithms = defaults_for(algorithm)
         elif isinstance(comm, Comm):
             self._algorithms = comm._algorithms
         if self:
@@ -112,7 +111,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
     @property
     def _wanted(self) -> Settings:
         """What holds for this communicator, and is passed on to those made from it."""
-        return channel_of(self).supervisor.settings
+        return settings_of(self)
 
     def Dup(self, info: MPI.Info | None = None) -> Comm:
         """A duplicate with the same defaults."""
@@ -167,30 +166,3 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
     def _settle(self) -> None:
         if self:
             channel_of(self).finish()
-
-
-def _choose(algorithm: str | Mapping[str, str]) -> dict[str, str]:
-    """An algorithm for every primitive."""
-    if isinstance(algorithm, Mapping):
-        for primitive, spec in algorithm.items():
-            find(primitive, spec)
-        return {**DEFAULTS, **algorithm}
-    chosen = dict(DEFAULTS)
-    problem: ArgumentError | None = None
-    for primitive in PRIMITIVES:
-        try:
-            find(primitive, algorithm)
-            chosen[primitive] = algorithm
-        except UnknownAlgorithm:
-            pass
-        except ArgumentError as error:  # the name is right, a parameter is not
-            problem = error
-    if algorithm in chosen.values():
-        return chosen
-    if problem is not None:
-        raise problem
-    names = dict.fromkeys(name for primitive in PRIMITIVES for name in algorithms_for(primitive))
-    raise UnknownAlgorithm(
-        f"Comm: the name of an algorithm is needed, got {algorithm!r}; "
-        f"choose from {', '.join(names)}"
-    )

@@ -30,6 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands"],
+    ["mpi.program"],
     ["mpi.comm"],
     ["mpi.forms"],
     ["mpi.reproducible", "mpi.api"],

@@ -214,9 +214,16 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
             raise ArgumentError(
                 f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
             )
-        wanted = getattr(comm, "_settings", None) or settings.from_environment()
-        channel = _open(comm, wanted)
+        channel = _open(comm, settings_of(comm))
     return channel
+
+
+def settings_of(comm: MPI.Intracomm) -> Settings:
+    """What holds for a communicator, or will when it has a channel: asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    if channel is not None:
+        return channel.supervisor.settings
+    return getattr(comm, "_settings", None) or settings.from_environment()
 
 
 def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:
