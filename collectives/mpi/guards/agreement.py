@@ -12,6 +12,7 @@ import hashlib
 import pickle
 from collections import defaultdict
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
@@ -83,7 +84,8 @@ class Agreement:
     def _plan(self, primitive: str, *arguments: object) -> list[Stage]:
         algorithm, _ = find(primitive, "recursive_doubling")
         generator = algorithm.generator(self.rank, self.p, *arguments)
-        return stages_of(record(Process(str(algorithm), self.rank, self.p, generator)), MIN)
+        plan = record(Process(str(algorithm), self.rank, self.p, generator))
+        return [replace(stage, number=0) for stage in stages_of(plan, MIN)]  # no user's rounds
 
 
 def _difference(descriptions: list[str]) -> str:
