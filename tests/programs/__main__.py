@@ -55,13 +55,29 @@ def run(runner, file, ranks, log):
         old.unlink()
     command = [Path(sys.executable).with_name("mpirun"), "-n", str(ranks), sys.executable]
     command += [*RUNNERS[runner], "-m", "pytest", "-q", "-p", "outcomes", "-p", "no:cacheprovider"]
-    command += ["-o", "faulthandler_timeout=100", *([] if "pylops" not in str(file) else ["--with-mpi"]), file.name]
+    command += [
+        "-o",
+        "faulthandler_timeout=100",
+        *([] if "pylops" not in str(file) else ["--with-mpi"]),
+        file.name,
+    ]
     path = os.pathsep.join([str(HERE), str(ROOT)])
-    environment = {**os.environ, "PYTHONPATH": path, "OUTCOMES": str(log), "MPIEXEC_TIMEOUT": str(LIMIT)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "OUTCOMES": str(log),
+        "MPIEXEC_TIMEOUT": str(LIMIT),
+    }
     with open(f"{log}-output.txt", "w") as output:
         subprocess.run(
-            command, cwd=file.parent, env=environment, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=subprocess.STDOUT, timeout=LIMIT + 60, check=False,
+            command,
+            cwd=file.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT + 60,
+            check=False,
         )
     worst = {}
     for rank in range(ranks):
@@ -93,15 +109,19 @@ def main():
         requirement, folder = SUITES[suite]
         passed = defaultdict(set)
         (logs / suite).mkdir(parents=True, exist_ok=True)
-        for file in sorted((sources(requirement) / folder).glob(f"test_*.py")):
+        for file in sorted((sources(requirement) / folder).glob("test_*.py")):
             if arguments.only not in file.name:
                 continue
-            found = {x: run(x, file, arguments.ranks, logs / suite / f"{file.stem}-{x}") for x in RUNNERS}
+            found = {
+                x: run(x, file, arguments.ranks, logs / suite / f"{file.stem}-{x}") for x in RUNNERS
+            }
             good = {x: {t for t, (o, _) in f.items() if o == "passed"} for x, f in found.items()}
             for x in RUNNERS:
                 passed[x] |= good[x]
             bad = sorted(good["mpi4py"] - good["Comm"])
-            console.print(f"{suite} {file.name}: {len(good['mpi4py'])} on mpi4py, {len(good['Comm'])} on Comm")
+            console.print(
+                f"{suite} {file.name}: {len(good['mpi4py'])} on mpi4py, {len(good['Comm'])} on Comm"
+            )
             for t in bad:
                 faults.append(t)
                 console.print("   ", t, *found["Comm"].get(t, ("absent",)), markup=False)

@@ -129,7 +129,10 @@ class Channel:
             invocation = invocation._replace(root=int(root))
         facts: Any = invocation[1:7]
         try:
-            key = key_of(invocation.reader or invocation.primitive, *facts)
+            name: Any = invocation.reader or invocation.primitive
+            if invocation.behalf:
+                name = name, invocation.behalf
+            key = key_of(name, *facts)
             hash(key)  # a parameter may have none
         except NOT_KEPT:
             return None
@@ -181,6 +184,7 @@ class Channel:
         """`carry_out` where the ranks compare their calls, or where time is limited."""
         found, supervisor = self.find(invocation), self.supervisor
         attempt, within = found.attempt, invocation.within
+        name = invocation.behalf or attempt.name  # what the user knows of
 
         def stages(number: int):
             if supervisor.compares(attempt):
@@ -188,8 +192,8 @@ class Channel:
             yield from attempt.result().rounds(found.addresses)
 
         try:
-            number = supervisor.begin(attempt.name, within)
-            supervisor.see_through(stages(number), attempt.name, number)
+            number = supervisor.begin(name, within)
+            supervisor.see_through(stages(number), name, number)
         except BaseException:
             found.end(False)
             raise

@@ -143,6 +143,7 @@ def call(
     counts: Any = None,
     within: str = "",
     form: str = "",
+    title: str = "",
 ) -> None:
     """Carry out one collective.
 
@@ -155,7 +156,9 @@ def call(
     try:
         if ready is None:
             ready = PLAIN.get(comm.handle, NOTHING)
-        name = form or primitive
+        name: Any = form or primitive
+        if title or within:
+            name = name, title or within
         shape, addresses = key_of(name, algorithm, buffers, root, op, parameters, counts)
         calls = ready.get((shape, addresses))
     except NOT_KEPT:
@@ -165,7 +168,7 @@ def call(
             each()
     elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
         invocation = Invocation(
-            primitive, algorithm, buffers, root, op, parameters, counts, within, form
+            primitive, algorithm, buffers, root, op, parameters, counts, within, form, title
         )
         _carry_out(comm, invocation, shape, addresses)
 

@@ -66,7 +66,7 @@ def tokens_in(shape: Any) -> Iterator[Token]:
 
 
 def key_of(
-    primitive: str,
+    primitive: Any,
     algorithm: str | None,
     buffers: Sequence[Any],
     root: int | None,
@@ -76,7 +76,8 @@ def key_of(
 ) -> Key:
     """The key of a call; raises one of `NOT_KEPT` if its plan must not be kept.
 
-    The root has to be an int, or None. The key begins with the primitive and the algorithm.
+    The root has to be an int, or None. The key begins with the primitive, together
+    with the call on whose behalf it is used if there is one, and the algorithm.
     """
     if root is not None and type(root) is not int:
         raise _NotKept

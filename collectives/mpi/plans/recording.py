@@ -52,6 +52,8 @@ class Invocation(NamedTuple):
         What the call is a part of, if it is not the user's own.
     form : str
         How the ranks tell each other counts first (see `counts`), if they do.
+    title : str
+        What the user called, if it is something else.
     reader : str
         The function in `arguments` that reads the buffers, if it is not the primitive's.
     """
@@ -65,7 +67,13 @@ class Invocation(NamedTuple):
     counts: tuple[int, ...] | bytes | None = None
     within: str = ""
     form: str = ""
+    title: str = ""
     reader: str = ""
+
+    @property
+    def behalf(self) -> str:
+        """The call on whose behalf it is made, if it is not the user's own."""
+        return self.title or self.within
 
 
 class Attempt(NamedTuple):

@@ -132,6 +132,10 @@ class Supervisor:
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
 
+    def conclude(self, call: str, problem: CollectiveError | None) -> None:
+        """Raise on all ranks if one has a problem at the end of a call."""
+        self.see_through(self.agree(f"the end of {call}", problem), call, self._number)
+
     def run(self, stages: Iterator[Stage]) -> None:
         """Carry out the stages of a comparison at once, without a time limit."""
         for stage in stages:
