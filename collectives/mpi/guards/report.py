@@ -61,7 +61,7 @@ class State:
             return f"rank {self.rank} is in no collective but{at or ' elsewhere'}{self._past()}"
         if self.pending:
             steps = " and ".join(f"{verb} {peer}" for verb, peer in self.pending)
-            where = f"in round {self.round}" if self.round else "to compare its call,"
+            where = f"in round {self.round}" if self.round else "in the comparison of calls"
             doing = f"waits {where} for {steps} ({self.line})"
         else:
             where = f" in round {self.round}" if self.round else ""
