@@ -7,6 +7,7 @@ import difflib
 import importlib.util
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -80,7 +81,7 @@ def algorithms_for(primitive: str) -> tuple[str, ...]:
     >>> algorithms_for("allreduce")[:4]
     ('naive', 'ring', 'recursive_doubling', 'tree')
     """
-    if primitive not in REGISTRY:
+    if not isinstance(primitive, str) or primitive not in REGISTRY:
         choices = ", ".join(_nearest_first(primitive, PRIMITIVES))
         raise UnknownAlgorithm(f"a primitive is needed, got {primitive!r}; choose from {choices}")
     return tuple(REGISTRY[primitive])
@@ -252,6 +253,8 @@ def load(path: str | Path) -> None:
     ------
     FileNotFoundError
         There is no such file.
+    ArgumentError
+        It cannot be run, or what it registers is no algorithm: says which line failed.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -261,7 +264,21 @@ def load(path: str | Path) -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ArgumentError(
+            f"{path}: a file that can be run is needed, got {_failure(path, error)}; correct it"
+        ) from error
+
+
+def _failure(path: Path, error: BaseException) -> str:
+    """What went wrong while a file ran, and the last line of it that did."""
+    lines = [x.lineno for x in traceback.extract_tb(error.__traceback__) if x.filename == str(path)]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines = [error.lineno]
+    place = f" (line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _undecided(primitive: str, *arguments: Any, **parameters: Any) -> Any:

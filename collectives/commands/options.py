@@ -32,7 +32,7 @@ def add_size(command: argparse.ArgumentParser) -> None:
     """How many ranks, and how long the vector."""
     command.add_argument("-p", type=ranks, default=8, help="number of ranks (%(default)s)")
     command.add_argument(
-        "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
+        "-n", type=size, default="1M", help="bytes of the whole vector (%(default)s)"
     )
 
 
@@ -58,12 +58,28 @@ def given_clock(arguments: argparse.Namespace) -> Clock | None:
     return replace(DECLARED_CLOCK, **given) if given else None
 
 
+def number(text: str, what: str = "a number") -> int:
+    """How many of something, which argparse reads."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{what} from 1 on is needed, got {text!r}")
+    return value
+
+
 def ranks(text: str) -> int:
-    """argparse says what is wrong when this raises ValueError."""
-    p = int(text)
-    if p < 1:
-        raise ValueError
-    return p
+    """A number of ranks, which argparse reads."""
+    return number(text, "a number of ranks")
+
+
+def size(text: str) -> int:
+    """A number of bytes, which argparse reads."""
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def report(examined: Iterable[Outcome], what: str) -> int:

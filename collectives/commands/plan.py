@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from collectives import checks
 from collectives.algorithms.language.steps import Local, copy, decode, encode
 from collectives.catalogue import check_restrictions, find
 from collectives.choice import decide
-from collectives.commands.options import ranks
+from collectives.commands.options import ranks, size
 from collectives.engines.driver import Process, Round, locate, views_of
 from collectives.engines.optimise import optimise
 from collectives.engines.places import Places
@@ -20,7 +21,7 @@ from collectives.engines.plan import Plan, record
 from collectives.errors import ArgumentError
 from collectives.operators.operator import SUM
 from collectives.problems import CAN_BE_IN_PLACE, Buffers, Problem
-from collectives.units import format_bytes, parse_bytes
+from collectives.units import format_bytes
 
 DTYPE = np.dtype(np.float64)
 LENGTH = 4  # elements of a block, by default: few enough to count
@@ -39,7 +40,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--rank", type=int, default=0, help="whose plan (%(default)s)")
     parser.add_argument(
         "-n",
-        type=parse_bytes,
+        type=size,
         help=f"bytes of the whole vector ({LENGTH} elements of {DTYPE} a rank)",
     )
     parser.add_argument("--root", type=int, default=0, help="(%(default)s)")
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked, given = find(arguments.primitive, arguments.algorithm)
     algorithm, parameters = decide(asked, given, problem.p, problem.size * DTYPE.itemsize)
     check_restrictions(algorithm, problem.p)
+    checks.memory(str(algorithm), "the vectors of a rank", 2 * problem.n * DTYPE.itemsize)
     mine = problem.buffers(rank)
     steps = problem.start(algorithm, rank, mine, parameters)
     page = record(Process(str(algorithm), rank, problem.p, steps))
@@ -71,9 +73,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
     p, primitive = arguments.p, arguments.primitive
     find(primitive)  # raises if there is none
     for name in ("rank", "root"):
-        if not 0 <= getattr(arguments, name) < p:
-            got = getattr(arguments, name)
-            raise ArgumentError(f"plan: {name} must be a rank from 0 to {p - 1}, got {got}")
+        checks.rank("plan", name, getattr(arguments, name), p)
     if arguments.in_place and primitive not in CAN_BE_IN_PLACE:
         choices = ", ".join(sorted(CAN_BE_IN_PLACE))
         raise ArgumentError(f"plan: --in-place needs one of {choices}, got {primitive}")

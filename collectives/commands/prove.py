@@ -12,7 +12,7 @@ from typing import Any
 from collectives.algorithms import Algorithm
 from collectives.algorithms.language.registry import ROOTED
 from collectives.catalogue import find, load
-from collectives.commands.options import NAMES_HELP, Outcome, chosen, possible, report
+from collectives.commands.options import NAMES_HELP, Outcome, chosen, number, possible, ranks, report
 from collectives.errors import CollectiveError
 from collectives.study.symbolic import prove
 
@@ -21,18 +21,18 @@ def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("prove", help="prove algorithms right, whatever the data")
     parser.add_argument("names", **NAMES_HELP)
-    parser.add_argument("-p", type=int, default=33, help="up to so many ranks (%(default)s)")
+    parser.add_argument("-p", type=ranks, default=33, help="up to so many ranks (%(default)s)")
     parser.add_argument(
-        "--also", type=int, nargs="*", default=[], metavar="P", help="these numbers of ranks, too"
+        "--also", type=ranks, nargs="*", default=[], metavar="P", help="these numbers of ranks, too"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
+    parser.add_argument("--jobs", type=number, default=1, help="processes (%(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    ranks = [*range(1, arguments.p + 1), *arguments.also]
-    work = [(name, ranks) for name in chosen(arguments)]
-    what = f"proofs, p up to {max(ranks, default=0)}"
+    every = [*range(1, arguments.p + 1), *arguments.also]
+    work = [(name, every) for name in chosen(arguments)]
+    what = f"proofs, p up to {max(every)}"
     if arguments.jobs == 1:
         return report(starmap(_proved, work), what)
     with ProcessPoolExecutor(arguments.jobs, initializer=_load, initargs=arguments.load) as pool:

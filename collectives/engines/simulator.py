@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from collectives import checks
 from collectives.algorithms.language.steps import Local, copy, decode, encode
 from collectives.engines.driver import Message, Process, Round, locate, views_of
 from collectives.errors import Deadlock, ScheduleError
@@ -45,11 +46,20 @@ class Clock:
         Seconds for each byte of a message.
     gamma : float
         Seconds a byte reduced.
+
+    Raises
+    ------
+    ArgumentError
+        One of them is no number from 0 on.
     """
 
     alpha: float = 1e-6
     beta: float = 1e-9
     gamma: float = 1e-10
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            checks.seconds("Clock", name, value)
 
 
 @dataclass(frozen=True)

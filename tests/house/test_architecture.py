@@ -42,7 +42,7 @@ LAYERS = [
     ["catalogue"],
     ["nodes"],
     ["engines"],
-    ["operators"],
+    ["operators", "checks", "files"],
     ["errors", "units", "console"],
     ["algorithms"],
     ["algorithms.chapters"],
