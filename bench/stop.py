@@ -33,13 +33,13 @@ class Stop:
     by : int
         The signal that came, or 0.
     leave : callable
-        `leave(name)` shows what there is, on rank 0; the name is that of the signal.
+        `leave(why)` shows what there is, on rank 0; `why` reads as in "stopped by SIGINT".
     """
 
     def __init__(self, comm: MPI.Intracomm):
         self.comm = comm
         self.by = 0
-        self.leave: Callable[[str], None] = say
+        self.leave: Callable[[str], object] = say
         self._ending = threading.Lock()
         reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
@@ -57,22 +57,26 @@ class Stop:
         """Say that the main thread shows its results now: whoever stops it waits for that."""
         self._ending.acquire()
 
+    def now(self, why: str, status: int) -> None:
+        """Leave what there is, and end all ranks."""
+        try:
+            if self.comm.rank == 0 and self._ending.acquire(timeout=GRACE):
+                self.leave(why)
+                sys.stdout.flush()
+        finally:
+            abort(self.comm, status)
+
     def _watch(self, reader: int) -> None:
         while self.by not in SIGNALS:
             self.by = os.read(reader, 1)[0]
-        try:
-            if self.comm.rank == 0 and self._ending.acquire(timeout=GRACE):
-                self.leave(signal.Signals(self.by).name)
-                sys.stdout.flush()
-            else:
-                select.select([reader], [], [], GRACE)  # until it comes again
-        finally:
-            abort(self.comm, 128 + self.by)
+        if self.comm.rank > 0:
+            select.select([reader], [], [], GRACE)  # until it comes again
+        self.now(f"by {signal.Signals(self.by).name}", 128 + self.by)
 
 
-def say(name: str) -> None:
+def say(why: str) -> None:
     """What is left to be said where all there is has been printed."""
-    print(f"collectives.bench: stopped by {name}", file=sys.stderr, flush=True)
+    print(f"collectives.bench: stopped {why}", file=sys.stderr, flush=True)
 
 
 def abort(comm: MPI.Intracomm, status: int) -> None:

@@ -7,7 +7,6 @@ import difflib
 import importlib.util
 import re
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,13 @@ from collectives.algorithms.language.registry import (
     WITH_COUNTS,
     named,
 )
-from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
+from collectives.errors import (
+    FAILURES,
+    ArgumentError,
+    RestrictionError,
+    UnknownAlgorithm,
+    in_words,
+)
 from collectives.nodes import in_order
 from collectives.operators.operator import SUM, Operator
 
@@ -266,19 +271,11 @@ def load(path: str | Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except FAILURES as error:
         raise ArgumentError(
-            f"{path}: a file that can be run is needed, got {_failure(path, error)}; correct it"
+            f"{path}: a file that can be run is needed, got {in_words(error, str(path))}; "
+            "correct it"
         ) from error
-
-
-def _failure(path: Path, error: BaseException) -> str:
-    """What went wrong while a file ran, and the last line of it that did."""
-    lines = [x.lineno for x in traceback.extract_tb(error.__traceback__) if x.filename == str(path)]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        lines = [error.lineno]
-    place = f" (line {lines[-1]})" if lines else ""
-    return f"{type(error).__name__}: {error}{place}"
 
 
 def _undecided(primitive: str, *arguments: Any, **parameters: Any) -> Any:

@@ -7,6 +7,7 @@ Each raises ArgumentError in one sentence, and returns the argument as what it s
 from __future__ import annotations
 
 import math
+import operator
 import os
 from numbers import Integral, Real
 from typing import Any
@@ -22,10 +23,15 @@ LONGEST = 1e100
 MOST_BYTES = 2**62
 
 
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer, of Python's or numpy's, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def integer(title: str, name: str, value: Any, least: int = 0) -> int:
     """An integer from `least` on."""
-    if isinstance(value, Integral) and not isinstance(value, bool) and value >= least:
-        return int(value)
+    if is_integer(value) and operator.index(value) >= least:
+        return operator.index(value)
     raise ArgumentError(f"{title}: {name} must be an integer from {least} on, got {value!r}")
 
 
@@ -36,8 +42,8 @@ def ranks(title: str, p: Any) -> int:
 
 def rank(title: str, name: str, value: Any, p: int) -> int:
     """One of p ranks, such as a root."""
-    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value < p:
-        return int(value)
+    if is_integer(value) and 0 <= operator.index(value) < p:
+        return operator.index(value)
     raise ArgumentError(f"{title}: {name} must be a rank from 0 to {p - 1}, got {value!r}")
 
 
@@ -75,7 +81,8 @@ def lengths(title: str, counts: Any, shape: tuple[int, ...]) -> Any:
 
 def seconds(title: str, name: str, value: Any) -> float:
     """A time."""
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= LONGEST:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and 0 <= value <= LONGEST:
         return float(value)
     raise ArgumentError(
         f"{title}: {name} must be a number of seconds from 0 to {LONGEST:g}, got {value!r}"

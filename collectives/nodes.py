@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from numbers import Integral
 from typing import Any
 
 from collectives import checks
@@ -47,7 +46,7 @@ def grouping(title: str, p: int, group: Any = None) -> tuple[int, ...]:
     (0, 0, 1, 1, 2)
     """
     if isinstance(group, (tuple, list)):
-        if len(group) != p or not all(map(_is_integer, group)):
+        if len(group) != p or not all(map(checks.is_integer, group)):
             raise ArgumentError(
                 f"{title}: group must be a number of ranks or {p} integers, the group of each "
                 f"rank, got {group!r}"
@@ -55,10 +54,6 @@ def grouping(title: str, p: int, group: Any = None) -> tuple[int, ...]:
         return tuple(map(int, group))
     size = SIMULATED if group is None else checks.integer(title, "group", group, 1)
     return tuple(rank // size for rank in range(p))
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def in_order(groups: Sequence[int]) -> bool:

@@ -31,12 +31,17 @@ def _in_source(thing: Callable | ModuleType) -> str | None:
         return None  # there is no source, as of what was typed in
     if isinstance(thing, ModuleType):
         return ast.get_docstring(module)
-    code = getattr(thing, "__code__", None)
+    first = inspect.unwrap(
+        thing
+    ).__code__.co_firstlineno  # of a function: that of its first decorator
     for node in ast.walk(module):
-        if isinstance(node, ast.FunctionDef) and code and node.name == code.co_name:
-            if code.co_firstlineno in (node.lineno, *(x.lineno for x in node.decorator_list)):
-                return ast.get_docstring(node)
+        if isinstance(node, ast.FunctionDef) and first in _beginnings(node):
+            return ast.get_docstring(node)
     return None
+
+
+def _beginnings(node: ast.FunctionDef) -> list[int]:
+    return [node.lineno, *(decorator.lineno for decorator in node.decorator_list)]
 
 
 @cache

@@ -13,7 +13,7 @@ from collectives.algorithms import REGISTRY, Algorithm
 from collectives.catalogue import check_restrictions, find, is_loaded
 from collectives.console import console
 from collectives.engines.simulator import Clock
-from collectives.errors import RestrictionError
+from collectives.errors import CollectiveError, RestrictionError, in_words
 from collectives.study.pricing import DECLARED_CLOCK
 from collectives.units import parse_bytes
 
@@ -90,6 +90,12 @@ def report(examined: Iterable[Outcome], what: str) -> int:
         line = f"{name}: {done} {what}, all right" if error is None else f"WRONG {error}"
         console().print(escape(line))
     return 1 if wrong else 0
+
+
+def failed(name: str, error: BaseException) -> str:
+    """What an algorithm raised, with its name; our errors begin with it."""
+    text = in_words(error)
+    return text if isinstance(error, CollectiveError) else f"{name}: {text}"
 
 
 def chosen(arguments: argparse.Namespace) -> list[str]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
 
 from collectives import checks
+from collectives.algorithms import Algorithm
 from collectives.algorithms.language.steps import Local, copy, decode, encode
 from collectives.catalogue import check_restrictions, find
 from collectives.choice import decide
 from collectives.commands.options import ranks, size
 from collectives.engines.driver import Process, Round, locate, views_of
+from collectives.engines.endless import Guard, check_ends
 from collectives.engines.optimise import optimise
 from collectives.engines.places import Places
 from collectives.engines.plan import Plan, record
@@ -55,8 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_restrictions(algorithm, problem.p)
     checks.memory(str(algorithm), "the vectors of a rank", 2 * problem.n * DTYPE.itemsize)
     mine = problem.buffers(rank)
-    steps = problem.start(algorithm, rank, mine, parameters)
-    page = record(Process(str(algorithm), rank, problem.p, steps))
+    with Guard():
+        check_ends(_process(algorithm, problem, rank, mine, parameters))
+    page = record(_process(algorithm, problem, rank, mine, parameters))
     theirs = [buf for buf in (mine.send, mine.recv) if buf is not None]
     plan = optimise(page, theirs, SUM)
     print(f"{algorithm}: rank {rank}, {problem}\n\n{LEGEND}")
@@ -67,6 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(*_compared(before, after, names), sep="\n")
     print(f"\n{_summary(page, theirs)} on the page, {_summary(plan, theirs)} over MPI")
     return 0
+
+
+def _process(
+    algorithm: Algorithm, problem: Problem, rank: int, mine: Buffers, parameters: Mapping[str, Any]
+) -> Process:
+    steps = problem.start(algorithm, rank, mine, parameters)
+    return Process(str(algorithm), rank, problem.p, steps)
 
 
 def _problem(arguments: argparse.Namespace) -> Problem:
