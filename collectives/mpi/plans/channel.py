@@ -128,8 +128,9 @@ class Channel:
         if isinstance(root, (bool, np.integer)):
             invocation = invocation._replace(root=int(root))
         facts: Any = invocation[1:7]
+        name = invocation.reader or invocation.primitive
         try:
-            key = key_of(invocation.reader or invocation.primitive, *facts)
+            key = key_of(name, *[*facts, {}])
             hash(key)  # a parameter may have none
         except NOT_KEPT:
             return None
