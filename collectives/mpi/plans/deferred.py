@@ -7,7 +7,6 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from collectives.errors import CollectiveError
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
@@ -117,7 +116,7 @@ def _parts(
     try:
         for invocation in calls:
             yield channel.find(invocation, alone=False), invocation
-    except CollectiveError as error:
+    except Exception as error:
         yield Found(Attempt("a collective", problem=error)), None
 
 
@@ -146,11 +145,11 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
     """
     check_threads()
     supervisor = channel.supervisor
-    with supervisor.guard("a persistent collective"):
-        for each in invocations(channel, call) if call.form else ():
-            if each.within:
-                channel.carry_out(each)
-            call = each
+    calls = invocations(channel, call) if call.form else iter([call])
+    for each in supervisor.guarded(calls, "a persistent collective"):
+        if each.within:
+            channel.carry_out(each)
+        call = each
     attempt = channel.recorder.attempt(call, stage=0)
     if supervisor.settings.check:
         number = supervisor.begin(attempt.name)

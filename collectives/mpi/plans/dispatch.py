@@ -209,9 +209,9 @@ def _carry_out_all(
 
     If they have not, the next one like it is found at once.
     """
-    with channel.supervisor.guard(invocation.form):
-        for number, each in enumerate(invocations(channel, invocation)):
-            if each.within:
-                call(comm, each.primitive, each.algorithm, *each[2:8])  # type: ignore[arg-type]
-            else:
-                channel.carry_out(each, shortcut if number == 0 else None)
+    calls = channel.supervisor.guarded(invocations(channel, invocation), invocation.form)
+    for number, each in enumerate(calls):
+        if each.within:
+            call(comm, each.primitive, each.algorithm, *each[2:8])  # type: ignore[arg-type]
+        else:
+            channel.carry_out(each, shortcut if number == 0 else None)
