@@ -40,7 +40,7 @@ def private(comm: MPI.Intracomm) -> MPI.Intracomm:
     """
     group = comm.Get_group()
     try:
-        return MPI.Intracomm(comm).Create(group)
+        return MPI.Intracomm(MPI.Intracomm(comm).Create(group))
     finally:
         group.Free()
 
