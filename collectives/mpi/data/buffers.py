@@ -37,6 +37,7 @@ from collectives.engines.packing import array_at
 from collectives.errors import BufferMismatch, MemoryMismatch, SpellingMismatch, UnknownDatatype
 from collectives.mpi.data.datatypes import BYTE, Element, Layout, element_of
 from collectives.mpi.data.staging import Copied, Packed, Staging
+from collectives.operators.dtypes import dtype_called, is_builtin
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,11 @@ def integers(title: str, name: str, values: Any, p: int) -> list[int]:
 @cache
 def datatype_of(dtype: np.dtype) -> MPI.Datatype:
     """The MPI type of a numpy dtype; plain bytes where MPI has no such type."""
-    try:
-        datatype = MPI.Datatype.fromcode(dtype.char)
-        if datatype.Get_size() == dtype.itemsize:
-            return datatype
-    except ValueError:
-        pass
+    if is_builtin(dtype) and dtype.kind in "biufc":
+        with suppress(ValueError):
+            datatype = MPI.Datatype.fromcode(dtype.char)
+            if datatype.Get_size() == dtype.itemsize:
+                return datatype
     return _bytes(dtype.itemsize)
 
 
@@ -380,8 +380,21 @@ def _foreign_memory(data: Any, writes: bool, fail) -> Memory:
     try:
         dtype = np.from_dlpack(data).dtype
     except (AttributeError, TypeError, RuntimeError, BufferError):
-        dtype = BYTE
+        dtype = _dtype_like(getattr(data, "dtype", None), memory.nbytes)
     return Memory(memory.address, memory.nbytes, not writes, dtype)
+
+
+def _dtype_like(theirs: Any, nbytes: int) -> np.dtype:
+    """The dtype for one of another library's that numpy does not know.
+
+    Without ml_dtypes it is no number: its elements can be moved, and not reduced.
+    """
+    name = getattr(theirs, "name", None) or str(theirs).rpartition(".")[2]
+    dtype = dtype_called(name)
+    size = getattr(theirs, "itemsize", dtype.itemsize if dtype else 1)
+    if dtype is None or dtype.itemsize != size:
+        dtype = np.dtype((np.void, 1 if nbytes % size else size))
+    return dtype
 
 
 def exports(buffers: Sequence[Any]) -> list[MPI.buffer]:
