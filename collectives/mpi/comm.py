@@ -261,4 +261,3 @@ def _restored(cls: type[Comm], name: str, algorithms: Mapping[str, str] | None) 
     if algorithms is not None:
         comm._algorithms = algorithms
     return comm
-

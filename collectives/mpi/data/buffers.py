@@ -37,6 +37,7 @@ from collectives.errors import BufferMismatch, SpellingMismatch, UnknownDatatype
 from collectives.mpi.data.datatypes import BYTE, Element, Layout, element_of
 from collectives.mpi.data.memory import Memory, memory_of
 from collectives.mpi.data.staging import Chained, Copied, Fetched, Packed, Staging
+from collectives.operators.dtypes import is_builtin
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,11 @@ def integers(title: str, name: str, values: Any, p: int, least: int | None = 0) 
 @cache
 def datatype_of(dtype: np.dtype) -> MPI.Datatype:
     """The MPI type of a numpy dtype; plain bytes where MPI has no such type."""
-    try:
-        datatype = MPI.Datatype.fromcode(dtype.char)
-        if datatype.Get_size() == dtype.itemsize:
-            return datatype
-    except ValueError:
-        pass
+    if is_builtin(dtype) and dtype.kind in "biufc":
+        with suppress(ValueError):
+            datatype = MPI.Datatype.fromcode(dtype.char)
+            if datatype.Get_size() == dtype.itemsize:
+                return datatype
     return _bytes(dtype.itemsize)
 
 

@@ -30,7 +30,7 @@ from collectives.mpi.plans.channel import Channel
 from collectives.mpi.plans.dispatch import call
 from collectives.mpi.plans.envelopes import Envelopes, words_for
 from collectives.operators import binned
-from collectives.operators.operator import REPRODUCIBLE_SUM, Operator
+from collectives.operators.operator import Operator
 
 Op = MPI.Op | Operator | Callable[[Any, Any], Any]
 
@@ -335,15 +335,25 @@ def _combined(op: Op, objects: Sequence[Any]) -> Any:
     """The reduction of objects, in order."""
     if not isinstance(op, Operator):
         return reduce(op, objects)
-    if op is not REPRODUCIBLE_SUM:
-        needed = "op must be a function, an MPI.Op or REPRODUCIBLE_SUM"
-        raise ArgumentError(f"reduction of objects: {needed}, got {op.name}", mpi_class="ERR_OP")
     try:
         rows = np.array(objects)
-        total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
+        if op.widening is None:
+            total = _folded(op, rows)
+        else:
+            total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{op.name} of objects: {error}", mpi_class="ERR_OP") from error
     return total if total.ndim else total.item()
+
+
+def _folded(op: Operator, rows: np.ndarray) -> np.ndarray:
+    """The reduction of numbers, or of arrays of one shape, in order."""
+    kernel, flat = op.kernel_for(rows.dtype), rows.reshape(len(rows), -1)
+    total = flat[0]
+    for row in flat[1:]:
+        left, total = total, np.empty_like(row)
+        kernel(left, row, total)
+    return total.reshape(rows.shape[1:])
 
 
 def _split(whole: np.ndarray, lengths: list[int]) -> list[memoryview]:

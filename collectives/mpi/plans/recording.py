@@ -25,6 +25,7 @@ from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_roo
 from collectives.mpi.data.operators import Op, operator_of
 from collectives.mpi.plans.callplan import CallPlan
 from collectives.nodes import grouping
+from collectives.operators.dtypes import quickened
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE
 
@@ -164,6 +165,8 @@ class Recorder:
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
         arrays, placement = _given(read), reader.placement
+        if read.like is not None:
+            operator = quickened(operator, read.like.element.unit)
         return CallPlan(algorithm, description, plan, operator, arrays, placement, self.comm)
 
     def _read(

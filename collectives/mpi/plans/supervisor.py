@@ -13,6 +13,7 @@ from typing import TypeVar
 from mpi4py import MPI
 
 from collectives.algorithms.language.registry import Generator
+from collectives.errors import CollectiveError
 from collectives.mpi.engines.calls import compile_stages, run
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
