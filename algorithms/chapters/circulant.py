@@ -133,7 +133,7 @@ def alltoall(rank, p, sendbuf, recvbuf, counts):
     factor of beta is then an upper bound.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: Träff 2024
     """
     yield copy(sendbuf[rank], recvbuf[rank])

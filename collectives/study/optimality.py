@@ -28,8 +28,8 @@ from collectives.study.cost import critical_path
 from collectives.study.simulation import Counts, count
 from collectives.units import format_bytes
 
-# What the page counts. All p divide both lengths.
-RANKS = (5, 8, 12, 16)
+# What the page counts, few ranks and more. All p divide both lengths.
+RANKS = (5, 8, 12, 32)
 SHORT, LONG = 960, 960 * 1024
 
 # In place of what is optimal: the bounds are for exact algorithms, and one that is lossy
