@@ -72,6 +72,7 @@ def replay(
                 pool.end(plan, succeeded)
 
     try:
+        plan.tick()
         for position, load in plan.loads:
             load(addresses[position])
         stages = plan.stages_at(addresses)
@@ -161,4 +162,5 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan, exports(call.buffers))), wait)
+    keep = call, plan, exports(call.buffers)
+    return Prequest(setup, partial(free, keep), plan.tick, wait)
