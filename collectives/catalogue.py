@@ -25,7 +25,13 @@ from collectives.algorithms.language.registry import (
     WITH_COUNTS,
     named,
 )
-from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
+from collectives.errors import (
+    FAILURES,
+    ArgumentError,
+    RestrictionError,
+    UnknownAlgorithm,
+    in_words,
+)
 from collectives.nodes import in_order
 from collectives.operators.operator import SUM, Operator
 
@@ -80,7 +86,7 @@ def algorithms_for(primitive: str) -> tuple[str, ...]:
     >>> algorithms_for("allreduce")[:4]
     ('naive', 'ring', 'recursive_doubling', 'tree')
     """
-    if primitive not in REGISTRY:
+    if not isinstance(primitive, str) or primitive not in REGISTRY:
         choices = ", ".join(_nearest_first(primitive, PRIMITIVES))
         raise UnknownAlgorithm(f"a primitive is needed, got {primitive!r}; choose from {choices}")
     return tuple(REGISTRY[primitive])
@@ -293,6 +299,8 @@ def load(path: str | Path) -> None:
     ------
     FileNotFoundError
         There is no such file.
+    ArgumentError
+        It cannot be run, or what it registers is no algorithm: says which line failed.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -302,7 +310,13 @@ def load(path: str | Path) -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except FAILURES as error:
+        raise ArgumentError(
+            f"{path}: a file that can be run is needed, got {in_words(error, str(path))}; "
+            "correct it"
+        ) from error
 
 
 def _undecided(primitive: str, *arguments: Any, **parameters: Any) -> Any:

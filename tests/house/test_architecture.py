@@ -43,7 +43,7 @@ LAYERS = [
     ["catalogue"],
     ["nodes"],
     ["engines"],
-    ["operators"],
+    ["operators", "checks", "files"],
     ["errors", "units", "console"],
     ["algorithms"],
     ["algorithms.chapters"],

@@ -133,6 +133,11 @@ def owned(*arguments: Any) -> list:
     def own(argument: Any) -> Any:
         if type(argument) is np.ndarray:  # most are
             return argument
+        with suppress(Exception):  # what is wrong with it is told when it is read
+            return duplicate(argument)
+        return argument
+
+    def duplicate(argument: Any) -> Any:
         if isinstance(argument, MPI.Op) and not argument.is_predefined:
             return UserOperator.of(argument)
         if isinstance(argument, MPI.Datatype) and argument and not argument.is_predefined:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import traceback
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -21,7 +22,7 @@ from collectives.algorithms.language.blocks import partition
 from collectives.catalogue import find
 from collectives.engines.driver import Process
 from collectives.engines.plan import record
-from collectives.errors import CallMismatch, CollectiveError
+from collectives.errors import ArgumentError, CallMismatch, CollectiveError
 from collectives.mpi.engines.stages import Stage, stages_of
 from collectives.mpi.engines.tally import Meter, Tally
 from collectives.mpi.guards.report import ranks_in_words
@@ -39,14 +40,14 @@ class Agreement:
         self.least = np.empty(3, np.int64)
         self.comparison, self.meter = self._plan("allreduce", self.mine, self.least)
 
-    def stages(self, description: str, problem: CollectiveError | None) -> Iterator[Stage]:
+    def stages(self, description: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if their calls differ.
 
         Parameters
         ----------
         description : str
             What this rank is about to do; all ranks must say the same.
-        problem : CollectiveError or None
+        problem : Exception or None
             What is wrong with this rank's call.
 
         Yields
@@ -56,8 +57,8 @@ class Agreement:
 
         Raises
         ------
-        CollectiveError
-            The problem of the lowest rank that has one.
+        Exception
+            The problem of this rank if it has one, else that of the lowest rank that has.
         CallMismatch
             Says which ranks called what.
         """
@@ -69,7 +70,7 @@ class Agreement:
         culprit, smallest, largest = self.least.tolist()
         if culprit == self.p and smallest == -largest:
             return
-        everybodys = yield from self._exchange((description, problem))
+        everybodys = yield from self._exchange((description, _told(problem, self.rank)))
         if culprit < self.p:
             raise everybodys[culprit][1] if problem is None else problem
         raise CallMismatch(_difference([description for description, _ in everybodys]))
@@ -95,6 +96,14 @@ class Agreement:
         plan = record(Process(str(algorithm), self.rank, self.p, generator))
         meter = self.tally.meter(plan, algorithm.name, "comparison of calls")
         return [replace(stage, number=0) for stage in stages_of(plan, MIN)], meter  # not the user's
+
+
+def _told(problem: Exception | None, rank: int) -> CollectiveError | None:
+    """What the others are told of a problem: of an error that is not ours, its words."""
+    if problem is None or isinstance(problem, CollectiveError):
+        return problem
+    words = "".join(traceback.format_exception_only(problem)).strip()
+    return ArgumentError(f"all ranks need arguments that can be read, got on rank {rank}: {words}")
 
 
 def _difference(descriptions: list[str]) -> str:

@@ -21,7 +21,6 @@ from collectives.catalogue import check_lossy, check_parameters, check_restricti
 from collectives.choice import choices, decide
 from collectives.engines.driver import Process
 from collectives.engines.plan import Plan, record
-from collectives.errors import CollectiveError
 from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_root
 from collectives.mpi.data.operators import Op, operator_of
 from collectives.mpi.engines.tally import Tally
@@ -87,13 +86,14 @@ class Attempt(NamedTuple):
     algorithm : Algorithm or None
         What was asked for: a rank knows it, too, that has a problem.
     plan : CallPlan or None
-    problem : CollectiveError or None
+    problem : Exception or None
+        One of ours, or what the code of its arguments has raised.
     """
 
     name: str
     algorithm: Algorithm | None = None
     plan: CallPlan | None = None
-    problem: CollectiveError | None = None
+    problem: Exception | None = None
 
     @classmethod
     def of(cls, plan: CallPlan) -> Attempt:
@@ -135,11 +135,11 @@ class Recorder:
         """
         try:
             algorithm, given = self.choose(call.primitive, call.algorithm, call.parameters)
-        except CollectiveError as error:
+        except Exception as error:
             return Attempt(call.primitive, None, None, error)
         try:
             plan = self._record(algorithm, given, call, stage)
-        except CollectiveError as error:
+        except Exception as error:
             return Attempt(str(algorithm), algorithm, None, error)
         return Attempt.of(plan)
 
