@@ -22,7 +22,7 @@ from rich.table import Table
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SOURCES = Path(sys.prefix) / "suites"
-LIMIT = 240  # seconds for one file
+LIMIT = 100  # seconds for one file
 
 # Requirement, and the folder of its source archive that has the tests.
 SUITES = {
@@ -57,7 +57,7 @@ def run(runner, file, ranks, log):
     command += [*RUNNERS[runner], "-m", "pytest", "-q", "-p", "outcomes", "-p", "no:cacheprovider"]
     command += [
         "-o",
-        "faulthandler_timeout=100",
+        "faulthandler_timeout=60",
         *([] if "pylops" not in str(file) else ["--with-mpi"]),
         file.name,
     ]
