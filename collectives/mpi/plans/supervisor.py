@@ -134,7 +134,7 @@ class Supervisor:
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
 
-    def conclude(self, call: str, problem: CollectiveError | None) -> None:
+    def conclude(self, call: str, problem: Exception | None) -> None:
         """Raise on all ranks if one has a problem at the end of a call."""
         self.see_through(self.agree(f"the end of {call}", problem), call, self._number)
 
