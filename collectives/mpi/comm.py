@@ -23,12 +23,19 @@ from mpi4py import MPI
 from collectives.catalogue import DEFAULTS, algorithms_for, defaults_for
 from collectives.errors import ArgumentError
 from collectives.mpi.data.constants import constant, name_of
+from collectives.mpi.engines.tally import Usage
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
 from collectives.mpi.forms.persistent import Persistent
 from collectives.mpi.guards.settings import Settings, check_time, from_environment
-from collectives.mpi.plans.channel import Channel, channel_of, configure, settings_of
+from collectives.mpi.plans.channel import (
+    Channel,
+    channel_of,
+    configure,
+    settings_of,
+    usage_of,
+)
 from collectives.mpi.plans.store import Ready
 
 Choice = str | Mapping[str, str] | None
@@ -128,6 +135,25 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         """The algorithm that a call takes which does not name one."""
         algorithms_for(primitive)  # raises if there is no such primitive
         return self._algorithms[primitive]
+
+    def counts(self, reset: bool = False) -> list[Usage]:
+        """What ran on this communicator, on this rank: calls, messages and bytes sent.
+
+        Other ranks' are not asked for, so that any rank may call it at any time.
+
+        Parameters
+        ----------
+        reset : bool, optional
+            Count from 0 again.
+
+        Returns
+        -------
+        list of Usage
+            One for each primitive, algorithm, and what was asked for: "auto", where a table
+            took the algorithm. What the library did on behalf of a call, such as telling
+            lengths, has the call in `within`.
+        """
+        return usage_of(self, reset)
 
     def _channel(self) -> Channel:
         if not self:

@@ -8,21 +8,20 @@ import json
 import os
 from pathlib import Path
 
-import pytest
 from mpi4py import MPI
 
-_FILE = Path(f"{os.environ['OUTCOMES']}-{MPI.COMM_WORLD.Get_rank()}.jsonl").open("a", buffering=1)
+_PATH = Path(f"{os.environ['OUTCOMES']}-{MPI.COMM_WORLD.Get_rank()}.jsonl")
 
 
 def _note(test, outcome, why=""):
-    _FILE.write(json.dumps([test.partition("[Rank ")[0], outcome, why]) + "\n")
+    with _PATH.open("a", encoding="utf-8") as file:
+        file.write(json.dumps([test.partition("[Rank ")[0], outcome, why]) + "\n")
 
 
 def pytest_runtest_logstart(nodeid):
     _note(nodeid, "begun")
 
 
-@pytest.hookimpl
 def pytest_runtest_logreport(report):
     bad = report.outcome != "passed"
     if bad or report.when == "call":

@@ -18,6 +18,7 @@ from collectives.errors import ArgumentError
 from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.data.nodes import detect
 from collectives.mpi.engines.calls import run
+from collectives.mpi.engines.tally import Tally, Usage
 from collectives.mpi.guards import settings
 from collectives.mpi.guards.settings import Settings
 from collectives.mpi.guards.watch import duplicate
@@ -61,11 +62,12 @@ class Channel:
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         nodes = detect(self.comm)  # now, while all ranks are here
-        self.recorder = Recorder(self.comm, self.rank, self.p, nodes)
         self.left = False
+        self.tally = Tally()
+        self.recorder = Recorder(self.comm, self.rank, self.p, nodes, self.tally)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
         self.traffic = Traffic(self.comm)
-        self.supervisor = Supervisor(self.comm, self.traffic)
+        self.supervisor = Supervisor(self.comm, self.traffic, self.tally)
         self.store = Store(self.comm, self.traffic, self.supervisor.waiter)
         self.configure(wanted)
 
@@ -152,6 +154,7 @@ class Channel:
     def close(self) -> None:
         """Give everything back to MPI; what is in flight comes to its end first."""
         self.handle = None
+        self.tally.close()
         if self.left:
             return  # MPI frees it while it is finalized
         self.supervisor.close()
@@ -233,6 +236,17 @@ def settings_of(comm: MPI.Intracomm) -> Settings:
     if channel is not None:
         return channel.supervisor.settings
     return getattr(comm, "_settings", None) or settings.from_environment()
+
+
+def usage_of(comm: MPI.Intracomm, reset: bool = False) -> list[Usage]:
+    """What has run on a communicator; nothing without a channel, and asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    if channel is None:
+        return []
+    usage = channel.tally.usage()
+    if reset:
+        channel.tally.reset()
+    return usage
 
 
 def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:

@@ -13,11 +13,11 @@ from typing import TypeVar
 from mpi4py import MPI
 
 from collectives.algorithms.language.registry import Generator
-from collectives.errors import CollectiveError
 from collectives.mpi.engines.calls import compile_stages, run
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.stages import Stage
+from collectives.mpi.engines.tally import Tally
 from collectives.mpi.guards.agreement import Agreement
 from collectives.mpi.guards.settings import Settings
 from collectives.mpi.guards.watch import Watch
@@ -36,6 +36,8 @@ class Supervisor:
         Ours alone.
     traffic : Traffic
         The operations in flight there.
+    tally : Tally
+        Counts what runs there.
 
     Attributes
     ----------
@@ -44,8 +46,9 @@ class Supervisor:
         Whether a call is more than its algorithm.
     """
 
-    def __init__(self, comm: MPI.Intracomm, traffic: Traffic):
+    def __init__(self, comm: MPI.Intracomm, traffic: Traffic, tally: Tally):
         self.comm = comm
+        self.tally = tally
         self.traffic = traffic
         self.settings = Settings()
         self.active = False
@@ -127,11 +130,11 @@ class Supervisor:
 
     def agree(self, call: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if they do not say the same of the call."""
-        agreement = self._agreements.pop() if self._agreements else Agreement(self.comm)
+        agreement = self._agreements.pop() if self._agreements else Agreement(self.comm, self.tally)
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
 
-    def conclude(self, call: str, problem: CollectiveError | None) -> None:
+    def conclude(self, call: str, problem: Exception | None) -> None:
         """Raise on all ranks if one has a problem at the end of a call."""
         self.see_through(self.agree(f"the end of {call}", problem), call, self._number)
 
