@@ -67,7 +67,7 @@ class Objects:
     ) -> Any:
         """The root's object, on all ranks."""
         channel = self._channel()
-        here = channel.rank == root
+        here = _is_here(channel, root)
         pickles = _Pickles([obj] if here else [], 1)
         envelopes, lengths = _from_root(channel, pickles, root, "bcast")
         [length] = lengths
@@ -85,9 +85,9 @@ class Objects:
         algorithm: str | None = None,
         **parameters: Any,
     ) -> Any:
-        """This rank's one of the root's p objects."""
+        """This rank's one of the root's p objects; None stands for p times None."""
         channel = self._channel()
-        here = channel.rank == root
+        here = _is_here(channel, root)
         pickles = _Pickles(sendobj if here else [], channel.p)
         envelopes, lengths = _from_root(channel, pickles, root, "scatter")
         if envelopes.hold(lengths) and not self._asks("scatter", algorithm, parameters):
@@ -118,7 +118,7 @@ class Objects:
         if envelopes.hold(lengths) and not self._asks("gather", algorithm, parameters):
             here = channel.rank == check_root("gather", root, channel.p)
             return [*map(envelopes.open, range(channel.p), lengths)] if here else None
-        whole = np.empty(sum(lengths), np.uint8) if channel.rank == root else None
+        whole = np.empty(sum(lengths), np.uint8) if _is_here(channel, root) else None
         target = None if whole is None else [whole, lengths, None, MPI.BYTE]
         buffers = pickles.joined(), target
         counts = tuple(lengths)
@@ -140,9 +140,9 @@ class Objects:
         return _split(whole, lengths)
 
     def alltoall(
-        self, sendobj: Sequence[Any], *, algorithm: str | None = None, **parameters: Any
+        self, sendobj: Sequence[Any] | None, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
-        """What every rank has for this one, of p objects each."""
+        """What every rank has for this one, of p objects each; None stands for p times None."""
         channel = self._channel()
         pickles = _Pickles(sendobj, channel.p)
         envelopes, lengths = _from_all(channel, pickles, "alltoall")
@@ -217,13 +217,18 @@ class Objects:
         return _combined(op, lower) if lower else None
 
 
+def _is_here(channel: Channel, root: Any) -> bool:
+    """Whether this rank is the root; what is no rank at all is refused by all together."""
+    return isinstance(root, (int, np.integer)) and channel.rank == root
+
+
 def _from_root(
     channel: Channel, pickles: _Pickles, root: int, primitive: str
 ) -> tuple[Envelopes, list[int]]:
     """The envelopes of the root's pickles, and their lengths; its failure is everybody's."""
     expected = pickles.expected
     envelopes = Envelopes(expected, words_for(expected))
-    if channel.rank == root:
+    if _is_here(channel, root):
         envelopes.seal(pickles.pieces)
     call(channel, "bcast", None, (envelopes.table,), root, within=_EXCHANGE[primitive])
     lengths = envelopes.lengths()
@@ -265,6 +270,8 @@ class _Pickles:
         self.expected = expected
         self.pieces: list[bytes] | None = None
         self.problem: Exception | None = None
+        if objects is None:  # for every rank, as in mpi4py
+            objects = [None] * expected
         try:
             pieces = [MPI.pickle.dumps(each) for each in objects]
             if len(pieces) != expected:
