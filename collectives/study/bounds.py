@@ -17,10 +17,11 @@ allows. That one algorithm meets several of them at once is another matter:
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from collectives import checks
+from collectives.algorithms.language.pages import docstring
 from collectives.algorithms.language.ranks import ceil_lg
 from collectives.algorithms.language.registry import PRIMITIVES
 from collectives.catalogue import algorithms_for
@@ -84,12 +85,15 @@ def bounds(primitive: str, p: int, n: int) -> dict[str, int]:
     ------
     UnknownAlgorithm
         There is no such primitive.
+    ArgumentError
+        p or n is out of its range.
 
     Examples
     --------
     >>> bounds("allreduce", p=12, n=1200)
     {'latency': 4, 'bandwidth': 2200, 'computation': 1100}
     """
+    p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of elements n", n)
     return {term: bound.value(p, n) for term, bound in bounds_of(primitive).items()}
 
 
@@ -103,7 +107,7 @@ def _bound(term: str, formula: str, primitives: str, reference: str) -> Callable
     """The decorated function is the bound's value, its docstring the argument."""
 
     def register(value: Callable[[int, int], int]) -> Callable[[int, int], int]:
-        argument = " ".join((inspect.getdoc(value) or "").split())
+        argument = " ".join(docstring(value).split())
         for primitive in primitives.split():
             _BOUNDS[primitive][term] = Bound(term, formula, value, argument, reference)
         return value

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from collectives import checks
+from collectives.algorithms.language.pages import docstring
 from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY, Algorithm
 from collectives.catalogue import algorithms_for, find, titled
 from collectives.console import table
@@ -54,6 +56,7 @@ def optimality_table(primitive: str, p: int, n: int) -> Table:
     The length is rounded up to a multiple of p: blocks of one byte more or less would
     hide what is optimal.
     """
+    p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of bytes n", n)
     n = -(-n // p) * p
     least = bounds(primitive, p, n)
     columns = ["algorithm", "critical\npath"]
@@ -143,7 +146,7 @@ parentheses is what the literature calls the algorithm.
 def _chapter(primitive: str) -> Iterator[str]:
     yield f"## {primitive}\n"
     home = sys.modules[f"collectives.algorithms.{primitive}"]
-    yield (home.__doc__ or "").partition("\n")[0] + "\n"
+    yield docstring(home).partition("\n")[0] + "\n"
     yield from _grid(["bound on", "at least", "because", "reference"], _bound_rows(primitive))
     yield f"Can they be met together? {TOGETHER[primitive]}\n"
     columns = ["algorithm", *[f"p = {p}" for p in RANKS], "optimal in"]

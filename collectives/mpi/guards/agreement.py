@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import traceback
 from collections import defaultdict
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
@@ -20,8 +22,9 @@ from collectives.algorithms.language.blocks import partition
 from collectives.catalogue import find
 from collectives.engines.driver import Process
 from collectives.engines.plan import record
-from collectives.errors import CallMismatch, CollectiveError
+from collectives.errors import ArgumentError, CallMismatch, CollectiveError
 from collectives.mpi.engines.stages import Stage, stages_of
+from collectives.mpi.engines.tally import Meter, Tally
 from collectives.mpi.guards.report import ranks_in_words
 from collectives.operators.operator import MIN
 
@@ -29,21 +32,22 @@ from collectives.operators.operator import MIN
 class Agreement:
     """What the ranks of a communicator compare one call at a time with."""
 
-    def __init__(self, comm: MPI.Intracomm):
+    def __init__(self, comm: MPI.Intracomm, tally: Tally):
+        self.tally = tally
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         self.mine = np.empty(3, np.int64)
         self.least = np.empty(3, np.int64)
-        self.comparison = self._plan("allreduce", self.mine, self.least)
+        self.comparison, self.meter = self._plan("allreduce", self.mine, self.least)
 
-    def stages(self, description: str, problem: CollectiveError | None) -> Iterator[Stage]:
+    def stages(self, description: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if their calls differ.
 
         Parameters
         ----------
         description : str
             What this rank is about to do; all ranks must say the same.
-        problem : CollectiveError or None
+        problem : Exception or None
             What is wrong with this rank's call.
 
         Yields
@@ -53,19 +57,20 @@ class Agreement:
 
         Raises
         ------
-        CollectiveError
-            The problem of the lowest rank that has one.
+        Exception
+            The problem of this rank if it has one, else that of the lowest rank that has.
         CallMismatch
             Says which ranks called what.
         """
         digest = hashlib.sha256(description.encode()).digest()
         fingerprint = int.from_bytes(digest[:7], "big")
         self.mine[:] = self.p if problem is None else self.rank, fingerprint, -fingerprint
+        self.meter.tick()
         yield from self.comparison
         culprit, smallest, largest = self.least.tolist()
         if culprit == self.p and smallest == -largest:
             return
-        everybodys = yield from self._exchange((description, problem))
+        everybodys = yield from self._exchange((description, _told(problem, self.rank)))
         if culprit < self.p:
             raise everybodys[culprit][1] if problem is None else problem
         raise CallMismatch(_difference([description for description, _ in everybodys]))
@@ -74,16 +79,31 @@ class Agreement:
         """Everybody's object."""
         text = np.frombuffer(pickle.dumps(mine), np.uint8)
         lengths = np.empty(self.p, np.int64)
-        yield from self._plan("allgather", np.array([text.size]), partition(lengths, [1] * self.p))
+        yield from self._once("allgather", np.array([text.size]), partition(lengths, [1] * self.p))
         counts = lengths.tolist()
         texts = partition(np.empty(sum(counts), np.uint8), counts)
-        yield from self._plan("allgather", text, texts)
+        yield from self._once("allgather", text, texts)
         return [pickle.loads(texts[rank].tobytes()) for rank in range(self.p)]
 
-    def _plan(self, primitive: str, *arguments: object) -> list[Stage]:
+    def _once(self, primitive: str, *arguments: object) -> list[Stage]:
+        stages, meter = self._plan(primitive, *arguments)
+        meter.tick()
+        return stages
+
+    def _plan(self, primitive: str, *arguments: object) -> tuple[list[Stage], Meter]:
         algorithm, _ = find(primitive, "recursive_doubling")
         generator = algorithm.generator(self.rank, self.p, *arguments)
-        return stages_of(record(Process(str(algorithm), self.rank, self.p, generator)), MIN)
+        plan = record(Process(str(algorithm), self.rank, self.p, generator))
+        meter = self.tally.meter(plan, algorithm.name, "comparison of calls")
+        return [replace(stage, number=0) for stage in stages_of(plan, MIN)], meter  # not the user's
+
+
+def _told(problem: Exception | None, rank: int) -> CollectiveError | None:
+    """What the others are told of a problem: of an error that is not ours, its words."""
+    if problem is None or isinstance(problem, CollectiveError):
+        return problem
+    words = "".join(traceback.format_exception_only(problem)).strip()
+    return ArgumentError(f"all ranks need arguments that can be read, got on rank {rank}: {words}")
 
 
 def _difference(descriptions: list[str]) -> str:
