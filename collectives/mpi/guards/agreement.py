@@ -13,6 +13,7 @@ import pickle
 import traceback
 from collections import defaultdict
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
@@ -23,6 +24,7 @@ from collectives.engines.driver import Process
 from collectives.engines.plan import record
 from collectives.errors import ArgumentError, CallMismatch, CollectiveError
 from collectives.mpi.engines.stages import Stage, stages_of
+from collectives.mpi.engines.tally import Meter, Tally
 from collectives.mpi.guards.report import ranks_in_words
 from collectives.operators.operator import MIN
 
@@ -30,12 +32,13 @@ from collectives.operators.operator import MIN
 class Agreement:
     """What the ranks of a communicator compare one call at a time with."""
 
-    def __init__(self, comm: MPI.Intracomm):
+    def __init__(self, comm: MPI.Intracomm, tally: Tally):
+        self.tally = tally
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         self.mine = np.empty(3, np.int64)
         self.least = np.empty(3, np.int64)
-        self.comparison = self._plan("allreduce", self.mine, self.least)
+        self.comparison, self.meter = self._plan("allreduce", self.mine, self.least)
 
     def stages(self, description: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if their calls differ.
@@ -62,6 +65,7 @@ class Agreement:
         digest = hashlib.sha256(description.encode()).digest()
         fingerprint = int.from_bytes(digest[:7], "big")
         self.mine[:] = self.p if problem is None else self.rank, fingerprint, -fingerprint
+        self.meter.tick()
         yield from self.comparison
         culprit, smallest, largest = self.least.tolist()
         if culprit == self.p and smallest == -largest:
@@ -75,16 +79,23 @@ class Agreement:
         """Everybody's object."""
         text = np.frombuffer(pickle.dumps(mine), np.uint8)
         lengths = np.empty(self.p, np.int64)
-        yield from self._plan("allgather", np.array([text.size]), partition(lengths, [1] * self.p))
+        yield from self._once("allgather", np.array([text.size]), partition(lengths, [1] * self.p))
         counts = lengths.tolist()
         texts = partition(np.empty(sum(counts), np.uint8), counts)
-        yield from self._plan("allgather", text, texts)
+        yield from self._once("allgather", text, texts)
         return [pickle.loads(texts[rank].tobytes()) for rank in range(self.p)]
 
-    def _plan(self, primitive: str, *arguments: object) -> list[Stage]:
+    def _once(self, primitive: str, *arguments: object) -> list[Stage]:
+        stages, meter = self._plan(primitive, *arguments)
+        meter.tick()
+        return stages
+
+    def _plan(self, primitive: str, *arguments: object) -> tuple[list[Stage], Meter]:
         algorithm, _ = find(primitive, "recursive_doubling")
         generator = algorithm.generator(self.rank, self.p, *arguments)
-        return stages_of(record(Process(str(algorithm), self.rank, self.p, generator)), MIN)
+        plan = record(Process(str(algorithm), self.rank, self.p, generator))
+        meter = self.tally.meter(plan, algorithm.name, "comparison of calls")
+        return [replace(stage, number=0) for stage in stages_of(plan, MIN)], meter  # not the user's
 
 
 def _told(problem: Exception | None, rank: int) -> CollectiveError | None:

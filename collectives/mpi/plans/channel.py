@@ -6,7 +6,7 @@ collective on a communicator, which all its ranks call, and freed with it.
 
 from __future__ import annotations
 
-import atexit
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +15,10 @@ from mpi4py import MPI
 from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.errors import ArgumentError
+from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.data.nodes import detect
 from collectives.mpi.engines.calls import run
+from collectives.mpi.engines.tally import Tally, Usage
 from collectives.mpi.guards import settings
 from collectives.mpi.guards.settings import Settings
 from collectives.mpi.guards.watch import duplicate
@@ -60,10 +62,12 @@ class Channel:
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         nodes = detect(self.comm)  # now, while all ranks are here
-        self.recorder = Recorder(self.comm, self.rank, self.p, nodes)
+        self.left = False
+        self.tally = Tally()
+        self.recorder = Recorder(self.comm, self.rank, self.p, nodes, self.tally)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
         self.traffic = Traffic(self.comm)
-        self.supervisor = Supervisor(self.comm, self.traffic)
+        self.supervisor = Supervisor(self.comm, self.traffic, self.tally)
         self.store = Store(self.comm, self.traffic, self.supervisor.waiter)
         self.configure(wanted)
 
@@ -128,8 +132,10 @@ class Channel:
         if isinstance(root, (bool, np.integer)):
             invocation = invocation._replace(root=int(root))
         facts: Any = invocation[1:7]
-        name = invocation.reader or invocation.primitive
         try:
+            name: Any = invocation.reader or invocation.primitive
+            if invocation.behalf:
+                name = name, invocation.behalf
             key = key_of(name, *[*facts, {}])
             hash(key)  # a parameter may have none
         except NOT_KEPT:
@@ -148,6 +154,9 @@ class Channel:
     def close(self) -> None:
         """Give everything back to MPI; what is in flight comes to its end first."""
         self.handle = None
+        self.tally.close()
+        if self.left:
+            return  # MPI frees it while it is finalized
         self.supervisor.close()
         if self.supervisor.given_up:
             return  # messages without an end keep the communicator
@@ -156,7 +165,8 @@ class Channel:
         self.traffic.close()
 
     def leave(self) -> None:
-        """The program ends: persistent requests must be gone before MPI is finalized."""
+        """MPI is about to be finalized: persistent requests must be gone before that."""
+        self.left = True
         if self.supervisor.watch is not None:
             self.supervisor.watch.leave()
         if not self.supervisor.given_up:
@@ -182,6 +192,7 @@ class Channel:
         """`carry_out` where the ranks compare their calls, or where time is limited."""
         found, supervisor = self.find(invocation), self.supervisor
         attempt, within = found.attempt, invocation.within
+        name = invocation.behalf or attempt.name  # what the user knows of
 
         def stages(number: int):
             if supervisor.compares(attempt):
@@ -189,8 +200,8 @@ class Channel:
             yield from attempt.result().rounds(found.addresses)
 
         try:
-            number = supervisor.begin(attempt.name, within)
-            supervisor.see_through(stages(number), attempt.name, number)
+            number = supervisor.begin(name, within)
+            supervisor.see_through(stages(number), name, number)
         except BaseException:
             found.end(False)
             raise
@@ -215,9 +226,27 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
             raise ArgumentError(
                 f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
             )
-        wanted = getattr(comm, "_settings", None) or settings.from_environment()
-        channel = _open(comm, wanted)
+        channel = _open(comm, settings_of(comm))
     return channel
+
+
+def settings_of(comm: MPI.Intracomm) -> Settings:
+    """What holds for a communicator, or will when it has a channel: asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    if channel is not None:
+        return channel.supervisor.settings
+    return getattr(comm, "_settings", None) or settings.from_environment()
+
+
+def usage_of(comm: MPI.Intracomm, reset: bool = False) -> list[Usage]:
+    """What has run on a communicator; nothing without a channel, and asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    if channel is None:
+        return []
+    usage = channel.tally.usage()
+    if reset:
+        channel.tally.reset()
+    return usage
 
 
 def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:
@@ -238,8 +267,14 @@ def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) ->
 def _open(comm: MPI.Intracomm, wanted: Settings) -> Channel:
     channel = _CHANNELS[comm.handle] = Channel(comm, wanted)
     PLAIN[comm.handle] = channel.store.ready(DEFAULTS)
-    comm.Set_attr(_KEYVAL, comm.handle)
+    comm.Set_attr(_keyval(), comm.handle)
     return channel
+
+
+@cache
+def _keyval() -> int:
+    before_finalize(_leave)
+    return MPI.Comm.Create_keyval(delete_fn=_free)
 
 
 def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
@@ -248,14 +283,11 @@ def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
     _CHANNELS.pop(handle).close()
 
 
-@atexit.register
 def _leave() -> None:
-    if not MPI.Is_finalized():
-        for channel in _CHANNELS.values():
-            channel.leave()
+    for channel in _CHANNELS.values():
+        channel.leave()
 
 
 # By handle, which is quicker to look up than MPI's own attribute.
 _CHANNELS: dict[int | None, Channel] = {}
 PLAIN: dict[int | None, Ready] = {}  # what is ready for communicators that are not ours
-_KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)

@@ -74,6 +74,7 @@ def replay(
                 pool.end(plan, succeeded)
 
     try:
+        plan.tick()
         for position, load in plan.loads:
             load(addresses[position])
         stages = plan.stages_at(addresses)
@@ -165,4 +166,4 @@ def set_up(channel: Channel, call: Invocation, exported: dict) -> Prequest:
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan, exported)), wait)
+    return Prequest(setup, partial(free, (call, plan, exported)), plan.tick, wait)

@@ -144,6 +144,7 @@ def call(
     counts: Any = None,
     within: str = "",
     form: str = "",
+    title: str = "",
 ) -> None:
     """Carry out one collective.
 
@@ -157,7 +158,9 @@ def call(
     try:
         if ready is None:
             ready = PLAIN.get(comm.handle, NOTHING)
-        name = form or primitive
+        name: Any = form or primitive
+        if title or within:
+            name = name, title or within
         facts = algorithm, buffers, root, op, parameters, counts
         shape, addresses = key_of(name, *facts, exported)
         calls = ready.get((shape, addresses))
@@ -170,7 +173,7 @@ def call(
         elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
             buffers = held(buffers, exported)
             invocation = Invocation(
-                primitive, algorithm, buffers, root, op, parameters, counts, within, form
+                primitive, algorithm, buffers, root, op, parameters, counts, within, form, title
             )
             _carry_out(comm, invocation, shape, addresses)
     except BaseException:

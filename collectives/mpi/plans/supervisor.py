@@ -17,6 +17,7 @@ from collectives.mpi.engines.calls import compile_stages, run
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.stages import Stage
+from collectives.mpi.engines.tally import Tally
 from collectives.mpi.guards.agreement import Agreement
 from collectives.mpi.guards.settings import Settings
 from collectives.mpi.guards.watch import Watch
@@ -35,6 +36,8 @@ class Supervisor:
         Ours alone.
     traffic : Traffic
         The operations in flight there.
+    tally : Tally
+        Counts what runs there.
 
     Attributes
     ----------
@@ -43,8 +46,9 @@ class Supervisor:
         Whether a call is more than its algorithm.
     """
 
-    def __init__(self, comm: MPI.Intracomm, traffic: Traffic):
+    def __init__(self, comm: MPI.Intracomm, traffic: Traffic, tally: Tally):
         self.comm = comm
+        self.tally = tally
         self.traffic = traffic
         self.settings = Settings()
         self.active = False
@@ -126,9 +130,13 @@ class Supervisor:
 
     def agree(self, call: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if they do not say the same of the call."""
-        agreement = self._agreements.pop() if self._agreements else Agreement(self.comm)
+        agreement = self._agreements.pop() if self._agreements else Agreement(self.comm, self.tally)
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
+
+    def conclude(self, call: str, problem: Exception | None) -> None:
+        """Raise on all ranks if one has a problem at the end of a call."""
+        self.see_through(self.agree(f"the end of {call}", problem), call, self._number)
 
     def run(self, stages: Iterator[Stage]) -> None:
         """Carry out the stages of a comparison at once, without a time limit."""
