@@ -28,7 +28,7 @@ if not (Path(__file__).parent / "algorithms").is_dir():
 _HOME = {
     "mpi.api": "barrier bcast scatter scatterv gather gatherv allgather allgatherv reduce "
     "allreduce reduce_scatter reduce_scatter_block alltoall alltoallv scan exscan",
-    "mpi.comm": "Comm",
+    "mpi.comm": "Cartcomm Comm Distgraphcomm Graphcomm Intercomm",
     "mpi.plans.requests": "Prequest Request",
     "catalogue": "DEFAULTS algorithms_for find load",
     "study.simulation": "Counts count simulate",

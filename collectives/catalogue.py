@@ -33,6 +33,7 @@ from collectives.errors import (
     in_words,
 )
 from collectives.nodes import in_order
+from collectives.operators.dtypes import is_builtin
 from collectives.operators.operator import SUM, Operator
 
 # The default of each primitive: an algorithm for every p, root and operator, with the
@@ -273,7 +274,7 @@ def check_lossy(algorithm: Algorithm, p: int, operator: Operator, dtype: np.dtyp
     dtype : numpy.dtype
         That of the vectors.
     """
-    if not algorithm.lossy or (operator is SUM and dtype.kind == "f"):
+    if not algorithm.lossy or (operator is SUM and dtype.kind == "f" and is_builtin(dtype)):
         return
     others = " or ".join(_others(algorithm, p, operator.commutative)[:FEW])
     raise RestrictionError(

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
@@ -37,6 +38,7 @@ from collectives.errors import BufferMismatch, SpellingMismatch, UnknownDatatype
 from collectives.mpi.data.datatypes import BYTE, Element, Layout, element_of
 from collectives.mpi.data.memory import Memory, memory_of
 from collectives.mpi.data.staging import Chained, Copied, Fetched, Packed, Staging
+from collectives.operators.dtypes import is_builtin
 
 
 @dataclass(frozen=True)
@@ -154,12 +156,11 @@ def integers(title: str, name: str, values: Any, p: int, least: int | None = 0) 
 @cache
 def datatype_of(dtype: np.dtype) -> MPI.Datatype:
     """The MPI type of a numpy dtype; plain bytes where MPI has no such type."""
-    try:
-        datatype = MPI.Datatype.fromcode(dtype.char)
-        if datatype.Get_size() == dtype.itemsize:
-            return datatype
-    except ValueError:
-        pass
+    if is_builtin(dtype) and dtype.kind in "biufc":
+        with suppress(ValueError):
+            datatype = MPI.Datatype.fromcode(dtype.char)
+            if datatype.Get_size() == dtype.itemsize:
+                return datatype
     return _bytes(dtype.itemsize)
 
 

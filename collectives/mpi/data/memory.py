@@ -19,6 +19,7 @@ from mpi4py import MPI
 from collectives.errors import MemoryMismatch, SpellingMismatch, UnknownDatatype
 from collectives.mpi.data.datatypes import BYTE
 from collectives.mpi.data.gpu import Gpu
+from collectives.operators.dtypes import dtype_called
 
 Fail = Callable[..., Exception]  # makes the error about one argument
 
@@ -93,15 +94,16 @@ class Foreign:
 
     @cached_property
     def dtype(self) -> np.dtype:
-        """Plain bytes if numpy has no such type."""
-        try:
+        """That of its elements; no number if neither numpy nor ml_dtypes has such a type."""
+        with suppress(AttributeError, TypeError, RuntimeError, BufferError):
             if hasattr(self._data, "__cuda_array_interface__"):
                 dtype = np.dtype(self._data.__cuda_array_interface__["typestr"])
-                return dtype if dtype.kind in "biufc" else BYTE
-            self._array = np.from_dlpack(self._exporter)  # to which the export now belongs
-            return self._array.dtype
-        except (AttributeError, TypeError, RuntimeError, BufferError):
-            return BYTE
+                if dtype.kind in "biufcmM":
+                    return dtype
+            else:
+                self._array = np.from_dlpack(self._exporter)  # to which the export now belongs
+                return self._array.dtype
+        return _dtype_like(getattr(self._data, "dtype", None), self.nbytes)
 
     @property
     def facts(self) -> tuple:
@@ -237,6 +239,19 @@ def _foreign_memory(exported: Any, fail: Fail) -> Memory:
         raise fail(needed, kind, error=SpellingMismatch) from error
     needed = "contiguous memory that can be read and, if it receives, written"
     raise fail(needed, f"{kind} ({error})", "pass a copy", MemoryMismatch) from error
+
+
+def _dtype_like(theirs: Any, nbytes: int) -> np.dtype:
+    """The dtype for one of another library's that numpy does not know.
+
+    Without ml_dtypes it is no number: its elements can be moved, and not reduced.
+    """
+    name = getattr(theirs, "name", None) or str(theirs).rpartition(".")[2]
+    dtype = dtype_called(name)
+    size = getattr(theirs, "itemsize", dtype.itemsize if dtype else 1)
+    if dtype is None or dtype.itemsize != size:
+        dtype = np.dtype((np.void, 1 if nbytes % size else size))
+    return dtype
 
 
 def _own_memory(array: np.ndarray, bare: bool, fail: Fail) -> Memory:

@@ -11,6 +11,8 @@ from functools import cached_property
 
 from mpi4py import MPI
 
+from collectives.mpi.data.lifetime import private
+
 EMPTY = (None, 0, MPI.BYTE)
 
 
@@ -38,7 +40,7 @@ class Signals:
 
     @cached_property
     def comm(self) -> MPI.Intracomm:
-        return MPI.COMM_SELF.Dup()
+        return private(MPI.COMM_SELF)
 
     def take(self) -> int:
         """A tag that nobody has."""

@@ -30,7 +30,7 @@ from collectives.mpi.plans.channel import Channel
 from collectives.mpi.plans.dispatch import call
 from collectives.mpi.plans.envelopes import Envelopes, words_for
 from collectives.operators import binned
-from collectives.operators.operator import REPRODUCIBLE_SUM, Operator
+from collectives.operators.operator import Operator
 
 Op = MPI.Op | Operator | Callable[[Any, Any], Any]
 
@@ -73,7 +73,7 @@ class Objects:
         self, obj: Any, root: int, algorithm: str | None, parameters: dict[str, Any], name: str
     ) -> Any:
         channel = self._channel()
-        here = channel.rank == root
+        here = _is_here(channel, root)
         pickles = _Pickles([obj] if here else [], 1)
         envelopes, lengths = _from_root(channel, pickles, root, name)
         [length] = lengths
@@ -91,9 +91,9 @@ class Objects:
         algorithm: str | None = None,
         **parameters: Any,
     ) -> Any:
-        """This rank's one of the root's p objects."""
+        """This rank's one of the root's p objects; None stands for p times None."""
         channel, name = self._channel(), _CALL["scatter"]
-        here = channel.rank == root
+        here = _is_here(channel, root)
         pickles = _Pickles(sendobj if here else [], channel.p)
         envelopes, lengths = _from_root(channel, pickles, root, name)
         if envelopes.hold(lengths) and not self._asks("scatter", algorithm, parameters):
@@ -128,7 +128,7 @@ class Objects:
         if envelopes.hold(lengths) and not self._asks("gather", algorithm, parameters):
             here = channel.rank == check_root("gather", root, channel.p)
             return [*map(envelopes.pickle, range(channel.p), lengths)] if here else None
-        whole = np.empty(sum(lengths), np.uint8) if channel.rank == root else None
+        whole = np.empty(sum(lengths), np.uint8) if _is_here(channel, root) else None
         target = None if whole is None else [whole, lengths, None, MPI.BYTE]
         facts = (pickles.joined(), target), root, None, parameters, tuple(lengths), within
         call(self, "gather", algorithm, *facts, title=name)
@@ -158,9 +158,9 @@ class Objects:
         return _split(whole, lengths)
 
     def alltoall(
-        self, sendobj: Sequence[Any], *, algorithm: str | None = None, **parameters: Any
+        self, sendobj: Sequence[Any] | None, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
-        """What every rank has for this one, of p objects each."""
+        """What every rank has for this one, of p objects each; None stands for p times None."""
         channel, name = self._channel(), _CALL["alltoall"]
         pickles = _Pickles(sendobj, channel.p)
         envelopes, lengths = _from_all(channel, pickles, name)
@@ -246,13 +246,18 @@ class Objects:
         return complete(channel.supervisor, name, channel.rank, work)
 
 
+def _is_here(channel: Channel, root: Any) -> bool:
+    """Whether this rank is the root; what is no rank at all is refused by all together."""
+    return isinstance(root, (int, np.integer)) and channel.rank == root
+
+
 def _from_root(
     channel: Channel, pickles: _Pickles, root: int, name: str
 ) -> tuple[Envelopes, list[int]]:
     """The envelopes of the root's pickles, and their lengths; its failure is everybody's."""
     expected = pickles.expected
     envelopes = Envelopes(expected, words_for(expected))
-    if channel.rank == root:
+    if _is_here(channel, root):
         pickles.put_into(envelopes)
     call(channel, "bcast", None, (envelopes.table,), root, within=name)
     lengths = envelopes.lengths()
@@ -312,6 +317,8 @@ class _Pickles:
         self.pieces: list[bytes] = []
         self.problem: BaseException | None = None
         self.reason = b""
+        if objects is None:  # for every rank, as in mpi4py
+            objects = [None] * expected
         try:
             self.pieces = [MPI.pickle.dumps(each) for each in objects]
         except BaseException as error:  # the others have to know, whatever it is
@@ -335,15 +342,25 @@ def _combined(op: Op, objects: Sequence[Any]) -> Any:
     """The reduction of objects, in order."""
     if not isinstance(op, Operator):
         return reduce(op, objects)
-    if op is not REPRODUCIBLE_SUM:
-        needed = "op must be a function, an MPI.Op or REPRODUCIBLE_SUM"
-        raise ArgumentError(f"reduction of objects: {needed}, got {op.name}", mpi_class="ERR_OP")
     try:
         rows = np.array(objects)
-        total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
+        if op.widening is None:
+            total = _folded(op, rows)
+        else:
+            total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{op.name} of objects: {error}", mpi_class="ERR_OP") from error
     return total if total.ndim else total.item()
+
+
+def _folded(op: Operator, rows: np.ndarray) -> np.ndarray:
+    """The reduction of numbers, or of arrays of one shape, in order."""
+    kernel, flat = op.kernel_for(rows.dtype), rows.reshape(len(rows), -1)
+    total = flat[0]
+    for row in flat[1:]:
+        left, total = total, np.empty_like(row)
+        kernel(left, row, total)
+    return total.reshape(rows.shape[1:])
 
 
 def _split(whole: np.ndarray, lengths: list[int]) -> list[memoryview]:

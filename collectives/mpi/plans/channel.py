@@ -6,7 +6,7 @@ collective on a communicator, which all its ranks call, and freed with it.
 
 from __future__ import annotations
 
-import atexit
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from mpi4py import MPI
 from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.errors import ArgumentError
+from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.data.nodes import detect
 from collectives.mpi.engines.calls import run
 from collectives.mpi.engines.tally import Tally, Usage
@@ -61,6 +62,7 @@ class Channel:
         self.rank = comm.Get_rank()
         self.p = comm.Get_size()
         nodes = detect(self.comm)  # now, while all ranks are here
+        self.left = False
         self.tally = Tally()
         self.recorder = Recorder(self.comm, self.rank, self.p, nodes, self.tally)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
@@ -153,6 +155,8 @@ class Channel:
         """Give everything back to MPI; what is in flight comes to its end first."""
         self.handle = None
         self.tally.close()
+        if self.left:
+            return  # MPI frees it while it is finalized
         self.supervisor.close()
         if self.supervisor.given_up:
             return  # messages without an end keep the communicator
@@ -161,7 +165,8 @@ class Channel:
         self.traffic.close()
 
     def leave(self) -> None:
-        """The program ends: persistent requests must be gone before MPI is finalized."""
+        """MPI is about to be finalized: persistent requests must be gone before that."""
+        self.left = True
         if self.supervisor.watch is not None:
             self.supervisor.watch.leave()
         if not self.supervisor.given_up:
@@ -262,8 +267,14 @@ def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) ->
 def _open(comm: MPI.Intracomm, wanted: Settings) -> Channel:
     channel = _CHANNELS[comm.handle] = Channel(comm, wanted)
     PLAIN[comm.handle] = channel.store.ready(DEFAULTS)
-    comm.Set_attr(_KEYVAL, comm.handle)
+    comm.Set_attr(_keyval(), comm.handle)
     return channel
+
+
+@cache
+def _keyval() -> int:
+    before_finalize(_leave)
+    return MPI.Comm.Create_keyval(delete_fn=_free)
 
 
 def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
@@ -272,14 +283,11 @@ def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
     _CHANNELS.pop(handle).close()
 
 
-@atexit.register
 def _leave() -> None:
-    if not MPI.Is_finalized():
-        for channel in _CHANNELS.values():
-            channel.leave()
+    for channel in _CHANNELS.values():
+        channel.leave()
 
 
 # By handle, which is quicker to look up than MPI's own attribute.
 _CHANNELS: dict[int | None, Channel] = {}
 PLAIN: dict[int | None, Ready] = {}  # what is ready for communicators that are not ours
-_KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)

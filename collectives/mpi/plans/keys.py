@@ -33,10 +33,12 @@ _address = MPI.Get_address
 
 # These objects live as long as mpi4py and we do, so that their identity stands for them. Pairs
 # with padding are not among them: how far they may reach depends on more than their buffer.
+# (They are named here because MPI must not be asked before it is initialised.)
+_PADDED = {"SHORT_INT", "LONG_INT", "DOUBLE_INT", "LONG_DOUBLE_INT"}
 _FOREVER: dict[int, Any] = {
     id(datatype): id(datatype)
-    for datatype in vars(MPI).values()
-    if isinstance(datatype, MPI.Datatype) and datatype and datatype.size == datatype.extent
+    for name, datatype in vars(MPI).items()
+    if isinstance(datatype, MPI.Datatype) and datatype and name not in _PADDED
 }
 _FOREVER |= {id(op): name for name, op in PREDEFINED.items()}
 _FOREVER[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name

@@ -26,6 +26,7 @@ from collectives.mpi.data.operators import Op, operator_of
 from collectives.mpi.engines.tally import Tally
 from collectives.mpi.plans.callplan import CallPlan
 from collectives.nodes import grouping
+from collectives.operators.dtypes import quickened
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE
 
@@ -168,6 +169,8 @@ class Recorder:
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
         arrays, placement = _given(read), reader.placement
+        if read.like is not None:
+            operator = quickened(operator, read.like.element.unit)
         meter = self.tally.meter(plan, algorithm.name, call.behalf)
         facts = algorithm, description, plan, operator, arrays, placement, self.comm, meter
         return CallPlan(*facts)

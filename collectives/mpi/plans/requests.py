@@ -13,12 +13,12 @@ MPI then says that it is complete.
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
 from mpi4py import MPI
 
+from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS, PROGRESS
 from collectives.mpi.engines.replay import Replay, Setup
@@ -163,6 +163,8 @@ class Prequest(_Ours, MPI.Prequest):
         self = super().__new__(cls, MPI.Prequest(SIGNALS.comm.Ssend_init(EMPTY, 0, tag)))
         self._replay = Replay(setup, SIGNALS.comm.Recv_init(EMPTY, 0, tag), tick)
         self._release, self._wait, self._tag = free, wait, tag
+        if not _ALIVE:
+            before_finalize(_free_all)
         PROGRESS.watch(tag, self._look)
         _ALIVE[tag] = self
         return self
@@ -259,10 +261,8 @@ class Prequest(_Ours, MPI.Prequest):
 _ALIVE: dict[int, Prequest] = {}
 
 
-@atexit.register
 def _free_all() -> None:
     """Persistent requests must be gone before MPI is finalized."""
-    if not MPI.Is_finalized():
-        for request in list(_ALIVE.values()):
-            if request._replay.done:
-                request.Free()
+    for request in list(_ALIVE.values()):
+        if request._replay.done:
+            request.Free()
