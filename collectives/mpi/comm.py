@@ -24,12 +24,13 @@ from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import DEFAULTS, algorithms_for, find
 from collectives.errors import ArgumentError, UnknownAlgorithm
 from collectives.mpi.data.constants import constant, name_of
+from collectives.mpi.engines.lanes import Carrier
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
 from collectives.mpi.forms.persistent import Persistent
 from collectives.mpi.guards.settings import Settings, check_time, from_environment
-from collectives.mpi.plans.channel import Channel, channel_of, configure
+from collectives.mpi.plans.channel import Channel, channel_of, configure, open_channel
 from collectives.mpi.plans.store import Ready
 
 Choice = str | Mapping[str, str] | None
@@ -137,7 +138,8 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     def _like(self, comm: MPI.Comm) -> Any:
         """A new communicator of mpi4py's, as one of ours with the same defaults."""
-        return _adopted(comm, type(self), self._algorithms, self._wanted)
+        carrier = channel_of(self).lane.carrier
+        return _adopted(comm, type(self), self._algorithms, self._wanted, carrier)
 
     @property
     def _wanted(self) -> Settings:
@@ -244,16 +246,23 @@ def _kind(comm: MPI.Comm, wanted: type[Comm]) -> type[Comm]:
 
 
 def _adopted(
-    comm: Any, wanted: type[Comm], algorithms: Mapping[str, str], settings: Settings
+    comm: Any,
+    wanted: type[Comm],
+    algorithms: Mapping[str, str],
+    settings: Settings,
+    carrier: Carrier | None = None,
 ) -> Any:
     """A new communicator of mpi4py's as one of ours, with defaults."""
     if not comm:
         return comm
     if isinstance(comm, MPI.Intercomm):
-        made = Intercomm(comm)
-        made._class, made._algorithms, made._wanted = wanted, algorithms, settings
-        return made
-    return _kind(comm, wanted)(comm, algorithms, settings.check, settings.timeout)
+        inter = Intercomm(comm)
+        inter._class, inter._algorithms, inter._wanted = wanted, algorithms, settings
+        return inter
+    made = MPI.Intracomm.__new__(_kind(comm, wanted), comm)
+    made._algorithms = algorithms
+    open_channel(made, settings, carrier)
+    return made
 
 
 def _restored(cls: type[Comm], name: str, algorithms: Mapping[str, str] | None) -> Comm:

@@ -126,7 +126,7 @@ class Soak:
             assert not kept.traffic.operations
             assert kept.traffic.place.alive == 0
             WORLD.Barrier()
-            assert not kept.comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
+            assert not kept.lane.comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
             WORLD.Barrier()
         assert signals() <= IN_FLIGHT, signals()
 

@@ -17,5 +17,5 @@ def nothing_left(request):
     if request.session.testsfailed:
         return
     MPI.COMM_WORLD.Barrier()
-    assert not channel.comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
+    assert not channel.lane.comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
     MPI.COMM_WORLD.Barrier()

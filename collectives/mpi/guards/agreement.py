@@ -11,16 +11,17 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
-from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import partition
 from collectives.catalogue import find
 from collectives.engines.driver import Process
 from collectives.engines.plan import record
 from collectives.errors import CallMismatch, CollectiveError
+from collectives.mpi.engines.calls import compile_stages, run
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.stages import Stage, stages_of
 from collectives.mpi.guards.report import ranks_in_words
 from collectives.operators.operator import MIN
@@ -29,12 +30,11 @@ from collectives.operators.operator import MIN
 class Agreement:
     """What the ranks of a communicator compare one call at a time with."""
 
-    def __init__(self, comm: MPI.Intracomm):
-        self.rank = comm.Get_rank()
-        self.p = comm.Get_size()
+    def __init__(self, lane: Lane):
+        self.rank, self.p = lane.rank, lane.p
         self.mine = np.empty(3, np.int64)
         self.least = np.empty(3, np.int64)
-        self.comparison = self._plan("allreduce", self.mine, self.least)
+        self.comparison = _stages(self, "allreduce", self.mine, self.least)
 
     def stages(self, description: str, problem: CollectiveError | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if their calls differ.
@@ -74,16 +74,27 @@ class Agreement:
         """Everybody's object."""
         text = np.frombuffer(pickle.dumps(mine), np.uint8)
         lengths = np.empty(self.p, np.int64)
-        yield from self._plan("allgather", np.array([text.size]), partition(lengths, [1] * self.p))
+        blocks = partition(lengths, [1] * self.p)
+        yield from _stages(self, "allgather", np.array([text.size]), blocks)
         counts = lengths.tolist()
         texts = partition(np.empty(sum(counts), np.uint8), counts)
-        yield from self._plan("allgather", text, texts)
+        yield from _stages(self, "allgather", text, texts)
         return [pickle.loads(texts[rank].tobytes()) for rank in range(self.p)]
 
-    def _plan(self, primitive: str, *arguments: object) -> list[Stage]:
-        algorithm, _ = find(primitive, "recursive_doubling")
-        generator = algorithm.generator(self.rank, self.p, *arguments)
-        return stages_of(record(Process(str(algorithm), self.rank, self.p, generator)), MIN)
+
+def gather(lane: Lane, mine: Sequence[int]) -> np.ndarray:
+    """Everybody's numbers, a row of each rank. Collective."""
+    everyone = np.empty((lane.p, len(mine)), np.int64)
+    blocks = partition(everyone.reshape(-1), [len(mine)] * lane.p)
+    run(compile_stages(_stages(lane, "allgather", np.array(mine, np.int64), blocks), lane))
+    return everyone
+
+
+def _stages(who: Agreement | Lane, primitive: str, *arguments: object) -> list[Stage]:
+    """What it takes to carry out a primitive once."""
+    algorithm, _ = find(primitive, "recursive_doubling")
+    generator = algorithm.generator(who.rank, who.p, *arguments)
+    return stages_of(record(Process(str(algorithm), who.rank, who.p, generator)), MIN)
 
 
 def _difference(descriptions: list[str]) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import Blocks
 from collectives.algorithms.language.registry import (
@@ -24,6 +23,7 @@ from collectives.engines.plan import Plan, record
 from collectives.errors import CollectiveError
 from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_root
 from collectives.mpi.data.operators import Op, operator_of
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.plans.callplan import CallPlan
 from collectives.nodes import grouping
 from collectives.operators.operator import SUM, Operator
@@ -104,14 +104,13 @@ class Recorder:
 
     Attributes
     ----------
-    comm : MPI.Intracomm
-        Ours alone.
+    lane : Lane
     rank, p : int
     nodes : tuple of int
         The number of each rank's node.
     """
 
-    comm: MPI.Intracomm
+    lane: Lane
     rank: int
     p: int
     nodes: tuple[int, ...]
@@ -156,7 +155,7 @@ class Recorder:
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
         arrays, placement = _given(read), reader.placement
-        return CallPlan(algorithm, description, plan, operator, arrays, placement, self.comm)
+        return CallPlan(algorithm, description, plan, operator, arrays, placement, self.lane)
 
     def _read(
         self, algorithm: Algorithm, call: Invocation, root: int | None, stage: int

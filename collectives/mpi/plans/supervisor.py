@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mpi4py import MPI
-
 from collectives.algorithms.language.registry import Generator
 from collectives.errors import CollectiveError
 from collectives.mpi.engines.calls import compile_stages, run
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.stages import Stage
@@ -30,8 +29,7 @@ class Supervisor:
 
     Parameters
     ----------
-    comm : MPI.Intracomm
-        Ours alone.
+    lane : Lane
     traffic : Traffic
         The operations in flight there.
 
@@ -42,8 +40,8 @@ class Supervisor:
         Whether a call is more than its algorithm.
     """
 
-    def __init__(self, comm: MPI.Intracomm, traffic: Traffic):
-        self.comm = comm
+    def __init__(self, lane: Lane, traffic: Traffic):
+        self.lane = lane
         self.traffic = traffic
         self.settings = Settings()
         self.active = False
@@ -61,13 +59,21 @@ class Supervisor:
         CallMismatch
             The ranks want different things.
         """
+        self.compare_settings(wanted)
+        self.adopt(wanted)
+
+    def compare_settings(self, wanted: Settings) -> None:
+        """Raise CallMismatch if the ranks want different things. Collective."""
         self.run(self.agree(f"Comm with {wanted}", None))
+
+    def adopt(self, wanted: Settings) -> None:
+        """Check and limit calls from now on, or stop it: all ranks want the same."""
         if self.watch is not None and wanted.timeout != self.settings.timeout:
             self.watch.close()
             self.watch = None
         self.settings, self.active = wanted, wanted.active
         if wanted.timeout is not None and self.watch is None:
-            self.watch = Watch(self.comm, REPORT_TAG, wanted.timeout)
+            self.watch = Watch(self.lane, REPORT_TAG, wanted.timeout)
 
     @property
     def given_up(self) -> bool:
@@ -128,14 +134,14 @@ class Supervisor:
 
     def agree(self, call: str, problem: CollectiveError | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if they do not say the same of the call."""
-        agreement = self._agreements.pop() if self._agreements else Agreement(self.comm)
+        agreement = self._agreements.pop() if self._agreements else Agreement(self.lane)
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
 
     def run(self, stages: Iterator[Stage]) -> None:
         """Carry out the stages of a comparison at once, without a time limit."""
         for stage in stages:
-            run(compile_stages([stage], self.comm, COMPARISON_TAG))
+            run(compile_stages([stage], self.lane, COMPARISON_TAG))
 
     @contextmanager
     def guard(self, name: str) -> Iterator[None]:
