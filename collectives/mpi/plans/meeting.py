@@ -106,12 +106,12 @@ def _nodes(carrier: Carrier, ranks: Sequence[int]) -> tuple[int, ...]:
 
 
 def _tell(comm: MPI.Intracomm, mine: np.ndarray, seconds: float | None) -> np.ndarray:
-    """What everyone tells."""
+    """What everyone tells; in one way, for other ranks may wait otherwise than this one."""
     everyone = np.empty((comm.Get_size(), mine.size), np.int64)
-    if seconds is None:
-        MPI.Comm.Allgather(comm, mine, everyone)
-        return everyone
     request = MPI.Comm.Iallgather(comm, mine, everyone)
+    if seconds is None:
+        request.Wait()
+        return everyone
     end = perf_counter() + seconds
     while not request.Test():
         if perf_counter() > end:
