@@ -13,8 +13,7 @@ def naive(rank, p, sendbuf, recvbuf):
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     yield copy(sendbuf[rank], recvbuf[rank])
     sends = [send(sendbuf[(rank + k) % p], (rank + k) % p) for k in range(1, p)]
@@ -30,11 +29,11 @@ def ring(rank, p, sendbuf, recvbuf, counts):
     others, in the order in which their owners come round the ring. In each
     round the first block of what arrives is for oneself, and what remains goes
     on to the right. Only neighbours talk, but a block travels as many hops as
-    its destination is away.
+    its destination is away. SimGrid calls `ring` what is `pairwise` here: direct messages.
 
     Cost: (p-1)*(alpha + n/2*beta)
     Restrictions: none
-    Reference: Grama, Gupta, Karypis, Kumar, Introduction to Parallel Computing, 2003
+    Reference: Grama et al. 2003
     """
     left, right = neighbours(rank, p)
     yield copy(sendbuf[rank], recvbuf[rank])
@@ -47,7 +46,7 @@ def ring(rank, p, sendbuf, recvbuf, counts):
         outgoing = onward
 
 
-@algorithm("alltoall", also=("two_phase", "two_phase_bruck"), known_as="bruck")
+@algorithm("alltoall", known_as="bruck")
 def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     """Bruck's all-to-all: a block travels its distance in powers of two.
 
@@ -57,12 +56,12 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     has made its last jump lands in place, others in scratch space. Few rounds,
     but a byte moves as often as its distance has bits set. Half of the blocks
     move in each round, or fewer if p is not a power of two: the factor of beta
-    is then an upper bound.
+    is then an upper bound. MPICH and Open MPI have it as `brucks` and `modified_bruck`;
+    what SimGrid calls `rdb`, for recursive doubling, gathers everything everywhere.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
     Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Reference: Bruck et al. 1997
     """
     held = [sendbuf[(rank + d) % p] for d in range(p)]
     yield copy(held[0], recvbuf[rank])
@@ -114,13 +113,14 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
     As many bytes as in Bruck's algorithm, but both directions of a link at once. If p
     is not a power of two, 2**floor(lg p) ranks play: the first even ranks hand their
     blocks to the odd rank after them and get those for them from it in the end. Players
-    then have blocks of up to two ranks for up to two ranks, and the factor of beta is
-    an upper bound.
+    then have blocks of up to two ranks for up to two ranks: where a round moves n/2 for a
+    power of two, it moves up to 4/3*n for other p, as with six ranks and four players. The
+    factor of beta is then an upper bound.
 
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
-        + (floor(lg(p))*(1/2 + 5/6*fold(p)) + 2*fold(p))*n*beta
+        + (floor(lg(p))*(4/3 if fold(p) else 1/2) + 2*fold(p))*n*beta
     Restrictions: none
-    Reference: Johnsson, Ho, IEEE Transactions on Computers 38(9), 1989 (for powers of two)
+    Reference: Johnsson, Ho 1989 (for powers of two)
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)

@@ -13,7 +13,9 @@
       CallMismatch     (ValueError)    ranks call different things
       ScheduleError    (RuntimeError)  the algorithm is wrong: it broke a rule
         Deadlock                       its ranks wait for each other
+        Endless                        it neither ends nor yields again, or yields for ever
       WrongResult      (RuntimeError)  the algorithm ran and its answer is wrong
+      RemoteError      (RuntimeError)  another rank raised in user code; says what
       Timeout          (TimeoutError)  a call did not end within its limit; says who is where
 
 A message reads ``<primitive>.<algorithm>: <what is needed>, got <value>; <what
@@ -30,7 +32,11 @@ ValueError.
 
 from __future__ import annotations
 
+import traceback
 from typing import ClassVar
+
+# What an algorithm may raise: our errors where it breaks a rule, and those of its own.
+FAILURES = (Exception, SystemExit)
 
 
 class CollectiveError(Exception):
@@ -59,6 +65,18 @@ class CollectiveError(Exception):
 
     def __str__(self) -> str:
         return self.args[0]  # a KeyError would show its repr
+
+
+def in_words(error: BaseException, path: str | None = None) -> str:
+    """Our errors as they read; an error of the user's own code with its type and last line.
+
+    With a path, the last line of that file.
+    """
+    if isinstance(error, CollectiveError):
+        return str(error)
+    frames = [x for x in traceback.extract_tb(error.__traceback__) if path in (None, x.filename)]
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 class ArgumentError(CollectiveError, ValueError):
@@ -128,12 +146,21 @@ class Deadlock(ScheduleError):
         return type(self), (str(self), self.chain)
 
 
+class Endless(ScheduleError):
+    """An algorithm has no end: it yields for ever, or does not come to its next yield."""
+
+
 class Timeout(CollectiveError, TimeoutError):
     """A collective did not end within the time limit of its communicator.
 
-    The communicator cannot be used for collectives any more.
+    The communicator cannot be used for collectives any more. Also a simulated run that did
+    not end in time.
     """
 
 
 class WrongResult(CollectiveError, RuntimeError):
     """The algorithm ran to its end, and a buffer does not hold the answer."""
+
+
+class RemoteError(CollectiveError, RuntimeError):
+    """What another rank raised in the user's code within a call: its type's name and its text."""

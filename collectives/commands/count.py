@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rich.markup import escape
+
 from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import algorithms_for, titled
-from collectives.commands.options import PRIMITIVES_HELP, add_size
+from collectives.commands.options import PRIMITIVES_HELP, add_size, failed
 from collectives.console import console, table
-from collectives.errors import RestrictionError
+from collectives.errors import FAILURES, RestrictionError
 from collectives.study.simulation import count
 from collectives.units import format_bytes
 
@@ -17,6 +19,7 @@ COLUMNS = (
     *("critical\npath", "messages", "bytes sent,\nbusiest rank", "bytes sent,\nall ranks"),
     *("reductions,\nbusiest rank", "reductions,\nall ranks"),
 )
+WRONG = "WRONG"
 LEGEND = """
 critical path: messages on the longest chain in which each waits for the one before.
 busiest rank: the most that one rank sends, or reduces."""
@@ -31,16 +34,19 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
+    wrong = False
     for primitive in arguments.primitives or PRIMITIVES:
         title = f"{primitive}, p = {arguments.p}"
         if primitive != "barrier":
             title += f", n = {format_bytes(arguments.n)}"
         new = table(title, "algorithm", *COLUMNS, numbers=True)
         for name in algorithms_for(primitive):
-            new.add_row(titled(primitive, name), *_counts(primitive, name, arguments))
+            row = _counts(primitive, name, arguments)
+            wrong |= row[0].startswith(WRONG)
+            new.add_row(titled(primitive, name), *map(escape, row))
         console().print(new)
     print(LEGEND)
-    return 0
+    return 1 if wrong else 0
 
 
 def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[str]:
@@ -48,6 +54,8 @@ def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[st
         counts = count(primitive, name, p=arguments.p, n=arguments.n)
     except RestrictionError as error:
         return [f"n/a: {error}"]
+    except FAILURES as error:
+        return [f"{WRONG} {failed(f'{primitive}.{name}', error)}"]
     sent = [format_bytes(nbytes) for nbytes in (counts.bytes_sent_max, counts.bytes_sent)]
     reductions = [str(counts.reductions_max), str(counts.reductions)]
     return [str(counts.critical_path), str(counts.messages), *sent, *reductions]

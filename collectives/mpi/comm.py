@@ -20,9 +20,8 @@ from typing import Any
 
 from mpi4py import MPI
 
-from collectives.algorithms import PRIMITIVES
-from collectives.catalogue import DEFAULTS, algorithms_for, find
-from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.catalogue import DEFAULTS, algorithms_for, defaults_for
+from collectives.errors import ArgumentError
 from collectives.mpi.data.constants import constant, name_of
 from collectives.mpi.engines.lanes import Carrier
 from collectives.mpi.forms.blocking import Blocking
@@ -30,7 +29,14 @@ from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
 from collectives.mpi.forms.persistent import Persistent
 from collectives.mpi.guards.settings import Settings, check_time, from_environment
-from collectives.mpi.plans.channel import Channel, channel_of, configure, open_channel
+from collectives.mpi.plans.channel import (
+    Channel,
+    channel_of,
+    configure,
+    known_carrier,
+    open_channel,
+    settings_of,
+)
 from collectives.mpi.plans.store import Ready
 
 Choice = str | Mapping[str, str] | None
@@ -119,7 +125,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
                 mpi_class="ERR_TOPOLOGY",
             )
         if algorithm is not None:
-            self._algorithms = _choose(algorithm)
+            self._algorithms = defaults_for(algorithm)
         elif isinstance(comm, Comm):
             self._algorithms = comm._algorithms
         if self:
@@ -138,13 +144,12 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     def _like(self, comm: MPI.Comm) -> Any:
         """A new communicator of mpi4py's, as one of ours with the same defaults."""
-        carrier = channel_of(self).lane.carrier
-        return _adopted(comm, type(self), self._algorithms, self._wanted, carrier)
+        return _adopted(comm, type(self), self._algorithms, self._wanted, known_carrier(self))
 
     @property
     def _wanted(self) -> Settings:
         """What holds for this communicator, and is passed on to those made from it."""
-        return channel_of(self).supervisor.settings
+        return settings_of(self)
 
     Dup = _ours(MPI.Comm.Dup)
     Dup_with_info = _ours(MPI.Comm.Dup_with_info)
@@ -271,30 +276,3 @@ def _restored(cls: type[Comm], name: str, algorithms: Mapping[str, str] | None) 
     if algorithms is not None:
         comm._algorithms = algorithms
     return comm
-
-
-def _choose(algorithm: str | Mapping[str, str]) -> dict[str, str]:
-    """An algorithm for every primitive."""
-    if isinstance(algorithm, Mapping):
-        for primitive, spec in algorithm.items():
-            find(primitive, spec)
-        return {**DEFAULTS, **algorithm}
-    chosen = dict(DEFAULTS)
-    problem: ArgumentError | None = None
-    for primitive in PRIMITIVES:
-        try:
-            find(primitive, algorithm)
-            chosen[primitive] = algorithm
-        except UnknownAlgorithm:
-            pass
-        except ArgumentError as error:  # the name is right, a parameter is not
-            problem = error
-    if algorithm in chosen.values():
-        return chosen
-    if problem is not None:
-        raise problem
-    names = dict.fromkeys(name for primitive in PRIMITIVES for name in algorithms_for(primitive))
-    raise UnknownAlgorithm(
-        f"Comm: the name of an algorithm is needed, got {algorithm!r}; "
-        f"choose from {', '.join(names)}"
-    )

@@ -107,7 +107,7 @@ def test_wheel_holds_one_package_and_nothing_else(wheel):
 
 def test_wheel_holds_every_source_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    data = {"collectives/py.typed", "collectives/choice.json"}
+    data = {f"collectives/{name}" for name in ("py.typed", "choice.json", "references.bib")}
     expected = {home for _, home in sources()} | data
     assert {name for name in names if ".dist-info/" not in name} == expected
 

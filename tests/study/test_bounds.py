@@ -100,6 +100,7 @@ EVERY, POWERS = (2, 3, 5, 8, 12, 13, 16), (2, 4, 8, 16)
         ("allreduce.ring", {BANDWIDTH, COMPUTATION}, EVERY),
         ("allreduce.circulant", {BANDWIDTH, COMPUTATION}, EVERY),
         ("allreduce.rabenseifner", {BANDWIDTH, COMPUTATION}, POWERS),
+        ("allreduce.halving_doubling", {BANDWIDTH, COMPUTATION}, POWERS),
         ("allreduce.recursive_doubling", {LATENCY}, POWERS),
         ("reduce_scatter.ring", {BANDWIDTH, COMPUTATION}, EVERY),
         ("reduce_scatter.recursive_halving", {LATENCY, BANDWIDTH, COMPUTATION}, POWERS),

@@ -16,6 +16,21 @@ from collectives.mpi.data.lifetime import private
 EMPTY = (None, 0, MPI.BYTE)
 
 
+class Holding(bytes):
+    """An empty message that holds something.
+
+    mpi4py keeps a message until it has told that its request is complete, by whatever function,
+    which it tells us nothing of.
+    """
+
+    held: object
+
+    def __new__(cls, held: object) -> Holding:
+        self = super().__new__(cls)
+        self.held = held
+        return self
+
+
 class Signals:
     """Each has a tag of its own while it is needed."""
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import traceback
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from collectives.algorithms.language.blocks import partition
 from collectives.catalogue import find
 from collectives.engines.driver import Process
 from collectives.engines.plan import record
-from collectives.errors import CallMismatch, CollectiveError
+from collectives.errors import ArgumentError, CallMismatch, CollectiveError
 from collectives.mpi.engines.calls import compile_stages, run
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.stages import Stage, stages_of
@@ -36,14 +38,14 @@ class Agreement:
         self.least = np.empty(3, np.int64)
         self.comparison = _stages(self, "allreduce", self.mine, self.least)
 
-    def stages(self, description: str, problem: CollectiveError | None) -> Iterator[Stage]:
+    def stages(self, description: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if their calls differ.
 
         Parameters
         ----------
         description : str
             What this rank is about to do; all ranks must say the same.
-        problem : CollectiveError or None
+        problem : Exception or None
             What is wrong with this rank's call.
 
         Yields
@@ -53,8 +55,8 @@ class Agreement:
 
         Raises
         ------
-        CollectiveError
-            The problem of the lowest rank that has one.
+        Exception
+            The problem of this rank if it has one, else that of the lowest rank that has.
         CallMismatch
             Says which ranks called what.
         """
@@ -65,7 +67,7 @@ class Agreement:
         culprit, smallest, largest = self.least.tolist()
         if culprit == self.p and smallest == -largest:
             return
-        everybodys = yield from self._exchange((description, problem))
+        everybodys = yield from self._exchange((description, _told(problem, self.rank)))
         if culprit < self.p:
             raise everybodys[culprit][1] if problem is None else problem
         raise CallMismatch(_difference([description for description, _ in everybodys]))
@@ -94,7 +96,16 @@ def _stages(who: Agreement | Lane, primitive: str, *arguments: object) -> list[S
     """What it takes to carry out a primitive once."""
     algorithm, _ = find(primitive, "recursive_doubling")
     generator = algorithm.generator(who.rank, who.p, *arguments)
-    return stages_of(record(Process(str(algorithm), who.rank, who.p, generator)), MIN)
+    plan = record(Process(str(algorithm), who.rank, who.p, generator))
+    return [replace(stage, number=0) for stage in stages_of(plan, MIN)]  # no user's rounds
+
+
+def _told(problem: Exception | None, rank: int) -> CollectiveError | None:
+    """What the others are told of a problem: of an error that is not ours, its words."""
+    if problem is None or isinstance(problem, CollectiveError):
+        return problem
+    words = "".join(traceback.format_exception_only(problem)).strip()
+    return ArgumentError(f"all ranks need arguments that can be read, got on rank {rank}: {words}")
 
 
 def _difference(descriptions: list[str]) -> str:

@@ -150,7 +150,7 @@ class Watch:
             self.started,
             call,
             number,
-            rounds,
+            operation.stage.number,
             tuple(pending) if seen == rounds else (),
             locate(line) if line else "",
             at=at,

@@ -135,7 +135,10 @@ class Channel:
             invocation = invocation._replace(root=int(root))
         facts: Any = invocation[1:7]
         try:
-            key = key_of(invocation.reader or invocation.primitive, *facts)
+            name: Any = invocation.reader or invocation.primitive
+            if invocation.behalf:
+                name = name, invocation.behalf
+            key = key_of(name, *[*facts, {}])
             hash(key)  # a parameter may have none
         except NOT_KEPT:
             return None
@@ -190,6 +193,7 @@ class Channel:
         """`carry_out` where the ranks compare their calls, or where time is limited."""
         found, supervisor = self.find(invocation), self.supervisor
         attempt, within = found.attempt, invocation.within
+        name = invocation.behalf or attempt.name  # what the user knows of
 
         def stages(number: int):
             if supervisor.compares(attempt):
@@ -197,8 +201,8 @@ class Channel:
             yield from attempt.result().rounds(found.addresses)
 
         try:
-            number = supervisor.begin(attempt.name, within)
-            supervisor.see_through(stages(number), attempt.name, number)
+            number = supervisor.begin(name, within)
+            supervisor.see_through(stages(number), name, number)
         except BaseException:
             found.end(False)
             raise
@@ -223,9 +227,22 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
             raise ArgumentError(
                 f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
             )
-        wanted = getattr(comm, "_settings", None) or settings.from_environment()
-        channel = open_channel(comm, wanted)
+        channel = open_channel(comm, settings_of(comm))
     return channel
+
+
+def settings_of(comm: MPI.Intracomm) -> Settings:
+    """What holds for a communicator, or will when it has a channel: asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    if channel is not None:
+        return channel.supervisor.settings
+    return getattr(comm, "_settings", None) or settings.from_environment()
+
+
+def known_carrier(comm: MPI.Intracomm) -> Carrier | None:
+    """What carries the messages of a communicator, if it has a channel: asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    return None if channel is None else channel.lane.carrier
 
 
 def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:

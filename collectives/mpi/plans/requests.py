@@ -22,7 +22,7 @@ from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS, PROGRESS
 from collectives.mpi.engines.replay import Replay, Setup
-from collectives.mpi.engines.signals import EMPTY, SIGNALS
+from collectives.mpi.engines.signals import EMPTY, SIGNALS, Holding
 from collectives.mpi.plans.traffic import Flight
 
 Wait = Callable[[Operation], None]
@@ -101,13 +101,16 @@ class Request(_Ours, MPI.Request):
         It has not started.
     wait : callable
         `wait(operation)` waits for it.
+    held : object
+        What has to live until somebody sees that the request has ended.
     """
 
     _operation: Operation | None = None
 
-    def __new__(cls, flight: Flight, wait: Wait = PROGRESS.wait) -> Request:
+    def __new__(cls, flight: Flight, wait: Wait = PROGRESS.wait, held: object = None) -> Request:
         flight.signal = tag = SIGNALS.take()
-        self = super().__new__(cls, SIGNALS.comm.Issend(EMPTY, 0, tag))
+        message = Holding(held) if held else EMPTY
+        self = super().__new__(cls, SIGNALS.comm.Issend(message, 0, tag))
         self._operation, self._wait = flight, wait
         PROGRESS.add(flight)
         flight.advance()

@@ -8,7 +8,7 @@ stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import TypeVar
 
 from collectives.algorithms.language.registry import Generator
 from collectives.errors import CollectiveError
@@ -22,6 +22,8 @@ from collectives.mpi.guards.settings import Settings
 from collectives.mpi.guards.watch import Watch
 from collectives.mpi.plans.recording import Attempt
 from collectives.mpi.plans.traffic import COMPARISON_TAG, REPORT_TAG, Flight, Traffic
+
+Each = TypeVar("Each")
 
 
 class Supervisor:
@@ -49,7 +51,6 @@ class Supervisor:
         self._number = 0  # of calls, while it is active
         self._agreements: list[Agreement] = []
         self.agreed: set[Generator] = set()
-        self._shared: CollectiveError | None = None  # the last that all ranks have got
 
     def configure(self, wanted: Settings) -> None:
         """Check and limit calls from now on, or stop it. Collective.
@@ -101,8 +102,6 @@ class Supervisor:
         self.waiter(name, number)(operation)
         if operation.error is not None:
             self._number = number  # the call is over, even if this was only a part of it
-            if isinstance(operation.error, CollectiveError):
-                self._shared = operation.error
             raise operation.error
 
     def waiter(self, name: str, number: int | None) -> Callable[[Operation], None]:
@@ -132,26 +131,33 @@ class Supervisor:
             return True
         return attempt.algorithm is not None and attempt.algorithm.generator not in self.agreed
 
-    def agree(self, call: str, problem: CollectiveError | None) -> Iterator[Stage]:
+    def agree(self, call: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if they do not say the same of the call."""
         agreement = self._agreements.pop() if self._agreements else Agreement(self.lane)
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
+
+    def conclude(self, call: str, problem: CollectiveError | None) -> None:
+        """Raise on all ranks if one has a problem at the end of a call."""
+        self.see_through(self.agree(f"the end of {call}", problem), call, self._number)
 
     def run(self, stages: Iterator[Stage]) -> None:
         """Carry out the stages of a comparison at once, without a time limit."""
         for stage in stages:
             run(compile_stages([stage], self.lane, COMPARISON_TAG))
 
-    @contextmanager
-    def guard(self, name: str) -> Iterator[None]:
-        """Let the other ranks know of an error in what surrounds a call, if they compare calls."""
-        try:
-            yield
-        except CollectiveError as error:
-            if self.settings.check and error is not self._shared:
-                self.see_through(self.agree("", error), name, self._number + 1)
-            raise
+    def guarded(self, calls: Iterator[Each], name: str) -> Iterator[Each]:
+        """What a call comes to; if that is wrong on a rank, the others that compare are told."""
+        while True:
+            try:
+                call = next(calls)
+            except StopIteration:
+                return
+            except Exception as error:
+                if self.settings.check:
+                    self.see_through(self.agree("", error), name, self._number + 1)
+                raise
+            yield call
 
     def close(self) -> None:
         """Answer no more questions of other ranks."""
