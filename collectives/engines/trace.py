@@ -486,8 +486,8 @@ class Trace:
 
 def _plain(value: Any) -> Any:
     """Dataclasses become mappings, tuples lists."""
-    kind: Any = type(value)
-    if is_dataclass(kind):
+    kind = type(value)
+    if _is_ours(kind):
         return {name: _plain(getattr(value, name)) for name in _types(kind)}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
@@ -502,8 +502,8 @@ def _made(kind: Any, value: Any) -> Any:
         kind = next(each for each in get_args(kind) if each is not NoneType)
     if value is None or kind is Any:
         return value
-    if is_dataclass(kind):
-        types = _types(kind)  # type: ignore[arg-type]
+    if _is_ours(kind):
+        types = _types(kind)
         return kind(**{name: _made(types[name], value[name]) for name in types})
     if get_origin(kind) is tuple:
         kinds = get_args(kind)
@@ -512,6 +512,10 @@ def _made(kind: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: tuple(x) if isinstance(x, list) else x for key, x in value.items()}
     return value
+
+
+def _is_ours(kind: Any) -> bool:
+    return is_dataclass(kind)
 
 
 @cache
