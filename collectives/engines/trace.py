@@ -21,10 +21,11 @@ contributions  the ranks whose inputs went into a value, in the order in which t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache, cached_property
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from collectives.engines.plain import plain, restored
 
 FORMAT, VERSION = "collectives.trace", 1
 
@@ -467,7 +468,7 @@ class Trace:
 
     def to_json(self) -> dict[str, Any]:
         """The trace as a mapping of plain values, which `json.dumps` takes."""
-        return {"format": FORMAT, "version": VERSION, **_plain(self)}
+        return {"format": FORMAT, "version": VERSION, **plain(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Trace:
@@ -481,45 +482,4 @@ class Trace:
         found = data.get("format"), data.get("version")
         if found != (FORMAT, VERSION):
             raise ValueError(f"a trace of version {VERSION} is needed, got {found}")
-        return _made(cls, data)
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses become mappings, tuples lists."""
-    kind = type(value)
-    if _is_ours(kind):
-        return {name: _plain(getattr(value, name)) for name in _types(kind)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _made(kind: Any, value: Any) -> Any:
-    """A value of this type, of what `_plain` has made of it."""
-    if get_origin(kind) in (Union, UnionType):
-        kind = next(each for each in get_args(kind) if each is not NoneType)
-    if value is None or kind is Any:
-        return value
-    if _is_ours(kind):
-        types = _types(kind)
-        return kind(**{name: _made(types[name], value[name]) for name in types})
-    if get_origin(kind) is tuple:
-        kinds = get_args(kind)
-        repeated = kinds[1:] == (...,)
-        return tuple(_made(kinds[0 if repeated else i], item) for i, item in enumerate(value))
-    if isinstance(value, Mapping):
-        return {key: tuple(x) if isinstance(x, list) else x for key, x in value.items()}
-    return value
-
-
-def _is_ours(kind: Any) -> bool:
-    return is_dataclass(kind)
-
-
-@cache
-def _types(kind: type) -> dict[str, Any]:
-    """The types of a dataclass's fields."""
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+        return restored(cls, data)
