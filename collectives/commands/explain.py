@@ -14,12 +14,12 @@ from collectives.catalogue import algorithms_for, is_loaded
 from collectives.commands.options import add_clock, given_clock, ranks
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
-from collectives.explain.terminal import WIDTH, Page, View, show
+from collectives.explain.terminal import WIDTH, Page, View, check_ranks, show
 from collectives.study.pricing import DECLARED_CLOCK
 from collectives.study.tracing import trace
 from collectives.units import parse_bytes
 
-LEAST_WIDTH = 40
+LEAST_WIDTH = 60
 
 
 def add(commands: Any) -> None:
@@ -56,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     failed = False
     for number, (primitive, spec) in enumerate(_chosen(arguments)):
+        if arguments.json is None:
+            check_ranks(primitive, arguments.p)
         made = _traced(arguments, primitive, spec)
         failed |= made.failure is not None
         if arguments.json is not None:

@@ -20,7 +20,9 @@ def costs(trace: Trace) -> Iterator[str]:
         (COMPUTATION, "bytes reduced", cost.work, counts["bytes_reduced_max"], None),
     ]
     formulas = bounds_of(trace.setting.primitive)
-    rows = [["", "critical path", "busiest rank", "all ranks", "at least", ""]]
+    least_of_all = ["at", "least"] if cost.bounds else ["", ""]
+    heads = ["critical", "path"], ["busiest", "rank"], ["all", "ranks"], least_of_all
+    rows = [["", *line, ""] for line in zip(*heads, strict=True)]
     for term, name, *values in terms:
         if term in formulas:
             show: Callable[[int], str] = str if term == LATENCY else format_bytes

@@ -76,13 +76,8 @@ class Page:
         self._check()
 
     def _check(self) -> None:
-        title, view = self.trace.title, self.view
-        p = self.trace.setting.p
-        if p > MOST_RANKS:
-            raise ArgumentError(
-                f"{title}: needs at most {MOST_RANKS} ranks to be drawn, got {p}; "
-                "choose fewer, or --json"
-            )
+        title, view, p = self.trace.title, self.view, self.trace.setting.p
+        check_ranks(title, p)
         if view.rank is not None and not 0 <= view.rank < p:
             raise ArgumentError(
                 f"{title}: --rank must be a rank from 0 to {p - 1}, got {view.rank}"
@@ -95,7 +90,7 @@ class Page:
     def lines(self) -> Iterator[Text]:
         """All that is shown."""
         view = self.view
-        yield Text(self._title(), style="bold")
+        yield from self._wrapped(self._title(), style="bold")
         if view.rank is not None:
             yield from self._life(view.rank)
         elif view.beat is not None:
@@ -144,13 +139,13 @@ class Page:
             kept = group if len(group) <= 3 else [group[0], group[-1]]
             for moment in kept:
                 if moment is group[-1] and len(group) > 3:
-                    yield Text(f"\n{self._skipped(group)}", style="italic")
+                    yield Text()
+                    yield from self._wrapped(self._skipped(group), style="italic")
                 yield from self._beat(moment)
 
     def _grid_height(self) -> int:
-        return len(
-            list(grid(self.words, *[self.trace.held_at(len(self.moments))] * 2, self.view.width))
-        )
+        state = self.trace.held_at(len(self.moments))
+        return len(list(grid(self.words, state, state, self.view.width)))
 
     def _skipped(self, group: Sequence[Moment]) -> str:
         first, last = group[1].beat, group[-2].beat
@@ -261,12 +256,14 @@ class Page:
                 yield from self._wrapped(text)
         if trace.failure is None and self.view.rank is None and self.view.beat is None:
             yield Text("\nWhat it costs", style="bold")
-            yield from map(Text, summary.costs(trace))
+            yield from (self._cut(Text(line)) for line in summary.costs(trace))
             yield Text()
             for head, text in summary.facts(trace):
                 yield from self._wrapped(f"{head:15}{text}", hanging=15)
 
-    def _wrapped(self, text: str, indent: str = "", hanging: int = 0) -> Iterator[Text]:
+    def _wrapped(
+        self, text: str, indent: str = "", hanging: int = 0, style: str = ""
+    ) -> Iterator[Text]:
         for line in text.splitlines() or [""]:
             deeper = indent + " " * (len(line) - len(line.lstrip()))
             wrapped = textwrap.wrap(
@@ -276,13 +273,22 @@ class Page:
                 subsequent_indent=deeper + " " * hanging,
                 break_on_hyphens=False,
             )
-            yield from map(Text, wrapped or [""])
+            yield from (Text(each, style=style) for each in wrapped or [""])
 
     def _cut(self, text: Text) -> Text:
         if len(text) > self.view.width:
             text.truncate(self.view.width - 3)
             text.append("...")
         return text
+
+
+def check_ranks(title: str, p: int) -> None:
+    """Raise ArgumentError if there are too many ranks for a picture."""
+    if p > MOST_RANKS:
+        raise ArgumentError(
+            f"{title}: needs at most {MOST_RANKS} ranks to be drawn, got {p}; choose fewer, "
+            "or --json"
+        )
 
 
 def show(lines: Iterable[Text], width: int) -> None:

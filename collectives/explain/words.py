@@ -104,7 +104,7 @@ class Words:
     def carried(self, held: Sequence[Held]) -> str:
         """What a message carries, or a step makes: `block 2 {0-3}`."""
         if not held:
-            return "nothing"
+            return "no data"
         if self.trace.setting.primitive in OWNED and not self.data:
             return self.parts([each.part for each in held])
         if self.data:

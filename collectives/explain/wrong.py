@@ -93,10 +93,10 @@ def _lesson(trace: Trace, eager: Trace | None) -> Iterator[str]:
     longest = max(message.nbytes for message in trace.messages)
     if eager is not None and eager.failure is None:
         yield (
-            "The same program comes to its end if messages leave at once, whether or not anybody asks for them "
-            f"yet. MPI sends short messages so, up to some kilobytes; here --eager {longest}, the "
-            "length of the longest message, is enough. That is why such a program works on a "
-            "laptop with little data, and stands still with much."
+            "The same program comes to its end if messages leave at once, whether or not anybody "
+            "asks for them yet. MPI sends short messages so, up to some kilobytes; here "
+            f"--eager {longest}, the length of the longest message, is enough. That is why such a "
+            "program works on a laptop with little data, and stands still with much."
         )
     elif eager is not None:
         yield "It does not end either if messages leave at once."
