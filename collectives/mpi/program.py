@@ -23,7 +23,7 @@ MODULE = "mpi4py.MPI"
 
 
 class _Import(MetaPathFinder, Loader):
-    """Imports mpi4py's MPI as usual, and then does what is to be done before the program goes on."""
+    """Imports mpi4py's MPI as usual, and then does what has to be done before it is used."""
 
     def __init__(self, then: Callable[[], None]):
         self.then = then
