@@ -66,10 +66,8 @@ class Outcome:
         found = results(self.todo, ahead, taken, self.wrong, self.errors)
         status = 1 if any(result.wrong for result in found) else 0
         elapsed = time.perf_counter() - self.start
-        try:
-            report.show(found, self.where, elapsed, report.console(), stopped)
-        finally:
-            written = self._write(found, status, stopped)
+        written = self._write(found, status, stopped)  # first: it is there whoever reads the rest
+        report.show(found, self.where, elapsed, report.console(stopped), stopped)
         return status if written else 1
 
     def _write(self, found: Sequence, status: int, stopped: str) -> bool:

@@ -197,9 +197,10 @@ def main(comm: MPI.Intracomm, seconds: float, stop: Stop) -> None:
 
 def show(where: System, legend: str, table: Table, stopped: str = "") -> None:
     """Print where it was measured, what the columns mean, and the table as far as it goes."""
-    out = console()
+    out = console(stopped)
     out.print(Text(f"{header(where)}\n\n{legend}\n"), soft_wrap=True)
     out.print(table)
+    out.file.flush()
     if stopped:
         say(stopped)
 

@@ -13,12 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from collectives.catalogue import titled
+from collectives.console import Screen
 from collectives.units import format_bytes
 
 from .cells import BUILTIN
 from .results import Result
 from .schedule import MINIMUM
-from .terminal import terminal, width
+from .terminal import past_launcher, terminal, width
 
 if TYPE_CHECKING:
     from .system import System
@@ -51,12 +52,18 @@ BUSY = """\
 Warning: other programs were running here (load {load:g} on {cores} cores); all times suffer."""
 
 
-def console() -> Console:
-    """Standard output: as wide as the terminal, or plain and never cut off."""
+def console(stopped: str = "") -> Console:
+    """Standard output: as wide as the terminal, or plain and never cut off.
+
+    Of a run that is being stopped, past a launcher that does not forward it any more.
+    """
     screen = terminal(1)
     columns = width(screen) if screen else PLAIN
-    return Console(
-        file=sys.stdout, width=columns, force_terminal=screen is not None, highlight=False
+    return Screen(
+        file=(past_launcher() if stopped else None) or sys.stdout,
+        width=columns,
+        force_terminal=screen is not None,
+        highlight=False,
     )
 
 

@@ -35,7 +35,7 @@ import collectives.mpi.data.errors  # noqa: F401, makes our errors MPI's, too
 from collectives.algorithms.language.blocks import Blocks, even_counts, partition
 from collectives.engines.packing import array_at
 from collectives.errors import BufferMismatch, SpellingMismatch, UnknownDatatype
-from collectives.mpi.data.datatypes import BYTE, Element, Layout, element_of
+from collectives.mpi.data.datatypes import BYTE, LARGEST, Element, Layout, element_of
 from collectives.mpi.data.memory import Memory, memory_of
 from collectives.mpi.data.staging import Chained, Copied, Fetched, Packed, Staging
 from collectives.operators.dtypes import is_builtin
@@ -125,6 +125,12 @@ def read(
         element = _element_of_dtype(memory.dtype)
     elif datatype == MPI.DATATYPE_NULL:
         raise fail("a datatype", "MPI.DATATYPE_NULL", error=UnknownDatatype)
+    elif whole and datatype.Get_size() > LARGEST:
+        needed, todo = (
+            f"elements of up to {LARGEST} bytes in a reduction",
+            "use more of fewer bytes",
+        )
+        raise fail(needed, datatype.Get_size(), todo, mpi_class="ERR_TYPE")
     else:
         element = element_of(datatype, whole)
     layout = _columns if vary else _column

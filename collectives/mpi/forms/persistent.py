@@ -32,7 +32,7 @@ class Persistent(Forms):
         facts = held(buffers, exported), root, op, counts, form
         try:
             call = self._invocation(primitive, algorithm, parameters, *facts)
-            return set_up(self._channel(), call)
+            return set_up(self._channel(), call, exported)
         except BaseException:
             let_go(exported)
             raise

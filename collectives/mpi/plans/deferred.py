@@ -139,8 +139,8 @@ def _stages(
         found.end(True)
 
 
-def set_up(channel: Channel, call: Invocation) -> Prequest:
-    """Set up a call, to start it often. It is kept until the request is freed.
+def set_up(channel: Channel, call: Invocation, exported: dict) -> Prequest:
+    """Set up a call, to start it often. It and its memory are kept until the request is freed.
 
     Counts that ranks have to exchange first are exchanged here, once.
     """
@@ -166,4 +166,4 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan)), plan.tick, wait)
+    return Prequest(setup, partial(free, (call, plan, exported)), plan.tick, wait)
