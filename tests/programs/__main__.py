@@ -22,12 +22,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SOURCES = Path(sys.prefix) / "suites"
 LOGS = ROOT / "build" / "programs"
-PATIENCE = 120  # seconds for one test, and
-LIMIT = 1200  # for one file
-PYTEST = [
-    *("-m", "pytest", "-q", "-p", "outcomes", "-p", "no:cacheprovider"),
-    *("-o", f"faulthandler_timeout={PATIENCE}", "-o", "faulthandler_exit_on_timeout=true"),
-]
+LIMIT = 1200  # seconds for one file
+PYTEST = ["-m", "pytest", "-q"]
+PYTEST += [x for name in ("outcomes", "no:cacheprovider", "no:faulthandler") for x in ("-p", name)]
 
 # The folder of a package's source archive that has the tests, and what pytest needs for them.
 # Left out: a test of the time that a plan of FFTW takes.
