@@ -60,7 +60,7 @@ def test_lengths(n):
         lambda: simulate("gather", "tree", p=4, n=n, dtype=np.float64),
         lambda: why("allreduce", 4, n),
     ):
-        with pytest.raises(ArgumentError, match="number of|all vectors together"):
+        with pytest.raises(ArgumentError, match=r"number of|all vectors together"):
             call()
 
 
