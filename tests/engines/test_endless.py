@@ -48,7 +48,7 @@ def passing(buf):
     yield copy(buf, buf)
 '''
 
-LINES = {"silent": "(9|10)", "idle": "18", "late": "32"}
+LINES = {"silent": "(9|10)", "idle": "18", "late": "33"}
 each = pytest.mark.parametrize("name", LINES)
 
 
