@@ -15,6 +15,7 @@
         Deadlock                       its ranks wait for each other
         Endless                        it neither ends nor yields again, or yields for ever
       WrongResult      (RuntimeError)  the algorithm ran and its answer is wrong
+      RemoteError      (RuntimeError)  another rank raised in user code; says what
       Timeout          (TimeoutError)  a call did not end within its limit; says who is where
 
 A message reads ``<primitive>.<algorithm>: <what is needed>, got <value>; <what
@@ -167,3 +168,7 @@ class Timeout(CollectiveError, TimeoutError):
 
 class WrongResult(CollectiveError, RuntimeError):
     """The algorithm ran to its end, and a buffer does not hold the answer."""
+
+
+class RemoteError(CollectiveError, RuntimeError):
+    """What another rank raised in the user's code within a call: its type's name and its text."""

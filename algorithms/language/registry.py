@@ -103,7 +103,7 @@ class Algorithm:
         What the literature calls it, where the name of its family says something else.
     summary, cost, restrictions, reference : str
         From the docstring. `cost` is a formula in p, n (bytes), alpha, beta
-        and gamma.
+        and gamma; `reference` names works as `collectives/references.bib` labels them.
     """
 
     primitive: str

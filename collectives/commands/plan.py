@@ -64,9 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     plan = optimise(page, theirs, SUM)
     print(f"{algorithm}: rank {rank}, {problem}\n\n{LEGEND}")
     names = Names(problem.primitive, mine)
-    for number, line in enumerate(page.lines):
-        print(f"\n{number + 1}  {locate(line)}")
-        before, after = page.rounds[number], plan.rounds[number]
+    for number, line, before, after in zip(page.numbers, page.lines, page.rounds, plan.rounds):
+        print(f"\n{number}  {locate(line)}")
         print(*_compared(before, after, names), sep="\n")
     print(f"\n{_summary(page, theirs)} on the page, {_summary(plan, theirs)} over MPI")
     return 0

@@ -14,6 +14,7 @@ from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REG
 from collectives.catalogue import algorithms_for, find, titled
 from collectives.console import table
 from collectives.errors import RestrictionError
+from collectives.references import Work, cited, works
 from collectives.study.bounds import (
     BANDWIDTH,
     COMPUTATION,
@@ -27,8 +28,8 @@ from collectives.study.cost import critical_path
 from collectives.study.simulation import Counts, count
 from collectives.units import format_bytes
 
-# What the page counts. All p divide both lengths.
-RANKS = (5, 8, 12, 16)
+# What the page counts, few ranks and more. All p divide both lengths.
+RANKS = (5, 8, 12, 32)
 SHORT, LONG = 960, 960 * 1024
 
 # In place of what is optimal: the bounds are for exact algorithms, and one that is lossy
@@ -94,9 +95,18 @@ def _cells(term: str, value: int, along: int | None = None) -> list[str]:
     return [format_bytes(value), format_bytes(value if along is None else along)]
 
 
+def literature(primitives: Sequence[str]) -> list[Work]:
+    """The works that algorithms and bounds of these primitives cite, in the order of their keys."""
+    citing = [algorithm for name in primitives for algorithm in REGISTRY[name].values()]
+    citing += [bound for name in primitives for bound in bounds_of(name).values()]
+    found = {work.key for each in citing for work in cited(each.reference)}
+    return [work for work in works().values() if work.key in found]
+
+
 def markdown() -> str:
     """The whole catalogue as a page: bounds, counts, costs, references."""
-    return "\n".join([*_introduction(), *[line for each in PRIMITIVES for line in _chapter(each)]])
+    chapters = [line for each in PRIMITIVES for line in _chapter(each)]
+    return "\n".join([*_introduction(), *chapters, *_references()])
 
 
 def _introduction() -> Iterator[str]:
@@ -144,6 +154,13 @@ def _chapter(primitive: str) -> Iterator[str]:
     yield from _grid(columns, [_count_row(algorithm) for algorithm in algorithms])
     columns = ["algorithm", "in a line", "cost", "restrictions", "reference"]
     yield from _grid(columns, [_reading_row(algorithm) for algorithm in algorithms])
+
+
+def _references() -> Iterator[str]:
+    yield "## References\n"
+    yield "`python -m collectives list --bibtex` prints them for LaTeX.\n"
+    rows = [[work.label, work.text] for work in literature(PRIMITIVES)]
+    yield from _grid(["cited as", "title"], rows)
 
 
 def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
