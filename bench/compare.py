@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from collectives.commands.options import number, ranks
+from collectives.console import INTERRUPTED, to_the_end
 
 SLOWER = 1.1  # a ratio from which a cell is named
 LIMIT = 1800  # seconds for one run
@@ -83,7 +87,8 @@ def measure(checkout: Path, ranks: int, arguments: Sequence[str]) -> dict[Cell, 
         [*command, *arguments],
         cwd=checkout,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=LIMIT,
     )
     if run.returncode:
@@ -91,24 +96,36 @@ def measure(checkout: Path, ranks: int, arguments: Sequence[str]) -> dict[Cell, 
     return read(run.stdout)
 
 
-def main(argv: Sequence[str]) -> None:
-    """Measure both and print the report."""
+def main(argv: Sequence[str]) -> int:
+    """Measure both and print the report, of what there is when stopped; the exit status."""
     at = argv.index("--") if "--" in argv else len(argv)
     parser = argparse.ArgumentParser("python -m collectives.bench.compare")
     parser.add_argument("old", type=Path, metavar="OLD", help="a checkout")
     parser.add_argument("new", type=Path, metavar="NEW", help="another one")
-    parser.add_argument("-n", type=int, default=2, help="number of ranks (%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=3, help="runs of each (%(default)s)")
+    parser.add_argument("-n", type=ranks, default=2, help="number of ranks (%(default)s)")
+    parser.add_argument("--repetitions", type=number, default=3, help="runs of each (%(default)s)")
     given = parser.parse_args(argv[:at])
     for checkout in (given.old, given.new):
         if not (checkout / "bench" / "forms.py").is_file():
             parser.error(f"a checkout with bench/forms.py is needed, got {checkout}")
     old, new = [], []
-    for _ in range(given.repetitions):
-        old.append(measure(given.old.resolve(), given.n, argv[at + 1 :]))
-        new.append(measure(given.new.resolve(), given.n, argv[at + 1 :]))
-    print(*report(old, new), sep="\n")
+    status, stopped = 0, False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for _ in range(given.repetitions):
+            old.append(measure(given.old.resolve(), given.n, argv[at + 1 :]))
+            new.append(measure(given.new.resolve(), given.n, argv[at + 1 :]))
+    except KeyboardInterrupt:
+        status, stopped = INTERRUPTED, True
+    except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
+        print(error, file=sys.stderr)
+        status = 1
+    if new:
+        print(*report(old[: len(new)], new), sep="\n")
+    if stopped:
+        print(f"stopped after {len(new)} repetitions of both", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(to_the_end(lambda: main(sys.argv[1:])))
