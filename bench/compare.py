@@ -20,11 +20,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 from collectives.commands.options import number, ranks
-from collectives.console import INTERRUPTED, to_the_end
+from collectives.console import to_the_end
 
 SLOWER = 1.1  # a ratio from which a cell is named
 LIMIT = 1800  # seconds for one run
@@ -67,10 +68,10 @@ def report(old: Sequence[Mapping[Cell, float]], new: Sequence[Mapping[Cell, floa
         lines.append(f"{column:12} {_mean(ratios[[c == column for _, c in cells]]):6.3f}")
     lines.append(f"{'all':12} {_mean(ratios):6.3f}  geometric mean")
     slower = (after > SLOWER * before).all(axis=0)
-    for number in np.flatnonzero(slower):
-        row, column = cells[number]
-        times = f"{before[:, number].min():.2f} us, now {after[:, number].min():.2f} us"
-        lines.append(f"slower: {row}, {column}: {ratios[number]:.2f} ({times})")
+    for place in np.flatnonzero(slower):
+        row, column = cells[place]
+        times = f"{before[:, place].min():.2f} us, now {after[:, place].min():.2f} us"
+        lines.append(f"slower: {row}, {column}: {ratios[place]:.2f} ({times})")
     if not slower.any():
         lines.append(f"no cell is slower by {SLOWER - 1:.0%} in every repetition")
     return lines
@@ -109,20 +110,27 @@ def main(argv: Sequence[str]) -> int:
         if not (checkout / "bench" / "forms.py").is_file():
             parser.error(f"a checkout with bench/forms.py is needed, got {checkout}")
     old, new = [], []
-    status, stopped = 0, False
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    status = 0
+    signals: list[int] = []
+
+    def stop(which: int, _: object) -> NoReturn:
+        signals.append(which)
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
     try:
         for _ in range(given.repetitions):
             old.append(measure(given.old.resolve(), given.n, argv[at + 1 :]))
             new.append(measure(given.new.resolve(), given.n, argv[at + 1 :]))
     except KeyboardInterrupt:
-        status, stopped = INTERRUPTED, True
+        status = 128 + signals[0]
     except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
         print(error, file=sys.stderr)
         status = 1
     if new:
         print(*report(old[: len(new)], new), sep="\n")
-    if stopped:
+    if signals:
         print(f"stopped after {len(new)} repetitions of both", file=sys.stderr)
     return status
 
