@@ -107,7 +107,7 @@ def test_wheel_holds_one_package_and_nothing_else(wheel):
 
 def test_wheel_holds_every_source_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    data = {"py.typed", "choice.json", "engines/trace.schema.json"}
+    data = {"py.typed", "choice.json", "references.bib", "engines/trace.schema.json"}
     expected = {home for _, home in sources()} | {f"collectives/{name}" for name in data}
     assert {name for name in names if ".dist-info/" not in name} == expected
 
