@@ -140,7 +140,7 @@ class Channel:
             name: Any = invocation.reader or invocation.primitive
             if invocation.behalf:
                 name = name, invocation.behalf
-            key = key_of(name, *[*facts, {}])
+            key = key_of(name, *[*facts, []])
             hash(key)  # a parameter may have none
         except NOT_KEPT:
             return None

@@ -21,7 +21,7 @@ from collectives.mpi.plans.traffic import Flight, Traffic
 
 
 def start(
-    channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None, exported: dict
+    channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None, exported: list
 ) -> Request:
     """Start a call. Its buffers are kept until the operation has ended.
 
@@ -55,7 +55,7 @@ def replay(
     plan: CallPlan,
     addresses: Addresses,
     buffers: Sequence[Any],
-    exported: dict,
+    exported: list,
     traffic: Traffic,
     wait: Callable[[Operation], None],
 ) -> Request:
@@ -88,7 +88,7 @@ def replay(
 
 
 def _start_all(
-    channel: Channel, whole: Invocation, calls: Iterator[Invocation], exported: dict
+    channel: Channel, whole: Invocation, calls: Iterator[Invocation], exported: list
 ) -> Request:
     """Start what a call comes to, one after the other.
 
@@ -139,7 +139,7 @@ def _stages(
         found.end(True)
 
 
-def set_up(channel: Channel, call: Invocation, exported: dict) -> Prequest:
+def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
     """Set up a call, to start it often. It and its memory are kept until the request is freed.
 
     Counts that ranks have to exchange first are exchanged here, once.
