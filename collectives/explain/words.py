@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.engines.trace import Held, Message, Trace
+from collectives.units import format_bytes
 
 NOTHING = "."
 
@@ -130,6 +131,20 @@ class Words:
     def message(self, message: Message) -> str:
         """Who sends what to whom."""
         return f"{message.source} -> {message.dest}: {self.carried(message.carries)}"
+
+
+def heading(trace: Trace) -> str:
+    """What was run: the algorithm, p, n, and what else was chosen."""
+    setting = trace.setting
+    text = f"{trace.title}, p = {setting.p}"
+    if setting.primitive != "barrier":
+        text += f", n = {format_bytes(setting.n * setting.itemsize)}"
+    given = {"root": setting.root, **setting.parameters}
+    text += "".join(f", {key} = {value}" for key, value in given.items() if value is not None)
+    if setting.eager is not None:
+        none = setting.eager < 0
+        text += ", all sends wait" if none else f", eager up to {format_bytes(setting.eager)}"
+    return text
 
 
 def runs(spans: Sequence[tuple[int, int]], p: int) -> str:
