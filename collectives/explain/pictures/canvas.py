@@ -11,7 +11,7 @@ import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from matplotlib import style as styles
@@ -61,7 +61,7 @@ def drawing() -> Iterator[None]:
         yield
 
 
-@lru_cache(maxsize=None)
+@cache
 def measure(text: str, size: float = SMALL, bold: bool = False) -> float:
     """The width of a text in millimetres."""
     font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
@@ -200,7 +200,9 @@ class Canvas:
             metadata["Title"] = title
             metadata["Subject" if form == "pdf" else "Description"] = words
         self.figure.savefig(found, format=form, dpi=DOTS, metadata=metadata)
-        return self._described(found.getvalue(), title, words) if form == "svg" else found.getvalue()
+        return (
+            self._described(found.getvalue(), title, words) if form == "svg" else found.getvalue()
+        )
 
     def _described(self, svg: bytes, title: str, words: str) -> bytes:
         """An SVG with titles and descriptions, and no more digits than can be seen."""

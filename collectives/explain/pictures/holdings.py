@@ -1,8 +1,8 @@
 """The grid of holdings: what every rank holds, a small grid for each round.
 
-A row is a rank and a column a part of the vector; if the vector is not cut, one grid has the rounds
-as rows and the ranks as columns. A cell says in words, or by the number of contributions, or only by
-its shade, what is held: whatever leaves all rounds readable. A corner marks what is new.
+A row is a rank and a column a part of the vector; if the vector is not cut, one grid has the
+rounds as rows and the ranks as columns. A cell says in words what is held, or only by the number of
+contributions, or only by its shade: whatever leaves all rounds readable. A corner marks what is new.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from math import ceil
 from collectives.engines.trace import Trace
 from collectives.explain.moments import in_lock_step
 from collectives.explain.pictures.canvas import Canvas, measure
-from collectives.explain.pictures.style import BAD, FAINT, PAPER, SMALL, SOFT, TEXT, shade
-from collectives.explain.words import OWNED, Words
+from collectives.explain.pictures.style import BAD, FAINT, NEW, PAPER, SMALL, SOFT, TEXT, shade
+from collectives.explain.words import OWNED, Words, ranks_in_words
 
 WORDS, COUNTS, SHADES = "words", "counts", "shades"
 
@@ -55,6 +55,11 @@ class Holdings:
         self.side = max(map(measure, sides)) + 1.6
         self.rows = 1 if self.flat else ranks
         self.across = ranks if self.flat else max(parts, 1)
+        self.shown = [
+            beat
+            for beat, state in enumerate(self.states)
+            if not beat or state != self.states[beat - 1] or beat == trace.beats
+        ]
         self.plan = self._flat_plan() if self.flat else self._plan()
         lines = ceil(len(self.plan.beats) / self.plan.columns)
         self.height = self._needed(self.plan, lines) + KEY
@@ -66,8 +71,7 @@ class Holdings:
             return ""
         if level == COUNTS:
             return str(self._many(values))
-        text = self.words.cell(part, values)
-        return "all" if text.startswith("[") and len(text) > 5 else text
+        return self.words.cell(part, values).replace("[", "").replace("]", "")
 
     def _many(self, values: Sequence[int]) -> int:
         if self.words.merges:
@@ -94,7 +98,7 @@ class Holdings:
 
     def _plan(self) -> Plan:
         """The most telling level at which all grids fit; if none does, only some beats."""
-        beats = tuple(range(self.trace.beats + 1))
+        beats = tuple(self.shown)
         for level in (WORDS, COUNTS):
             across = max(self._wide(level, beats) + 1.0, HIGH)
             plan = self._fitted(level, across, HIGH, beats)
@@ -109,7 +113,13 @@ class Holdings:
     def _fitted(self, level: str, across: float, down: float, beats: tuple[int, ...]) -> Plan:
         room = self.width - self.side
         columns = int((room + GAP) // (self.across * across + GAP))
-        return Plan(level, across, down, min(columns, len(beats)), beats)
+        columns = min(columns, len(beats))
+        if columns:
+            even = -(-len(beats) // -(-len(beats) // columns))  # as many in the last row
+            columns = even if level != WORDS else columns
+            fill = ((room + GAP) / columns - GAP) / self.across
+            across = min(fill, across * 1.35) if level != SHADES else across
+        return Plan(level, across, down, columns, beats)
 
     def _thinned(self) -> Plan:
         """Fewer grids, evenly spread, of cells that can be seen."""
@@ -117,14 +127,18 @@ class Holdings:
         size = (self.width - self.side + GAP) / columns - GAP
         cell = min(size / self.across, 2.4)
         lines = max(int(self.limit // (self.rows * cell + TITLE + GAP)), 1)
-        count, last = min(lines * columns, self.trace.beats + 1), self.trace.beats
-        beats = tuple(sorted({round(k * last / max(count - 1, 1)) for k in range(count)}))
+        beats = self._some(lines * columns)
         return Plan(SHADES, cell, cell, min(columns, len(beats)), beats)
+
+    def _some(self, most: int) -> tuple[int, ...]:
+        """So many of the beats in which something changes, evenly spread, with both ends."""
+        count, last = min(most, len(self.shown)), len(self.shown) - 1
+        places = sorted({round(k * last / max(count - 1, 1)) for k in range(count)})
+        return tuple(self.shown[place] for place in places)
 
     def _flat_plan(self) -> Plan:
         """One grid: a line for each beat."""
-        count, last = min(int((self.limit - 2 * TITLE) // HIGH), self.trace.beats + 1), self.trace.beats
-        beats = tuple(sorted({round(k * last / max(count - 1, 1)) for k in range(count)}))
+        beats = self._some(int((self.limit - 2 * TITLE) // HIGH))
         room = (self.width - self.side) / self.across
         for level in (WORDS, COUNTS, SHADES):
             wide = self._wide(level, beats) + 1.0
@@ -165,14 +179,21 @@ class Holdings:
             for number in range(0, self.across, every):
                 middle = x + (number + 0.5) * plan.across
                 canvas.text(middle, top, self.heads[number], colour=SOFT, across="center")
-        canvas.box(x, y, width, height, PAPER, None, name=f"grid-{beat}", title=self._beat(beat),
-                   words=self._told(beat))
+        canvas.box(
+            x,
+            y,
+            width,
+            height,
+            PAPER,
+            None,
+            name=f"grid-{beat}",
+            title=self._beat(beat),
+            words=self._told(beat),
+        )
         for rank in range(self.trace.setting.p):
             for part in range(len(self.trace.parts)):
                 column, row = (rank, 0) if self.flat else (part, rank)
-                self._cell(
-                    canvas, beat, rank, part, x + column * plan.across, y + row * plan.down
-                )
+                self._cell(canvas, beat, rank, part, x + column * plan.across, y + row * plan.down)
         canvas.box(x, y, width, height, None, FAINT, 0.5, z=2.5)
 
     def _numbers(self, canvas: Canvas, x: float, y: float) -> None:
@@ -193,9 +214,7 @@ class Holdings:
             rows.append(f"rank {rank} holds {', '.join(cells) or 'nothing'}")
         return "; ".join(rows)
 
-    def _cell(
-        self, canvas: Canvas, beat: int, rank: int, part: int, x: float, y: float
-    ) -> None:
+    def _cell(self, canvas: Canvas, beat: int, rank: int, part: int, x: float, y: float) -> None:
         plan = self.plan
         share = self.share(beat, rank, part)
         fill, ink = shade(share)
@@ -208,7 +227,7 @@ class Holdings:
         new = before != self.states[beat][rank][part]
         if new and plan.across > 1.1:
             size = min(1.0, 0.4 * plan.across)
-            canvas.shape([(x, y), (x + size, y), (x, y + size)], "#d55e00", z=2)
+            canvas.shape([(x, y), (x + size, y), (x, y + size)], NEW, z=2)
         text = self.text(beat, rank, part, plan.level)
         if text:
             middle = x + plan.across / 2, y + plan.down / 2
@@ -233,7 +252,7 @@ class Holdings:
             x += 4
         if self.plan.across > 1.1:
             canvas.box(x, y - 1.3, 2.6, 2.6, PAPER, FAINT, 0.3)
-            canvas.shape([(x, y - 1.3), (x + 1, y - 1.3), (x, y - 0.3)], "#d55e00", z=2)
+            canvas.shape([(x, y - 1.3), (x + 1, y - 1.3), (x, y - 0.3)], NEW, z=2)
             canvas.text(x + 3.6, y, "new", colour=SOFT)
             x += 3.6 + measure("new") + 4
         if self.trace.failure is not None and self.trace.failure.faults:
@@ -242,9 +261,12 @@ class Holdings:
             x += 3.6 + measure("wrong") + 4
         columns = "ranks" if self.flat else "blocks" if self.heads[:1] == ["0"] else "pieces"
         note = f"columns: {columns}" if self.flat else f"rows: ranks, columns: {columns}"
-        left_out = self.trace.beats + 1 - len(self.plan.beats)
-        if left_out:
-            note += f"; {left_out} {self.unit}s left out"
+        quiet = [beat for beat in range(1, self.trace.beats + 1) if beat not in self.shown]
+        if quiet:
+            many = "s" * (len(quiet) > 1)
+            note += f"; nothing new in {self.unit}{many} {ranks_in_words(quiet)}"
+        if len(self.plan.beats) < len(self.shown):
+            note += f"; {len(self.plan.beats)} of {len(self.shown)} {self.unit}s"
         canvas.text(self.width, y, note, colour=SOFT, across="right")
 
 

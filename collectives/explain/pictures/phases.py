@@ -6,14 +6,10 @@ reduction over a tree is one phase, and that which calls a broadcast is the next
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from collectives.engines.trace import Message, Place, Trace
 from collectives.explain.words import ranks_in_words
-
-# A phase of at most so many beats that all differ is shown beat by beat.
-FEW = 6
 
 
 @dataclass(frozen=True)
@@ -22,6 +18,7 @@ class Phase:
 
     place: Place
     messages: tuple[Message, ...]
+    parts: tuple[int, ...] = ()  # the only ones that are sent, if that is what sets it apart
 
     @property
     def beats(self) -> tuple[int, ...]:
@@ -40,17 +37,39 @@ class Phase:
             found.setdefault((message.source, message.dest), []).append(message)
         return found
 
-    def by_beat(self) -> Iterator[Phase]:
+    def by_beat(self) -> list[Phase]:
         """One phase for each beat."""
-        for beat in self.beats:
-            yield Phase(self.place, tuple(m for m in self.messages if m.beat == beat))
+        return [
+            Phase(self.place, tuple(m for m in self.messages if m.beat == beat))
+            for beat in self.beats
+        ]
+
+    def by_parts(self) -> list[Phase]:
+        """One phase for the parts that go the same ways; only itself if messages mix parts."""
+        ways: dict[int, list[Message]] = {}
+        for message in self.messages:
+            sent = {held.part for held in message.carries}
+            if len(sent) != 1:
+                return [self]
+            ways.setdefault(sent.pop(), []).append(message)
+        groups: dict[frozenset, list[int]] = {}
+        for part, messages in sorted(ways.items()):
+            groups.setdefault(frozenset((m.source, m.dest) for m in messages), []).append(part)
+        return [
+            Phase(self.place, tuple(m for part in parts for m in ways[part]), tuple(parts))
+            for parts in groups.values()
+        ]
 
 
 def phases(trace: Trace) -> list[Phase]:
     """All phases, in the order in which they begin."""
     stacks = [_stack(trace, message) for message in trace.messages]
     depth = next(
-        (d for d in range(max(map(len, stacks), default=1)) if len({_at(s, d) for s in stacks}) > 1),
+        (
+            d
+            for d in range(max(map(len, stacks), default=1))
+            if len({_at(s, d) for s in stacks}) > 1
+        ),
         0,
     )
     groups: dict[Place, list[Message]] = {}

@@ -11,25 +11,25 @@ from math import floor, log10
 from statistics import median
 
 from collectives.engines.trace import Message, Round, Trace
-from collectives.explain.pictures.canvas import POINT, Canvas, measure
+from collectives.explain.pictures.canvas import Canvas, measure
 from collectives.explain.pictures.placing import Places
 from collectives.explain.pictures.style import (
     BAD,
     FAINT,
     GRID,
     INK,
-    PAPER,
     PALETTE,
-    SMALL,
+    PAPER,
     SOFT,
+    WASH,
     Look,
+    seconds,
 )
 from collectives.explain.words import Words
-from collectives.units import seconds
 
 HEAD = 8.0  # millimetres above the diagram, for the numbers of the ranks
 PILL = 2.7  # height of a label
-BAR = 0.6  # least height of a reduction: one that takes no time is seen, too
+BAR = 1.3  # least height of a reduction: one that takes no time is seen, too
 
 
 class Spacetime:
@@ -48,18 +48,19 @@ class Spacetime:
         self.look = Look(trace, words)
         self.ticks = list(_ticks(trace.time))
         self.left = max(measure(text) for _, text in self.ticks) + 3
-        self.keys = list(self._keys())
-        self.key_lines = _wrapped([key[1] for key in self.keys], width)
+        self.key_lines = list(self._key_lines(list(self._keys())))
         rest = HEAD + 4 + 4.2 * len(self.key_lines)
         self.depth = min(max(_rows(trace) * (5.5 if width < 100 else 6.5), 30), limit - rest)
         self.height = rest + self.depth
-        self.step = (width - self.left) / trace.setting.p
+        ranks = trace.setting.p
+        self.inset = min((width - self.left) / ranks / 2, 5.0)
+        self.step = (width - self.left - 2 * self.inset) / max(ranks - 1, 1)
         self.top = 0.0
         self.places = Places()
 
     def x(self, rank: int) -> float:
         """Where a rank is."""
-        return self.left + (rank + 0.5) * self.step
+        return self.left + self.inset + rank * self.step
 
     def y(self, time: float) -> float:
         """Where a moment is."""
@@ -87,7 +88,22 @@ class Spacetime:
         message = self.trace.messages[number]
         return abs(message.source - message.dest)
 
+    def _bands(self, canvas: Canvas) -> None:
+        """A ground behind the ranks of every second node, or group."""
+        setting = self.trace.setting
+        groups = setting.groups or setting.parameters.get("group") or ()
+        if not isinstance(groups, tuple) or len(groups) != setting.p:
+            return
+        starts = [r for r, group in enumerate(groups) if not r or group != groups[r - 1]]
+        if len(starts) > len(set(groups)):
+            return  # nodes have no neighbouring ranks
+        for first, stop in list(zip(starts, [*starts[1:], len(groups)], strict=True))[::2]:
+            left, right = self.x(first) - self.step / 2, self.x(stop - 1) + self.step / 2
+            left, right = max(left, self.left), min(right, self.width)
+            canvas.box(left, self.top + HEAD, right - left, self.depth, WASH, z=-1)
+
     def _frame(self, canvas: Canvas) -> None:
+        self._bands(canvas)
         every = _every(self.step, self.trace.setting.p)
         canvas.text(self.left - 1.5, self.top + 4, "rank", colour=SOFT, across="right")
         for rank in range(0, self.trace.setting.p, every):
@@ -113,7 +129,7 @@ class Spacetime:
             self._bars(canvas, rank, round_)
 
     def _bars(self, canvas: Canvas, rank: int, round_: Round) -> None:
-        half = min(0.8, self.step / 5)
+        half = min(1.0, self.step / 5)
         for number, step in enumerate(round_.steps):
             if step.kind != "reduce":
                 continue
@@ -199,7 +215,8 @@ class Spacetime:
         """Whether a label leaves the lanes free, or cannot."""
         if width > self.step - 1:
             return True
-        away = abs((x - self.left) / self.step % 1 - 0.5) * self.step
+        share = (x - self.x(0)) / self.step % 1
+        away = min(share, 1 - share) * self.step
         return away > width / 2 + 0.3
 
     def _failure(self, canvas: Canvas) -> None:
@@ -236,27 +253,36 @@ class Spacetime:
         """What the reader is told below the diagram: signs, and what they mean."""
         trace = self.trace
         if trace.messages:
-            yield "message", "a message, from leaving to arrival"
+            yield "message", "message, from leaving to arrival"
         if trace.critical:
-            yield "critical", "the last rank waited for these"
+            yield "critical", "critical path"
         if any(s.kind == "reduce" for rank in trace.ranks for r in rank.rounds for s in r.steps):
-            yield "bar", "a reduction"
+            yield "bar", "reduction"
         if any(message.taken is None for message in trace.messages):
             yield "lost", "nobody takes it"
         if trace.failure is not None:
             yield "cross", "waits for ever" if trace.failure.waits else "goes wrong"
         if self.look.by:
-            what = {"rank": "first rank in it"}.get(self.look.by, f"(first) {self.look.by}")
-            yield "colours", what
+            yield "colours", self.look.meaning
+
+    def _key_lines(self, keys: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+        """The keys in lines that are not too long."""
+        line: list[tuple[str, str]] = []
+        x = 0.0
+        for kind, text in keys:
+            wide = 5.2 + measure(text) if kind != "colours" else self._scale_width(text)
+            if line and x + wide > self.width:
+                yield line
+                line, x = [], 0.0
+            line.append((kind, text))
+            x += wide + 4
+        yield line
 
     def _legend(self, canvas: Canvas) -> None:
         y = self.top + HEAD + self.depth + 6.5
-        at = 0
         for line in self.key_lines:
             x = 0.0
-            for text in line:
-                kind = self.keys[at][0]
-                at += 1
+            for kind, text in line:
                 x = self._key(canvas, kind, text, x, y)
             y += 4.2
 
@@ -285,19 +311,21 @@ class Spacetime:
         canvas.text(x + 5.2, y, text, colour=SOFT)
         return x + 5.2 + measure(text) + 4
 
+    def _scale_width(self, text: str) -> float:
+        return measure(f"{text}:") + 1.2 + self.look.total * self._swatch()
+
+    def _swatch(self) -> float:
+        """The width of one colour in the key."""
+        names = self.look.every_name
+        return max(measure(names[0]), measure(names[-1])) + 1
+
     def _scale(self, canvas: Canvas, text: str, x: float, y: float) -> float:
         """The colours in a row, with their numbers, as far as they go."""
         canvas.text(x, y, f"{text}:", colour=SOFT)
         x += measure(f"{text}:") + 1.2
-        total = self.look.total
-        names = [
-            self.look.names([number]) if self.look.by != "rank" else str(number)
-            for number in range(total)
-        ]
-        wide = max(measure(names[0]), measure(names[-1])) + 1
-        room = max(floor((self.width - x) / wide), 2)
-        every = -(-total // room)
-        for number in range(0, total, every):
+        wide, names = self._swatch(), self.look.every_name
+        every = -(-len(names) // max(floor((self.width - x) / wide), 2))
+        for number in range(0, len(names), every):
             fill, ink = self.look.of(number)
             canvas.box(x, y - PILL / 2, wide, PILL, fill, PAPER, 0.4)
             canvas.text(x + wide / 2, y, names[number], colour=ink, across="center")
@@ -330,17 +358,3 @@ def _every(step: float, total: int) -> int:
     """Every how many ranks are numbered, so that the numbers stay apart."""
     wide = measure(str(total - 1), bold=True) + 0.8
     return next(k for k in (1, 2, 4, 5, 8, 10, 16, 32, 64) if k * step >= wide)
-
-
-def _wrapped(texts: list[str], width: float) -> list[list[str]]:
-    """Keys in lines that are not too long; the scale of colours takes a line of its own."""
-    lines: list[list[str]] = [[]]
-    x = 0.0
-    for text in texts:
-        wide = 9.2 + measure(text)
-        if lines[-1] and x + wide - 4 > width:
-            lines.append([])
-            x = 0.0
-        lines[-1].append(text)
-        x += wide
-    return lines

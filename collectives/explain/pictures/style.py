@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from collectives.engines.trace import Message, Trace
 from collectives.explain.words import Words, ranks_in_words
+from collectives.units import seconds as seconds_in_ascii
 
 # Print widths in millimetres: one column of a journal, and the whole page.
 WIDTHS = (84, 174)
@@ -21,7 +22,7 @@ HEIGHT = 225
 SMALL, TEXT, HEAD = 6.0, 6.5, 8.0
 
 INK, SOFT, FAINT, GRID = "#16202a", "#46525e", "#aab2bb", "#e3e6ea"
-PAPER, BAD, FULL = "#ffffff", "#a4161a", "#0072b2"
+PAPER, WASH, BAD, NEW = "#ffffff", "#f1f2f4", "#a4161a", "#d55e00"
 
 # A fill, and the ink that can be read on it.
 PALETTE = (
@@ -47,6 +48,11 @@ def colour(number: int, total: int) -> tuple[str, str]:
     share = number / (total - 1)
     fill = mixed(DARK, MIDDLE, 2 * share) if share < 0.5 else mixed(MIDDLE, LIGHT, 2 * share - 1)
     return fill, "#ffffff" if share < 0.55 else "#000000"
+
+
+def seconds(time: float) -> str:
+    """A time as print has it: 12.5 µs."""
+    return seconds_in_ascii(time).replace(" us", " \N{MICRO SIGN}s")
 
 
 def mixed(one: Sequence[int], other: Sequence[int], share: float) -> str:
@@ -92,6 +98,22 @@ class Look:
         if trace.setting.primitive == "barrier" or len(seen) < 2:
             self.by = ""
 
+    @property
+    def meaning(self) -> str:
+        """What the colours stand for."""
+        if self.by == "rank":
+            return "first rank in the sum" if self.words.merges else "whose data"
+        several = any(len({h.part for h in m.carries}) > 1 for m in self.trace.messages)
+        return f"first {self.by}" if several else self.by
+
+    @property
+    def every_name(self) -> list[str]:
+        """The names of all blocks, pieces or ranks that have a colour."""
+        return [
+            str(number) if self.by == "rank" else self.names([number])
+            for number in range(self.total)
+        ]
+
     def _number(self, message: Message) -> int:
         if not message.carries:
             return 0
@@ -119,7 +141,9 @@ class Look:
             value = message.carries[0].value
             text = self.words.value(value)
             many = len(self.trace.contributions(value))
-            return "\N{GREEK CAPITAL LETTER SIGMA}" + (text if len(text) <= SHORT else f"{many}\N{MULTIPLICATION SIGN}")
+            return "\N{GREEK CAPITAL LETTER SIGMA}" + (
+                text if len(text) <= SHORT else f"{many}\N{MULTIPLICATION SIGN}"
+            )
         text = self.names(parts)
         return text if len(text) <= SHORT else f"{len(parts)}\N{MULTIPLICATION SIGN}"
 
