@@ -48,7 +48,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
 .PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs choice lint
-.PHONY: format clean
+.PHONY: format clean pictures
 
 help: ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "make %-14s%s\n", $$1, $$2 }'
@@ -117,6 +117,9 @@ choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about half a m
 
 docs: $(VENV)/ready ## write the generated page of the catalogue anew
 	$(IN) python -m collectives list --bounds --markdown > docs/catalogue.md
+
+pictures: $(VENV)/ready ## draw the pictures of docs/ anew
+	$(IN) python -m collectives explain allreduce ring -p 4 --kind spacetime,grid --svg docs/ring.svg
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree
