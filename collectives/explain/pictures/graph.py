@@ -22,6 +22,7 @@ from collectives.explain.words import Words
 TITLE = 8.0  # millimetres above a panel
 GAP = 6.0
 ROOM = 8.2  # from rank to rank on a ring
+RINGS = (90.0, 70.0, 54.0, 39.0, 30.0)  # how wide at most, until all fits on a page
 FEW = 6  # panels in place of one, at most
 
 CUBES = {4: (26.0, 26.0), 8: (42.0, 38.0), 16: (82.0, 48.0)}
@@ -53,10 +54,13 @@ class Graph:
         self.trace, self.words, self.width = trace, words, width
         self.p = trace.setting.p
         self.unit = "round" if in_lock_step(trace) else "beat"
-        self.panels = [panel for phase in phases(trace) for panel in self._of(phase)]
-        self.lines = self._lines()
-        heights = [max(panel.height for panel in line) + TITLE for line in self.lines]
-        self.height = sum(heights) + GAP * (len(heights) - 1) + 1 if heights else 5.0
+        for self.widest in RINGS:
+            self.panels = [panel for phase in phases(trace) for panel in self._of(phase)]
+            self.lines = self._lines()
+            heights = [max(panel.height for panel in line) + TITLE for line in self.lines]
+            self.height = sum(heights) + GAP * (len(heights) - 1) + 1 if heights else 5.0
+            if self.height <= limit:
+                break
 
     def _of(self, phase: Phase) -> Iterator[Panel]:
         """A phase; one that has no simple form by the parts that it sends, or beat by beat."""
@@ -91,7 +95,7 @@ class Graph:
 
     def _size(self, phase: Phase, layout: str) -> tuple[float, float]:
         if layout == RING:
-            size = min(max(ROOM * self.p / pi + 2 * RADIUS, 30), self.width, 90)
+            size = min(max(ROOM * self.p / pi + 2 * RADIUS, 30), self.width, self.widest)
             return (size, size) if self.p > 1 else (30.0, 6.0)
         if layout == CUBE:
             wide, high = CUBES[self.p]
