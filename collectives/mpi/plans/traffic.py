@@ -90,6 +90,7 @@ class Flight(Operation):
 
     def _ended(self) -> None:
         del self.operations[self.number]
+        self.lane.spoilt = self.lane.spoilt or self.error is not None
         end, self.end = self.end, None
         if end is not None:
             try:
