@@ -1,4 +1,9 @@
-"""All-to-all: every rank has a different block for every other rank."""
+"""All-to-all: every rank has a different block for every other rank.
+
+An algorithm that forwards blocks has to know how long they are: it asks for `counts`. In
+alltoallv a rank knows only its own, so all ranks first tell all others, p counts each. The
+cost lines are for equal blocks, where nobody needs to be told.
+"""
 
 from . import gather, scatter
 from .language import algorithm, copy, distances, fold, neighbours, partition, recv, scratch, send
@@ -32,7 +37,7 @@ def ring(rank, p, sendbuf, recvbuf, counts):
     its destination is away. SimGrid calls `ring` what is `pairwise` here: direct messages.
 
     Cost: (p-1)*(alpha + n/2*beta)
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: Grama et al. 2003
     """
     left, right = neighbours(rank, p)
@@ -60,7 +65,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     what SimGrid calls `rdb`, for recursive doubling, gathers everything everywhere.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: Bruck et al. 1997
     """
     held = [sendbuf[(rank + d) % p] for d in range(p)]
@@ -85,7 +90,7 @@ def tree(rank, p, sendbuf, recvbuf, counts):
     of a few bytes on a slow network.
 
     Cost: 2*ceil(lg(p))*alpha + 2*(p-1)*n*beta
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: folklore
     """
     leaving, coming = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
@@ -114,12 +119,12 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
     is not a power of two, 2**floor(lg p) ranks play: the first even ranks hand their
     blocks to the odd rank after them and get those for them from it in the end. Players
     then have blocks of up to two ranks for up to two ranks: where a round moves n/2 for a
-    power of two, it moves up to 4/3*n for other p, as with six ranks and four players. The
-    factor of beta is then an upper bound.
+    power of two, it moves less than 4/3*n for other p. The factor of beta is then an upper
+    bound.
 
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
         + (floor(lg(p))*(4/3 if fold(p) else 1/2) + 2*fold(p))*n*beta
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: Johnsson, Ho 1989 (for powers of two)
     """
     team = fold(p)

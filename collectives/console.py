@@ -15,10 +15,17 @@ from rich.table import Table
 INTERRUPTED, NOBODY_READS = 130, 141
 
 
+class Screen(Console):
+    """Leaves it to `to_the_end`, and the like, what comes of it if nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """The terminal; nothing is cut off when the output goes to a file."""
     screen = sys.stdout is not None and sys.stdout.isatty()
-    return Console(width=None if screen else 200, highlight=False)
+    return Screen(width=None if screen else 200, highlight=False)
 
 
 def table(heading: str, *columns: str, numbers: bool = False) -> Table:
@@ -35,6 +42,9 @@ def table(heading: str, *columns: str, numbers: bool = False) -> Table:
     return new
 
 
+_STRICT: dict[str, str] = {}  # what Python would do with such a letter, for each stream
+
+
 def prepare_streams() -> None:
     """Print a question mark for a letter that the output's encoding lacks."""
     for name in ("stdout", "stderr"):
@@ -42,7 +52,15 @@ def prepare_streams() -> None:
         if stream is None:  # it was closed before Python began
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - stays open
         elif isinstance(stream, io.TextIOWrapper):
+            _STRICT[name] = stream.errors or "strict"
             stream.reconfigure(errors="replace")
+
+
+def restore_streams() -> None:
+    """Leave the streams to a program that is not ours, as Python made them."""
+    for name, errors in _STRICT.items():
+        getattr(sys, name).reconfigure(errors=errors)
+    _STRICT.clear()
 
 
 def drop_output() -> None:

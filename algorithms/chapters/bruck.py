@@ -114,7 +114,7 @@ def alltoall_k_bruck(rank, p, sendbuf, recvbuf, counts, *, k=3):
 
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
         + ceil(log(p, k))*(k-1)/k*n*beta
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: Bruck et al. 1997
     """
     held = [sendbuf[(rank + d) % p] for d in range(p)]
@@ -146,7 +146,7 @@ def padded_bruck(rank, p, sendbuf, recvbuf, counts):
     factor of beta is then an upper bound.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: Fan et al. 2022
     """
     longest = int(counts.max())

@@ -209,7 +209,7 @@ def alltoall(rank, p, sendbuf, recvbuf, counts, groups):
 
     Cost: (2*ceil(lg(min(group, p))) + ceil(p/group) - 1)*alpha
         + (2*(min(group, p) - 1) + (ceil(p/group) - 1)*min(group, p)**2/p)*n*beta
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: Träff, Rougier 2014
     """
     node, leaders, leader = place(rank, groups)

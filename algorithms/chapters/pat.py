@@ -55,13 +55,14 @@ def _depth_first(offset, size):
 def allgather(rank, p, sendbuf, recvbuf, *, aggregation=8):
     """PAT allgather: trees walked in parallel, up to `aggregation` blocks a message.
 
-    A message is an edge length d and some offsets u (see the picture above). Each rank sends
+    A message is an edge length d and some offsets u (see the picture in `pat.py`). Each rank sends
     the rank d to its right the blocks for which it is at these offsets, those of the ranks
     u to its left; so they move on to offset u + d. The first messages carry few blocks and
     go farthest. All ranks do the same at the same time, whatever p is.
 
     `aggregation` is how many blocks fit in a message: 1 sends every block by
-    itself, p makes the fewest messages and is `allgather.sparbit`.
+    itself, p makes the fewest messages and is `allgather.sparbit`. The default of 8 takes
+    the fewest up to p = 16.
 
     Cost: (min(floor(lg(aggregation)), ceil(lg(p)))
         + min(p, 2**max(ceil(lg(p)) - floor(lg(aggregation)), 0)) - 1)*alpha + (p-1)*n/p*beta

@@ -7,19 +7,31 @@ import importlib.util
 import io
 import os
 import sys
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pkgutil import get_importer
 from types import CodeType, ModuleType, TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.markup import escape
+from rich.table import Table
 
 from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import defaults_for
+from collectives.console import INTERRUPTED, console, restore_streams, table
 from collectives.errors import ArgumentError
 from collectives.mpi import program
 from collectives.mpi.guards.settings import check_time
+from collectives.units import format_bytes
 
-SIGINT_STATUS = 130  # of a process that Ctrl-C has ended
+if TYPE_CHECKING:
+    from collectives.mpi.engines.tally import Usage
 
+
+COLUMNS = (
+    *("algorithm", "calls,\nbusiest rank", "messages,\nall ranks"),
+    *("bytes sent,\nbusiest rank", "bytes sent,\nall ranks"),
+)
 HELP = "run a program with Comm for its world: mpirun -n 4 python -m collectives run program.py"
 
 
@@ -41,6 +53,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--timeout", type=float, metavar="SECONDS", help="that a call may take, and no longer"
     )
+    parser.add_argument(
+        "--counts", action="store_true", help="at the end, say which algorithms ran and sent what"
+    )
     parser.add_argument("-m", dest="module", action="store_true", help="PROGRAM is a module's name")
     parser.add_argument(
         "program",
@@ -59,18 +74,29 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.program[0]
     if not arguments.module and not os.path.exists(name):
         raise ArgumentError(f"run: needs a program that can be read, got {name!r}; name its file")
-    program.replace_when_imported(algorithms, check=arguments.check, timeout=arguments.timeout)
+
+    def prepare() -> None:
+        program.replace(algorithms, arguments.check, arguments.timeout)
+        if arguments.counts:
+            program.before_the_end(_report)
+
+    program.when_imported(prepare)
     sys.argv[:] = arguments.program
+    restore_streams()
     try:
         code, main = _module(name) if arguments.module else _file(name)
         sys.modules["__main__"] = main
         exec(code, main.__dict__)
     except SystemExit as request:
         program.end_all_with(request)
+        if arguments.counts and not request.code:
+            _report()
         raise
     except BaseException as error:
         program.end_all_with(error)
         _fail(error)
+    if arguments.counts:
+        _report()
     return 0
 
 
@@ -89,12 +115,34 @@ def _algorithms(text: str) -> str | dict[str, str]:
     return chosen
 
 
+def _report() -> None:
+    """Print what ran on all ranks, at rank 0."""
+    ranks = program.usage_of_all() if program.is_used() else None
+    if ranks is not None:
+        console().print(_table(ranks))
+
+
+def _table(ranks: Sequence[Sequence[Usage]]) -> Table:
+    new = table(f"What ran on {len(ranks)} ranks", *COLUMNS, numbers=True)
+    sums: dict[tuple, list[list[int]]] = {}
+    for usage in ranks:
+        for row in usage:
+            sums.setdefault(row[:4], []).append(list(row[4:]))
+    for (primitive, algorithm, asked, within), rows in sorted(sums.items()):
+        calls, messages, nbytes = zip(*rows)
+        name = f"{primitive}.{algorithm}" + (f" ({asked})" if asked != algorithm else "")
+        name += f", for {within}" if within else ""
+        sent = [format_bytes(number) for number in (max(nbytes), sum(nbytes))]
+        new.add_row(escape(name), str(max(calls)), str(sum(messages)), *sent)
+    return new
+
+
 def _file(name: str) -> tuple[CodeType, ModuleType]:
     """The code of a file, a folder or an archive, and the module that it becomes."""
+    real = os.path.realpath(name)
+    importer = get_importer(real)  # none for a file
     if not getattr(sys.flags, "safe_path", sys.flags.isolated):
-        inside = get_importer(name) is not None
-        sys.path[0] = os.path.realpath(name if inside else os.path.dirname(os.path.realpath(name)))
-    importer = get_importer(name)
+        sys.path[0] = os.path.dirname(real) if importer is None else real
     if importer is not None:
         spec = importer.find_spec("__main__", None)
         if spec is None:
@@ -146,7 +194,7 @@ def _fail(error: BaseException) -> NoReturn:
     error.__traceback__ = trace = _beyond_us(error.__traceback__)
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
     sys.excepthook(type(error), error, trace)
-    raise SystemExit(SIGINT_STATUS if isinstance(error, KeyboardInterrupt) else 1)
+    raise SystemExit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def _beyond_us(trace: TracebackType | None) -> TracebackType | None:

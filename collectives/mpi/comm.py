@@ -24,6 +24,7 @@ from collectives.catalogue import DEFAULTS, algorithms_for, defaults_for
 from collectives.errors import ArgumentError
 from collectives.mpi.data.constants import constant, name_of
 from collectives.mpi.engines.lanes import Carrier
+from collectives.mpi.engines.tally import Usage
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
@@ -36,6 +37,7 @@ from collectives.mpi.plans.channel import (
     known_carrier,
     open_channel,
     settings_of,
+    usage_of,
 )
 from collectives.mpi.plans.store import Ready
 
@@ -136,6 +138,25 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         """The algorithm that a call takes which does not name one."""
         algorithms_for(primitive)  # raises if there is no such primitive
         return self._algorithms[primitive]
+
+    def counts(self, reset: bool = False) -> list[Usage]:
+        """What ran on this communicator, on this rank: calls, messages and bytes sent.
+
+        Other ranks' are not asked for, so that any rank may call it at any time.
+
+        Parameters
+        ----------
+        reset : bool, optional
+            Count from 0 again.
+
+        Returns
+        -------
+        list of Usage
+            One for each primitive, algorithm, and what was asked for: "auto", where a table
+            took the algorithm. What the library did on behalf of a call, such as telling
+            lengths, has the call in `within`.
+        """
+        return usage_of(self, reset)
 
     def _channel(self) -> Channel:
         if not self:

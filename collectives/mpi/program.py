@@ -8,23 +8,26 @@ want to start later.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collectives.mpi.engines.tally import Usage
 
 MODULE = "mpi4py.MPI"
 
 
 class _Import(MetaPathFinder, Loader):
-    """Imports mpi4py's MPI as usual, and then replaces its communicators."""
+    """Imports mpi4py's MPI as usual, and then does what has to be done before it is used."""
 
-    def __init__(self, algorithms: Mapping[str, str] | None, settings: dict[str, Any]):
-        self.algorithms = algorithms
-        self.settings = settings
+    def __init__(self, then: Callable[[], None]):
+        self.then = then
         self.loader: Any = None
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
@@ -42,40 +45,73 @@ class _Import(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         module.__loader__ = module.__spec__.loader = self.loader  # type: ignore[union-attr]
         self.loader.exec_module(module)
-        replace(self.algorithms, **self.settings)
+        self.then()
 
 
-def replace_when_imported(algorithms: Mapping[str, str] | None, **settings: Any) -> None:
-    """Replace COMM_WORLD and COMM_SELF as soon as the program imports mpi4py's MPI.
-
-    Parameters
-    ----------
-    algorithms : mapping or None
-        The algorithm of every primitive; the library's defaults if None.
-    **settings
-        `check` and `timeout` of `Comm`.
-    """
-    if MODULE in sys.modules:
-        replace(algorithms, **settings)
+def when_imported(then: Callable[[], None]) -> None:
+    """Call `then` as soon as the program imports mpi4py's MPI, before it sees it."""
+    if is_used():
+        then()
     else:
-        sys.meta_path.insert(0, _Import(algorithms, settings))
+        sys.meta_path.insert(0, _Import(then))
 
 
 def replace(
     algorithms: Mapping[str, str] | None, check: bool | None, timeout: float | None
 ) -> None:
-    """Replace COMM_WORLD and COMM_SELF by ours; nothing is sent."""
+    """Replace COMM_WORLD and COMM_SELF by ours; nothing is sent.
+
+    Parameters
+    ----------
+    algorithms : mapping or None
+        The algorithm of every primitive; the library's defaults if None.
+    check : bool or None
+    timeout : float or None
+        As for `Comm`.
+    """
     from mpi4py import MPI
 
     from collectives.mpi.comm import Comm
     from collectives.mpi.guards.settings import from_environment
 
     for name in ("COMM_WORLD", "COMM_SELF"):
-        comm = MPI.Intracomm.__new__(Comm, getattr(MPI, name))
+        comm = MPI.Intracomm.__new__(Comm)
+        # Given a communicator, mpi4py would ask MPI about it, which may not have begun.
+        source, target = MPI._addressof(getattr(MPI, name)), MPI._addressof(comm)
+        ctypes.memmove(target, source, MPI._sizeof(comm))
         comm._settings = from_environment().but(check, timeout)
         if algorithms is not None:
             comm._algorithms = algorithms
         setattr(MPI, name, comm)
+
+
+def usage_of_all() -> list[list[Usage]] | None:
+    """What has run on each rank of the world, at rank 0; all ranks call it before MPI ends."""
+    from mpi4py import MPI
+
+    from collectives.mpi.engines.tally import everything
+
+    if not MPI.Is_initialized() or MPI.Is_finalized():
+        return None
+    return MPI.Intracomm(MPI.COMM_WORLD).gather(everything())  # MPI's own, which is not counted
+
+
+def before_the_end(report: Callable[[], None]) -> None:
+    """Call `report` when the program ends MPI by itself."""
+    from mpi4py import MPI
+
+    finalize = MPI.Finalize
+
+    def Finalize() -> None:
+        report()
+        finalize()
+
+    MPI.Finalize = Finalize
+
+
+def is_used() -> bool:
+    """Whether the program has imported mpi4py's MPI."""
+    return MODULE in sys.modules
 
 
 def end_all_with(problem: BaseException) -> None:

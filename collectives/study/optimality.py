@@ -28,8 +28,8 @@ from collectives.study.cost import critical_path
 from collectives.study.simulation import Counts, count
 from collectives.units import format_bytes
 
-# What the page counts. All p divide both lengths.
-RANKS = (5, 8, 12, 16)
+# What the page counts, few ranks and more. All p divide both lengths.
+RANKS = (5, 8, 12, 32)
 SHORT, LONG = 960, 960 * 1024
 
 # In place of what is optimal: the bounds are for exact algorithms, and one that is lossy
@@ -97,9 +97,9 @@ def _cells(term: str, value: int, along: int | None = None) -> list[str]:
 
 def literature(primitives: Sequence[str]) -> list[Work]:
     """The works that algorithms and bounds of these primitives cite, in the order of their keys."""
-    citing = [algorithm for name in primitives for algorithm in REGISTRY[name].values()]
-    citing += [bound for name in primitives for bound in bounds_of(name).values()]
-    found = {work.key for each in citing for work in cited(each.reference)}
+    lines = [algorithm.reference for name in primitives for algorithm in REGISTRY[name].values()]
+    lines += [bound.reference for name in primitives for bound in bounds_of(name).values()]
+    found = {work.key for line in lines for work in cited(line)}
     return [work for work in works().values() if work.key in found]
 
 

@@ -253,15 +253,18 @@ class Part:
 
     def _from_bottom(self, side: Side | Typed, body: np.ndarray) -> list:
         """A buffer as MPI.BOTTOM and datatypes that hold the address."""
-        types = side.make() if isinstance(side, Typed) else [self.datatype]
-        absolute = [each.Create_hindexed_block(1, [MPI.Get_address(body)]) for each in types]
-        self.datatypes += [each.Commit() for each in absolute]
-        if isinstance(side, Typed):
+        typed, address = isinstance(side, Typed), MPI.Get_address(body)
+        types = side.make() if typed else [self.datatype]
+        if not (typed or side.vector):  # one displacement would have to lie within the memory
+            address += side.displs[0] * self.datatype.extent
+        absolute = [each.Create_hindexed_block(1, [address]).Commit() for each in types]
+        self.datatypes += absolute
+        if typed:
             self.datatypes += [each for each in types if not each.is_predefined]
             return [MPI.BOTTOM, side.counts, side.displs, absolute]
         if side.vector:
             return _spell_blocks(MPI.BOTTOM, side, absolute[0], self.rng.random())
-        return [MPI.BOTTOM, (side.counts[0], side.displs[0]), absolute[0]]
+        return [MPI.BOTTOM, side.counts[0], absolute[0]]
 
     def renew(self, seed: list[int]) -> None:
         """New values in all buffers, outputs and gaps included."""

@@ -30,7 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands"],
-    ["mpi.program"],
+    ["mpi.program", "explain"],
     ["mpi.comm"],
     ["mpi.forms"],
     ["mpi.reproducible", "mpi.api"],
@@ -218,7 +218,10 @@ def test_restrictions_line(algorithm):
     }
     for words, holds in declared.items():
         assert (words in algorithm.restrictions) == holds
-    assert (algorithm.restrictions == "none") == (not any(declared.values()))
+    words, _, remark = algorithm.restrictions.partition(";")
+    assert (words == "none") == (not any(declared.values()))
+    tells = algorithm.primitive == "alltoall" and algorithm.needs_counts
+    assert ("an allgather of all p*p counts comes first" in remark) == tells
 
 
 @every

@@ -110,8 +110,12 @@ class Reader:
         return vector
 
     def found(self, name: str, vector: Vector, loads: bool, stores: bool) -> None:
-        """Note where a buffer is."""
+        """Note where a buffer is.
+
+        From a GPU all is fetched, so that what is not written is brought back as it was.
+        """
         position = POSITIONS[name]
+        loads = loads or vector.memory.gpu is not None
         self.placement.addresses[position] = vector.memory.address
         if vector.staging is not None:
             self.placement.staged.append(Staged(position, vector.staging, loads, stores))

@@ -64,6 +64,8 @@ def _datatypes(datatypes: Any, p: int, fail) -> list[MPI.Datatype]:
     if len(types) != p:
         raise fail(f"{p} datatypes", len(types))
     for datatype in types:
-        if not isinstance(datatype, MPI.Datatype) or datatype == MPI.DATATYPE_NULL:
-            raise fail("datatypes", repr(datatype)[:80], error=UnknownDatatype)
+        if not isinstance(datatype, MPI.Datatype):
+            raise fail("datatypes", repr(datatype)[:80], error=SpellingMismatch)
+        if datatype == MPI.DATATYPE_NULL:
+            raise fail("datatypes", "MPI.DATATYPE_NULL", error=UnknownDatatype)
     return types

@@ -1,7 +1,8 @@
 """Read buffers as mpi4py spells them, and say clearly what is wrong with one.
 
 A buffer is an object with memory: a numpy array or another one with Python's
-buffer protocol, or with DLPack's. Or it is a list or tuple of two to four items,
+buffer protocol, with DLPack's, or with `__cuda_array_interface__`. Or it is a list or
+tuple of two to four items,
 
 ::
 
@@ -15,7 +16,7 @@ it; without a count there are as many elements as the memory holds. Displacement
 are in elements. Where a buffer has one block per rank, the count is that of a
 block; in the v-variants there may be a count and a displacement for each rank,
 equal counts are given as one, and one displacement is the distance from block to
-block.
+block. With MPI.BOTTOM as data, the datatype holds addresses.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ import collectives.mpi.data.errors  # noqa: F401, makes our errors MPI's, too
 from collectives.algorithms.language.blocks import Blocks, even_counts, partition
 from collectives.engines.packing import array_at
 from collectives.errors import BufferMismatch, SpellingMismatch, UnknownDatatype
-from collectives.mpi.data.datatypes import BYTE, Element, Layout, element_of
+from collectives.mpi.data.datatypes import BYTE, LARGEST, Element, Layout, element_of
 from collectives.mpi.data.memory import Memory, memory_of
 from collectives.mpi.data.staging import Chained, Copied, Fetched, Packed, Staging
 from collectives.operators.dtypes import is_builtin
@@ -125,6 +126,12 @@ def read(
         element = _element_of_dtype(memory.dtype)
     elif datatype == MPI.DATATYPE_NULL:
         raise fail("a datatype", "MPI.DATATYPE_NULL", error=UnknownDatatype)
+    elif whole and datatype.Get_size() > LARGEST:
+        needed, todo = (
+            f"elements of up to {LARGEST} bytes in a reduction",
+            "use more of fewer bytes",
+        )
+        raise fail(needed, datatype.Get_size(), todo, mpi_class="ERR_TYPE")
     else:
         element = element_of(datatype, whole)
     layout = _columns if vary else _column

@@ -123,6 +123,8 @@ class Replay(Operation):
     setup : Setup
     signal : MPI.Prequest
         Receives the message that whoever waits in MPI has sent: the end of each run.
+    tick : callable
+        Called at the start of each run.
 
     Attributes
     ----------
@@ -134,7 +136,7 @@ class Replay(Operation):
         What remains when 0, 1, 2, ... stages have been posted.
     """
 
-    def __init__(self, setup: Setup, signal: MPI.Prequest):
+    def __init__(self, setup: Setup, signal: MPI.Prequest, tick: Call):
         super().__init__(iter(()))
         self.setup = setup
         self.signal = signal
@@ -142,6 +144,7 @@ class Replay(Operation):
         # What has nothing to do is over at once.
         self.first = next((i for i, stage in enumerate(setup.stages) if stage.size), 0)
         self.opening = [
+            tick,
             *setup.stages[self.first].before,
             *setup.transfers[self.first].starts,
         ]

@@ -73,7 +73,7 @@ class Objects:
         self, obj: Any, root: int, algorithm: str | None, parameters: dict[str, Any], name: str
     ) -> Any:
         channel = self._channel()
-        here = channel.rank == root
+        here = _is_here(channel, root)
         pickles = _Pickles([obj] if here else [], 1)
         envelopes, lengths = _from_root(channel, pickles, root, name)
         [length] = lengths
@@ -91,9 +91,9 @@ class Objects:
         algorithm: str | None = None,
         **parameters: Any,
     ) -> Any:
-        """This rank's one of the root's p objects."""
+        """This rank's one of the root's p objects; None stands for p times None."""
         channel, name = self._channel(), _CALL["scatter"]
-        here = channel.rank == root
+        here = _is_here(channel, root)
         pickles = _Pickles(sendobj if here else [], channel.p)
         envelopes, lengths = _from_root(channel, pickles, root, name)
         if envelopes.hold(lengths) and not self._asks("scatter", algorithm, parameters):
@@ -128,7 +128,7 @@ class Objects:
         if envelopes.hold(lengths) and not self._asks("gather", algorithm, parameters):
             here = channel.rank == check_root("gather", root, channel.p)
             return [*map(envelopes.pickle, range(channel.p), lengths)] if here else None
-        whole = np.empty(sum(lengths), np.uint8) if channel.rank == root else None
+        whole = np.empty(sum(lengths), np.uint8) if _is_here(channel, root) else None
         target = None if whole is None else [whole, lengths, None, MPI.BYTE]
         facts = (pickles.joined(), target), root, None, parameters, tuple(lengths), within
         call(self, "gather", algorithm, *facts, title=name)
@@ -158,9 +158,9 @@ class Objects:
         return _split(whole, lengths)
 
     def alltoall(
-        self, sendobj: Sequence[Any], *, algorithm: str | None = None, **parameters: Any
+        self, sendobj: Sequence[Any] | None, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
-        """What every rank has for this one, of p objects each."""
+        """What every rank has for this one, of p objects each; None stands for p times None."""
         channel, name = self._channel(), _CALL["alltoall"]
         pickles = _Pickles(sendobj, channel.p)
         envelopes, lengths = _from_all(channel, pickles, name)
@@ -246,13 +246,18 @@ class Objects:
         return complete(channel.supervisor, name, channel.rank, work)
 
 
+def _is_here(channel: Channel, root: Any) -> bool:
+    """Whether this rank is the root; what is no rank at all is refused by all together."""
+    return isinstance(root, (int, np.integer)) and channel.rank == root
+
+
 def _from_root(
     channel: Channel, pickles: _Pickles, root: int, name: str
 ) -> tuple[Envelopes, list[int]]:
     """The envelopes of the root's pickles, and their lengths; its failure is everybody's."""
     expected = pickles.expected
     envelopes = Envelopes(expected, words_for(expected))
-    if channel.rank == root:
+    if _is_here(channel, root):
         pickles.put_into(envelopes)
     call(channel, "bcast", None, (envelopes.table,), root, within=name)
     lengths = envelopes.lengths()
@@ -312,6 +317,8 @@ class _Pickles:
         self.pieces: list[bytes] = []
         self.problem: BaseException | None = None
         self.reason = b""
+        if objects is None:  # for every rank, as in mpi4py
+            objects = [None] * expected
         try:
             self.pieces = [MPI.pickle.dumps(each) for each in objects]
         except BaseException as error:  # the others have to know, whatever it is

@@ -28,11 +28,11 @@ class Persistent(Forms):
         form: str = "",
     ) -> Prequest:
         """Set up a call."""
-        exported: dict[int, Any] = {}
+        exported: list = []
         facts = held(buffers, exported), root, op, counts, form
         try:
             call = self._invocation(primitive, algorithm, parameters, *facts)
-            return set_up(self._channel(), call)
+            return set_up(self._channel(), call, exported)
         except BaseException:
             let_go(exported)
             raise

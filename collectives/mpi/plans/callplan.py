@@ -26,6 +26,7 @@ from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.relocation import NotMovable, Relocatable
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.stages import Stage, local, stages_of
+from collectives.mpi.engines.tally import Meter
 from collectives.operators.operator import Operator
 
 CALL_BYTES = 1024  # what one call of a plan takes with its message and views
@@ -51,6 +52,8 @@ class CallPlan:
         Where these buffers are.
     lane : Lane
         Where it is carried out.
+    meter : Meter
+        Counts its runs.
 
     Attributes
     ----------
@@ -78,8 +81,10 @@ class CallPlan:
         given: Sequence[np.ndarray],
         placement: Placement,
         lane: Lane,
+        meter: Meter,
     ):
         self.lane = lane
+        self.meter, self.tick = meter, meter.tick
         self._operator = operator
         self._placement = placement
         self._given = given
@@ -128,6 +133,7 @@ class CallPlan:
         The second time at the same place, or if no place matters, it sets up persistent
         requests, which are quicker to start than new ones.
         """
+        self.tick()
         calls = self._ready if self._ready and not self.placed else self._calls(addresses)
         for position, load in self.loads:
             load(addresses[position])
@@ -171,6 +177,7 @@ class CallPlan:
 
     def rounds(self, addresses: Addresses) -> Iterator[Stage]:
         """The rounds of a call: it copies in before the first, and out after the last."""
+        self.tick()
         for position, load in self.loads:
             load(addresses[position])
         yield from self.stages_at(addresses)

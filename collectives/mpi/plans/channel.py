@@ -18,6 +18,7 @@ from collectives.errors import ArgumentError
 from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.engines.calls import run
 from collectives.mpi.engines.lanes import Carrier
+from collectives.mpi.engines.tally import Tally, Usage
 from collectives.mpi.guards import settings
 from collectives.mpi.guards.settings import Settings
 from collectives.mpi.plans.callplan import Addresses, CallPlan
@@ -59,12 +60,13 @@ class Channel:
         self.handle: int | None = comm.handle  # we are found by ourselves, too, until we close
         lane, nodes, alike = meet(comm, wanted.digest, carrier, wanted.timeout)
         self.lane, self.rank, self.p = lane, lane.rank, lane.p
-        self.recorder = Recorder(lane, lane.rank, lane.p, nodes)
         self.left = False
+        self.tally = Tally()
+        self.recorder = Recorder(lane, lane.rank, lane.p, nodes, self.tally)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
         plain = MPI.Intracomm(comm)  # it shares the handle, and keeps nothing of ours alive
         self.traffic = Traffic(lane, lambda: meet(plain, carrier=lane.carrier).lane)
-        self.supervisor = Supervisor(lane, self.traffic)
+        self.supervisor = Supervisor(lane, self.traffic, self.tally)
         self.store = Store(lane, self.traffic, self.supervisor.waiter)
         if not alike:
             try:
@@ -138,7 +140,7 @@ class Channel:
             name: Any = invocation.reader or invocation.primitive
             if invocation.behalf:
                 name = name, invocation.behalf
-            key = key_of(name, *[*facts, {}])
+            key = key_of(name, *[*facts, []])
             hash(key)  # a parameter may have none
         except NOT_KEPT:
             return None
@@ -156,6 +158,7 @@ class Channel:
     def close(self) -> None:
         """Give everything back to MPI; what is in flight comes to its end first."""
         self.handle = None
+        self.tally.close()
         if self.left:
             return  # MPI frees it while it is finalized
         self.supervisor.close()
@@ -243,6 +246,17 @@ def settings_of(comm: MPI.Intracomm) -> Settings:
     if channel is not None:
         return channel.supervisor.settings
     return getattr(comm, "_settings", None) or settings.from_environment()
+
+
+def usage_of(comm: MPI.Intracomm, reset: bool = False) -> list[Usage]:
+    """What has run on a communicator; nothing without a channel, and asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    if channel is None:
+        return []
+    usage = channel.tally.usage()
+    if reset:
+        channel.tally.reset()
+    return usage
 
 
 def known_carrier(comm: MPI.Intracomm) -> Carrier | None:

@@ -21,7 +21,7 @@ from collectives.mpi.plans.traffic import Flight, Traffic
 
 
 def start(
-    channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None, exported: dict
+    channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None, exported: list
 ) -> Request:
     """Start a call. Its buffers are kept until the operation has ended.
 
@@ -55,7 +55,7 @@ def replay(
     plan: CallPlan,
     addresses: Addresses,
     buffers: Sequence[Any],
-    exported: dict,
+    exported: list,
     traffic: Traffic,
     wait: Callable[[Operation], None],
 ) -> Request:
@@ -74,6 +74,7 @@ def replay(
                 pool.end(plan, succeeded)
 
     try:
+        plan.tick()
         for position, load in plan.loads:
             load(addresses[position])
         stages = plan.stages_at(addresses)
@@ -87,7 +88,7 @@ def replay(
 
 
 def _start_all(
-    channel: Channel, whole: Invocation, calls: Iterator[Invocation], exported: dict
+    channel: Channel, whole: Invocation, calls: Iterator[Invocation], exported: list
 ) -> Request:
     """Start what a call comes to, one after the other.
 
@@ -138,8 +139,8 @@ def _stages(
         found.end(True)
 
 
-def set_up(channel: Channel, call: Invocation) -> Prequest:
-    """Set up a call, to start it often. It is kept until the request is freed.
+def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
+    """Set up a call, to start it often. It and its memory are kept until the request is freed.
 
     Counts that ranks have to exchange first are exchanged here, once.
     """
@@ -165,4 +166,4 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan)), wait)
+    return Prequest(setup, partial(free, (call, plan, exported)), plan.tick, wait)

@@ -154,15 +154,14 @@ def call(
     ready: Any = getattr(comm, "_ready", None)
     addresses: tuple = ()
     shape = None
-    exported: dict[int, Any] = {}
+    exported: list = []
     try:
         if ready is None:
             ready = PLAIN.get(comm.handle, NOTHING)
         name: Any = form or primitive
         if title or within:
             name = name, title or within
-        facts = algorithm, buffers, root, op, parameters, counts
-        shape, addresses = key_of(name, *facts, exported)
+        shape, addresses = key_of(name, algorithm, buffers, root, op, parameters, counts, exported)
         calls = ready.get((shape, addresses))
     except NOT_KEPT:
         shape = calls = None

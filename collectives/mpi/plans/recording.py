@@ -23,6 +23,7 @@ from collectives.engines.plan import Plan, record
 from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_root
 from collectives.mpi.data.operators import Op, operator_of
 from collectives.mpi.engines.lanes import Lane
+from collectives.mpi.engines.tally import Tally
 from collectives.mpi.plans.callplan import CallPlan
 from collectives.nodes import grouping
 from collectives.operators.dtypes import quickened
@@ -117,12 +118,15 @@ class Recorder:
     rank, p : int
     nodes : tuple of int
         The number of each rank's node.
+    tally : Tally
+        Counts what runs.
     """
 
     lane: Lane
     rank: int
     p: int
     nodes: tuple[int, ...]
+    tally: Tally
 
     def attempt(self, call: Invocation, stage: int = SHORT) -> Attempt:
         """Check everything on this rank alone, and make a plan; nothing is sent.
@@ -166,7 +170,9 @@ class Recorder:
         arrays, placement = _given(read), reader.placement
         if read.like is not None:
             operator = quickened(operator, read.like.element.unit)
-        return CallPlan(algorithm, description, plan, operator, arrays, placement, self.lane)
+        meter = self.tally.meter(plan, algorithm.name, call.behalf)
+        facts = algorithm, description, plan, operator, arrays, placement, self.lane, meter
+        return CallPlan(*facts)
 
     def _read(
         self, algorithm: Algorithm, call: Invocation, root: int | None, stage: int

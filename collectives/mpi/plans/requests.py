@@ -142,6 +142,8 @@ class Prequest(_Ours, MPI.Prequest):
         What a start carries out.
     free : callable
         Releases what all starts share.
+    tick : callable
+        Counts the starts.
     wait : callable
         `wait(operation)` waits for one start's.
     """
@@ -154,11 +156,12 @@ class Prequest(_Ours, MPI.Prequest):
         cls,
         setup: Setup,
         free: Callable[[], None],
+        tick: Callable[[], object],
         wait: Wait = PROGRESS.wait,
     ) -> Prequest:
         tag = SIGNALS.take()
         self = super().__new__(cls, MPI.Prequest(SIGNALS.comm.Ssend_init(EMPTY, 0, tag)))
-        self._replay = Replay(setup, SIGNALS.comm.Recv_init(EMPTY, 0, tag))
+        self._replay = Replay(setup, SIGNALS.comm.Recv_init(EMPTY, 0, tag), tick)
         self._release, self._wait, self._tag = free, wait, tag
         if not _ALIVE:
             before_finalize(_free_all)

@@ -22,6 +22,7 @@ from collectives.mpi.engines.calls import TAG
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.tally import Meter
 from collectives.mpi.plans.callplan import CALL_BYTES, Addresses, CallPlan
 from collectives.mpi.plans.keys import Shape, tokens_in
 from collectives.mpi.plans.traffic import Traffic
@@ -50,6 +51,8 @@ class Pool:
         How many there are, with those in use and the direct ones.
     direct : dict
         The direct plans, by addresses.
+    meter : Meter or None
+        Counts their runs.
     nbytes : int
         The memory of all of them.
     """
@@ -63,6 +66,7 @@ class Pool:
         self.idle: list[CallPlan] = []
         self.plans = 0
         self.direct: dict[Addresses, Setup] = {}
+        self.meter: Meter | None = None
         self.seen: set[Addresses] = set()
         self.nbytes = 0
         self.closed = False
@@ -208,7 +212,7 @@ class Store:
         """
         setup = pool.direct.get(addresses)
         if setup is not None:
-            return setup.calls()
+            return [plan.tick, *setup.calls()]
         stages = plan.direct(addresses)
         nbytes = CALL_BYTES * sum(stage.size for stage in stages)
         with self._lock:
@@ -219,7 +223,8 @@ class Store:
                 self.drop(oldest.shape)
             setup = pool.direct[addresses] = Setup(stages, self.lane, TAG)
             self._count(pool, 1, nbytes)
-        return setup.calls()
+        pool.meter = plan.meter  # which lives as long as the calls below
+        return [plan.tick, *setup.calls()]
 
     def discard(self, pool: Pool, plan: CallPlan) -> None:
         """Give up a plan that was in use: its messages may be anywhere."""

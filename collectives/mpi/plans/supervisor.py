@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from collectives.algorithms.language.registry import Generator
-from collectives.errors import CollectiveError
 from collectives.mpi.engines.calls import compile_stages, run
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.stages import Stage
+from collectives.mpi.engines.tally import Tally
 from collectives.mpi.guards.agreement import Agreement
 from collectives.mpi.guards.settings import Settings
 from collectives.mpi.guards.watch import Watch
@@ -34,6 +34,8 @@ class Supervisor:
     lane : Lane
     traffic : Traffic
         The operations in flight there.
+    tally : Tally
+        Counts what runs there.
 
     Attributes
     ----------
@@ -42,8 +44,9 @@ class Supervisor:
         Whether a call is more than its algorithm.
     """
 
-    def __init__(self, lane: Lane, traffic: Traffic):
+    def __init__(self, lane: Lane, traffic: Traffic, tally: Tally):
         self.lane = lane
+        self.tally = tally
         self.traffic = traffic
         self.settings = Settings()
         self.active = False
@@ -133,11 +136,11 @@ class Supervisor:
 
     def agree(self, call: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if they do not say the same of the call."""
-        agreement = self._agreements.pop() if self._agreements else Agreement(self.lane)
+        agreement = self._agreements.pop() if self._agreements else Agreement(self.lane, self.tally)
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
 
-    def conclude(self, call: str, problem: CollectiveError | None) -> None:
+    def conclude(self, call: str, problem: Exception | None) -> None:
         """Raise on all ranks if one has a problem at the end of a call."""
         self.see_through(self.agree(f"the end of {call}", problem), call, self._number)
 
