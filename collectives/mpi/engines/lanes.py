@@ -8,8 +8,8 @@ belongs to another there, and nobody has to ask the others whether a tag is free
 be hard where communicators overlap and threads make several at once. The ranks of a
 communicator only tell each other what they have chosen. All that is its lane.
 
-With communicators of the same kind, the program would see more of them: MPI can have some
-thousands, and duplicates copy attributes.
+A duplicate of each communicator would tell messages apart, too. But MPI can have some
+thousands only, and duplicates copy the attributes of the program.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ class Channel:
             pool.give(plan)
 
     def _attempt(self, invocation: Invocation) -> Attempt:
-        """A plan or a problem; after a problem of this rank alone, others may send to it in vain."""
+        """A plan or a problem: of one that is this rank's alone, others send in vain."""
         attempt = self.recorder.attempt(invocation)
         self.lane.spoilt = self.lane.spoilt or attempt.plan is None
         return attempt
