@@ -32,6 +32,14 @@ class Usage(Exception):
         self.status = status
 
 
+class _End(Exception):
+    """All ranks end, with this exit status."""
+
+    def __init__(self, status: int):
+        super().__init__()
+        self.status = status
+
+
 class Parser(argparse.ArgumentParser):
     """Raises Usage where argparse would print and exit, which one rank alone must not do."""
 
@@ -74,7 +82,7 @@ def options(
         print(f"{parser.format_usage()}error: {text}", file=sys.stderr)
     elif comm.rank == 0:
         print(text, end="")
-    raise SystemExit(status)
+    raise _End(status)
 
 
 def seconds(text: str) -> float:
@@ -154,5 +162,5 @@ def start(program: Program) -> NoReturn:
 def _status(comm: MPI.Intracomm, program: Program) -> int:
     try:
         return program(comm, sys.argv[1:], Stop(comm))
-    except SystemExit as end:  # of `options`, on all ranks
-        return int(end.code or 0)
+    except _End as end:
+        return end.status

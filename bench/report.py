@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collectives.catalogue import titled
+from collectives.console import Screen
 from collectives.units import format_bytes
 
 from .cells import BUILTIN
@@ -51,12 +52,15 @@ BUSY = """\
 Warning: other programs were running here (load {load:g} on {cores} cores); all times suffer."""
 
 
-def console() -> Console:
-    """Standard output: as wide as the terminal, or plain and never cut off."""
+def console(instead: TextIO | None = None) -> Console:
+    """Standard output, or another file: as wide as the terminal, or plain and never cut off."""
     screen = terminal(1)
     columns = width(screen) if screen else PLAIN
-    return Console(
-        file=sys.stdout, width=columns, force_terminal=screen is not None, highlight=False
+    return Screen(
+        file=instead or sys.stdout,
+        width=columns,
+        force_terminal=screen is not None,
+        highlight=False,
     )
 
 

@@ -12,7 +12,9 @@ from collectives.catalogue import load
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
-COMMANDS = "list", "count", "new", "check", "prove", "plan", "error", "why", "table", "run"
+COMMANDS = (
+    *("list", "count", "explain", "new", "check", "prove", "plan", "error", "why", "table", "run"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -315,8 +315,7 @@ def load(path: str | Path) -> None:
         spec.loader.exec_module(module)
     except FAILURES as error:
         raise ArgumentError(
-            f"{path}: a file that can be run is needed, got {in_words(error, str(path))}; "
-            "correct it"
+            f"{path}: a file that can be run is needed, got {in_words(error)}; correct it"
         ) from error
 
 

@@ -15,10 +15,17 @@ from rich.table import Table
 INTERRUPTED, NOBODY_READS = 130, 141
 
 
+class Screen(Console):
+    """Leaves it to `to_the_end`, and the like, what comes of it if nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """The terminal; nothing is cut off when the output goes to a file."""
     screen = sys.stdout is not None and sys.stdout.isatty()
-    return Console(width=None if screen else 200, highlight=False)
+    return Screen(width=None if screen else 200, highlight=False)
 
 
 def table(heading: str, *columns: str, numbers: bool = False) -> Table:

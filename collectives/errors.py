@@ -32,11 +32,19 @@ ValueError.
 
 from __future__ import annotations
 
+import os
 import traceback
+from pathlib import Path
 from typing import ClassVar
 
 # What an algorithm may raise: our errors where it breaks a rule, and those of its own.
 FAILURES = (Exception, SystemExit)
+
+
+# Where our own files are; in a checkout the last two lie beside the first.
+_HERE = Path(__file__).parent
+_HOMES = (_HERE, _HERE.parent / "algorithms", _HERE.parent / "bench")
+_OURS = (*(f"{home}{os.sep}" for home in _HOMES), "<frozen")
 
 
 class CollectiveError(Exception):
@@ -67,16 +75,16 @@ class CollectiveError(Exception):
         return self.args[0]  # a KeyError would show its repr
 
 
-def in_words(error: BaseException, path: str | None = None) -> str:
-    """Our errors as they read; an error of the user's own code with its type and last line.
-
-    With a path, the last line of that file.
-    """
+def in_words(error: BaseException) -> str:
+    """Our errors as they read; one that the user's code raised with its type and last line."""
     if isinstance(error, CollectiveError):
         return str(error)
-    frames = [x for x in traceback.extract_tb(error.__traceback__) if path in (None, x.filename)]
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):  # it has the line in its text
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(_OURS)] or frames
+    return f"{text} ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else text
 
 
 class ArgumentError(CollectiveError, ValueError):

@@ -29,9 +29,8 @@ def mcs(rank, p):
 
     The cost is the longest way, message after message. Up, a full level below the top
     costs four messages, since a parent takes its reports one by one, and a level that is
-    begun as many as every parent above it has there: the first two terms. Down, a level
-    costs two messages where a rank is called second, and the last level may be short: the
-    other two.
+    begun costs one for each quarter of it that is there: the first two terms. Down, a full
+    level costs two, and a level that is begun costs one if half of it is there: the others.
 
     Cost: (4*(floor(log(3*p+1, 4)) - 1)
         + floor(((3*p+1)/4**(floor(log(3*p+1, 4)) - 1) - 4)/3)

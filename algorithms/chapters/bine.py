@@ -98,8 +98,8 @@ def bcast(rank, p, buf, root):
     """Bine tree: everyone who has the vector jumps, the longest jumps first.
 
     In each round whoever has the vector sends it to its partner, unless that has
-    it already. For a power of two this is a binomial tree with shorter edges, drawn
-    above. Players are counted from the root. If p is odd, there is one more player than
+    it already. For a power of two this is a binomial tree with shorter edges: `bine.py`
+    has a drawing. Players are counted from the root. If p is odd, there is one more player than
     there are ranks. The one left without a rank is a player to whom the last round would
     bring the vector: nobody waits for it.
 

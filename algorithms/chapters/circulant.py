@@ -158,7 +158,7 @@ def bcast(rank, p, buf, root, *, segments=None):
 
     The vector is cut into segments. In each round every rank sends one to the
     right and hears one from the left, at one of the ceil(lg p) skips in turn:
-    the table above shows it for p = 5, and `schedule` says which for any p.
+    the table in `circulant.py` shows it for p = 5, and `schedule` says which for any p.
     After ceil(lg p) rounds everyone has one segment, and gets one more in each
     further round, which no broadcast can beat for this number of segments.
 

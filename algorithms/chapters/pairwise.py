@@ -18,7 +18,8 @@ def alltoall(rank, p, sendbuf, recvbuf):
     """Pairwise exchange: in round k, send to the right by k, hear from the left by k.
 
     Every block goes straight to its destination, whatever p is, and in no round do two
-    ranks send to the same one.
+    ranks send to the same one. MPICH's `pairwise` is this, too, unless p is a power of two:
+    then it is `pairwise_xor`.
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none

@@ -55,7 +55,7 @@ def _depth_first(offset, size):
 def allgather(rank, p, sendbuf, recvbuf, *, aggregation=8):
     """PAT allgather: trees walked in parallel, up to `aggregation` blocks a message.
 
-    A message is an edge length d and some offsets u (see the picture above). Each rank sends
+    A message is an edge length d and some offsets u (see the picture in `pat.py`). Each rank sends
     the rank d to its right the blocks for which it is at these offsets, those of the ranks
     u to its left; so they move on to offset u + d. The first messages carry few blocks and
     go farthest. All ranks do the same at the same time, whatever p is.

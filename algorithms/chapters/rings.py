@@ -9,9 +9,9 @@ from its left neighbour. Three ways to bend it:
   stays in the cache.
 - `torus` lays the ranks out in rows and columns, each of them a ring of its own:
   in a square about 2 sqrt(p) rounds instead of p for an allgather, 4 sqrt(p) instead of
-  2p for an allreduce, and the same bytes. Both rings go one way only, first one, then the
-  other, so of the four links of a rank one is busy at a time. If p is a prime, there is
-  only one row, and the torus is a ring.
+  2p for an allreduce, and the same bytes. First one ring runs, then the other, each one way
+  only, so most links of a real torus are idle. If p is a prime, there is only one row, and
+  the torus is a ring.
 """
 
 from math import ceil

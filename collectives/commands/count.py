@@ -11,7 +11,7 @@ from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import algorithms_for, titled
 from collectives.commands.options import PRIMITIVES_HELP, add_size, failed
 from collectives.console import console, table
-from collectives.errors import FAILURES, RestrictionError
+from collectives.errors import FAILURES, ArgumentError, RestrictionError
 from collectives.study.simulation import count
 from collectives.units import format_bytes
 
@@ -19,7 +19,6 @@ COLUMNS = (
     *("critical\npath", "messages", "bytes sent,\nbusiest rank", "bytes sent,\nall ranks"),
     *("reductions,\nbusiest rank", "reductions,\nall ranks"),
 )
-WRONG = "WRONG"
 LEGEND = """
 critical path: messages on the longest chain in which each waits for the one before.
 busiest rank: the most that one rank sends, or reduces."""
@@ -34,19 +33,28 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    wrong = False
+    status = 0
     for primitive in arguments.primitives or PRIMITIVES:
         title = f"{primitive}, p = {arguments.p}"
         if primitive != "barrier":
             title += f", n = {format_bytes(arguments.n)}"
+        wrong: list[str] = []
         new = table(title, "algorithm", *COLUMNS, numbers=True)
         for name in algorithms_for(primitive):
-            row = _counts(primitive, name, arguments)
-            wrong |= row[0].startswith(WRONG)
+            try:
+                row = _counts(primitive, name, arguments)
+            except ArgumentError:
+                raise
+            except FAILURES as error:
+                row = ["WRONG"]
+                wrong.append(f"WRONG {failed(f'{primitive}.{name}', error)}")
             new.add_row(titled(primitive, name), *map(escape, row))
         console().print(new)
+        for line in wrong:
+            status = 1
+            print(line)
     print(LEGEND)
-    return 1 if wrong else 0
+    return status
 
 
 def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[str]:
@@ -54,8 +62,6 @@ def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[st
         counts = count(primitive, name, p=arguments.p, n=arguments.n)
     except RestrictionError as error:
         return [f"n/a: {error}"]
-    except FAILURES as error:
-        return [f"{WRONG} {failed(f'{primitive}.{name}', error)}"]
     sent = [format_bytes(nbytes) for nbytes in (counts.bytes_sent_max, counts.bytes_sent)]
     reductions = [str(counts.reductions_max), str(counts.reductions)]
     return [str(counts.critical_path), str(counts.messages), *sent, *reductions]

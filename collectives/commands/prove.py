@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -47,9 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         return report(starmap(_proved, work), what)
     with ProcessPoolExecutor(arguments.jobs, initializer=_begin, initargs=arguments.load) as pool:
         try:
-            return report(pool.map(_proved, *zip(*work)), what)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            futures = [pool.submit(_proved, *one) for one in work]
+            return report((future.result() for future in futures), what)
+        except BaseException:  # such as Ctrl-C: nobody waits for what is left
+            for child in multiprocessing.active_children():
+                child.terminate()
             raise
 
 
@@ -75,7 +78,7 @@ def _segmentations(algorithm: Algorithm, p: int) -> list[dict[str, int]]:
 
 
 def _begin(*paths: str) -> None:
-    """What a process of the pool does first; it ends without a word when the user stops all."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """What a process of the pool does first; it is ended when the user stops all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for path in paths:
         load(path)

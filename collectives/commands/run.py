@@ -139,10 +139,10 @@ def _table(ranks: Sequence[Sequence[Usage]]) -> Table:
 
 def _file(name: str) -> tuple[CodeType, ModuleType]:
     """The code of a file, a folder or an archive, and the module that it becomes."""
+    real = os.path.realpath(name)
+    importer = get_importer(real)  # none for a file
     if not getattr(sys.flags, "safe_path", sys.flags.isolated):
-        inside = get_importer(name) is not None
-        sys.path[0] = os.path.realpath(name if inside else os.path.dirname(os.path.realpath(name)))
-    importer = get_importer(name)
+        sys.path[0] = os.path.dirname(real) if importer is None else real
     if importer is not None:
         spec = importer.find_spec("__main__", None)
         if spec is None:

@@ -23,6 +23,7 @@ from mpi4py import MPI
 from collectives.catalogue import DEFAULTS, algorithms_for, defaults_for
 from collectives.errors import ArgumentError
 from collectives.mpi.data.constants import constant, name_of
+from collectives.mpi.engines.lanes import Carrier
 from collectives.mpi.engines.tally import Usage
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
@@ -33,6 +34,8 @@ from collectives.mpi.plans.channel import (
     Channel,
     channel_of,
     configure,
+    known_carrier,
+    open_channel,
     settings_of,
     usage_of,
 )
@@ -162,7 +165,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     def _like(self, comm: MPI.Comm) -> Any:
         """A new communicator of mpi4py's, as one of ours with the same defaults."""
-        return _adopted(comm, type(self), self._algorithms, self._wanted)
+        return _adopted(comm, type(self), self._algorithms, self._wanted, known_carrier(self))
 
     @property
     def _wanted(self) -> Settings:
@@ -269,16 +272,23 @@ def _kind(comm: MPI.Comm, wanted: type[Comm]) -> type[Comm]:
 
 
 def _adopted(
-    comm: Any, wanted: type[Comm], algorithms: Mapping[str, str], settings: Settings
+    comm: Any,
+    wanted: type[Comm],
+    algorithms: Mapping[str, str],
+    settings: Settings,
+    carrier: Carrier | None = None,
 ) -> Any:
     """A new communicator of mpi4py's as one of ours, with defaults."""
     if not comm:
         return comm
     if isinstance(comm, MPI.Intercomm):
-        made = Intercomm(comm)
-        made._class, made._algorithms, made._wanted = wanted, algorithms, settings
-        return made
-    return _kind(comm, wanted)(comm, algorithms, settings.check, settings.timeout)
+        inter = Intercomm(comm)
+        inter._class, inter._algorithms, inter._wanted = wanted, algorithms, settings
+        return inter
+    made = MPI.Intracomm.__new__(_kind(comm, wanted), comm)
+    made._algorithms = algorithms
+    open_channel(made, settings, carrier)
+    return made
 
 
 def _restored(cls: type[Comm], name: str, algorithms: Mapping[str, str] | None) -> Comm:

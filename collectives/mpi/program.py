@@ -8,6 +8,7 @@ want to start later.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ MODULE = "mpi4py.MPI"
 
 
 class _Import(MetaPathFinder, Loader):
-    """Imports mpi4py's MPI as usual, and then does what is to be done before the program goes on."""
+    """Imports mpi4py's MPI as usual, and then does what has to be done before it is used."""
 
     def __init__(self, then: Callable[[], None]):
         self.then = then
@@ -74,7 +75,10 @@ def replace(
     from collectives.mpi.guards.settings import from_environment
 
     for name in ("COMM_WORLD", "COMM_SELF"):
-        comm = MPI.Intracomm.__new__(Comm, getattr(MPI, name))
+        comm = MPI.Intracomm.__new__(Comm)
+        # Given a communicator, mpi4py would ask MPI about it, which may not have begun.
+        source, target = MPI._addressof(getattr(MPI, name)), MPI._addressof(comm)
+        ctypes.memmove(target, source, MPI._sizeof(comm))
         comm._settings = from_environment().but(check, timeout)
         if algorithms is not None:
             comm._algorithms = algorithms

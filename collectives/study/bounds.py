@@ -245,6 +245,6 @@ TOGETHER: Mapping[str, str] = {
     "a short critical path costs more work in all. Doubling is optimal in latency, a pipeline of "
     "many segments nearly in bandwidth, and does no needless work.",
     "exscan": "Not known here; as in scan. `two_phase` is optimal in latency; `123_doubling` "
-    "is, too, but for one message more if p is between three quarters of a power of two and "
-    "that power.",
+    "is, too, but for one message more if p - 1 is more than three quarters of the next power of "
+    "two from p on.",
 }

@@ -182,6 +182,15 @@ def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == markdown(), f"write it anew: {COMMAND}"
 
 
+def test_123_doubling_takes_one_message_more_now_and_then():
+    """As `TOGETHER` says, and `two_phase` never."""
+    for p in [*range(2, 34), 48, 49, 50, 64, 97, 98]:
+        power = 1 << (p - 1).bit_length()
+        least = bounds("exscan", p, p)[LATENCY]
+        for name, more in (("123_doubling", 4 * (p - 1) > 3 * power), ("two_phase", False)):
+            assert count("exscan", name, p=p, n=p).critical_path == least + more
+
+
 def marks():
     """What the page says is optimal: (primitive, algorithm, term, for which p)."""
     primitive = None

@@ -12,17 +12,19 @@ import hashlib
 import pickle
 import traceback
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import partition
+from collectives.algorithms.language.registry import Algorithm
 from collectives.catalogue import find
 from collectives.engines.driver import Process
-from collectives.engines.plan import record
+from collectives.engines.plan import Plan, record
 from collectives.errors import ArgumentError, CallMismatch, CollectiveError
+from collectives.mpi.engines.calls import compile_stages, run
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.stages import Stage, stages_of
 from collectives.mpi.engines.tally import Meter, Tally
 from collectives.mpi.guards.report import ranks_in_words
@@ -32,10 +34,9 @@ from collectives.operators.operator import MIN
 class Agreement:
     """What the ranks of a communicator compare one call at a time with."""
 
-    def __init__(self, comm: MPI.Intracomm, tally: Tally):
+    def __init__(self, lane: Lane, tally: Tally):
         self.tally = tally
-        self.rank = comm.Get_rank()
-        self.p = comm.Get_size()
+        self.rank, self.p = lane.rank, lane.p
         self.mine = np.empty(3, np.int64)
         self.least = np.empty(3, np.int64)
         self.comparison, self.meter = self._plan("allreduce", self.mine, self.least)
@@ -91,11 +92,29 @@ class Agreement:
         return stages
 
     def _plan(self, primitive: str, *arguments: object) -> tuple[list[Stage], Meter]:
-        algorithm, _ = find(primitive, "recursive_doubling")
-        generator = algorithm.generator(self.rank, self.p, *arguments)
-        plan = record(Process(str(algorithm), self.rank, self.p, generator))
-        meter = self.tally.meter(plan, algorithm.name, "comparison of calls")
-        return [replace(stage, number=0) for stage in stages_of(plan, MIN)], meter  # not the user's
+        algorithm, plan = _recorded(self, primitive, *arguments)
+        return _stages(plan), self.tally.meter(plan, algorithm.name, "comparison of calls")
+
+
+def gather(lane: Lane, mine: Sequence[int]) -> np.ndarray:
+    """Everybody's numbers, a row of each rank. Collective."""
+    everyone = np.empty((lane.p, len(mine)), np.int64)
+    blocks = partition(everyone.reshape(-1), [len(mine)] * lane.p)
+    _, plan = _recorded(lane, "allgather", np.array(mine, np.int64), blocks)
+    run(compile_stages(_stages(plan), lane))
+    return everyone
+
+
+def _recorded(who: Agreement | Lane, primitive: str, *arguments: object) -> tuple[Algorithm, Plan]:
+    """What it takes to carry out a primitive once."""
+    algorithm, _ = find(primitive, "recursive_doubling")
+    generator = algorithm.generator(who.rank, who.p, *arguments)
+    return algorithm, record(Process(str(algorithm), who.rank, who.p, generator))
+
+
+def _stages(plan: Plan) -> list[Stage]:
+    """Its rounds, which are not the user's."""
+    return [replace(stage, number=0) for stage in stages_of(plan, MIN)]
 
 
 def _told(problem: Exception | None, rank: int) -> CollectiveError | None:

@@ -20,6 +20,7 @@ from collectives.engines.packing import Call
 from collectives.engines.plan import Plan
 from collectives.mpi.data.staging import Copied, Interval, Placement
 from collectives.mpi.engines.calls import TAG, compile_stages
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.relocation import NotMovable, Relocatable
@@ -49,7 +50,7 @@ class CallPlan:
         The buffers with which it was recorded, or the memory in which they are staged.
     placement : Placement
         Where these buffers are.
-    comm : MPI.Intracomm
+    lane : Lane
         Where it is carried out.
     meter : Meter
         Counts its runs.
@@ -79,10 +80,10 @@ class CallPlan:
         operator: Operator,
         given: Sequence[np.ndarray],
         placement: Placement,
-        comm: MPI.Intracomm,
+        lane: Lane,
         meter: Meter,
     ):
-        self.comm = comm
+        self.lane = lane
         self.meter, self.tick = meter, meter.tick
         self._operator = operator
         self._placement = placement
@@ -209,12 +210,12 @@ class CallPlan:
     def _calls(self, addresses: Addresses) -> list[Call]:
         stages = self.stages_at(addresses)
         if stages is not self.stages:
-            return compile_stages(stages, self.comm)
+            return compile_stages(stages, self.lane)
         if self._compiled is None:
-            self._compiled = compile_stages(stages, self.comm)
+            self._compiled = compile_stages(stages, self.lane)
             return self._compiled
         if self._setup is None:
-            self._setup = Setup(stages, self.comm, TAG)
+            self._setup = Setup(stages, self.lane, TAG)
             self._ready = self._setup.calls()
         return self._ready
 

@@ -1,7 +1,7 @@
-"""A channel: a communicator's private duplicate, and all that the library keeps for it.
+"""A channel: all that the library keeps for a communicator.
 
-The duplicate keeps our messages apart from the user's. It is made at the first
-collective on a communicator, which all its ranks call, and freed with it.
+It is made at the first collective on a communicator, which all its ranks call, and closed
+when that is freed. Its messages travel in a lane of their own, apart from the user's.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.errors import ArgumentError
 from collectives.mpi.data.lifetime import before_finalize
-from collectives.mpi.data.nodes import detect
 from collectives.mpi.engines.calls import run
+from collectives.mpi.engines.lanes import Carrier
 from collectives.mpi.engines.tally import Tally, Usage
 from collectives.mpi.guards import settings
 from collectives.mpi.guards.settings import Settings
-from collectives.mpi.guards.watch import duplicate
 from collectives.mpi.plans.callplan import Addresses, CallPlan
 from collectives.mpi.plans.keys import NOT_KEPT, Key, key_of
+from collectives.mpi.plans.meeting import meet
 from collectives.mpi.plans.recording import Attempt, Invocation, Recorder
 from collectives.mpi.plans.store import Pool, Ready, Store
 from collectives.mpi.plans.supervisor import Supervisor
@@ -56,20 +56,24 @@ class Found(NamedTuple):
 class Channel:
     """What the library knows about one communicator."""
 
-    def __init__(self, comm: MPI.Intracomm, wanted: Settings):
+    def __init__(self, comm: MPI.Intracomm, wanted: Settings, carrier: Carrier | None):
         self.handle: int | None = comm.handle  # we are found by ourselves, too, until we close
-        self.comm = duplicate(comm, wanted.timeout)
-        self.rank = comm.Get_rank()
-        self.p = comm.Get_size()
-        nodes = detect(self.comm)  # now, while all ranks are here
+        lane, nodes, alike = meet(comm, wanted.digest, carrier, wanted.timeout)
+        self.lane, self.rank, self.p = lane, lane.rank, lane.p
         self.left = False
         self.tally = Tally()
-        self.recorder = Recorder(self.comm, self.rank, self.p, nodes, self.tally)
+        self.recorder = Recorder(lane, lane.rank, lane.p, nodes, self.tally)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
-        self.traffic = Traffic(self.comm)
-        self.supervisor = Supervisor(self.comm, self.traffic, self.tally)
-        self.store = Store(self.comm, self.traffic, self.supervisor.waiter)
-        self.configure(wanted)
+        plain = MPI.Intracomm(comm)  # it shares the handle, and keeps nothing of ours alive
+        self.traffic = Traffic(lane, lambda: meet(plain, carrier=lane.carrier).lane)
+        self.supervisor = Supervisor(lane, self.traffic, self.tally)
+        self.store = Store(lane, self.traffic, self.supervisor.waiter)
+        if not alike:
+            try:
+                self.supervisor.compare_settings(wanted)
+            finally:
+                self.traffic.close()
+        self.supervisor.adopt(wanted)
 
     def configure(self, wanted: Settings) -> None:
         """Check and limit calls from now on, or stop it. Collective."""
@@ -226,7 +230,7 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
             raise ArgumentError(
                 f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
             )
-        channel = _open(comm, settings_of(comm))
+        channel = open_channel(comm, settings_of(comm))
     return channel
 
 
@@ -249,6 +253,12 @@ def usage_of(comm: MPI.Intracomm, reset: bool = False) -> list[Usage]:
     return usage
 
 
+def known_carrier(comm: MPI.Intracomm) -> Carrier | None:
+    """What carries the messages of a communicator, if it has a channel: asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    return None if channel is None else channel.lane.carrier
+
+
 def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:
     """Check and limit a communicator's calls; None leaves what there is. Collective.
 
@@ -259,13 +269,17 @@ def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) ->
     """
     channel = _CHANNELS.get(comm.handle)
     if channel is None:
-        _open(comm, settings.from_environment().but(check, timeout))
+        open_channel(comm, settings.from_environment().but(check, timeout))
     else:
         channel.configure(channel.supervisor.settings.but(check, timeout))
 
 
-def _open(comm: MPI.Intracomm, wanted: Settings) -> Channel:
-    channel = _CHANNELS[comm.handle] = Channel(comm, wanted)
+def open_channel(comm: MPI.Intracomm, wanted: Settings, carrier: Carrier | None = None) -> Channel:
+    """Make the channel of a communicator that has none. Collective.
+
+    A communicator made from another one has the carrier of that one.
+    """
+    channel = _CHANNELS[comm.handle] = Channel(comm, wanted, carrier)
     PLAIN[comm.handle] = channel.store.ready(DEFAULTS)
     comm.Set_attr(_keyval(), comm.handle)
     return channel

@@ -159,7 +159,7 @@ def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
     plan = attempt.result()
     plan.improve()
     place, tag = channel.traffic.settle()
-    setup = Setup(plan.whole(plan.addresses), place.comm, tag)
+    setup = Setup(plan.whole(plan.addresses), place.lane, tag)
 
     def free(keep: object) -> None:
         setup.free()

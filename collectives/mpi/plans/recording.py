@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import Blocks
 from collectives.algorithms.language.registry import (
@@ -23,6 +22,7 @@ from collectives.engines.driver import Process
 from collectives.engines.plan import Plan, record
 from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_root
 from collectives.mpi.data.operators import Op, operator_of
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.tally import Tally
 from collectives.mpi.plans.callplan import CallPlan
 from collectives.nodes import grouping
@@ -114,8 +114,7 @@ class Recorder:
 
     Attributes
     ----------
-    comm : MPI.Intracomm
-        Ours alone.
+    lane : Lane
     rank, p : int
     nodes : tuple of int
         The number of each rank's node.
@@ -123,7 +122,7 @@ class Recorder:
         Counts what runs.
     """
 
-    comm: MPI.Intracomm
+    lane: Lane
     rank: int
     p: int
     nodes: tuple[int, ...]
@@ -172,7 +171,7 @@ class Recorder:
         if read.like is not None:
             operator = quickened(operator, read.like.element.unit)
         meter = self.tally.meter(plan, algorithm.name, call.behalf)
-        facts = algorithm, description, plan, operator, arrays, placement, self.comm, meter
+        facts = algorithm, description, plan, operator, arrays, placement, self.lane, meter
         return CallPlan(*facts)
 
     def _read(

@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import RLock
 
-from mpi4py import MPI
-
 from collectives.algorithms.language import registry
 from collectives.algorithms.language.registry import PRIMITIVES
 from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.mpi.data.tokens import Token
 from collectives.mpi.engines.calls import TAG
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.tally import Meter
@@ -150,7 +149,7 @@ class Store:
 
     Attributes
     ----------
-    comm : MPI.Intracomm
+    lane : Lane
     traffic : Traffic
         Where its nonblocking calls are in flight.
     pools : dict
@@ -159,8 +158,8 @@ class Store:
         How many plans all pools have, and the memory of all.
     """
 
-    def __init__(self, comm: MPI.Intracomm, traffic: Traffic, waiter: Waiter):
-        self.comm = comm
+    def __init__(self, lane: Lane, traffic: Traffic, waiter: Waiter):
+        self.lane = lane
         self.traffic = traffic
         self._waiter = waiter
         self.pools: dict[Shape, Pool] = {}
@@ -222,7 +221,7 @@ class Store:
                 if oldest is pool:
                     return None
                 self.drop(oldest.shape)
-            setup = pool.direct[addresses] = Setup(stages, self.comm, TAG)
+            setup = pool.direct[addresses] = Setup(stages, self.lane, TAG)
             self._count(pool, 1, nbytes)
         pool.meter = plan.meter  # which lives as long as the calls below
         return [plan.tick, *setup.calls()]

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from mpi4py import MPI
-
 from collectives.algorithms.language.registry import Generator
 from collectives.mpi.engines.calls import compile_stages, run
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.stages import Stage
@@ -32,8 +31,7 @@ class Supervisor:
 
     Parameters
     ----------
-    comm : MPI.Intracomm
-        Ours alone.
+    lane : Lane
     traffic : Traffic
         The operations in flight there.
     tally : Tally
@@ -46,8 +44,8 @@ class Supervisor:
         Whether a call is more than its algorithm.
     """
 
-    def __init__(self, comm: MPI.Intracomm, traffic: Traffic, tally: Tally):
-        self.comm = comm
+    def __init__(self, lane: Lane, traffic: Traffic, tally: Tally):
+        self.lane = lane
         self.tally = tally
         self.traffic = traffic
         self.settings = Settings()
@@ -65,13 +63,21 @@ class Supervisor:
         CallMismatch
             The ranks want different things.
         """
+        self.compare_settings(wanted)
+        self.adopt(wanted)
+
+    def compare_settings(self, wanted: Settings) -> None:
+        """Raise CallMismatch if the ranks want different things. Collective."""
         self.run(self.agree(f"Comm with {wanted}", None))
+
+    def adopt(self, wanted: Settings) -> None:
+        """Check and limit calls from now on, or stop it: all ranks want the same."""
         if self.watch is not None and wanted.timeout != self.settings.timeout:
             self.watch.close()
             self.watch = None
         self.settings, self.active = wanted, wanted.active
         if wanted.timeout is not None and self.watch is None:
-            self.watch = Watch(self.comm, REPORT_TAG, wanted.timeout)
+            self.watch = Watch(self.lane, REPORT_TAG, wanted.timeout)
 
     @property
     def given_up(self) -> bool:
@@ -130,7 +136,7 @@ class Supervisor:
 
     def agree(self, call: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if they do not say the same of the call."""
-        agreement = self._agreements.pop() if self._agreements else Agreement(self.comm, self.tally)
+        agreement = self._agreements.pop() if self._agreements else Agreement(self.lane, self.tally)
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
 
@@ -141,7 +147,7 @@ class Supervisor:
     def run(self, stages: Iterator[Stage]) -> None:
         """Carry out the stages of a comparison at once, without a time limit."""
         for stage in stages:
-            run(compile_stages([stage], self.comm, COMPARISON_TAG))
+            run(compile_stages([stage], self.lane, COMPARISON_TAG))
 
     def guarded(self, calls: Iterator[Each], name: str) -> Iterator[Each]:
         """What a call comes to; if that is wrong on a rank, the others that compare are told."""
