@@ -81,6 +81,7 @@ class Setup:
     """
 
     def __init__(self, stages: list[Stage], lane: Lane, tag: int):
+        self.lane = lane
         self.stages = stages or [Stage()]
         self.transfers = [Transfers(stage, lane, tag) for stage in self.stages]
 
@@ -203,5 +204,6 @@ class Replay(Operation):
         self.received()
         if error is not None:
             self.error = error
+            self.setup.lane.spoilt = True
         self.rounds, self._caught_up = self.first + 1, False
         self.done = True  # not before: the message, still pending, would look like a new start

@@ -121,7 +121,7 @@ class Channel:
         plan = None if pool is None else pool.take(addresses)
         if plan is not None:
             return Found(Attempt.of(plan), addresses, pool)
-        attempt = self.recorder.attempt(invocation)
+        attempt = self._attempt(invocation)
         if attempt.plan is None:
             return Found(attempt)
         pool = None if key is None else self.store.add(shape, attempt.plan, alone)
@@ -185,9 +185,15 @@ class Channel:
         finally:
             pool.give(plan)
 
+    def _attempt(self, invocation: Invocation) -> Attempt:
+        """A plan or a problem: of one that is this rank's alone, others send in vain."""
+        attempt = self.recorder.attempt(invocation)
+        self.lane.spoilt = self.lane.spoilt or attempt.plan is None
+        return attempt
+
     def _record(self, invocation: Invocation) -> CallPlan:
         """A new plan; everything is checked, together with the other ranks the first time."""
-        attempt = self.recorder.attempt(invocation)
+        attempt = self._attempt(invocation)
         if self.supervisor.compares(attempt):
             self.supervisor.run(self.supervisor.compare(attempt, invocation.within))
         return attempt.result()

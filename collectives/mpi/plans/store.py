@@ -96,7 +96,7 @@ class Pool:
         if succeeded:
             self.give(plan)
         else:
-            self.store.discard(self, plan)  # its messages may be anywhere
+            self.store.discard(self, plan)
 
     def clear(self) -> None:
         """Free the plans that no call uses now; another thread may be at it, too."""
@@ -227,7 +227,8 @@ class Store:
         return [plan.tick, *setup.calls()]
 
     def discard(self, pool: Pool, plan: CallPlan) -> None:
-        """Give up a plan that was in use."""
+        """Give up a plan that was in use: its messages may be anywhere."""
+        self.lane.spoilt = True
         plan.free()
         with self._lock:
             if not pool.closed:

@@ -90,6 +90,8 @@ class Flight(Operation):
 
     def _ended(self) -> None:
         del self.operations[self.number]
+        if self.error is not None:
+            self.lane.spoilt = True
         end, self.end = self.end, None
         if end is not None:
             try:
