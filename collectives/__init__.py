@@ -39,8 +39,8 @@ _HOME = {
     "operators.operator": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
     "algorithms.language.registry": "PRIMITIVES Algorithm algorithm",
-    "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock RestrictionError "
-    "ScheduleError Timeout UnknownAlgorithm WrongResult",
+    "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock Interrupted "
+    "RestrictionError ScheduleError Timeout UnknownAlgorithm WrongResult",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 

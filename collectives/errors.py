@@ -15,6 +15,7 @@
         Deadlock                       its ranks wait for each other
       WrongResult      (RuntimeError)  the algorithm ran and its answer is wrong
       Timeout          (TimeoutError)  a call did not end within its limit; says who is where
+      Interrupted      (RuntimeError)  a rank left a call, or failed in the middle of it
 
 A message reads ``<primitive>.<algorithm>: <what is needed>, got <value>; <what
 to do>``. The first five are raised before anything is sent: no buffer has
@@ -133,6 +134,10 @@ class Timeout(CollectiveError, TimeoutError):
 
     The communicator cannot be used for collectives any more.
     """
+
+
+class Interrupted(CollectiveError, RuntimeError):
+    """A rank failed in the middle of a call, or left it and takes part in no further one."""
 
 
 class WrongResult(CollectiveError, RuntimeError):

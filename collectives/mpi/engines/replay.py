@@ -6,13 +6,13 @@ started and waited for with nothing to look up, whatever the buffers hold by now
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 
 from mpi4py import MPI
 
-from collectives.engines.packing import Call
-from collectives.mpi.engines.calls import run
+from collectives.engines.packing import Call, Work
+from collectives.mpi.engines.calls import GivenUp, finish, run
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS
 from collectives.mpi.engines.stages import Message, Stage
@@ -106,6 +106,10 @@ class Setup:
         self.transfers.clear()
 
 
+def _messages(calls: list[Call]) -> list[Call]:
+    return [call for call in calls if not isinstance(call, Work)]
+
+
 def _nbytes(message: Message) -> int:
     """How long a message is, as the stages spell it."""
     (_, count, datatype), _ = message
@@ -154,29 +158,45 @@ class Replay(Operation):
         """
         self.done = False
         OPERATIONS[self] = None
+        rest, call = iter(self.opening), None
         try:
-            for call in self.opening:
+            for call in rest:
                 call()
-        except BaseException as error:  # whoever waits for the operation gets it
-            self._end(error)
+        except BaseException as error:
+            self._finish(rest, call, error)
 
     def run_out(self) -> None:
         """Go to the end, waiting for every stage. The caller has the turn.
 
         What `finish` and `_end` would do is spelled out here for the usual case.
         """
+        calls = self.rests[self.rounds]
+        rest, call = iter(calls if self.error is None else _messages(calls)), None
         try:
-            for call in self.rests[self.rounds]:
+            for call in rest:
                 call()
         except BaseException as error:
-            self._end(error)
-            return
+            self._finish(rest, call, error)
+            if self.done:
+                return
         del OPERATIONS[self]
         self.receive()
         self.received()
         if self._caught_up:
             self.rounds, self._caught_up = self.first + 1, False
         self.done = True
+
+    def _finish(self, rest: Iterator[Call], call: Call | None, error: BaseException) -> None:
+        """Start the remaining messages after an error, which whoever waits gets."""
+        try:
+            finish(rest, call, error)
+        except GivenUp as lost:
+            self._end(lost.__cause__)
+        except BaseException:
+            if isinstance(error, (MPI.Exception, MemoryError)) and not isinstance(call, Work):
+                self._end(error)
+            elif self.error is None:
+                self.error = error
 
     def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
         if not self._caught_up:  # what most runs never need
@@ -196,7 +216,7 @@ class Replay(Operation):
         del OPERATIONS[self]
         self.receive()
         self.received()
-        if error is not None:
+        if error is not None and (self.error is None or self.requests):
             self.error = error
         self.rounds, self._caught_up = self.first + 1, False
         self.done = True  # not before: the message, still pending, would look like a new start

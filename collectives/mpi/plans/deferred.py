@@ -100,8 +100,8 @@ def _start_all(channel: Channel, whole: Invocation, calls: Iterator[Invocation])
     except BaseException:
         first.end(False)
         raise
-    stages = _stages(channel, chain([(first, invocation)], parts), number)
-    flight = Flight(channel.traffic, stages, keep=(whole, exports(whole.buffers)))
+    flight = Flight(channel.traffic, iter(()), keep=(whole, exports(whole.buffers)))
+    flight.stages = _stages(channel, chain([(first, invocation)], parts), number, flight)
     return Request(flight, supervisor.waiter(first.attempt.name, number))
 
 
@@ -117,7 +117,10 @@ def _parts(
 
 
 def _stages(
-    channel: Channel, parts: Iterable[tuple[Found, Invocation | None]], number: int
+    channel: Channel,
+    parts: Iterable[tuple[Found, Invocation | None]],
+    number: int,
+    call: Operation,
 ) -> Iterator[Stage]:
     """Compare each call with the other ranks' if they do that, and carry it out."""
     supervisor = channel.supervisor
@@ -128,10 +131,11 @@ def _stages(
                 name = f"nonblocking {within}".strip()
                 yield from supervisor.compare(found.attempt, name, number)
             yield from found.attempt.result().rounds(found.addresses)
+            yield from supervisor.conclude(found.attempt.name, call)
         except BaseException:
             found.end(False)
             raise
-        found.end(True)
+        found.end(call.error is None)
 
 
 def set_up(channel: Channel, call: Invocation) -> Prequest:
@@ -150,7 +154,7 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
     if supervisor.settings.check:
         number = supervisor.begin(attempt.name)
         compared = supervisor.compare(attempt, "persistent", number)
-        supervisor.see_through(compared, attempt.name, number)
+        supervisor.see_through(lambda _: compared, attempt.name, number)
     plan = attempt.result()
     plan.improve()
     place, tag = channel.traffic.settle()

@@ -13,16 +13,24 @@ from contextlib import contextmanager
 from mpi4py import MPI
 
 from collectives.algorithms.language.registry import Generator
-from collectives.errors import CollectiveError
+from collectives.errors import CollectiveError, Interrupted
 from collectives.mpi.engines.calls import compile_stages, run
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.stages import Stage
 from collectives.mpi.guards.agreement import Agreement
 from collectives.mpi.guards.settings import Settings
-from collectives.mpi.guards.watch import Watch
+from collectives.mpi.guards.watch import LAST, Watch, limit_the_end
 from collectives.mpi.plans.recording import Attempt
 from collectives.mpi.plans.traffic import COMPARISON_TAG, REPORT_TAG, Flight, Traffic
+
+Stages = Iterator[Stage]
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line."""
+    text = str(error).strip().splitlines()
+    return type(error).__name__ + (f": {text[0]}" if text else "")
 
 
 class Supervisor:
@@ -51,6 +59,7 @@ class Supervisor:
         self._number = 0  # of calls, while it is active
         self._agreements: list[Agreement] = []
         self.agreed: set[Generator] = set()
+        self.left = ""  # what keeps this rank from further calls
         self._shared: CollectiveError | None = None  # the last that all ranks have got
 
     def configure(self, wanted: Settings) -> None:
@@ -72,7 +81,15 @@ class Supervisor:
     @property
     def given_up(self) -> bool:
         """Whether a call did not end in time: its messages keep the communicator."""
-        return self.watch is not None and bool(self.watch.verdict)
+        return bool(self.left) or (self.watch is not None and bool(self.watch.verdict))
+
+    def give_up(self, why: str) -> None:
+        """Take no more calls; where time is limited, the other ranks are told why."""
+        self.left = self.left or why
+        self.active = True  # so that every call comes here first
+        limit_the_end(LAST)
+        if self.watch is not None:
+            self.watch.give_up(self.left)
 
     def begin(self, name: str, within: str = "") -> int:
         """The number of a call of the user's; what is done within it has the same.
@@ -81,7 +98,14 @@ class Supervisor:
         ------
         Timeout
             An earlier call did not end in time.
+        Interrupted
+            An earlier call was left in the middle.
         """
+        if self.left:
+            raise Interrupted(
+                f"{name}: needs a communicator on which all calls have ended, got one with "
+                f"{self.left}; make another one, or end the program"
+            )
         number = self._number + 1
         if not within:
             self._number = number
@@ -89,9 +113,10 @@ class Supervisor:
             self.watch.begin(name, number)
         return number
 
-    def see_through(self, stages: Iterator[Stage], name: str, number: int) -> None:
-        """Carry out stages, within the time limit if there is one."""
-        operation = Flight(self.traffic, stages)
+    def see_through(self, stages: Callable[[Operation], Stages], name: str, number: int) -> None:
+        """Carry out the stages of an operation, within the time limit if there is one."""
+        operation = Flight(self.traffic, iter(()))
+        operation.stages = stages(operation)
         self.waiter(name, number)(operation)
         if operation.error is not None:
             self._number = number  # the call is over, even if this was only a part of it
@@ -120,6 +145,18 @@ class Supervisor:
         if attempt.algorithm is not None:
             self.agreed.add(attempt.algorithm.generator)
 
+    def conclude(self, name: str, call: Operation) -> Stages:
+        """In checked mode, let all ranks know if one has failed in the middle of a call."""
+        if not self.settings.check:
+            return
+        problem = None
+        if call.error is not None:
+            problem = Interrupted(
+                f"{name}: rank {self.comm.Get_rank()} raised {describe(call.error)} in the middle; "
+                "what this call has received is undefined"
+            )
+        yield from self.agree(f"the end of {name}", problem)
+
     def compares(self, attempt: Attempt) -> bool:
         """Whether the ranks compare this call."""
         if self.settings.check:
@@ -144,7 +181,8 @@ class Supervisor:
             yield
         except CollectiveError as error:
             if self.settings.check and error is not self._shared:
-                self.see_through(self.agree("", error), name, self._number + 1)
+                stages = self.agree("", error)
+                self.see_through(lambda _: stages, name, self._number + 1)
             raise
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from mpi4py import MPI
 
@@ -60,7 +61,7 @@ class Flight(Operation):
         The tag of the message to be received at the end.
     """
 
-    __slots__ = ("comm", "end", "keep", "number", "operations", "signal", "tag")
+    __slots__ = ("comm", "end", "give_up", "keep", "number", "operations", "signal", "tag")
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Flight(Operation):
         self.operations[number] = self
         self.signal: int | None = None
         self.end, self.keep = end, keep
+        self.give_up = traffic.give_up
 
     def _post(self, stage: Stage) -> list[MPI.Request]:
         comm, tag = self.comm, self.tag
@@ -85,8 +87,10 @@ class Flight(Operation):
             requests.append(comm.Isend(buf, dest, tag))
         return requests
 
-    def _ended(self) -> None:
+    def _ended(self, left: list[MPI.Request]) -> None:
         del self.operations[self.number]
+        if left:
+            self.give_up(self.error, (left, self.keep))
         end, self.end = self.end, None
         if end is not None:
             try:
@@ -111,10 +115,13 @@ class Traffic:
         How many there have been.
     tags : int
         How many different tags they have.
+    give_up : callable
+        Told why an operation has left messages in flight, and what these may still use.
     """
 
-    def __init__(self, comm: MPI.Intracomm):
+    def __init__(self, comm: MPI.Intracomm, give_up: Callable[[Any, object], object]):
         self.comm = comm
+        self.give_up = give_up
         bound: int = MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 32767  # where MPI promises it
         self.operations: dict[int, Flight] = {}
         self.started = 0
