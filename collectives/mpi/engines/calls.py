@@ -48,10 +48,17 @@ def run(calls: list[Call]) -> None:
 
 
 def finish(rest: Iterator[Call], call: Call | None, error: BaseException) -> NoReturn:
-    """Carry out what remains of a call after an error in the middle, and raise it.
+    """Carry out what remains of a call after an error in the middle, and raise it."""
+    go_on(rest, call, error)
+    raise error
 
-    The other ranks wait for the messages, so these go on, whatever is in them. This rank's
-    own work is left out: its result is lost, and the user's operator is not called again.
+
+def go_on(rest: Iterator[Call], call: Call | None, error: BaseException) -> bool:
+    """Carry out what remains of a call after an error in the middle.
+
+    The other ranks wait for the messages, so these go on. Where this rank's own work has
+    failed, the rest of it is left out: its result is lost, and the user's operator is not
+    called again. What a signal's handler raises between two calls spoils nothing.
 
     Parameters
     ----------
@@ -61,25 +68,38 @@ def finish(rest: Iterator[Call], call: Call | None, error: BaseException) -> NoR
         The last that has: it has raised, or a signal's handler after it.
     error : BaseException
 
+    Returns
+    -------
+    bool
+        Whether the result is lost.
+
     Raises
     ------
     GivenUp
         A message could not be sent or received, or there was a second signal. Messages of
         this communicator cannot be told apart any more.
+    MPI.Exception
+        A message was the error: it has come, and was too long.
     """
+    lost = isinstance(call, Work)
     if error is SHIELD.insistent:
         raise GivenUp from error
-    if isinstance(error, (MPI.Exception, MemoryError)) and not isinstance(call, Work):
-        raise error  # the message is the error: it has come, and was too long
-    try:
-        if isinstance(call, Exchange) and call.left_by(error):
-            call()
-        for each in rest:
-            if not isinstance(each, Work):
-                each()
-    except BaseException as another:
-        raise GivenUp from another
-    raise error
+    if isinstance(error, (MPI.Exception, MemoryError)) and not lost:
+        raise error
+    again = isinstance(call, Exchange) and call.left_by(error)
+    while True:
+        try:
+            if again:
+                again = False
+                call()  # type: ignore[misc]
+            for call in rest:
+                if not (lost and isinstance(call, Work)):
+                    call()
+            return lost
+        except BaseException as another:
+            if lost or not isinstance(call, Work):
+                raise GivenUp from another
+            lost = True
 
 
 def _transfers(sends: list, recvs: list, comm: MPI.Intracomm, tag: int) -> list[Call]:

@@ -34,9 +34,13 @@ class Operation:
     turn : list
         A lock that costs half as much as Python's, which is felt at a few bytes: whoever takes
         out what is in it may touch the operation, and puts it back.
+    error : BaseException or None
+        Raised when it has ended.
+    lost : bool
+        Whether this rank's own work has failed: then only the messages go on.
     """
 
-    __slots__ = ("before", "done", "error", "requests", "rounds", "stage", "stages", "turn")
+    __slots__ = ("before", "done", "error", "lost", "requests", "rounds", "stage", "stages", "turn")
 
     def __init__(self, stages: Iterator[Stage], before: Operation | None = None):
         self.stages = stages
@@ -46,6 +50,7 @@ class Operation:
         self.rounds = 0  # begun
         self.done = False
         self.error: BaseException | None = None
+        self.lost = False
         self.turn: list[None] = [None]
 
     def _post(self, stage: Stage) -> list:
@@ -142,26 +147,26 @@ class Operation:
             except (MPI.Exception, MemoryError):
                 raise
             except BaseException as error:
-                self._hold(error)
+                if self.error is not None or error is SHIELD.insistent:
+                    raise  # the second signal: nobody waits longer
+                self.error = error
 
     def _work(self, calls: list[Call]) -> None:
         """Carry out this rank's own work, unless some has failed: then only messages go on."""
         for call in calls:
-            if self.error is None or not isinstance(call, Work):
+            if not self.lost or not isinstance(call, Work):
                 try:
                     call()
                 except BaseException as error:
-                    self._hold(error)
-
-    def _hold(self, error: BaseException) -> None:
-        """Keep an error until the end; a second one is a signal's, and nobody waits longer."""
-        if self.error is not None or error is SHIELD.insistent:
-            raise error
-        self.error = error
+                    if error is SHIELD.insistent:
+                        raise
+                    self.lost, self.error = True, self.error or error
 
     def _end(self, error: BaseException | None = None) -> None:
-        if error is not None and (self.error is None or self.requests):
-            self.error = error
+        if error is not None:
+            self.lost = True
+            if self.error is None or self.requests:
+                self.error = error
         left, self.requests = self.requests, []
         self.stage, self.stages = _NOTHING, iter(())
         self.done = True

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from mpi4py import MPI
 
 from collectives.engines.packing import Call, Work
-from collectives.mpi.engines.calls import GivenUp, finish, run
+from collectives.mpi.engines.calls import GivenUp, go_on, run
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS
 from collectives.mpi.engines.stages import Message, Stage
@@ -156,7 +156,7 @@ class Replay(Operation):
 
         The caller has the turn.
         """
-        self.done = False
+        self.done = self.lost = False
         OPERATIONS[self] = None
         rest, call = iter(self.opening), None
         try:
@@ -171,7 +171,7 @@ class Replay(Operation):
         What `finish` and `_end` would do is spelled out here for the usual case.
         """
         calls = self.rests[self.rounds]
-        rest, call = iter(calls if self.error is None else _messages(calls)), None
+        rest, call = iter(_messages(calls) if self.lost else calls), None
         try:
             for call in rest:
                 call()
@@ -189,14 +189,12 @@ class Replay(Operation):
     def _finish(self, rest: Iterator[Call], call: Call | None, error: BaseException) -> None:
         """Start the remaining messages after an error, which whoever waits gets."""
         try:
-            finish(rest, call, error)
-        except GivenUp as lost:
-            self._end(lost.__cause__)
-        except BaseException:
-            if isinstance(error, (MPI.Exception, MemoryError)) and not isinstance(call, Work):
-                self._end(error)
-            elif self.error is None:
-                self.error = error
+            self.lost = go_on(rest, call, error) or self.lost
+            self.error = self.error or error
+        except GivenUp as given_up:
+            self._end(given_up.__cause__)
+        except BaseException as failed:
+            self._end(failed)
 
     def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
         if not self._caught_up:  # what most runs never need
@@ -216,7 +214,7 @@ class Replay(Operation):
         del OPERATIONS[self]
         self.receive()
         self.received()
-        if error is not None and (self.error is None or self.requests):
-            self.error = error
+        if error is not None:
+            self.lost, self.error = True, error
         self.rounds, self._caught_up = self.first + 1, False
         self.done = True  # not before: the message, still pending, would look like a new start

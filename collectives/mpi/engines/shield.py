@@ -27,13 +27,15 @@ class Shield:
 
     Attributes
     ----------
+    first : BaseException or None
+        What is held back.
     insistent : BaseException or None
         What the second handler raised.
     """
 
     def __init__(self) -> None:
         self.insistent: BaseException | None = None
-        self._first: BaseException | None = None
+        self.first: BaseException | None = None
         self._depth = 0
         self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
@@ -58,7 +60,7 @@ class Shield:
             number, handler = self._handlers.popitem()
             if signal.getsignal(number) == self._handle:  # else the program has set another
                 signal.signal(number, handler)
-        first, self._first, self.insistent = self._first, None, None
+        first, self.first, self.insistent = self.first, None, None
         if first is not None:
             raise first
 
@@ -69,8 +71,8 @@ class Shield:
         try:
             handler(number, frame)
         except BaseException as error:
-            if self._first is None:
-                self._first = error
+            if self.first is None:
+                self.first = error
             else:
                 self.insistent = error
                 raise

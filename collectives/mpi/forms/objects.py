@@ -25,6 +25,7 @@ from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import DEFAULTS
 from collectives.errors import ArgumentError
 from collectives.mpi.data.arguments import check_root
+from collectives.mpi.engines.shield import shielded
 from collectives.mpi.plans.channel import Channel
 from collectives.mpi.plans.dispatch import call
 from collectives.mpi.plans.envelopes import FAILED, Envelopes, words_for
@@ -62,6 +63,7 @@ class Objects:
         """`barrier`, started now; every rank has come when the request has ended."""
         return self.Ibarrier(algorithm=algorithm, **parameters)
 
+    @shielded
     def bcast(
         self, obj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
     ) -> Any:
@@ -77,6 +79,7 @@ class Objects:
         call(self, "bcast", algorithm, (data,), root, parameters=parameters)
         return obj if here else MPI.pickle.loads(data)
 
+    @shielded
     def scatter(
         self,
         sendobj: Sequence[Any] | None,
@@ -104,6 +107,7 @@ class Objects:
         """All ranks' objects, at the root."""
         return self._gather(sendobj, root, algorithm, parameters)
 
+    @shielded
     def _gather(
         self,
         sendobj: Any,
@@ -125,6 +129,7 @@ class Objects:
         call(self, "gather", algorithm, buffers, root, None, parameters, counts, within)
         return None if whole is None else _split(whole, lengths)
 
+    @shielded
     def allgather(
         self, sendobj: Any, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
@@ -139,6 +144,7 @@ class Objects:
         call(self, "allgather", algorithm, buffers, None, None, parameters, tuple(lengths))
         return _split(whole, lengths)
 
+    @shielded
     def alltoall(
         self, sendobj: Sequence[Any], *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
@@ -170,6 +176,7 @@ class Objects:
         objects = self.gather(sendobj, root, algorithm=algorithm, **parameters)
         return None if objects is None else _combined(op, objects)
 
+    @shielded
     def allreduce(
         self,
         sendobj: Any,
@@ -293,10 +300,11 @@ def _combined(op: Op, objects: Sequence[Any]) -> Any:
         return reduce(op, objects)
     try:
         rows = np.array(objects)
-        if op.widening is None:
-            total = _folded(op, rows)
-        else:
-            total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
+        with np.errstate(all="ignore"):
+            if op.widening is None:
+                total = _folded(op, rows)
+            else:
+                total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{op.name} of objects: {error}", mpi_class="ERR_OP") from error
     return total if total.ndim else total.item()

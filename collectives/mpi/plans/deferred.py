@@ -12,6 +12,7 @@ from collectives.mpi.data.buffers import exports
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.shield import shielded
 from collectives.mpi.engines.stages import Stage
 from collectives.mpi.plans.callplan import Addresses, CallPlan
 from collectives.mpi.plans.channel import Channel, Found
@@ -131,13 +132,15 @@ def _stages(
                 name = f"nonblocking {within}".strip()
                 yield from supervisor.compare(found.attempt, name, number)
             yield from found.attempt.result().rounds(found.addresses)
-            yield from supervisor.conclude(found.attempt.name, call)
+            lost = call.lost
+            yield from supervisor.conclude(found.attempt.name, call, alone=False)
         except BaseException:
             found.end(False)
             raise
-        found.end(call.error is None)
+        found.end(not lost)
 
 
+@shielded
 def set_up(channel: Channel, call: Invocation) -> Prequest:
     """Set up a call, to start it often. It is kept until the request is freed.
 
@@ -151,10 +154,14 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
                 channel.carry_out(each)
             call = each
     attempt = channel.recorder.attempt(call, stage=0)
+    number = supervisor.begin(attempt.name)
     if supervisor.settings.check:
-        number = supervisor.begin(attempt.name)
-        compared = supervisor.compare(attempt, "persistent", number)
-        supervisor.see_through(lambda _: compared, attempt.name, number)
+
+        def compared(operation: Operation) -> Iterator[Stage]:
+            yield from supervisor.compare(attempt, "persistent", number)
+            yield from supervisor.conclude(attempt.name, operation)
+
+        supervisor.see_through(compared, attempt.name, number)
     plan = attempt.result()
     plan.improve()
     place, tag = channel.traffic.settle()

@@ -17,6 +17,7 @@ from collectives.errors import CollectiveError, Interrupted
 from collectives.mpi.engines.calls import compile_stages, run
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
+from collectives.mpi.engines.shield import SHIELD
 from collectives.mpi.engines.stages import Stage
 from collectives.mpi.guards.agreement import Agreement
 from collectives.mpi.guards.settings import Settings
@@ -117,7 +118,12 @@ class Supervisor:
         """Carry out the stages of an operation, within the time limit if there is one."""
         operation = Flight(self.traffic, iter(()))
         operation.stages = stages(operation)
-        self.waiter(name, number)(operation)
+        try:
+            self.waiter(name, number)(operation)
+        except BaseException as error:
+            if not operation.done:
+                self.traffic.give_up(error, operation)
+            raise
         if operation.error is not None:
             self._number = number  # the call is over, even if this was only a part of it
             if isinstance(operation.error, CollectiveError):
@@ -145,17 +151,26 @@ class Supervisor:
         if attempt.algorithm is not None:
             self.agreed.add(attempt.algorithm.generator)
 
-    def conclude(self, name: str, call: Operation) -> Stages:
-        """In checked mode, let all ranks know if one has failed in the middle of a call."""
+    def conclude(self, name: str, call: Operation, alone: bool = True) -> Stages:
+        """In checked mode, let all ranks know if one has failed in the middle of a call.
+
+        If the caller waits for this call `alone`, what is held back is an error of it, too.
+        """
         if not self.settings.check:
             return
+        own, lost = call.error, call.lost
+        held = own or (SHIELD.first if alone else None)
+        call.error, call.lost = None, False  # or the comparison's own work would be left out
         problem = None
-        if call.error is not None:
+        if held is not None:
             problem = Interrupted(
-                f"{name}: rank {self.comm.Get_rank()} raised {describe(call.error)} in the middle; "
+                f"{name}: rank {self.comm.Get_rank()} raised {describe(held)} in the middle; "
                 "what this call has received is undefined"
             )
-        yield from self.agree(f"the end of {name}", problem)
+        try:
+            yield from self.agree(f"the end of {name}", problem)
+        finally:
+            call.error, call.lost = own or call.error, lost or call.lost
 
     def compares(self, attempt: Attempt) -> bool:
         """Whether the ranks compare this call."""

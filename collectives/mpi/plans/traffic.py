@@ -94,7 +94,7 @@ class Flight(Operation):
         end, self.end = self.end, None
         if end is not None:
             try:
-                end(self.error is None)
+                end(not self.lost)
             except BaseException as error:  # whoever waits for the operation gets it
                 self.error = error
         self.keep = None
