@@ -10,6 +10,7 @@ given up.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # quicker: without enums
 import signal
 from collections.abc import Callable
 from functools import wraps
@@ -44,10 +45,10 @@ class Shield:
             self._depth += 1
             if self._depth == 1:
                 for number in _NUMBERS:
-                    handler = signal.getsignal(number)
+                    handler = _signal.getsignal(number)
                     if callable(handler):
                         self._handlers[number] = handler
-                        signal.signal(number, self._handle)
+                        _signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,8 +59,8 @@ class Shield:
             return
         while self._handlers:
             number, handler = self._handlers.popitem()
-            if signal.getsignal(number) == self._handle:  # else the program has set another
-                signal.signal(number, handler)
+            if _signal.getsignal(number) == self._handle:  # else the program has set another
+                _signal.signal(number, handler)
         first, self.first, self.insistent = self.first, None, None
         if first is not None:
             raise first
