@@ -28,19 +28,21 @@ if not (Path(__file__).parent / "algorithms").is_dir():
 _HOME = {
     "mpi.api": "barrier bcast scatter scatterv gather gatherv allgather allgatherv reduce "
     "allreduce reduce_scatter reduce_scatter_block alltoall alltoallv scan exscan",
-    "mpi.comm": "Comm",
+    "mpi.comm": "Cartcomm Comm Distgraphcomm Graphcomm Intercomm",
     "mpi.plans.requests": "Prequest Request",
     "catalogue": "DEFAULTS algorithms_for find load",
     "study.simulation": "Counts count simulate",
     "study.compression": "Loss loss",
     "engines.simulator": "Clock Run",
+    "engines.trace": "Trace",
+    "study.tracing": "trace",
     "nodes": "Nodes",
     "mpi.reproducible": "reproducible_sum",
     "operators.operator": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
     "algorithms.language.registry": "PRIMITIVES Algorithm algorithm",
-    "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock Interrupted "
-    "RestrictionError ScheduleError Timeout UnknownAlgorithm WrongResult",
+    "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock Endless "
+    "Interrupted RemoteError RestrictionError ScheduleError Timeout UnknownAlgorithm WrongResult",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.algorithms.language.registry import *  # noqa: F403
     from collectives.catalogue import *  # noqa: F403
     from collectives.engines.simulator import *  # noqa: F403
+    from collectives.engines.trace import Trace
     from collectives.errors import *  # noqa: F403
     from collectives.mpi.api import *  # noqa: F403
     from collectives.mpi.comm import *  # noqa: F403
@@ -59,6 +62,7 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.problems import *  # noqa: F403
     from collectives.study.compression import *  # noqa: F403
     from collectives.study.simulation import *  # noqa: F403
+    from collectives.study.tracing import trace
 
 
 def __getattr__(name: str) -> Any:

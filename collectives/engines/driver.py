@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import combinations
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,14 @@ class Process:
     phantom : bool
         The buffers are phantoms: every step's buffer must be one, and there is
         no memory that could overlap.
+
+    Attributes
+    ----------
+    rounds : int
+        How often the algorithm has been resumed.
     """
 
-    __slots__ = ("generator", "p", "phantom", "rank", "title")
+    __slots__ = ("generator", "p", "phantom", "rank", "rounds", "title")
 
     def __init__(self, title: str, rank: int, p: int, generator: Iterator, phantom: bool = False):
         self.title = title
@@ -64,6 +70,7 @@ class Process:
         self.p = p
         self.generator = generator
         self.phantom = phantom
+        self.rounds = 0
 
     def advance(self) -> Round | None:
         """Resume the algorithm up to its next yield; None when it has ended.
@@ -73,6 +80,7 @@ class Process:
         ScheduleError
             What it yielded breaks a rule.
         """
+        self.rounds += 1
         try:
             steps = next(self.generator)
         except StopIteration:
@@ -116,6 +124,14 @@ class Process:
         frame = generator.gi_frame
         return generator.gi_code.co_filename, frame.f_lineno if frame else 0
 
+    def frames(self) -> list[FrameType]:
+        """The frames of the algorithm and of what it yields from, the innermost last."""
+        generator: Any = self.generator
+        frames = [generator.gi_frame]
+        while hasattr(generator := generator.gi_yieldfrom, "gi_frame"):
+            frames.append(generator.gi_frame)
+        return [frame for frame in frames if frame is not None]
+
     def fail(self, needed: str, got: str) -> None:
         """Raise a ScheduleError that points at the yield."""
         raise ScheduleError(
@@ -137,7 +153,7 @@ class Process:
         views = (buf,) if type(buf) is not list else tuple(buf)
         for view in views:
             if self.phantom:
-                if type(view) is Phantom:
+                if isinstance(view, Phantom):
                     continue
                 if not isinstance(view, np.ndarray) or view.size:
                     self.fail("temporary space must come from scratch()", _describe(view))

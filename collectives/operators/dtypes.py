@@ -18,6 +18,7 @@ import numpy as np
 from collectives.operators.operator import Operator
 
 NO_NUMBER = "V"
+ADDED = 256  # the first number of types that packages add
 
 # A kind, and the type that holds every number of that kind.
 _WIDEST = {"u": np.uint64, "i": np.int64, "f": np.float64, "c": np.complex128}
@@ -28,8 +29,11 @@ _TORCHS = {"sum": "add", "prod": "multiply"}
 
 
 def is_builtin(dtype: np.dtype) -> bool:
-    """Whether it is a type of numpy's own, not one that a package adds or with fields."""
-    return dtype.isbuiltin == 1
+    """Whether it is a type of numpy's own, not one that a package adds or with fields.
+
+    `isbuiltin` would be 0 for those that ctypes describes.
+    """
+    return dtype.num < ADDED and dtype.kind != NO_NUMBER
 
 
 @cache

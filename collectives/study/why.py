@@ -9,6 +9,7 @@ from functools import cache, cached_property
 
 from rich.table import Table
 
+from collectives import checks
 from collectives.algorithms.language.registry import REGISTRY
 from collectives.catalogue import algorithms_for, find, titled
 from collectives.choice import Choices, Ranges, choices
@@ -17,9 +18,8 @@ from collectives.engines.simulator import Clock
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY, TERMS, bounds, bounds_of
 from collectives.study.cost import Path, critical_path, predicted_time
 from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, prices
-from collectives.units import format_bytes
+from collectives.units import format_bytes, seconds
 
-_UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
 WIDTH = 99  # of lines of words
 
 _LEAST = {
@@ -51,8 +51,14 @@ def why(
     ------
     UnknownAlgorithm
         There is no such primitive.
+    ArgumentError
+        p, n or the clock is out of its range.
     """
     algorithms_for(primitive)  # raises if there is no such primitive
+    p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of bytes n", n)
+    checks.countable(primitive, p * n)
+    if clock is not None:
+        checks.instance(primitive, "clock", clock, Clock)
     if clock is None:
         inforce = choices()
         pick, clock = inforce.spec(primitive, p, n, commutative), inforce.clock
@@ -69,7 +75,7 @@ def why(
 def table_of(primitive: str, found: Choices, ranks: Sequence[int]) -> Table:
     """What a table of choices says of a primitive, for the p that it has or for those given."""
     new = table(primitive, "p", "by bytes of the whole vector", "operator that does not commute")
-    for p in ranks or found.any_order.get(primitive, {}):
+    for p in [checks.ranks("table", p) for p in ranks] or found.any_order.get(primitive, {}):
         listed, ranges = found.row(primitive, p)
         any_order = _in_words(ranges)
         in_order = _in_words(found.row(primitive, p, commutative=False)[1])
@@ -166,12 +172,6 @@ class _Case:
         factors = self.clock.alpha, self.clock.beta, self.clock.gamma
         path = self.path(name)
         return {term: path[term] * factor for term, factor in zip(TERMS, factors)}
-
-
-def seconds(time: float) -> str:
-    """Three digits and a unit: 12.5 us."""
-    unit, size = next(((u, s) for u, s in _UNITS if time >= s), _UNITS[-1])
-    return f"{time / size:.3g} {unit}"
 
 
 @cache

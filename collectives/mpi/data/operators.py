@@ -134,6 +134,11 @@ def owned(*arguments: Any) -> list:
     def own(argument: Any) -> Any:
         if type(argument) is np.ndarray:  # most are
             return argument
+        with suppress(Exception):  # what is wrong with it is told when it is read
+            return duplicate(argument)
+        return argument
+
+    def duplicate(argument: Any) -> Any:
         if isinstance(argument, MPI.Op) and not argument.is_predefined:
             return UserOperator.of(argument)
         if isinstance(argument, MPI.Datatype) and argument and not argument.is_predefined:
@@ -205,8 +210,10 @@ class _Spread:
             return
         layout = Layout([out.size], [0], [self.datatype])
         low, high = self.element.reach(out.size)
-        low = min(low, 0) // 16 * 16  # keep the alignment
-        high = max(high, out.size * self.element.extent)
+        if low < out.size * self.element.extent:  # else it is absolute: far from its address
+            low = min(low, 0)
+        low = low // 16 * 16  # keep the alignment
+        high = max(high, low + out.size * self.element.extent)
         memory = [np.zeros(high - low, np.uint8) for _ in range(2)]
         one, other = [MPI.Get_address(each) - low for each in memory]
         layout.unpack(left, _buffer(one, 1))

@@ -17,19 +17,20 @@ from typing import NoReturn
 from mpi4py import MPI
 
 from collectives.engines.packing import Call, Work
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.shield import SHIELD
 from collectives.mpi.engines.stages import Stage
 
-# All messages of a communicator's private duplicate are ours and arrive in
-# order, so one tag is enough for the collectives.
+# All messages of a communicator's lane are ours and arrive in order, so one tag is enough
+# for the collectives.
 TAG = 0
 
 
-def compile_stages(stages: list[Stage], comm: MPI.Intracomm, tag: int = TAG) -> list[Call]:
+def compile_stages(stages: list[Stage], lane: Lane, tag: int = TAG) -> list[Call]:
     """The calls that carry out stages, in order."""
     calls: list[Call] = []
     for stage in stages:
-        calls += stage.before + _transfers(stage.sends, stage.recvs, comm, tag) + stage.after
+        calls += stage.before + _transfers(stage.sends, stage.recvs, lane, tag) + stage.after
     return calls
 
 
@@ -102,17 +103,17 @@ def go_on(rest: Iterator[Call], call: Call | None, error: BaseException) -> bool
             lost = True
 
 
-def _transfers(sends: list, recvs: list, comm: MPI.Intracomm, tag: int) -> list[Call]:
+def _transfers(sends: list, recvs: list, lane: Lane, tag: int) -> list[Call]:
+    comm = lane.comm
+    sends = [(buf, *lane.to(dest, tag)) for buf, dest in sends]
+    recvs = [(buf, *lane.of(source, tag)) for buf, source in recvs]
     if len(sends) == len(recvs) == 1:
-        [(sendbuf, dest)], [(recvbuf, source)] = sends, recvs
-        return [partial(comm.Sendrecv, sendbuf, dest, tag, recvbuf, source, tag)]
+        return [partial(comm.Sendrecv, *sends[0], *recvs[0])]
     if len(sends) == 1 and not recvs:
-        [(sendbuf, dest)] = sends
-        return [partial(comm.Send, sendbuf, dest, tag)]
+        return [partial(comm.Send, *sends[0])]
     if len(recvs) == 1 and not sends:
-        [(recvbuf, source)] = recvs
-        return [partial(comm.Recv, recvbuf, source, tag)]
-    return [Exchange(comm, tag, sends, recvs)] if sends or recvs else []
+        return [partial(comm.Recv, *recvs[0])]
+    return [Exchange(comm, sends, recvs)] if sends or recvs else []
 
 
 class Exchange:
@@ -122,9 +123,9 @@ class Exchange:
     all messages are posted by one call into C, so that either all have been or none.
     """
 
-    def __init__(self, comm: MPI.Intracomm, tag: int, sends: list, recvs: list):
-        self._posts = [partial(comm.Irecv, recvbuf, source, tag) for recvbuf, source in recvs]
-        self._posts += [partial(comm.Isend, sendbuf, dest, tag) for sendbuf, dest in sends]
+    def __init__(self, comm: MPI.Intracomm, sends: list, recvs: list):
+        self._posts: list[Callable] = [partial(comm.Irecv, *message) for message in recvs]
+        self._posts += [partial(comm.Isend, *message) for message in sends]
         self._rest: Iterator[Callable] = iter(self._posts)
         self._requests: list[MPI.Request] = []
 

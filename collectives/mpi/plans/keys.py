@@ -19,7 +19,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.language import registry
-from collectives.mpi.data.buffers import around
+from collectives.mpi.data.memory import BOTTOM, Refused, around, export, hold, is_bare
 from collectives.mpi.data.operators import PREDEFINED
 from collectives.mpi.data.tokens import Token, token_of
 from collectives.operators.operator import REPRODUCIBLE_SUM
@@ -29,14 +29,17 @@ Addresses = tuple  # an int or None for each buffer
 Key = tuple[Shape, Addresses]
 
 _Array = np.ndarray
+_Buffer = MPI.buffer
 _address = MPI.Get_address
 
 # These objects live as long as mpi4py and we do, so that their identity stands for them. Pairs
 # with padding are not among them: how far they may reach depends on more than their buffer.
+# (They are named here because MPI must not be asked before it is initialised.)
+_PADDED = {"SHORT_INT", "LONG_INT", "DOUBLE_INT", "LONG_DOUBLE_INT"}
 _FOREVER: dict[int, Any] = {
     id(datatype): id(datatype)
-    for datatype in vars(MPI).values()
-    if isinstance(datatype, MPI.Datatype) and datatype and datatype.size == datatype.extent
+    for name, datatype in vars(MPI).items()
+    if isinstance(datatype, MPI.Datatype) and datatype and name not in _PADDED
 }
 _FOREVER |= {id(op): name for name, op in PREDEFINED.items()}
 _FOREVER[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
@@ -52,8 +55,9 @@ class _NotKept(Exception):
     """A call whose plan must not be kept."""
 
 
-# What making a key and looking it up may raise: then the call has none.
-NOT_KEPT = (_NotKept, AttributeError, KeyError, TypeError, ValueError, BufferError, MPI.Exception)
+# What making a key and looking it up may raise: then the call has none. Whatever is wrong with
+# the arguments, the code of their own classes included, is told when they are read.
+NOT_KEPT = Exception
 
 
 def tokens_in(shape: Any) -> Iterator[Token]:
@@ -66,17 +70,20 @@ def tokens_in(shape: Any) -> Iterator[Token]:
 
 
 def key_of(
-    primitive: str,
+    primitive: Any,
     algorithm: str | None,
     buffers: Sequence[Any],
     root: int | None,
     op: Any,
     parameters: dict[str, Any] | None,
     counts: Any,
+    held: list,
 ) -> Key:
-    """The key of a call; raises one of `NOT_KEPT` if its plan must not be kept.
+    """The key of a call; raises `NOT_KEPT` if its plan must not be kept.
 
-    The root has to be an int, or None. The key begins with the primitive and the algorithm.
+    The root has to be an int, or None. The key begins with the primitive, together
+    with the call on whose behalf it is used if there is one, and the algorithm.
+    What holds the memory of the buffers is added to `held`.
     """
     if root is not None and type(root) is not int:
         raise _NotKept
@@ -99,43 +106,42 @@ def key_of(
         if type(data) is _Array:
             addresses.append(_address(data))
             facts += data.size, data.dtype, data.flags.num
+            if data is not buf:
+                held.append(data)  # whatever becomes of the list
             if typed:
                 facts.append(around(data))
         elif data is None or data is MPI.IN_PLACE:
             addresses.append(None)
             facts.append(id(data))
+        elif data is MPI.BOTTOM:
+            addresses.append(BOTTOM.address)
+            facts.append(id(data))
         else:
-            address, *memory = _other_memory(data)
+            address, *memory = _other_memory(data, held)
             addresses.append(address)
             facts += memory
     return tuple(facts), tuple(addresses)
 
 
-def _other_memory(data: Any) -> tuple:
+def _other_memory(data: Any, held: list) -> tuple:
     """Where memory is that is not a numpy array's, and what it holds."""
     if isinstance(data, _Array):
+        held.append(data)
         return _address(data), data.size, data.dtype, data.flags.num, around(data)
+    kind = type(data)
     try:
         view = memoryview(data)
     except TypeError:
-        return _exported(data)
+        exported = export(data)
+        held.append(exported)
+        if type(exported) is Refused:
+            raise _NotKept from exported.error
+        return exported.address, *exported.facts
+    held.append(view if kind is not memoryview else hold(data, view))
     if not view.c_contiguous:
         raise _NotKept
-    return _address(data), type(data), view.nbytes, view.format, view.readonly
-
-
-def _exported(data: Any) -> tuple:
-    """The same of an object that mpi4py can read otherwise: by DLPack."""
-    readonly = False
-    try:
-        try:
-            memory = MPI.buffer.frombuffer(data)
-        except BufferError:
-            readonly = True
-            memory = MPI.buffer.frombuffer(data, readonly)
-    except Exception as error:  # whatever its export raises is told when the buffer is read
-        raise _NotKept from error
-    return memory.address, type(data), memory.nbytes, data.dtype, readonly
+    bare = kind is _Buffer and is_bare(data)
+    return _address(view), kind, bare, view.nbytes, view.format, view.readonly
 
 
 def _content(value: Any) -> Any:

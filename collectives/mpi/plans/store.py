@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import RLock
 
-from mpi4py import MPI
-
 from collectives.algorithms.language import registry
 from collectives.algorithms.language.registry import PRIMITIVES
 from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.mpi.engines.calls import TAG, GivenUp
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.tally import Meter
 from collectives.mpi.plans.callplan import CALL_BYTES, Addresses, CallPlan, Turn
 from collectives.mpi.plans.keys import Shape, tokens_in
 from collectives.mpi.plans.traffic import Traffic
@@ -55,6 +55,8 @@ class Pool:
         How many there are, with those in use and the direct ones.
     direct : dict
         The direct plans, by addresses.
+    meter : Meter or None
+        Counts their runs.
     nbytes : int
         The memory of all of them.
     """
@@ -66,6 +68,7 @@ class Pool:
         self.idle: list[CallPlan] = []
         self.plans = 0
         self.direct: dict[Addresses, tuple[Turn, Setup]] = {}
+        self.meter: Meter | None = None
         self.seen: set[Addresses] = set()
         self.nbytes = 0
         self.closed = False
@@ -157,7 +160,7 @@ class Store:
 
     Attributes
     ----------
-    comm : MPI.Intracomm
+    lane : Lane
     traffic : Traffic
         Where its nonblocking calls are in flight.
     pools : dict
@@ -166,8 +169,8 @@ class Store:
         How many plans all pools have, and the memory of all.
     """
 
-    def __init__(self, comm: MPI.Intracomm, traffic: Traffic, waiter: Waiter, give_up: GiveUp):
-        self.comm = comm
+    def __init__(self, lane: Lane, traffic: Traffic, waiter: Waiter, give_up: GiveUp):
+        self.lane = lane
         self._retired: list[tuple[Turn, Setup]] = []
         self.give_up = give_up
         self.traffic = traffic
@@ -223,7 +226,7 @@ class Store:
         """
         if addresses in pool.direct:
             turn, setup = pool.direct[addresses]
-            return None if turn.taken else (turn, setup.calls())
+            return None if turn.taken else (turn, [plan.tick, *setup.calls()])
         stages = plan.direct(addresses)
         nbytes = CALL_BYTES * sum(stage.size for stage in stages)
         with self._lock:
@@ -232,10 +235,11 @@ class Store:
                 if oldest is pool:
                     return None
                 self.drop(oldest.shape)
-            setup = Setup(stages, self.comm, TAG)
+            setup = Setup(stages, self.lane, TAG)
             pool.direct[addresses] = plan.turn, setup
             self._count(pool, 1, nbytes)
-        return plan.turn, setup.calls()
+        pool.meter = plan.meter  # which lives as long as the calls below
+        return plan.turn, [plan.tick, *setup.calls()]
 
     def retire(self, direct: tuple[Turn, Setup]) -> None:
         """Free a direct plan, or keep it until the call has ended that uses it."""
