@@ -185,7 +185,7 @@ def test_loss():
     assert collectives.loss is loss
     with pytest.raises(ArgumentError, match="the primitive must be allreduce, got 'bcast'"):
         loss("bcast", "ring", p=2, n=8)
-    with pytest.raises(ArgumentError, match="allreduce.ring: the number of elements n .* got 0"):
+    with pytest.raises(ArgumentError, match=r"allreduce.ring: the number of elements n .* got 0"):
         loss("allreduce", "ring", p=2, n=0)
 
 
