@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from common import COMM, RANK, P, check
+from common import COMM, EVERYWHERE, RANK, P, check
 from common import ours as run
 from mpi4py import MPI
 
@@ -14,7 +14,10 @@ from collectives.errors import ArgumentError
 from collectives.mpi.data.buffers import datatype_of
 from collectives.mpi.plans.channel import channel_of
 
-pytestmark = pytest.mark.mpi
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(P > 4 and not EVERYWHERE, reason="runs on up to 4 ranks"),
+]
 
 ml_dtypes = pytest.importorskip("ml_dtypes", reason="needs ml_dtypes: pip install ml_dtypes")
 

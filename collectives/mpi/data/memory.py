@@ -164,14 +164,18 @@ EXPORTS = Foreign, Refused
 
 def export(data: Any) -> Any:
     """What holds the memory of an object that is no array, where it is."""
-    if isinstance(data, EXPORTS):
-        return data
     try:
         return hold(data, memoryview(data))
     except TypeError:
-        pass  # it has no buffer protocol
+        return foreign(data)
     except Exception as error:
         return Refused(data, error)
+
+
+def foreign(data: Any) -> Foreign | Refused:
+    """The export of an object that has no buffer protocol, or of what stands for one."""
+    if isinstance(data, EXPORTS):
+        return data
     try:
         return Foreign(data)
     except Exception as error:
