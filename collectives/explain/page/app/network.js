@@ -1,0 +1,93 @@
+// The picture: ranks and the messages between them.
+import { flying, partsOf, waitsFor, current, count } from "./film.js";
+import { colour } from "./colours.js";
+import { fitting, HEIGHT, places, WIDTH } from "./layouts.js";
+import { html } from "./html.js";
+import { runs } from "./words.js";
+
+const RADIUS = 19;
+
+export function linksOf(film) {
+  const seen = new Map(film.played.messages.map(({ source, dest }) => [`${source} ${dest}`, [source, dest]]));
+  return [...seen.values()];
+}
+
+// What a message carries, as short as can be: "all", "2", "0–3", "6 blocks".
+export function label(film, message, t) {
+  const parts = partsOf(film.run, message.cells);
+  if (!parts.length) return "";
+  if (film.run.parts.length === 1) return film.run.parts[0] === "news" ? "✉" : t("all");
+  if (parts.length === film.run.parts.length) return t("all");
+  const text = nameRuns(film, parts);
+  return text.length <= 5 ? text : t("pieces", { count: parts.length });
+}
+
+// Names of parts; neighbouring blocks as a run.
+export function nameRuns(film, parts) {
+  const names = film.run.parts;
+  return names.every((name, k) => name === String(k)) ? runs(parts, ",") : parts.map((part) => names[part]).join(", ");
+}
+
+function curve(from, to, bend) {
+  const [dx, dy] = [to.x - from.x, to.y - from.y], length = Math.hypot(dx, dy) || 1;
+  const off = Math.min(bend * length, 70);
+  const middle = { x: (from.x + to.x) / 2 - (dy / length) * off, y: (from.y + to.y) / 2 + (dx / length) * off };
+  const cut = (at, toward, by) => {
+    const [x, y] = [toward.x - at.x, toward.y - at.y], far = Math.hypot(x, y) || 1;
+    return { x: at.x + (x / far) * by, y: at.y + (y / far) * by };
+  };
+  return [cut(from, middle, RADIUS), middle, cut(to, middle, RADIUS + 5)];
+}
+
+const at = ([a, b, c], f) => ({
+  x: (1 - f) ** 2 * a.x + 2 * f * (1 - f) * b.x + f * f * c.x,
+  y: (1 - f) ** 2 * a.y + 2 * f * (1 - f) * b.y + f * f * c.y,
+});
+
+const number = (value) => Number(value.toFixed(1));
+
+export function Network({ film, t, layout, say, still, id }) {
+  const links = linksOf(film), p = film.run.ranks.length;
+  const chosen = layout || fitting(p, links), where = places(chosen, p, links);
+  const moving = flying(film, t);
+  const bend = chosen === "line" ? 0.32 : 0.13;
+  return html`<svg class="network" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-labelledby=${`${id}-name`}>
+    <title id=${`${id}-name`}>${say("networkName", { algorithm: film.name, p })}</title>
+    <defs><marker id=${`${id}-tip`} viewBox="0 0 8 8" refX="5" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
+      <path d="M0 0.6 7 4 0 7.4z" class="tip" /></marker></defs>
+    <g class="links">${links.filter(([a, b]) => a < b || !links.some(([c, d]) => c === b && d === a)).map(([a, b]) => {
+      const [from, middle, to] = curve(where[a], where[b], chosen === "line" ? bend : 0);
+      return html`<path d=${`M${number(from.x)} ${number(from.y)}Q${number(middle.x)} ${number(middle.y)} ${number(to.x)} ${number(to.y)}`} />`;
+    })}</g>
+    <g class="arrows">${moving.map(({ message }) => {
+      const [from, middle, to] = curve(where[message.source], where[message.dest], bend);
+      return html`<path d=${`M${number(from.x)} ${number(from.y)}Q${number(middle.x)} ${number(middle.y)} ${number(to.x)} ${number(to.y)}`}
+        marker-end=${`url(#${id}-tip)`} />`;
+    })}</g>
+    <g class="ranks">${where.map((place, rank) => html`<${Rank} film=${film} rank=${rank} t=${t} place=${place} say=${say} />`)}</g>
+    <g class="messages">${moving.map(({ message, done }) => {
+      const f = 0.1 + 0.56 * (still ? 1 : done);
+      const spot = at(curve(where[message.source], where[message.dest], bend), f);
+      return html`<${Pill} film=${film} message=${message} spot=${spot} say=${say} />`;
+    })}</g>
+  </svg>`;
+}
+
+function Rank({ film, rank, t, place, say }) {
+  const waits = waitsFor(film, rank, t), ended = count(film, rank, t) === film.run.ranks[rank].length;
+  const state = ended ? "ended" : waits.length ? "waits" : current(film, rank, t) ? "busy" : "idle";
+  return html`<g class=${`rank ${state}`} transform=${`translate(${number(place.x)} ${number(place.y)})`}>
+    <circle r=${RADIUS} /><text dy="0.36em">${rank}</text>
+    ${waits.length > 0 && html`<text class="note" y=${RADIUS + 13}>${say("waitsShort", { ranks: runs(waits, ",") })}</text>`}
+    ${film.who === rank && html`<text class="note" y=${-RADIUS - 5}>${say(film.disturb)}</text>`}
+  </g>`;
+}
+
+function Pill({ film, message, spot, say }) {
+  const text = label(film, message, say), width = Math.max(20, 8 + text.length * 7.2);
+  const [back, ink] = colour(partsOf(film.run, message.cells)[0] ?? 0);
+  return html`<g class="pill" transform=${`translate(${number(spot.x)} ${number(spot.y)})`}>
+    <title>${`${message.source} → ${message.dest}: ${text}`}</title>
+    <rect x=${-width / 2} y="-10" width=${width} height="20" rx="5" fill=${back} />
+    <text dy="0.35em" fill=${ink}>${text}</text></g>`;
+}
