@@ -19,7 +19,7 @@ export function Counters({ film, t, bounds, state, say }) {
     ...(film.joins ? [["reductions", now.reductions, all.reductions, ""], ["work", "", bytesText(Math.max(...work)), share("computation")]] : []),
     ...(film.rounds ? [["total", "", secondsText(undisturbed.time), ""]] : []),
   ];
-  return html`<table class="counters"><caption>${say("countersCaption")}</caption>
+  return html`<h3>${say("countersCaption")}</h3><table class="counters">
     <thead><tr><td></td><th scope="col">${say("soFar")}</th><th scope="col">${say("inAll")}</th><th scope="col">${say("bound")}</th></tr></thead>
     <tbody>${rows.map(([name, so, all, least]) => html`<tr class=${name}><th scope="row">${say(`count.${name}`)}</th>
       <td>${so}</td><td>${all}</td><td>${least === "" ? "" : `≥ ${least}`}</td></tr>`)}</tbody></table>`;

@@ -101,7 +101,7 @@ export function holdings(run, { order, rounds }) {
   const memory = run.inputs.map((inputs, rank) => {
     const cells = [];
     for (const [number, at, count] of inputs)
-      cells[number] = Array.from({ length: count }, (_, i) => ({ at: at + i, value: String(rank) }));
+      (cells[number] ??= []).push(...Array.from({ length: count }, (_, i) => ({ at: at + i, value: String(rank) })));
     return cells;
   });
   const last = run.ranks.map((mine) => {
@@ -123,8 +123,10 @@ export function holdings(run, { order, rounds }) {
     for (let i = 0; i < views.length; i += 3)
       for (let k = 0; k < views[i + 2]; k++) (memory[rank][views[i]] ??= [])[views[i + 1] + k] = cells[next++];
   };
-  const joined = (one, other) => (one || other) && { at: (one || other).at,
-    value: `${one?.at === other?.at || !other ? one?.value ?? "?" : one ? one.value : "?"},${other?.value ?? "?"}` };
+  const joined = (one, other) => {
+    const at = (one ?? other)?.at, known = (cell) => (cell && cell.at === at ? cell.value : "?");
+    return at === undefined ? undefined : { at, value: `${known(one)},${known(other)}` };
+  };
   const state = (rank) => {
     const held = Array.from({ length: run.units }, () => new Set());
     for (const cells of memory[rank]) cells?.forEach((cell) => cell && held[cell.at].add(cell.value));

@@ -38,9 +38,9 @@ function bar(ranks, p) {
 export function Grid({ film, t, from, say, id }) {
   const { run, states } = film, p = run.ranks.length;
   const now = run.ranks.map((_, rank) => count(film, rank, t)), before = run.ranks.map((_, rank) => count(film, rank, from));
-  return useMemo(() => html`<div class="scroll" tabindex="0" role="region" aria-label=${say("gridName", { algorithm: film.name })}>
-    <table class=${`grid ${run.units > 8 ? "narrow" : ""}`}>
-      <caption>${say("gridCaption")}</caption>
+  return useMemo(() => html`<h3>${say("grid")}</h3><p class="hint">${say("gridCaption")}</p>
+    <div class="scroll" tabindex="0" role="region" aria-label=${say("gridName", { algorithm: film.name })}>
+    <table class=${`grid ${run.units > 8 ? "narrow" : ""}`} aria-label=${say("gridName", { algorithm: film.name })}>
       <thead><tr><th scope="col"><span class="hidden">${say("rank")}</span></th>
         ${run.parts.map((name) => html`<th scope="col">${name === "all" || name === "news" ? say(name) : name}</th>`)}</tr></thead>
       <tbody>${run.ranks.map((_, rank) => html`<tr><th scope="row">${rank}</th>

@@ -1,6 +1,6 @@
 // Where the ranks are in the picture: on a ring, a line, a tree or a hypercube.
 
-export const WIDTH = 560, HEIGHT = 420;
+export const WIDTH = 560, HEIGHT = 384;
 const MARGIN = 44;
 
 // The places {x, y} of p ranks; `links` are the pairs (source, dest) that talk.

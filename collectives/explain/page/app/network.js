@@ -1,11 +1,11 @@
 // The picture: ranks and the messages between them.
-import { flying, partsOf, waitsFor, current, count } from "./film.js";
+import { count, current, flying, partsOf, reductions, waitsFor } from "./film.js";
 import { colour } from "./colours.js";
 import { fitting, HEIGHT, places, WIDTH } from "./layouts.js";
 import { html } from "./html.js";
 import { runs } from "./words.js";
 
-const RADIUS = 19;
+const radius = (p) => (p > 10 ? 16 : 19);
 
 export function linksOf(film) {
   const seen = new Map(film.played.messages.map(({ source, dest }) => [`${source} ${dest}`, [source, dest]]));
@@ -28,15 +28,15 @@ export function nameRuns(film, parts) {
   return names.every((name, k) => name === String(k)) ? runs(parts, ",") : parts.map((part) => names[part]).join(", ");
 }
 
-function curve(from, to, bend) {
+function curve(from, to, bend, round) {
   const [dx, dy] = [to.x - from.x, to.y - from.y], length = Math.hypot(dx, dy) || 1;
-  const off = Math.min(bend * length, 70);
+  const off = bend && Math.max(15, Math.min(bend * length, 70));
   const middle = { x: (from.x + to.x) / 2 - (dy / length) * off, y: (from.y + to.y) / 2 + (dx / length) * off };
   const cut = (at, toward, by) => {
     const [x, y] = [toward.x - at.x, toward.y - at.y], far = Math.hypot(x, y) || 1;
     return { x: at.x + (x / far) * by, y: at.y + (y / far) * by };
   };
-  return [cut(from, middle, RADIUS), middle, cut(to, middle, RADIUS + 5)];
+  return [cut(from, middle, round), middle, cut(to, middle, round + 5)];
 }
 
 const at = ([a, b, c], f) => ({
@@ -46,40 +46,42 @@ const at = ([a, b, c], f) => ({
 
 const number = (value) => Number(value.toFixed(1));
 
-export function Network({ film, t, layout, say, still, id }) {
+export function Network({ film, t, from, layout, say, still, id }) {
   const links = linksOf(film), p = film.run.ranks.length;
   const chosen = layout || fitting(p, links), where = places(chosen, p, links);
-  const moving = flying(film, t);
-  const bend = chosen === "line" ? 0.32 : 0.13;
+  const moving = flying(film, t), sums = reductions(film, from, t);
+  const round = radius(p), bend = chosen === "line" ? 0.32 : 0.13;
   return html`<svg class="network" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-labelledby=${`${id}-name`}>
     <title id=${`${id}-name`}>${say("networkName", { algorithm: film.name, p })}</title>
     <defs><marker id=${`${id}-tip`} viewBox="0 0 8 8" refX="5" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
       <path d="M0 0.6 7 4 0 7.4z" class="tip" /></marker></defs>
     <g class="links">${links.filter(([a, b]) => a < b || !links.some(([c, d]) => c === b && d === a)).map(([a, b]) => {
-      const [from, middle, to] = curve(where[a], where[b], chosen === "line" ? bend : 0);
+      const [from, middle, to] = curve(where[a], where[b], chosen === "line" ? bend : 0, round);
       return html`<path d=${`M${number(from.x)} ${number(from.y)}Q${number(middle.x)} ${number(middle.y)} ${number(to.x)} ${number(to.y)}`} />`;
     })}</g>
     <g class="arrows">${moving.map(({ message }) => {
-      const [from, middle, to] = curve(where[message.source], where[message.dest], bend);
+      const [from, middle, to] = curve(where[message.source], where[message.dest], bend, round);
       return html`<path d=${`M${number(from.x)} ${number(from.y)}Q${number(middle.x)} ${number(middle.y)} ${number(to.x)} ${number(to.y)}`}
         marker-end=${`url(#${id}-tip)`} />`;
     })}</g>
-    <g class="ranks">${where.map((place, rank) => html`<${Rank} film=${film} rank=${rank} t=${t} place=${place} say=${say} />`)}</g>
+    <g class="ranks">${where.map((place, rank) => html`<${Rank} film=${film} rank=${rank} t=${t} place=${place} say=${say} sums=${sums.filter((x) => x.round.rank === rank).length} />`)}</g>
     <g class="messages">${moving.map(({ message, done }) => {
       const f = 0.1 + 0.56 * (still ? 1 : done);
-      const spot = at(curve(where[message.source], where[message.dest], bend), f);
+      const spot = at(curve(where[message.source], where[message.dest], bend, round), f);
       return html`<${Pill} film=${film} message=${message} spot=${spot} say=${say} />`;
     })}</g>
   </svg>`;
 }
 
-function Rank({ film, rank, t, place, say }) {
+function Rank({ film, rank, t, place, say, sums }) {
   const waits = waitsFor(film, rank, t), ended = count(film, rank, t) === film.run.ranks[rank].length;
   const state = ended ? "ended" : waits.length ? "waits" : current(film, rank, t) ? "busy" : "idle";
+  const round = radius(film.run.ranks.length);
   return html`<g class=${`rank ${state}`} transform=${`translate(${number(place.x)} ${number(place.y)})`}>
-    <circle r=${RADIUS} /><text dy="0.36em">${rank}</text>
-    ${waits.length > 0 && html`<text class="note" y=${RADIUS + 13}>${say("waitsShort", { ranks: runs(waits, ",") })}</text>`}
-    ${film.who === rank && html`<text class="note" y=${-RADIUS - 5}>${say(film.disturb)}</text>`}
+    <circle r=${round} /><text dy="0.36em">${rank}</text>
+    ${sums > 0 && html`<g class="sum"><title>${say("summed", { count: sums })}</title><circle cx=${round - 4} cy=${4 - round} r="8" /><path d=${`M${round - 4} ${-round}v8m-4 -4h8`} /></g>`}
+    ${waits.length > 0 && html`<text class="note" y=${round + 13}>${say("waitsShort", { ranks: runs(waits, ",") })}</text>`}
+    ${film.who === rank && html`<text class="note" y=${-round - 5}>${say(film.disturb)}</text>`}
   </g>`;
 }
 

@@ -28,8 +28,13 @@ export function Source({ film, t, say }) {
       <ol class="code">${code.lines.map(([line, text]) => {
         const ranks = here.get(`${number} ${line}`);
         return html`<li class=${ranks ? (ranks.inner.length ? "here" : "called") : ""}>
-          <span class="line">${line}</span><code>${text || " "}</code>
-          ${ranks && html`<span class="chips"><span class="hidden">${say("standHere")}</span>${ranks.inner.length > 0 && html`<b>${runs(ranks.inner)}</b>`}
-            ${ranks.outer.length > 0 && html`<i>${runs(ranks.outer)}</i>`}</span>`}</li>`;
+          <span class="chips">${ranks && html`<${Chip} kind=${ranks.inner.length ? "b" : "i"} ranks=${ranks.inner.length ? ranks.inner : ranks.outer} say=${say} />`}</span>
+          <span class="line">${line}</span><code style=${{ "--hang": `${text.search(/\S|$/) + 4}ch` }}>${text || " "}</code></li>`;
       })}</ol></div></figure>`)}</div>`;
+}
+
+// The ranks at a line, by number where that is short.
+function Chip({ kind, ranks, say }) {
+  const all = runs(ranks), text = all.length > 9 ? say("someRanks", { count: ranks.length }) : all;
+  return html`<${kind} title=${say("ranksHere", { ranks: all })}><span class="hidden">${say("standHere")}</span>${text}</${kind}>`;
 }

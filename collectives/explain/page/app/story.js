@@ -25,7 +25,7 @@ function pattern(messages, p, say) {
 
 export function sentence(film, from, t, say) {
   const p = film.run.ranks.length, { played } = film;
-  const where = film.rounds ? say("roundOf", { round: t, rounds: played.beats }) : say("timeOf", { time: secondsText(t), all: secondsText(played.time) });
+  const where = `${film.rounds ? say("roundOf", { round: t, rounds: played.beats }) : say("timeOf", { time: secondsText(t), all: secondsText(played.time) })}${say("stop")}`;
   if (t === 0) return `${where} ${say("beginning")}`;
   const moving = flying(film, t).map((x) => x.message), sums = reductions(film, from, t);
   const said = [where];
@@ -45,7 +45,6 @@ export function Messages({ film, t, say }) {
     <ul>${moving.map((message) => {
       const parts = partsOf(film.run, message.cells), values = [...new Set(message.cells.filter(Boolean).map((x) => x.value))];
       const what = film.run.parts.length === 1 ? say(film.run.parts[0]) : say("blocks", { count: parts.length, blocks: nameRuns(film, parts) });
-      return html`<li><b>${message.source} → ${message.dest}</b> ${what}${values.length === 1 && film.joins ? ` (${say("of", { ranks: heldText(values, true, ", ") })})` : ""}
-        ${film.run.parts[0] !== "news" && html`<span class="size">${bytesText(message.bytes)}</span>`}</li>`;
+      return html`<li><b>${message.source} → ${message.dest}</b> ${what}${values.length === 1 && film.joins ? ` (${say("of", { ranks: heldText(values, true, ", ") })})` : ""}${" "}${film.run.parts[0] !== "news" && html`<span class="size">${bytesText(message.bytes)}</span>`}</li>`;
     })}</ul></details>`;
 }
