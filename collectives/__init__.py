@@ -34,6 +34,8 @@ _HOME = {
     "study.simulation": "Counts count simulate",
     "study.compression": "Loss loss",
     "engines.simulator": "Clock Run",
+    "engines.trace": "Trace",
+    "study.tracing": "trace",
     "nodes": "Nodes",
     "mpi.reproducible": "reproducible_sum",
     "operators.operator": "OPERATORS REPRODUCIBLE_SUM Operator",
@@ -50,6 +52,7 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.algorithms.language.registry import *  # noqa: F403
     from collectives.catalogue import *  # noqa: F403
     from collectives.engines.simulator import *  # noqa: F403
+    from collectives.engines.trace import Trace
     from collectives.errors import *  # noqa: F403
     from collectives.mpi.api import *  # noqa: F403
     from collectives.mpi.comm import *  # noqa: F403
@@ -59,6 +62,7 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.problems import *  # noqa: F403
     from collectives.study.compression import *  # noqa: F403
     from collectives.study.simulation import *  # noqa: F403
+    from collectives.study.tracing import trace
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import combinations
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,14 @@ class Process:
         frame = generator.gi_frame
         return generator.gi_code.co_filename, frame.f_lineno if frame else 0
 
+    def frames(self) -> list[FrameType]:
+        """The frames of the algorithm and of what it yields from, the innermost last."""
+        generator: Any = self.generator
+        frames = [generator.gi_frame]
+        while hasattr(generator := generator.gi_yieldfrom, "gi_frame"):
+            frames.append(generator.gi_frame)
+        return [frame for frame in frames if frame is not None]
+
     def fail(self, needed: str, got: str) -> None:
         """Raise a ScheduleError that points at the yield."""
         raise ScheduleError(
@@ -137,7 +146,7 @@ class Process:
         views = (buf,) if type(buf) is not list else tuple(buf)
         for view in views:
             if self.phantom:
-                if type(view) is Phantom:
+                if isinstance(view, Phantom):
                     continue
                 if not isinstance(view, np.ndarray) or view.size:
                     self.fail("temporary space must come from scratch()", _describe(view))

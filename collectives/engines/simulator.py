@@ -9,6 +9,9 @@ port one after the other. Local copies are free, and so are encoding and decodin
 eager       a message leaves at once; it waits at the receiver if need be
 rendezvous  a message leaves when the receiver has posted the matching recv
 
+MPI sends short messages the first way and long ones the second, so there may be a limit
+in bytes between the two.
+
 A schedule that ends under rendezvous ends under any MPI. Matching follows MPI's
 own bookkeeping: per pair of ranks a queue of messages that nobody expected yet
 and a queue of recvs that nobody served yet; one of the two is always empty.
@@ -18,8 +21,9 @@ from __future__ import annotations
 
 import gc
 import heapq
+import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +101,11 @@ class Simulator:
         Cost only: the buffers are phantoms and no data is touched.
     near : (Clock, sequence of int), optional
         The clock of messages within a group, and the number of each rank's group.
+    eager : int, optional
+        Bytes up to which a message leaves at once; longer ones wait for their recv.
+        Without it `rendezvous` holds for all.
+    late : mapping, optional
+        Seconds after which some ranks begin, by rank.
 
     Raises
     ------
@@ -117,6 +126,8 @@ class Simulator:
         rendezvous: bool = False,
         phantom: bool = False,
         near: tuple[Clock, Sequence[int]] | None = None,
+        eager: int | None = None,
+        late: Mapping[int, float] | None = None,
     ):
         self.title = title
         self.p = p
@@ -124,10 +135,11 @@ class Simulator:
         self.alpha, self.beta, self.gamma = clock.alpha, clock.beta, clock.gamma
         self.near, self.groups = near or (clock, range(p))
         self.kernel = operator.kernel
-        self.rendezvous = rendezvous
+        self.eager = eager if eager is not None else -1 if rendezvous else math.inf
         self.phantom = phantom
         self.ranks = [_Rank(Process(title, r, p, program(r), phantom)) for r in range(p)]
-        self.ready: list[tuple[float, int]] = [(0.0, r) for r in range(p)]
+        self.late = late or {}
+        self.ready = sorted([(self.late.get(r, 0.0), r) for r in range(p)])
         self.unexpected: dict[int, deque[_Sent]] = defaultdict(deque)
         self.expected: dict[int, deque[_Posted]] = defaultdict(deque)
 
@@ -159,7 +171,7 @@ class Simulator:
         """Post the messages of a round; those that find their match move."""
         rank.round = round_
         rank.ends = rank.now
-        rank.waits = len(round_.recvs) + (len(round_.sends) if self.rendezvous else 0)
+        rank.waits = len(round_.recvs)
         rank.posting = True
         if round_.sends:
             self._post_sends(rank, round_.sends)
@@ -175,8 +187,10 @@ class Simulator:
             rank.messages += 1
             rank.bytes_sent += message.nbytes
             sent = _Sent(rank, message)
-            if not self.rendezvous:
+            if message.nbytes <= self.eager:
                 self._leave(sent)
+            else:
+                rank.waits += 1
             channel = base + message.peer
             if channel in self.expected:
                 self._match(sent, _take(self.expected, channel))
@@ -212,16 +226,16 @@ class Simulator:
             self._fail_dtypes(sent, posted)
         if not self.phantom:
             transfer(sent.views, posted.message.views)
-        if self.rendezvous:
-            start = max(source.now, target.now, source.port_out, target.port_in)
-            source.port_out = target.port_in = end = start + self._cost(sent)
+        if sent.message.nbytes > self.eager:
+            sent.start = start = max(source.now, target.now, source.port_out, target.port_in)
+            source.port_out = target.port_in = sent.arrived = end = start + self._cost(sent)
             source.ends = max(source.ends, end)
             target.ends = max(target.ends, end)
             source.waits -= 1
             if not source.waits and not source.posting:
                 self._end(source)
         else:
-            target.arrivals.append((sent.start, self._cost(sent)))
+            target.arrivals.append((sent.start, self._cost(sent), len(target.arrivals), sent))
         target.waits -= 1
         if not target.waits and not target.posting:
             self._end(target)
@@ -229,20 +243,26 @@ class Simulator:
     def _end(self, rank: _Rank) -> None:
         """All messages of the round have moved: run its local steps."""
         if rank.arrivals:
-            rank.arrivals.sort()
-            for start, cost in rank.arrivals:
-                rank.port_in = max(start, rank.port_in) + cost
-            rank.arrivals.clear()
-            rank.ends = max(rank.ends, rank.port_in)
+            self._receive(rank)
         for step in rank.round.local:
-            if not self.phantom:
-                self._perform(step)
-            if isinstance(step, FREE):
-                continue
+            self._work(rank, step)
+        heapq.heappush(self.ready, (rank.ends, rank.process.rank))
+
+    def _receive(self, rank: _Rank) -> None:
+        """Messages that left at once pass the port in, in the order in which they left."""
+        rank.arrivals.sort()
+        for start, cost, _, sent in rank.arrivals:
+            rank.port_in = sent.arrived = max(start, rank.port_in) + cost
+        rank.arrivals.clear()
+        rank.ends = max(rank.ends, rank.port_in)
+
+    def _work(self, rank: _Rank, step: Local) -> None:
+        if not self.phantom:
+            self._perform(step)
+        if not isinstance(step, FREE):
             rank.reductions += 1
             rank.bytes_reduced += step.out.nbytes
             rank.ends += self.gamma * step.out.nbytes
-        heapq.heappush(self.ready, (rank.ends, rank.process.rank))
 
     def _perform(self, step: Local) -> None:
         if isinstance(step, copy):
@@ -281,17 +301,24 @@ class Simulator:
         if stuck:
             raise Deadlock(*self._explain(stuck))
 
-    def _explain(self, stuck: list[_Rank]) -> tuple[str, list[tuple[int, str, str]]]:
-        """Follow who waits for whom until a rank comes up again or has finished."""
+    def waits(self) -> dict[int, tuple[int, str]]:
+        """For whom each rank that is stuck waits, and in what."""
         waits: dict[int, tuple[int, str]] = {}
         for posted_ones in self.expected.values():
             for posted in posted_ones:
                 peer = posted.message.peer
                 waits[posted.rank.process.rank] = peer, f"recv from {peer}"
         for queue in self.unexpected.values():
-            for sent in queue if self.rendezvous else ():
+            for sent in queue:
+                if sent.message.nbytes <= self.eager:
+                    continue
                 peer = sent.message.peer
                 waits.setdefault(sent.rank.process.rank, (peer, f"send to {peer}"))
+        return waits
+
+    def _explain(self, stuck: list[_Rank]) -> tuple[str, list[tuple[int, str, str]]]:
+        """Follow who waits for whom until a rank comes up again or has finished."""
+        waits = self.waits()
         path = [stuck[0].process.rank]
         while (peer := waits[path[-1]][0]) in waits and peer not in path:
             path.append(peer)
@@ -339,7 +366,7 @@ class _Rank:
         self.process = process
         self.finished = self.posting = False
         self.now = self.ends = self.port_in = self.port_out = 0.0
-        self.arrivals: list[tuple[float, float]] = []
+        self.arrivals: list[tuple[float, float, int, _Sent]] = []
         self.waits = 0  # messages of the round that have not moved yet
         self.messages = self.bytes_sent = self.bytes_received = 0
         self.reductions = self.bytes_reduced = 0
@@ -353,14 +380,14 @@ class _Rank:
 class _Sent:
     """A message on its way."""
 
-    __slots__ = ("line", "message", "rank", "start", "views")
+    __slots__ = ("arrived", "line", "message", "rank", "start", "views")
 
     def __init__(self, rank: _Rank, message: Message):
         self.rank = rank
         self.message = message
         self.line: tuple[str, int] | None = None
         self.views = message.views
-        self.start = 0.0
+        self.start = self.arrived = 0.0
 
 
 class _Posted:

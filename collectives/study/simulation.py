@@ -115,20 +115,20 @@ def simulate(
         dtype = BYTES_OF_FLOATS if chosen.lossy else np.uint8
         n = -(-n // np.dtype(dtype).itemsize)
     problem = Problem(
-        primitive, p, n, root, _travelling(operator, np.dtype(dtype)), operator, counts
+        primitive, p, n, root, travelling("simulate", operator, np.dtype(dtype)), operator, counts
     )
     buffers = [problem.phantoms(rank) for rank in range(p)]
     return simulator(chosen, problem, buffers, rendezvous, True, clock, given, topology).run()
 
 
-def _travelling(operator: Operator, dtype: np.dtype) -> np.dtype:
+def travelling(title: str, operator: Operator, dtype: np.dtype) -> np.dtype:
     """The elements that are sent, where the user has those of a dtype."""
     if operator.widening is None or operator.widening.is_wide(dtype):
         return dtype
     wide = operator.widening.dtype_of(dtype)
     if wide is None:
         raise ArgumentError(
-            f"simulate: operator must be defined for the dtype, got {operator.name} for {dtype}; "
+            f"{title}: operator must be defined for the dtype, got {operator.name} for {dtype}; "
             "choose another dtype"
         )
     return wide
@@ -144,7 +144,11 @@ def count(primitive: str, algorithm: str | None = None, **options: Any) -> Count
     >>> count("allreduce", "ring", p=4, n=1000).critical_path
     6
     """
-    run = simulate(primitive, algorithm, clock=Clock(alpha=1, beta=0, gamma=0), **options)
+    return counted(simulate(primitive, algorithm, clock=Clock(alpha=1, beta=0, gamma=0), **options))
+
+
+def counted(run: Run) -> Counts:
+    """The counts of a run whose clock has alpha = 1, beta = 0 and gamma = 0."""
     return Counts(
         critical_path=round(run.time),
         messages=int(run.messages.sum()),

@@ -17,8 +17,6 @@ written::
 
 from __future__ import annotations
 
-from collections import Counter
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -33,13 +31,7 @@ from collectives.errors import WrongResult
 from collectives.nodes import grouping
 from collectives.operators.operator import Operator
 from collectives.problems import Buffers, Problem
-
-# What an element holds: runs (block, first, last), each for the contributions of the
-# ranks first .. last - 1 to one block, in the order in which they were joined. Blocks
-# are counted from that of the first run, so that all elements of a vector that have
-# seen the same have the same history.
-History = tuple[tuple[int, int, int], ...]
-UNWRITTEN: History = ((0, -1, -1),)
+from collectives.study.histories import UNWRITTEN, History, complaint, in_order, merged, shifted
 
 # An element is one number: its block times SPAN, and the number of its history. 0 is
 # memory that nobody has written.
@@ -154,7 +146,7 @@ class _Histories:
     def of(self, element: int) -> History:
         """What an element holds, with its blocks."""
         block, number = divmod(element, SPAN)
-        return _shifted(self.known[number], block)
+        return shifted(self.known[number], block)
 
     def join(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
         """`left op right`, for each element."""
@@ -170,8 +162,7 @@ class _Histories:
 
     def _sorted(self, number: int) -> History:
         if number not in self.in_order:
-            runs = [(run,) for run in sorted(self.known[number])]
-            self.in_order[number] = reduce(_merge, runs)
+            self.in_order[number] = in_order(self.known[number])
         return self.in_order[number]
 
 
@@ -189,20 +180,8 @@ class _Joined(dict[int, int]):
         rest, second = divmod(key, SPAN)
         shift, first = divmod(rest, SPAN)
         known = self.histories.known
-        self[key] = self.histories.number(_merge(known[first], _shifted(known[second], shift)))
+        self[key] = self.histories.number(merged(known[first], shifted(known[second], shift)))
         return self[key]
-
-
-def _shifted(history: History, blocks: int) -> History:
-    return tuple((block + blocks, first, last) for block, first, last in history)
-
-
-def _merge(left: History, right: History) -> History:
-    """One history after the other; neighbouring runs become one."""
-    (block, first, middle), (other, start, last) = left[-1], right[0]
-    if block == other and middle == start:
-        return (*left[:-1], (block, first, last), *right[1:])
-    return left + right
 
 
 def _inputs(problem: Problem, rank: int, histories: _Histories) -> Buffers:
@@ -299,30 +278,11 @@ class _Prover(Simulator):
             element = int(recv[index])
             if ordered or not self.histories.alike(element, int(wanted[index])):
                 run = int(blocks[index]), int(firsts[index]), int(lasts[index])
-                complaint = _complaint(self.histories.of(element), *run)
+                wrong = complaint(self.histories.of(element), *run)
                 touched = self._last_touched(rank, recv, index)
-                yield f"{where}: block {index} = {complaint}, {touched}"
+                yield f"{where}: block {index} = {wrong}, {touched}"
 
     def _last_touched(self, rank: int, recv: np.ndarray, index: int) -> str:
         at = recv.__array_interface__["data"][0] + index * recv.itemsize
         places = [place for start, stop, place in self.touched[rank] if start <= at < stop]
         return f"last touched in {places[-1]}" if places else "never touched"
-
-
-def _complaint(history: History, block: int, first: int, last: int) -> str:
-    """What is wrong with a history that should hold first .. last - 1 of one block."""
-    held = [r for b, start, stop in history if b == block for r in range(start, stop)]
-    count = Counter(held)
-    wrong = [f"contribution {r} {_times(count[r])}" for r in sorted(count) if count[r] > 1]
-    wrong += [f"{r} missing" for r in range(first, last) if r not in count]
-    wrong += [f"{r} does not belong" for r in sorted(count) if not first <= r < last]
-    wrong += ["unwritten memory"] if any(start < 0 for _, start, _ in history) else []
-    strangers = sorted({b for b, start, _ in history if b != block and start >= 0})
-    wrong += [f"parts of block {b}" for b in strangers]
-    if wrong:
-        return f"{{{', '.join(map(str, sorted(held)))}}}: {', '.join(wrong)}"
-    return f"{' op '.join(map(str, held))}: not in rank order"
-
-
-def _times(count: int) -> str:
-    return "twice" if count == 2 else f"{count} times"

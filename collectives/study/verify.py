@@ -90,9 +90,29 @@ def simulator(
     topology: Nodes | None = None,
 ) -> Simulator:
     """A simulator that is ready to run `algorithm` on these buffers."""
+    chosen, given, near = settle(algorithm, problem, parameters or {}, topology)
+
+    def program(rank: int):
+        return problem.start(chosen, rank, buffers[rank], given)
+
+    return Simulator(
+        str(chosen), problem.p, program, problem.operator, clock, rendezvous, phantom, near
+    )
+
+
+def settle(
+    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any], topology: Nodes | None
+) -> tuple[Algorithm, Mapping[str, Any], Any]:
+    """What will run: the algorithm that `auto` stands for, its parameters, and the nodes.
+
+    Raises
+    ------
+    RestrictionError
+        The algorithm declares that it cannot do this.
+    """
     nbytes = problem.size * problem.dtype.itemsize
     commutative = problem.operator.commutative
-    chosen, given = decide(algorithm, parameters or {}, problem.p, nbytes, commutative)
+    chosen, given = decide(algorithm, parameters, problem.p, nbytes, commutative)
     title, p, operator = str(chosen), problem.p, problem.operator
     check_lossy(chosen, p, operator, problem.dtype)
     near = None if topology is None else (topology.near, topology.groups(p))
@@ -102,11 +122,7 @@ def simulator(
         groups = near[1] if near and group is None else grouping(title, p, group)
         given = {**given, GROUP: groups}
     check_restrictions(chosen, p, commutative, groups)
-
-    def program(rank: int):
-        return problem.start(chosen, rank, buffers[rank], given)
-
-    return Simulator(title, p, program, operator, clock, rendezvous, phantom, near)
+    return chosen, given, near
 
 
 def check(title: str, problem: Problem, rank: int, buffers: Buffers, limit: float = 0) -> None:

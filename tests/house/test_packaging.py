@@ -107,8 +107,8 @@ def test_wheel_holds_one_package_and_nothing_else(wheel):
 
 def test_wheel_holds_every_source_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    data = {"collectives/py.typed", "collectives/choice.json"}
-    expected = {home for _, home in sources()} | data
+    data = {"py.typed", "choice.json", "engines/trace.schema.json"}
+    expected = {home for _, home in sources()} | {f"collectives/{name}" for name in data}
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
