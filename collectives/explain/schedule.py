@@ -124,6 +124,8 @@ class Recorder:
 
     def _lengths(self) -> dict[str, Any]:
         """How long a packet is: of a whole number of buckets, in proportion to the vector."""
+        if self.algorithm.primitive == "barrier":
+            return {"grain": 1, "scale": 0}
         if not self.algorithm.lossy:
             return {"grain": 1, "scale": 1}
         options = {**self.algorithm.parameters, **self.parameters}
@@ -187,7 +189,7 @@ def _ends(problem: Problem, unit: int) -> dict[str, Any]:
     sizes = [(problem.send_size(rank), problem.recv_size(rank)) for rank in ranks]
     bcast = problem.primitive == "bcast"
     inputs = [
-        [[0, laid.start // scale, laid.count // scale] for laid in layout.input(rank)]
+        [[0, laid.start // scale, laid.size // scale] for laid in layout.input(rank)]
         if sizes[rank][0] is not None
         else []
         for rank in ranks
@@ -202,7 +204,7 @@ def _ends(problem: Problem, unit: int) -> dict[str, Any]:
 def _joined(laid: list[Laid], scale: int) -> list[list[int]]:
     """Runs of units, with the contributions that they need; those of alltoall's block as one."""
     found: dict[tuple[int, int], list[int]] = {}
-    for count, start, first, stop in laid:
-        ranks = found.setdefault((start // scale, count // scale), [first, stop])
+    for size, start, first, stop in laid:
+        ranks = found.setdefault((start // scale, size // scale), [first, stop])
         ranks[1] = stop
     return [[*run, *ranks] for run, ranks in found.items()]

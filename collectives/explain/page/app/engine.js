@@ -37,7 +37,7 @@ export function times(run, clock, bytes, { late = {}, slow = {} } = {}) {
   }
 
   function send(rank, round, peer, reads) {
-    const size = units(reads) * bytes * (run.scale || 1);
+    const size = units(reads) * bytes * run.scale;
     const cost = (clock.alpha + clock.beta * size) * Math.max(pace(rank.rank), pace(peer));
     const left = Math.max(rank.now, rank.out);
     const message = { number: messages.length, source: rank.rank, dest: peer, sent: round, reads, bytes: size, left, cost, beat: round.beat };
