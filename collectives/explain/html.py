@@ -19,7 +19,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from collectives.algorithms import REGISTRY, Algorithm
+from collectives.algorithms import REGISTRY
 from collectives.catalogue import find, titled
 from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
@@ -164,8 +164,6 @@ def _algorithm(primitive: str, spec: str, root: int) -> dict[str, Any]:
     runs = {p: run for p in RANKS if (run := recorder.run(p)) is not None}
     sources = Sources(algorithm)
     places = [[sources.place(*line) for line in place] for place in recorder.places]
-    for run in runs.values():
-        run["parts"] = _names(primitive, run["units"], len(run["ranks"]))
     return {
         "title": titled(primitive, spec),
         "summary": algorithm.summary,
@@ -177,14 +175,6 @@ def _algorithm(primitive: str, spec: str, root: int) -> dict[str, Any]:
     }
 
 
-def _names(primitive: str, units: int, p: int) -> list[str]:
-    if units == 1:
-        return ["news" if primitive == "barrier" else "all"]
-    if units % p or units == p:
-        return [str(unit) for unit in range(units)]
-    return [f"{unit // (units // p)}.{unit % (units // p)}" for unit in range(units)]
-
-
 def _shares(primitive: str, p: int) -> dict[str, float]:
     """The lower bounds: of latency in messages, of the others in whole vectors."""
     n = p * p
@@ -192,7 +182,3 @@ def _shares(primitive: str, p: int) -> dict[str, float]:
         term: value if term == "latency" else value / n
         for term, value in bounds(primitive, p, n).items()
     }
-
-
-def title_of(algorithm: Algorithm) -> str:
-    return str(algorithm)

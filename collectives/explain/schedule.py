@@ -23,6 +23,7 @@ from collectives.errors import CollectiveError, RestrictionError
 from collectives.explain.recording import Compact, Memories, news, stack, untouched
 from collectives.problems import BLOCKWISE, Buffers, Problem
 from collectives.study.layout import Laid, Layout
+from collectives.study.parts import Parts
 from collectives.study.simulation import BYTES_OF_FLOATS
 from collectives.study.symbolic import prove
 
@@ -67,7 +68,7 @@ class Recorder:
         Returns
         -------
         dict
-            `units` of the whole vector. `grain`, the bytes of which a unit must be a multiple,
+            `units` of the whole vector, and `parts`, their names. `grain`, the bytes of which a unit must be a multiple,
             and `scale`, the bytes of a message for a byte of the vector. For each rank
             `inputs`, runs of units (memory, first unit of the vector, units), `given`, the
             number of memories that are not scratch, `wanted`, runs of units with the ranks whose
@@ -93,6 +94,7 @@ class Recorder:
         unit = _unit(problem, ranks)
         made = {
             "units": _bytes(problem) // unit,
+            "parts": _names(problem, unit),
             **_ends(problem, unit),
             **self._lengths(),
             "ranks": [[_in_units(round_, unit) for round_ in rounds] for rounds in ranks],
@@ -174,6 +176,13 @@ def _in_units(round_: Compact, unit: int) -> Compact:
     place, sends, recvs, steps = round_
     messages = [[[peer, *smaller(views)] for peer, *views in each] for each in (sends, recvs)]
     return [place, *messages, [[kind, smaller(a), smaller(b)] for kind, a, b in steps]]
+
+
+def _names(problem: Problem, unit: int) -> list[str]:
+    """The names of the units, as a trace has them."""
+    barrier = problem.primitive == "barrier"
+    cuts = range(0, _bytes(problem), unit)
+    return [part.name for part in Parts(cuts, Layout(problem).bounds, problem.dtype.itemsize, barrier).all]
 
 
 def _ends(problem: Problem, unit: int) -> dict[str, Any]:

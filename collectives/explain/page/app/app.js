@@ -99,7 +99,7 @@ function Page({ data }) {
       <${Transport} state=${{ ...state, at }} stops=${stops} playing=${playing} go=${go} play=${play} set=${set} say=${say} spoken=${spoken} />
       <div class="sentence" aria-live="polite" role="status">${words.map((text) => html`<p>${text}</p>`)}</div>
       <div class=${`panels panels-${films.length}`}>${films.map((one, k) => (one.run
-        ? html`<${Panel} key=${k} id=${`panel${k}`} film=${one} t=${Math.min(t, one.end)} moving=${moving !== null} at=${Math.min(stops[at], one.end)} from=${Math.min(from, one.end)} end=${end} state=${state}
+        ? html`<${Panel} key=${k} id=${`panel${k}`} film=${one} t=${Math.min(t, one.end)} moving=${moving !== null} at=${Math.min(stops[at], one.end)} from=${Math.min(from, one.end)} end=${end} rows=${stops.length} state=${state}
             bounds=${data.bounds} say=${say} still=${calm} go=${nearest} alone=${films.length === 1} />`
         : html`<section class="panel"><h2>${one.name}</h2><p class="wrong">${say("impossible", { p: state.p, restrictions: one.algorithm.restrictions })}</p></section>`))}</div>
     </main>
@@ -114,26 +114,32 @@ function Header({ data, state, set, say }) {
       <button type="button" lang=${code} aria-pressed=${state.lang === lang} onClick=${() => set({ lang })}>${name}</button>`)}</div></header>`;
 }
 
-function Panel({ id, film, t, at, moving, from, end, state, bounds, say, still, go, alone }) {
+function Panel({ id, film, t, at, moving, from, end, rows, state, bounds, say, still, go, alone }) {
   const { algorithm } = film, box = useRef(null);
   const picture = (kind) => () => save(`${film.name}-p${state.p}-${kind}.svg`,
     svgText(box.current.querySelector(`svg.${kind}`), document.getElementById("picture-css").textContent, sentence(film, from, at, say)));
+  // What has been held and counted changes when a message has landed; the rest when it leaves.
+  const landed = moving ? from : at;
+  const slow = useMemo(() => [
+    html`<h3>${say("source")}</h3><p class="hint">${say("sourceHint")}</p><${Source} film=${film} t=${at} say=${say} />`,
+    html`<${Messages} film=${film} t=${at} say=${say} />`,
+    html`<${Counters} film=${film} t=${landed} bounds=${bounds} say=${say} />`,
+  ], [film, at, landed, say]);
   return html`<section class="panel" ref=${box} aria-labelledby=${`${id}-h`}>
     <h2 id=${`${id}-h`} class=${alone ? "hidden" : ""}>${algorithm.title}</h2>
     ${film.run.wrong && html`<p class="wrong" role="note"><b>${say("wrong")}</b> ${film.run.wrong}</p>`}
     <div class="columns">
       <div>
         <figure class="first"><${Network} id=${id} film=${film} t=${t} from=${moving ? t : from} layout=${state.layout} say=${say} still=${still} />
-          <figcaption><button type="button" class="quiet" onClick=${picture("network")}>${say("save")}</button></figcaption></figure>
+          <figcaption><span class="hint">${say(film.run.parts[0] === "news" ? "pillNews" : film.run.parts.length > 1 ? "pillBlocks" : film.joins ? "pillSums" : "pillAll")}</span>
+            <button type="button" class="quiet" onClick=${picture("network")}>${say("save")}</button></figcaption></figure>
         <div class="fourth"><h3>${say("spacetime")}</h3><p class="hint">${say(film.rounds ? "spacetimeRounds" : "spacetimeTime")}</p>
-          <figure><${Spacetime} id=${id} film=${film} t=${t} end=${end} say=${say} go=${go} />
+          <figure><${Spacetime} id=${id} film=${film} t=${t} end=${end} rows=${rows} say=${say} go=${go} />
           <figcaption><button type="button" class="quiet" onClick=${picture("spacetime")}>${say("save")}</button></figcaption></figure></div>
       </div>
       <div>
-        <div class="second"><${Grid} id=${id} film=${film} t=${at} from=${from} say=${say} /><${Legend} film=${film} say=${say} /></div>
-        <div class="third"><h3>${say("source")}</h3><p class="hint">${say("sourceHint")}</p><${Source} film=${film} t=${at} say=${say} /></div>
-        <div class="fifth"><${Messages} film=${film} t=${at} say=${say} /></div>
-        <div class="sixth"><${Counters} film=${film} t=${at} bounds=${bounds} say=${say} /></div>
+        <div class="second"><${Grid} film=${film} t=${landed} from=${from} say=${say} /><${Legend} film=${film} say=${say} /></div>
+        ${slow.map((part, k) => html`<div class=${["third", "fifth", "sixth"][k]}>${part}</div>`)}
       </div>
     </div>
     <details class="about"><summary>${say("about", { name: algorithm.title })}</summary><pre lang="en">${algorithm.text}</pre></details>

@@ -14,8 +14,8 @@ export function Counters({ film, t, bounds, state, say }) {
     film.rounds ? ["rounds", Math.floor(t), played.beats, ""] : ["time", secondsText(Math.min(t, played.time)), secondsText(played.time), ""],
     ["path", now.path, film.critical, bound.latency ?? ""],
     ["messages", now.messages, all.messages, ""],
-    ["bytes", bytesText(now.bytes), bytesText(all.bytes), ""],
-    ["port", "", bytesText(Math.max(...sent, ...got)), share("bandwidth")],
+    ...(film.run.scale ? [["bytes", bytesText(now.bytes), bytesText(all.bytes), ""],
+      ["port", "", bytesText(Math.max(...sent, ...got)), share("bandwidth")]] : []),
     ...(film.joins ? [["reductions", now.reductions, all.reductions, ""], ["work", "", bytesText(Math.max(...work)), share("computation")]] : []),
     ...(film.rounds ? [["total", "", secondsText(undisturbed.time), ""]] : []),
   ];

@@ -35,21 +35,21 @@ function bar(ranks, p) {
   return `linear-gradient(to right, ${fields.join(", ")})`;
 }
 
-export function Grid({ film, t, from, say, id }) {
+export function Grid({ film, t, from, say }) {
   const { run, states } = film, p = run.ranks.length;
   const now = run.ranks.map((_, rank) => count(film, rank, t)), before = run.ranks.map((_, rank) => count(film, rank, from));
   return useMemo(() => html`<h3>${say("grid")}</h3><p class="hint">${say("gridCaption")}</p>
     <div class="scroll" tabindex="0" role="region" aria-label=${say("gridName", { algorithm: film.name })}>
-    <table class=${`grid ${run.units > 8 ? "narrow" : ""}`} aria-label=${say("gridName", { algorithm: film.name })}>
+    <table class=${`grid ${run.units > 8 ? "narrow" : run.units < 3 ? "wide" : ""}`} aria-label=${say("gridName", { algorithm: film.name })}>
       <thead><tr><th scope="col"><span class="hidden">${say("rank")}</span></th>
         ${run.parts.map((name) => html`<th scope="col">${name === "all" || name === "news" ? say(name) : name}</th>`)}</tr></thead>
       <tbody>${run.ranks.map((_, rank) => html`<tr><th scope="row">${rank}</th>
         ${run.parts.map((_, unit) => {
           const values = states[rank][now[rank]][unit], old = states[rank][before[rank]][unit];
           return html`<${Cell} film=${film} rank=${rank} unit=${unit} p=${p} values=${values}
-            fresh=${values.join("|") !== old.join("|")} say=${say} />`;
+            fresh=${values.some((value) => !old.includes(value))} say=${say} />`;
         })}</tr>`)}</tbody>
-    </table></div>`, [film, say, now.join(), before.join(), id]);
+    </table></div>`, [film, say, now.join(), before.join()]);
 }
 
 function Cell({ film, rank, unit, values, p, fresh, say }) {

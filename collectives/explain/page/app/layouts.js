@@ -1,6 +1,10 @@
 // Where the ranks are in the picture: on a ring, a line, a tree or a hypercube.
 
 export const WIDTH = 560, HEIGHT = 384;
+
+// A line takes less height than the others.
+export const heightOf = (layout) => (layout === "line" ? 210 : HEIGHT);
+
 const MARGIN = 44;
 
 // The places {x, y} of p ranks; `links` are the pairs (source, dest) that talk.
@@ -28,7 +32,7 @@ function ring(p) {
 
 function line(p) {
   const step = (WIDTH - 2 * MARGIN) / Math.max(1, p - 1);
-  return Array.from({ length: p }, (_, rank) => ({ x: MARGIN + rank * step, y: HEIGHT / 2 }));
+  return Array.from({ length: p }, (_, rank) => ({ x: MARGIN + rank * step, y: heightOf("line") / 2 }));
 }
 
 // The tree that the messages make, if they make one; otherwise the binomial tree of rank 0.

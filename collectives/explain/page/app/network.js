@@ -1,7 +1,7 @@
 // The picture: ranks and the messages between them.
 import { count, current, flying, partsOf, reductions, waitsFor } from "./film.js";
 import { colour } from "./colours.js";
-import { fitting, HEIGHT, places, WIDTH } from "./layouts.js";
+import { fitting, heightOf, places, WIDTH } from "./layouts.js";
 import { html } from "./html.js";
 import { runs } from "./words.js";
 
@@ -12,21 +12,35 @@ export function linksOf(film) {
   return [...seen.values()];
 }
 
-// What a message carries, as short as can be: "all", "2", "0–3", "6 blocks".
+// What a message carries, as short as can be: blocks "2", "0–3", "6 blocks"; of a vector that is
+// never cut "all", or, where it is reduced, the ranks whose inputs are in it: "Σ0–3".
 export function label(film, message, t) {
-  const parts = partsOf(film.run, message.cells);
+  const parts = partsOf(film.run, message.cells), value = message.cells[0]?.value;
   if (!parts.length) return "";
-  if (film.run.parts.length === 1) return film.run.parts[0] === "news" ? "✉" : t("all");
+  if (film.run.parts[0] === "news") return "✉";
+  if (film.run.parts.length === 1 && film.joins) {
+    const ranks = value.split(","), text = runs(ranks.map(Number), ",");
+    return `Σ${text.length <= 6 ? text : ranks.length}`;
+  }
   if (parts.length === film.run.parts.length) return t("all");
   const text = nameRuns(film, parts);
-  return text.length <= 5 ? text : t("pieces", { count: parts.length });
+  return text.length <= 5 ? text : t(areBlocks(film) ? "someBlocks" : "somePieces", { count: parts.length });
 }
 
-// Names of parts; neighbouring blocks as a run.
-export function nameRuns(film, parts) {
-  const names = film.run.parts;
-  return names.every((name, k) => name === String(k)) ? runs(parts, ",") : parts.map((part) => names[part]).join(", ");
+// The colour of a message: of its first block, or of the first rank whose input is in it.
+export function hue(film, message) {
+  const cell = message.cells.find(Boolean);
+  return colour(film.run.parts.length > 1 ? cell?.at ?? 0 : Number.parseInt(cell?.value ?? 0, 10) || 0);
 }
+
+// Names of parts; neighbours as a run: "0–3", "s0–3".
+export function nameRuns(film, parts) {
+  const names = film.run.parts, [letter] = names[0].match(/^s?/);
+  return names.every((name, k) => name === `${letter}${k}`) ? letter + runs(parts, ",") : parts.map((part) => names[part]).join(", ");
+}
+
+// Whether the parts of the vector are its blocks.
+export const areBlocks = (film) => film.run.parts.every((name, k) => name === String(k));
 
 function curve(from, to, bend, round) {
   const [dx, dy] = [to.x - from.x, to.y - from.y], length = Math.hypot(dx, dy) || 1;
@@ -51,7 +65,7 @@ export function Network({ film, t, from, layout, say, still, id }) {
   const chosen = layout || fitting(p, links), where = places(chosen, p, links);
   const moving = flying(film, t), sums = reductions(film, from, t);
   const round = radius(p), bend = chosen === "line" ? 0.32 : 0.13;
-  return html`<svg class="network" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-labelledby=${`${id}-name`}>
+  return html`<svg class="network" viewBox=${`0 0 ${WIDTH} ${heightOf(chosen)}`} role="img" aria-labelledby=${`${id}-name`}>
     <title id=${`${id}-name`}>${say("networkName", { algorithm: film.name, p })}</title>
     <defs><marker id=${`${id}-tip`} viewBox="0 0 8 8" refX="5" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
       <path d="M0 0.6 7 4 0 7.4z" class="tip" /></marker></defs>
@@ -87,7 +101,7 @@ function Rank({ film, rank, t, place, say, sums }) {
 
 function Pill({ film, message, spot, say }) {
   const text = label(film, message, say), width = Math.max(20, 8 + text.length * 7.2);
-  const [back, ink] = colour(partsOf(film.run, message.cells)[0] ?? 0);
+  const [back, ink] = hue(film, message);
   return html`<g class="pill" transform=${`translate(${number(spot.x)} ${number(spot.y)})`}>
     <title>${`${message.source} → ${message.dest}: ${text}`}</title>
     <rect x=${-width / 2} y="-10" width=${width} height="20" rx="5" fill=${back} />

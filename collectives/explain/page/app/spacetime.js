@@ -1,16 +1,15 @@
 // The space-time diagram: ranks across, time down, a line for every message.
-import { colour } from "./colours.js";
-import { flying, partsOf } from "./film.js";
+import { flying } from "./film.js";
 import { html, useMemo } from "./html.js";
-import { label } from "./network.js";
+import { hue, label } from "./network.js";
 import { secondsText } from "./words.js";
 
-const WIDE = 640, LEFT = 74, TOP = 34, BEAT = 36;
+const WIDE = 640, LEFT = 74, TOP = 34;
 
-// Where things are: x of a rank, y of a moment.
-function scales(film, end) {
+// Where things are: x of a rank, y of a moment. `rows` is the number of moments to be told apart.
+function scales(film, end, rows) {
   const p = film.run.ranks.length, step = (WIDE - LEFT - 14) / p;
-  const height = film.rounds ? end * BEAT : Math.max(320, Math.min(880, film.stops.length * 13));
+  const height = film.rounds ? end * Math.max(27, Math.min(64, 420 / end)) : Math.max(320, Math.min(760, rows * 13));
   return { step, height, x: (rank) => LEFT + (rank + 0.5) * step, y: (t) => TOP + (end ? (t / end) * height : 0) };
 }
 
@@ -20,9 +19,9 @@ function span(film, message) {
   return [message.left, message.arrived ?? message.left + message.cost];
 }
 
-export function Spacetime({ film, t, end, say, go, id }) {
-  const at = scales(film, end);
-  const chart = useMemo(() => html`<${Lanes} film=${film} at=${at} end=${end} say=${say} />`, [film, end, say]);
+export function Spacetime({ film, t, end, rows, say, go, id }) {
+  const at = scales(film, end, rows);
+  const chart = useMemo(() => html`<${Lanes} film=${film} at=${at} end=${end} say=${say} />`, [film, end, rows, say]);
   const click = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const y = ((event.clientY - box.top) / box.height) * (at.height + TOP + 16);
@@ -32,7 +31,8 @@ export function Spacetime({ film, t, end, say, go, id }) {
   return html`<svg class="spacetime" viewBox=${`0 0 ${WIDE} ${at.height + TOP + 16}`} role="img" aria-labelledby=${`${id}-st`} onClick=${click}>
     <title id=${`${id}-st`}>${say("spacetimeName", { algorithm: film.name, p: film.run.ranks.length })}</title>
     ${chart}
-    <g class="now">${now.map(({ message }) => html`<${Flight} film=${film} message=${message} at=${at} say=${say} />`)}</g>
+    <g class="now">${now.map(({ message }) => html`<${Line} film=${film} message=${message} at=${at} />`)}
+      ${now.map(({ message }) => html`<${Label} film=${film} message=${message} at=${at} say=${say} />`)}</g>
     <g class="cursor"><line x1=${LEFT - 8} x2=${WIDE} y1=${at.y(t)} y2=${at.y(t)} />
       <path d=${`M${LEFT - 8} ${at.y(t)}l-7 -5v10z`} /></g>
   </svg>`;
@@ -63,16 +63,17 @@ function Lanes({ film, at, end, say }) {
 function Line({ film, message, at }) {
   const [from, to] = span(film, message);
   const [x1, x2, y1, y2] = [at.x(message.source), at.x(message.dest), at.y(from), at.y(to)];
-  const [back] = colour(partsOf(film.run, message.cells)[0] ?? 0);
+  const [back] = hue(film, message);
   return html`<g class=${message.taken ? "flight" : "flight lost"}><line class="case" x1=${x1} x2=${x2} y1=${y1} y2=${y2} />
     <line stroke=${back} x1=${x1} x2=${x2} y1=${y1} y2=${y2} /><circle r="2.6" cx=${x2} cy=${y2} /></g>`;
 }
 
-function Flight({ film, message, at, say }) {
+// What a message carries, near its source; of a long way near its destination, beside the short ones.
+function Label({ film, message, at, say }) {
   const [from, to] = span(film, message), text = label(film, message, say), width = 8 + text.length * 7;
-  const [back, ink] = colour(partsOf(film.run, message.cells)[0] ?? 0);
-  const f = 0.34, x = at.x(message.source) * (1 - f) + at.x(message.dest) * f, y = at.y(from) * (1 - f) + at.y(to) * f;
-  return html`<g><${Line} film=${film} message=${message} at=${at} />
-    <g class="pill" transform=${`translate(${x} ${y})`}><rect x=${-width / 2} y="-9" width=${width} height="18" rx="5" fill=${back} />
-    <text dy="0.35em" fill=${ink}>${text}</text></g></g>`;
+  const [back, ink] = hue(film, message);
+  const f = Math.abs(message.source - message.dest) * 2 > film.run.ranks.length ? 0.94 : 0.34;
+  const x = at.x(message.source) * (1 - f) + at.x(message.dest) * f, y = at.y(from) * (1 - f) + at.y(to) * f;
+  return html`<g class="pill" transform=${`translate(${x} ${y})`}><rect x=${-width / 2} y="-9" width=${width} height="18" rx="5" fill=${back} />
+    <text dy="0.35em" fill=${ink}>${text}</text></g>`;
 }

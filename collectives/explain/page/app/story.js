@@ -2,7 +2,7 @@
 import { flying, partsOf, reductions, waitsFor, count } from "./film.js";
 import { heldText } from "./grid.js";
 import { html } from "./html.js";
-import { nameRuns } from "./network.js";
+import { areBlocks, nameRuns } from "./network.js";
 import { bytesText, runs, secondsText } from "./words.js";
 
 const SHOWN = 6;
@@ -44,7 +44,7 @@ export function Messages({ film, t, say }) {
   return html`<details class="messages" open><summary>${say("messagesOf", { count: moving.length })}</summary>
     <ul>${moving.map((message) => {
       const parts = partsOf(film.run, message.cells), values = [...new Set(message.cells.filter(Boolean).map((x) => x.value))];
-      const what = film.run.parts.length === 1 ? say(film.run.parts[0]) : say("blocks", { count: parts.length, blocks: nameRuns(film, parts) });
+      const what = film.run.parts.length === 1 ? say(film.run.parts[0]) : say(areBlocks(film) ? "blocks" : "pieces", { count: parts.length, blocks: nameRuns(film, parts) });
       return html`<li><b>${message.source} → ${message.dest}</b> ${what}${values.length === 1 && film.joins ? ` (${say("of", { ranks: heldText(values, true, ", ") })})` : ""}${" "}${film.run.parts[0] !== "news" && html`<span class="size">${bytesText(message.bytes)}</span>`}</li>`;
     })}</ul></details>`;
 }
