@@ -13,14 +13,17 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any
 
 from collectives.algorithms import REGISTRY
+from collectives.algorithms.language.registry import AUTO, REDUCTIONS, ROOTED
 from collectives.catalogue import find, titled
+from collectives.choice import decide
 from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
 from collectives.explain.schedule import RANKS, Recorder
@@ -31,29 +34,35 @@ from collectives.study.pricing import DECLARED_CLOCK
 # What the reader can choose from; the page has a name for each in its languages.
 MACHINES = {
     "cluster": Clock(2e-6, 1e-10, 5e-11),
-    "laptop": DECLARED_CLOCK,
+    "computer": DECLARED_CLOCK,
     "simulator": Clock(),
     "messages": Clock(1e-6, 0, 0),
     "bytes": Clock(0, 1e-9, 0),
 }
+GIVEN = "given"
 LANGUAGES = "en", "zh"
+
+# Bytes of the whole vector that are shown first.
+LENGTH = 1 << 20
+
+LIBRARY = "htm-preact-3.1.1.umd.js"
 
 # The modules of the page, each after those that it imports.
 MODULES = (
     *("html", "words", "colours", "engine", "data", "state", "layouts", "film", "grid", "network"),
     *("spacetime", "source", "counters", "story", "controls", "picture", "app"),
 )
-LIBRARY = "htm-preact-3.1.1.umd.js"
 
 
 def page(
     primitive: str,
-    names: Sequence[str] = (),
+    names: Sequence[str],
     *,
     p: int = 5,
-    n: int = 1 << 20,
+    n: int = LENGTH,
     root: int = 0,
-    lang: str = "en",
+    clock: Clock | None = None,
+    home: str = "",
 ) -> str:
     """The page of a primitive's algorithms.
 
@@ -66,10 +75,12 @@ def page(
     p : int
         Number of ranks shown first.
     n : int
-        Bytes of the whole vector, shown first.
+        Bytes of the whole vector shown first.
     root : int
-    lang : str
-        One of `LANGUAGES`, shown first.
+    clock : Clock, optional
+        One more machine to choose from, shown first.
+    home : str
+        Where to find the other pages, if there are any.
 
     Returns
     -------
@@ -79,39 +90,54 @@ def page(
     Raises
     ------
     ArgumentError
-        More than two names, or a p of which the page has no schedules.
+        There are not one or two names, or the page has no schedule for this p or root.
+    UnknownAlgorithm
+        There is no such algorithm.
     """
+    _check(primitive, names, p, root)
+    shown = tuple(_settled(primitive, name, p, n) for name in names)
+    machines = {GIVEN: clock, **MACHINES} if clock else MACHINES
+    settings = {
+        "primitive": primitive,
+        "reduces": primitive in REDUCTIONS,
+        "shown": shown,
+        "p": p,
+        "n": n,
+        "home": home,
+        "bounds": {ranks: _shares(primitive, ranks) for ranks in RANKS},
+        "machines": [{"name": name, **asdict(clock)} for name, clock in machines.items()],
+        "languages": {lang: json.loads(_text(f"words/{lang}.json")) for lang in LANGUAGES},
+    }
+    title = ", ".join(f"{primitive}.{name}" for name in shown)
+    named = tuple(name for name in shown if name not in REGISTRY[primitive])
+    return _document(title, _packed(settings), _schedules(primitive, named, root))
+
+
+def _check(primitive: str, names: Sequence[str], p: int, root: int) -> None:
+    ranks = f"from {RANKS[0]} to {RANKS[-1]}"
     if not 1 <= len(names) <= 2:
         raise ArgumentError(
-            f"{primitive}: a page needs one or two algorithms to show first, got {len(names)}; "
+            f"{primitive}: a page shows one algorithm, or two side by side, got {len(names)}; "
             "name one or two"
         )
     if p not in RANKS:
-        raise ArgumentError(
-            f"{primitive}: a page is for {RANKS[0]} to {RANKS[-1]} ranks, got {p}; choose -p there"
-        )
-    data = {
-        "primitive": primitive,
-        "reduces": primitive in ("reduce", "allreduce", "reduce_scatter", "scan", "exscan"),
-        "shown": list(names),
-        "p": p,
-        "n": n,
-        "lang": lang,
-        "algorithms": _algorithms(primitive, names, root),
-        "bounds": {ranks: _shares(primitive, ranks) for ranks in RANKS},
-        "machines": [
-            {"name": name, "alpha": clock.alpha, "beta": clock.beta, "gamma": clock.gamma}
-            for name, clock in MACHINES.items()
-        ],
-        "languages": {lang: json.loads(_text(f"words/{lang}.json")) for lang in LANGUAGES},
-    }
-    title = ", ".join(f"{primitive}.{name}" for name in names)
-    return document(title, data)
+        raise ArgumentError(f"{primitive}: a page has p {ranks}, got {p}; choose such a -p")
+    if primitive in ROOTED and not 0 <= root < p:
+        raise ArgumentError(f"{primitive}: root must be a rank from 0 to {p - 1}, got {root}")
 
 
-def document(title: str, data: Any) -> str:
+def _settled(primitive: str, name: str, p: int, n: int) -> str:
+    """The algorithm that a name stands for, with parameters if it has some."""
+    if name != AUTO:
+        find(primitive, name)  # raises if there is none
+        return name
+    algorithm, parameters = decide(*find(primitive, name), p, n, True)
+    options = ",".join(f"{key}={value}" for key, value in parameters.items())
+    return f"{algorithm.name}:{options}" if options else algorithm.name
+
+
+def _document(title: str, settings: str, schedules: str) -> str:
     """The HTML around the data."""
-    packed = zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 9)
     scripts = _text(f"vendor/{LIBRARY}"), application()
     hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
     values = {
@@ -119,7 +145,8 @@ def document(title: str, data: Any) -> str:
         "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}",
         "style": _text("page.css"),
         "pictures": _text("picture.css"),
-        "data": base64.b64encode(packed).decode(),
+        "settings": settings,
+        "schedules": schedules,
         "library": scripts[0],
         "application": scripts[1],
     }
@@ -137,40 +164,46 @@ def _text(name: str) -> str:
 
 @cache
 def application() -> str:
-    """The modules of the page as one: each in a function of its own, which returns what it exports."""
+    """The modules of the page as one script.
+
+    Each becomes a function that is called at once and returns what the module exports; an
+    import takes what it needs from there.
+    """
+    imports = re.compile(r'^import (\{[^}]+\}) from "\./(\w+)\.js";$', re.M)
+    exports = re.compile(r"^export (?=(?:async )?(?:function|const) (\w+|\{[^}]+\}))", re.M)
     joined = []
     for name in MODULES:
-        text = re.sub(r'^import (\{.+\}) from "\./(\w+)\.js";$', r"const \1 = $\2;", _text(f"app/{name}.js"), flags=re.M)
-        if name == MODULES[-1]:
-            return "\n".join([*joined, text])
-        exported = re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.M)
-        exported += re.findall(r"^export const \{ (.+) \} =", text, re.M)
-        exported += re.findall(r"^export const \w+ = .+, (\w+) = ", text, re.M)
-        text = re.sub(r"^export ", "", text, flags=re.M)
-        joined.append(f"const ${name} = (() => {{\n{text}return {{ {', '.join(exported)} }};\n}})();")
-    raise AssertionError
+        text = imports.sub(r"const \1 = $\2;", _text(f"app/{name}.js"))
+        names = ", ".join(found.strip("{} ") for found in exports.findall(text))
+        body = exports.sub("", text)
+        joined.append(f"const ${name} = (() => {{\n{body}return {{ {names} }};\n}})();")
+    return "\n".join([*joined, "$app.start();\n"])
 
 
-def _algorithms(primitive: str, names: Sequence[str], root: int) -> dict[str, Any]:
-    """All algorithms of a primitive, and those that are named with parameters."""
-    specs = dict.fromkeys([*names, *REGISTRY[primitive]])
-    return {spec: _algorithm(primitive, spec, root) for spec in specs}
+def _packed(data: Any) -> str:
+    text = json.dumps(data, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 @cache
-def _algorithm(primitive: str, spec: str, root: int) -> dict[str, Any]:
+def _schedules(primitive: str, named: tuple[str, ...], root: int) -> str:
+    """All algorithms of a primitive, and those that are named with parameters, packed."""
+    return _packed({spec: _algorithm(primitive, spec, root) for spec in (*named, *REGISTRY[primitive])})
+
+
+def _algorithm(primitive: str, spec: str, root: int) -> Mapping[str, Any]:
+    """One algorithm: its words, its source, and its schedule for every p."""
     algorithm, parameters = find(primitive, spec)
     recorder = Recorder(algorithm, parameters, root)
     runs = {p: run for p in RANKS if (run := recorder.run(p)) is not None}
     sources = Sources(algorithm)
-    places = [[sources.place(*line) for line in place] for place in recorder.places]
     return {
         "title": titled(primitive, spec),
         "summary": algorithm.summary,
         "text": sources.docstring,
         "restrictions": algorithm.restrictions,
+        "places": [[sources.place(*line) for line in place] for place in recorder.places],
         "code": sources.code,
-        "places": places,
         "runs": runs,
     }
 

@@ -108,7 +108,7 @@ function Page({ data }) {
 
 function Header({ data, state, set, say }) {
   const one = data.algorithms[state.a];
-  return html`<header><div><p class="site">${say("site")}</p>
+  return html`<header><div><p class="site">${data.home ? html`<a href=${data.home}>${say("site")}</a>` : say("site")}</p>
       <h1><span>${data.primitive}</span> ${one.title}</h1><p class="summary" lang="en">${one.summary}</p></div>
     <div class="languages" role="group" aria-label=${say("language")}>${Object.entries(data.languages).map(([lang, { name, code }]) => html`
       <button type="button" lang=${code} aria-pressed=${state.lang === lang} onClick=${() => set({ lang })}>${name}</button>`)}</div></header>`;
@@ -180,6 +180,11 @@ function useKeys(keys) {
   }, []);
 }
 
-const data = await unpacked(document.getElementById("data").textContent);
-render(html`<${Page} data=${data} />`, document.getElementById("page"));
-document.documentElement.dataset.ready = "yes";
+export async function start() {
+  const [settings, algorithms] = await Promise.all(["settings", "schedules"].map(
+    (id) => unpacked(document.getElementById(id).textContent)));
+  const page = document.getElementById("page");
+  page.replaceChildren();
+  render(html`<${Page} data=${{ ...settings, algorithms }} />`, page);
+  document.documentElement.dataset.ready = "yes";
+}

@@ -7,7 +7,7 @@ export const LAYOUTS = ["ring", "line", "tree", "hypercube"];
 export function initial(data) {
   const [first, second] = data.shown;
   return { a: first, b: second || "", p: data.p, n: data.n, clock: "rounds", machine: data.machines[0].name,
-    layout: "", disturb: "", who: 0, much: 1, at: 0, lang: data.lang, speed: 1 };
+    layout: "", disturb: "", who: 0, much: 1, at: 0, lang: "en", speed: 1 };
 }
 
 // Keys of the address. What is as the page has it from the beginning is left out, but for p and the moment.
