@@ -10,7 +10,7 @@ from importlib import import_module
 from collectives.catalogue import load
 from collectives.errors import CollectiveError
 
-COMMANDS = "list", "count", "new", "check", "prove", "plan", "error", "why", "table"
+COMMANDS = "list", "count", "new", "check", "prove", "plan", "error", "why", "table", "gallery"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -106,7 +106,7 @@ def page(
         "home": home,
         "bounds": {ranks: _shares(primitive, ranks) for ranks in RANKS},
         "machines": [{"name": name, **asdict(clock)} for name, clock in machines.items()],
-        "languages": {lang: json.loads(_text(f"words/{lang}.json")) for lang in LANGUAGES},
+        "languages": {lang: json.loads(text(f"words/{lang}.json")) for lang in LANGUAGES},
     }
     title = ", ".join(f"{primitive}.{name}" for name in shown)
     named = tuple(name for name in shown if name not in REGISTRY[primitive])
@@ -138,19 +138,19 @@ def _settled(primitive: str, name: str, p: int, n: int) -> str:
 
 def _document(title: str, settings: str, schedules: str) -> str:
     """The HTML around the data."""
-    scripts = _text(f"vendor/{LIBRARY}"), application()
+    scripts = text(f"vendor/{LIBRARY}"), application()
     hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
     values = {
         "title": escape(title),
         "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}",
-        "style": _text("page.css"),
-        "pictures": _text("picture.css"),
+        "style": text("page.css"),
+        "pictures": text("picture.css"),
         "settings": settings,
         "schedules": schedules,
         "library": scripts[0],
         "application": scripts[1],
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _text("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], text("page.html"))
 
 
 def _hash(script: str) -> str:
@@ -158,7 +158,8 @@ def _hash(script: str) -> str:
 
 
 @cache
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """A file of the page."""
     return files("collectives.explain").joinpath("page", *name.split("/")).read_text("utf-8")
 
 
@@ -173,22 +174,24 @@ def application() -> str:
     exports = re.compile(r"^export (?=(?:async )?(?:function|const) (\w+|\{[^}]+\}))", re.M)
     joined = []
     for name in MODULES:
-        text = imports.sub(r"const \1 = $\2;", _text(f"app/{name}.js"))
-        names = ", ".join(found.strip("{} ") for found in exports.findall(text))
-        body = exports.sub("", text)
+        module = imports.sub(r"const \1 = $\2;", text(f"app/{name}.js"))
+        names = ", ".join(found.strip("{} ") for found in exports.findall(module))
+        body = exports.sub("", module)
         joined.append(f"const ${name} = (() => {{\n{body}return {{ {names} }};\n}})();")
     return "\n".join([*joined, "$app.start();\n"])
 
 
 def _packed(data: Any) -> str:
-    text = json.dumps(data, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    plain = json.dumps(data, separators=(",", ":")).encode()
+    return base64.b64encode(zlib.compress(plain, 9)).decode()
 
 
 @cache
 def _schedules(primitive: str, named: tuple[str, ...], root: int) -> str:
     """All algorithms of a primitive, and those that are named with parameters, packed."""
-    return _packed({spec: _algorithm(primitive, spec, root) for spec in (*named, *REGISTRY[primitive])})
+    return _packed(
+        {spec: _algorithm(primitive, spec, root) for spec in (*named, *REGISTRY[primitive])}
+    )
 
 
 def _algorithm(primitive: str, spec: str, root: int) -> Mapping[str, Any]:

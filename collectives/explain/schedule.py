@@ -68,13 +68,13 @@ class Recorder:
         Returns
         -------
         dict
-            `units` of the whole vector, and `parts`, their names. `grain`, the bytes of which a unit must be a multiple,
-            and `scale`, the bytes of a message for a byte of the vector. For each rank
-            `inputs`, runs of units (memory, first unit of the vector, units), `given`, the
-            number of memories that are not scratch, `wanted`, runs of units with the ranks whose
-            contributions they need (first unit, units, first rank, one after the last), and
-            `rounds`: the number of the place, and a `Compact`. `wrong`, a sentence, if
-            something is.
+            `units` of the whole vector, and `parts`, their names. `grain`, the bytes of
+            which a unit must be a multiple, and `scale`, the bytes of a message for a byte of
+            the vector. For each rank `inputs`, runs of units (memory, first unit of the
+            vector, units); `given`, the number of memories that are not scratch; `wanted`,
+            runs of units with the ranks whose contributions they need (first unit, units,
+            first rank, one after the last); and in `ranks` its rounds: the number of the
+            place, and a `Compact`. `wrong`, a sentence, if something is.
         """
         try:
             check_restrictions(self.algorithm, p)
@@ -154,7 +154,9 @@ def _unit(problem: Problem, ranks: list[list[Compact]]) -> int:
     """Bytes of the largest piece of which everything consists."""
     parts = problem.p if problem.primitive in BLOCKWISE else 1
     steps = [step for rounds in ranks for round_ in rounds for step in _views(round_)]
-    edges = {edge for views in steps for k in range(0, len(views), 3) for edge in views[k + 1 : k + 3]}
+    edges = {
+        edge for views in steps for k in range(0, len(views), 3) for edge in views[k + 1 : k + 3]
+    }
     return math.gcd(_bytes(problem) // parts, *edges)
 
 
@@ -182,7 +184,10 @@ def _names(problem: Problem, unit: int) -> list[str]:
     """The names of the units, as a trace has them."""
     barrier = problem.primitive == "barrier"
     cuts = range(0, _bytes(problem), unit)
-    return [part.name for part in Parts(cuts, Layout(problem).bounds, problem.dtype.itemsize, barrier).all]
+    return [
+        part.name
+        for part in Parts(cuts, Layout(problem).bounds, problem.dtype.itemsize, barrier).all
+    ]
 
 
 def _ends(problem: Problem, unit: int) -> dict[str, Any]:

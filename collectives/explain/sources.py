@@ -33,16 +33,12 @@ class Sources:
     def place(self, file: str, line: int) -> tuple[int, int]:
         """The number of the function in which a line stands, and the line."""
         node = _around(file, line)
-        if node is None:
-            return self._number(file, line, {"function": "?", "lines": [[line, "?"]]}), line
-        return self._number(file, node.lineno, {"function": node.name, "lines": _lines(file, node)}), line
-
-    def _number(self, file: str, line: int, function: dict[str, Any]) -> int:
-        key = file, line
+        key = file, node.lineno if node else line
         if key not in self._numbers:
             self._numbers[key] = len(self.code)
-            self.code.append({"file": _shown(file), **function})
-        return self._numbers[key]
+            name, lines = (node.name, _lines(file, node)) if node else ("", [[line, ""]])
+            self.code.append({"file": _shown(file), "function": name, "lines": lines})
+        return self._numbers[key], line
 
 
 def _shown(file: str) -> str:
@@ -54,30 +50,33 @@ def _shown(file: str) -> str:
 
 
 @cache
-def _read(file: str) -> tuple[list[str], ast.Module | None]:
+def _read(file: str) -> tuple[list[str], list[tuple[range, ast.FunctionDef]]]:
+    """The lines of a file, and its functions with theirs, decorators included; inner ones last."""
     try:
         text = Path(file).read_text(encoding="utf-8")
-        return text.splitlines(), ast.parse(text)
+        nodes = [x for x in ast.walk(ast.parse(text)) if isinstance(x, ast.FunctionDef)]
     except (OSError, ValueError, SyntaxError):
-        return [], None
+        return [], []
+    nodes.sort(key=lambda node: node.lineno)
+    return text.splitlines(), [(_span(node), node) for node in nodes]
+
+
+def _span(node: ast.FunctionDef) -> range:
+    first = min([node.lineno, *[decorator.lineno for decorator in node.decorator_list]])
+    return range(first, (node.end_lineno or node.lineno) + 1)
 
 
 def _around(file: str, line: int) -> ast.FunctionDef | None:
-    """The innermost function around a line, its decorators included."""
-    found = None
-    for node in ast.walk(_read(file)[1] or ast.Module([], [])):
-        if isinstance(node, ast.FunctionDef):
-            first = min([node.lineno, *[x.lineno for x in node.decorator_list]])
-            if first <= line <= (node.end_lineno or line):
-                found = node if found is None or node.lineno > found.lineno else found
-    return found
+    """The innermost function around a line."""
+    found = [node for span, node in _read(file)[1] if line in span]
+    return found[-1] if found else None
 
 
 def _lines(file: str, node: ast.FunctionDef) -> list[list[Any]]:
     """A function's lines without its docstring."""
-    first, last = node.lineno, node.end_lineno or node.lineno
-    skipped: range = range(0)
-    if ast.get_docstring(node):
+    skipped = range(0)
+    if ast.get_docstring(node, clean=False) is not None:
         skipped = range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
     text = _read(file)[0]
-    return [[k, text[k - 1]] for k in range(first, last + 1) if k not in skipped]
+    numbers = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return [[number, text[number - 1]] for number in numbers if number not in skipped]
