@@ -5,7 +5,9 @@ import shutil
 
 import pytest
 
-NEED = "COLLECTIVES_NEED_BROWSER"  # in the environment: no browser is an error, not a reason to skip
+NEED = (
+    "COLLECTIVES_NEED_BROWSER"  # in the environment: no browser is an error, not a reason to skip
+)
 NAMES = "chromium", "chromium-browser", "google-chrome", "chrome"
 
 

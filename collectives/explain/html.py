@@ -21,6 +21,7 @@ from importlib.resources import files
 from typing import Any
 
 from collectives.algorithms import REGISTRY
+from collectives.algorithms.language import registry
 from collectives.algorithms.language.registry import AUTO, REDUCTIONS, ROOTED
 from collectives.catalogue import find, titled
 from collectives.choice import decide
@@ -110,7 +111,7 @@ def page(
     }
     title = ", ".join(f"{primitive}.{name}" for name in shown)
     named = tuple(name for name in shown if name not in REGISTRY[primitive])
-    return _document(title, _packed(settings), _schedules(primitive, named, root))
+    return _document(title, _packed(settings), _schedules(primitive, named, root, registry.revision))
 
 
 def _check(primitive: str, names: Sequence[str], p: int, root: int) -> None:
@@ -187,8 +188,11 @@ def _packed(data: Any) -> str:
 
 
 @cache
-def _schedules(primitive: str, named: tuple[str, ...], root: int) -> str:
-    """All algorithms of a primitive, and those that are named with parameters, packed."""
+def _schedules(primitive: str, named: tuple[str, ...], root: int, revision: int) -> str:
+    """All algorithms of a primitive, and those that are named with parameters, packed.
+
+    What was packed before a file was loaded is not used afterwards: `revision` has grown.
+    """
     return _packed(
         {spec: _algorithm(primitive, spec, root) for spec in (*named, *REGISTRY[primitive])}
     )

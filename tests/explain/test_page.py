@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
+from collectives import load
 from collectives.algorithms import PRIMITIVES
 from collectives.explain.html import page
 
@@ -98,8 +99,7 @@ def test_one_of_each(primitive, browser, written):
 def test_what_it_says_of_a_round(browser, written):
     with opened(browser, written("allreduce", "ring") + "#p=5&round=3") as shown:
         expect(shown.locator(".sentence")).to_have_text(
-            "Round 3 of 9. 5 messages: every rank sends to the next one on its right. "
-            "5 reductions."
+            "Round 3 of 9. 5 messages: every rank sends to the next one on its right. 5 reductions."
         )
         first = shown.locator(".messages li").first
         expect(first).to_have_text("0 → 1 block 4 (from 4, 0) 205 KiB")
@@ -107,7 +107,9 @@ def test_what_it_says_of_a_round(browser, written):
         expect(cell).to_have_attribute("title", "rank 2, block 0: contributions 0–2")
         here = shown.locator(".code .here")
         expect(here).to_have_count(1)
-        assert "0–4" in here.inner_text() and "yield send(block[(rank - k) % p]" in here.inner_text()
+        assert (
+            "0–4" in here.inner_text() and "yield send(block[(rank - k) % p]" in here.inner_text()
+        )
         path = shown.locator(".counters tr.path td")
         assert path.all_inner_texts() == ["2", "8", "≥ 3"]
 
@@ -126,7 +128,7 @@ def test_playing(browser, written):
 
 def test_true_time_with_one_rank_late(browser, written):
     with opened(browser, written("allreduce", "ring") + "#p=6") as shown:
-        shown.get_by_text("true time").click()
+        shown.get_by_role("button", name="true time").click()
         alike = shown.locator(".counters tr.time td").nth(1).inner_text()
         shown.locator("#disturb").select_option("late")
         shown.locator("#who").select_option("3")
@@ -167,14 +169,6 @@ def test_choices_and_address(browser, written):
         expect(shown.locator("#p")).to_have_value("5")
 
 
-def test_what_an_algorithm_cannot_do_is_said(browser, written):
-    with opened(browser, written("allreduce", "ring", "swing") + "#p=5") as shown:
-        shown.locator("#b").select_option("compressed_ring")
-        expect(shown.locator(".panel")).to_have_count(2)
-    with opened(browser, written("alltoall", "pairwise_xor") + "#p=6") as shown:
-        expect(shown.locator(".wrong")).to_contain_text("cannot do 6 ranks")
-
-
 @pytest.mark.parametrize("kind", ["network", "spacetime"])
 def test_picture_as_a_file(kind, browser, written):
     with opened(browser, written("reduce", "tree") + "#p=5&round=2") as shown:
@@ -204,62 +198,66 @@ def test_print(browser, written):
         expect(shown.locator(".grid")).to_be_visible()
 
 
-EVIL = '''
-from collectives.algorithms.language import algorithm, copy, neighbours, recv, reduce, scratch, send
+EVIL = """
+from collectives.algorithms.language import algorithm, copy
 
 
-@algorithm("allreduce", name="<img src=x onerror=alert(1)>")
+@algorithm("allreduce", name="<img src=x onerror=alert(1)>", power_of_two=True)
 def évil_环(rank, p, sendbuf, recvbuf):
-    """</script><script>document.title = "run"</script><img src=x onerror="document.title='run'">
+    '''</script><script>document.title = "run"</script><img src=x onerror="document.title='run'">
 
-    </pre><b id=here>bold</b> {{{{application}}}} {{constructor}} $& \\\\1
+    </pre><b id=here>bold</b> {{application}} {{constructor}} $& \\\\1
 
-    Restrictions: <script>document.title = "run"</script>
-    """
-    </script>
+    Restrictions: power of two <script>document.title = "run"</script>
+    '''
+    # </script><script>document.title = "run"</script>
     yield copy(sendbuf, recvbuf)
-'''.replace("    </script>\n", '    # </script><script>document.title = "run"</script>\n')
+"""
 
-
-def test_nothing_of_a_users_file_runs(browser, written, registry, tmp_path):
-    from collectives import load
-
-    (tmp_path / "évil.py").write_text(EVIL, encoding="utf-8")
-    load(tmp_path / "évil.py")
-    [name] = [name for name in registry["allreduce"] if "<img" in name]
-    path = tmp_path / "évil.html"
-    path.write_text(page("allreduce", [name], p=3), encoding="utf-8")
-    with opened(browser, path.as_uri()) as shown:
-        expect(shown.locator("h1")).to_contain_text("<img src=x onerror=alert(1)>")
-        expect(shown.locator(".source")).to_contain_text("</script><script>document.title")
-        shown.locator(".about summary").click()
-        expect(shown.locator(".about pre")).to_contain_text("</pre><b id=here>bold</b>")
-        expect(shown.locator(".wrong")).to_contain_text("missing")
-        assert shown.locator("#here, img").count() == 0 and "évil.py" in shown.content()
-        assert "run" not in shown.title()
-
-
-def test_a_deadlock_is_shown(browser, registry, tmp_path):
-    from collectives import load
-
-    (tmp_path / "stuck.py").write_text(
-        '''
+STUCK = """
 from collectives.algorithms.language import algorithm, neighbours, recv, send
 
 
 @algorithm("bcast")
 def stuck(rank, p, buf, root):
-    """Everybody waits for the left neighbour, who sends afterwards."""
     left, right = neighbours(rank, p)
     yield recv(buf, left)
     yield send(buf, right)
-''',
-        encoding="utf-8",
-    )
-    load(tmp_path / "stuck.py")
-    path = tmp_path / "stuck.html"
-    path.write_text(page("bcast", ["stuck"], p=4), encoding="utf-8")
-    with opened(browser, path.as_uri() + "#p=4&round=1") as shown:
+"""
+
+
+@pytest.fixture
+def users(registry, tmp_path):
+    """`users(text, primitive, p)`: the address of the page of an algorithm in a file of this text."""
+
+    def write(text, primitive, p):
+        before = set(registry[primitive])
+        (tmp_path / "évil.py").write_text(text, encoding="utf-8")
+        load(tmp_path / "évil.py")
+        [name] = set(registry[primitive]) - before
+        path = tmp_path / "évil.html"
+        path.write_text(page(primitive, [name], p=p), encoding="utf-8")
+        return path.as_uri()
+
+    return write
+
+
+def test_nothing_of_a_users_file_runs(browser, users):
+    with opened(browser, users(EVIL, "allreduce", 4)) as shown:
+        expect(shown.locator("h1")).to_contain_text("<img src=x onerror=alert(1)>")
+        expect(shown.locator(".source")).to_contain_text("</script><script>document.title")
+        expect(shown.locator(".source figcaption")).to_contain_text("évil.py")
+        shown.locator(".about summary").click()
+        expect(shown.locator(".about pre")).to_contain_text("</pre><b id=here>bold</b>")
+        expect(shown.locator(".wrong")).to_contain_text("missing")
+        assert shown.locator("#here, img").count() == 0 and shown.title() != "run"
+        shown.goto(shown.url.partition("#")[0] + "#p=6")
+        shown.reload()
+        expect(shown.locator(".wrong")).to_contain_text("cannot do 6 ranks")
+
+
+def test_a_deadlock_is_shown(browser, users):
+    with opened(browser, users(STUCK, "bcast", 4) + "#p=4&round=1") as shown:
         expect(shown.locator(".wrong")).to_contain_text("deadlock")
         expect(shown.locator(".sentence")).to_contain_text("4 ranks wait: 0 ← 3; 1 ← 0; 2 ← 1")
         expect(shown.locator(".rank.waits")).to_have_count(4)

@@ -110,7 +110,7 @@ function Header({ data, state, set, say }) {
   const one = data.algorithms[state.a];
   return html`<header><div><p class="site">${data.home ? html`<a href=${data.home}>${say("site")}</a>` : say("site")}</p>
       <h1><span>${data.primitive}</span> ${one.title}</h1><p class="summary" lang="en">${one.summary}</p></div>
-    <div class="languages" role="group" aria-label=${say("language")}>${Object.entries(data.languages).map(([lang, { name, code }]) => html`
+    <div class="languages switch" role="group" aria-label=${say("language")}>${Object.entries(data.languages).map(([lang, { name, code }]) => html`
       <button type="button" lang=${code} aria-pressed=${state.lang === lang} onClick=${() => set({ lang })}>${name}</button>`)}</div></header>`;
 }
 
@@ -167,16 +167,20 @@ function useKeys(keys) {
   latest.current = keys;
   useEffect(() => {
     const press = (event) => {
-      const act = latest.current[event.key], { tagName, type } = event.target;
+      const act = latest.current[event.key], { tagName } = event.target;
       if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (tagName === "SELECT" || tagName === "SUMMARY" || type === "radio") return;
+      if (tagName === "SELECT" || tagName === "SUMMARY") return;
       if (event.key === " " && tagName === "BUTTON") return;
       if (event.target.classList?.contains("scroll") && event.key !== " ") return;
       event.preventDefault();
       act();
     };
-    addEventListener("keydown", press);
-    return () => removeEventListener("keydown", press);
+    // Who uses a mouse does not mean the button any more, or the list, by the next key.
+    let pointed = false;
+    const point = () => (pointed = true), leave = ({ target }) => pointed && target.closest("button, select") && target.closest("button, select").blur();
+    const listen = { keydown: (event) => ((pointed = false), press(event)), pointerdown: point, click: leave, change: leave };
+    for (const [kind, act] of Object.entries(listen)) addEventListener(kind, act);
+    return () => Object.entries(listen).forEach(([kind, act]) => removeEventListener(kind, act));
   }, []);
 }
 

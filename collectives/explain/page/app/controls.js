@@ -21,9 +21,9 @@ export function Settings({ data, state, set, say, step }) {
     ${data.primitive !== "barrier" && html`<${Choice} id="n" label=${say("size")} value=${state.n} options=${sizes} choose=${(n) => set({ n: Number(n) })} />`}
     <${Choice} id="layout" label=${say("layout")} value=${state.layout} choose=${(layout) => set({ layout })}
       options=${[["", say("fitting")], ...LAYOUTS.map((name) => [name, say(name)])]} />
-    <fieldset><legend>${say("clock")}</legend>
-      ${["rounds", "time"].map((clock) => html`<label class="radio"><input type="radio" name="clock" value=${clock} checked=${state.clock === clock}
-        onChange=${() => set({ clock, at: 0 })} /><span>${say(`clock.${clock}`)}</span></label>`)}</fieldset>
+    <div role="group" aria-labelledby="clock"><span id="clock">${say("clock")}</span><div class="switch">
+      ${["rounds", "time"].map((clock) => html`<button type="button" aria-pressed=${state.clock === clock}
+        onClick=${() => set({ clock, at: 0 })}>${say(`clock.${clock}`)}</button>`)}</div></div>
     <${Choice} id="machine" label=${say("machine")} value=${state.machine} options=${data.machines.map(({ name }) => [name, say(`machine.${name}`)])}
       choose=${(name) => set({ machine: name })} />
     ${state.clock === "time" && html`
