@@ -10,7 +10,10 @@ from importlib import import_module
 from collectives.catalogue import load
 from collectives.errors import CollectiveError
 
-COMMANDS = "list", "count", "new", "check", "prove", "plan", "error", "why", "table", "gallery"
+COMMANDS = (
+    *("list", "count", "explain", "gallery", "new", "check", "prove", "plan", "error", "why"),
+    "table",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,9 +1,10 @@
-"""Bytes as people write them: 8, 32K, 1M, 2 GiB."""
+"""Bytes as people write them, 8, 32K, 1M, 2 GiB, and seconds, 12.5 us."""
 
 from __future__ import annotations
 
 import re
 
+_UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -28,3 +29,9 @@ def format_bytes(nbytes: float) -> str:
         nbytes /= 1024
         units.pop(0)
     return f"{round(nbytes, 2 if nbytes < 10 else 1):g} {units[0]}"
+
+
+def seconds(time: float) -> str:
+    """Three digits and a unit: 12.5 us."""
+    unit, size = next(((u, s) for u, s in _UNITS if time >= s), _UNITS[-1])
+    return f"{time / size:.3g} {unit}"

@@ -28,7 +28,7 @@ from collectives.choice import decide
 from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
 from collectives.explain.schedule import RANKS, Recorder
-from collectives.explain.sources import Sources
+from collectives.explain.listing import Listing
 from collectives.study.bounds import bounds
 from collectives.study.pricing import DECLARED_CLOCK
 
@@ -111,7 +111,8 @@ def page(
     }
     title = ", ".join(f"{primitive}.{name}" for name in shown)
     named = tuple(name for name in shown if name not in REGISTRY[primitive])
-    return _document(title, _packed(settings), _schedules(primitive, named, root, registry.revision))
+    schedules = _schedules(primitive, named, root, registry.revision)
+    return _document(title, _packed(settings), schedules)
 
 
 def _check(primitive: str, names: Sequence[str], p: int, root: int) -> None:
@@ -203,14 +204,14 @@ def _algorithm(primitive: str, spec: str, root: int) -> Mapping[str, Any]:
     algorithm, parameters = find(primitive, spec)
     recorder = Recorder(algorithm, parameters, root)
     runs = {p: run for p in RANKS if (run := recorder.run(p)) is not None}
-    sources = Sources(algorithm)
+    listing = Listing(algorithm)
     return {
         "title": titled(primitive, spec),
         "summary": algorithm.summary,
-        "text": sources.docstring,
+        "text": listing.docstring,
         "restrictions": algorithm.restrictions,
-        "places": [[sources.place(*line) for line in place] for place in recorder.places],
-        "code": sources.code,
+        "places": [[listing.place(*line) for line in place] for place in recorder.places],
+        "code": listing.code,
         "runs": runs,
     }
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import collectives.engines.trace as plain
@@ -15,9 +12,7 @@ from collectives.problems import BLOCKWISE, Problem
 from collectives.study.critical import critical_messages
 from collectives.study.faults import failure_of
 from collectives.study.parts import Hand, Parts, Values, cuts_of, pieces_in
-from collectives.study.tracer import MessageNote, RoundNote, StepNote, Tracer
-
-PACKAGE = Path(inspect.getfile(plain)).parents[1]
+from collectives.study.tracer import MessageNote, RoundNote, StepNote, Tracer, short_name
 
 
 class Assembly:
@@ -110,7 +105,7 @@ class Assembly:
             note.number,
             note.beat,
             note.until,
-            tuple(plain.Place(_short(x.file), x.line, x.function) for x in note.places),
+            tuple(note.places),
             note.variables,
             note.start,
             note.end,
@@ -160,7 +155,7 @@ class Assembly:
                 lines, first = inspect.getsourcelines(code)
             except (OSError, TypeError):
                 lines, first = [], code.co_firstlineno
-            yield plain.Source(_short(code.co_filename), code.co_name, first, "".join(lines))
+            yield plain.Source(short_name(code.co_filename), code.co_name, first, "".join(lines))
 
 
 def setting_of(
@@ -205,14 +200,3 @@ def _ranges(ranges: Iterable[tuple]) -> tuple[plain.Range, ...]:
 def _leaving(note: MessageNote) -> tuple:
     never = note.left is None
     return never, note.left or 0.0, note.source.rank, note.source.number
-
-
-@cache
-def _short(file: str) -> str:
-    """A file's name as a reader knows it: from the package on, or from the current folder."""
-    path = Path(file)
-    for folder in (PACKAGE, PACKAGE.parent):
-        if path.is_relative_to(folder / "algorithms"):
-            return str(Path("algorithms") / path.relative_to(folder / "algorithms"))
-    relative = os.path.relpath(path)
-    return path.name if relative.startswith(os.pardir) else relative

@@ -5,11 +5,15 @@ One run gives times and holdings, so they cannot disagree.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from collectives import algorithms
 from collectives.algorithms.language.registry import Algorithm
 from collectives.algorithms.language.steps import Local, decode, encode, reduce
 from collectives.engines.driver import Message, Round, views_of
@@ -22,6 +26,8 @@ from collectives.study.layout import Layout
 
 Ranges = list[tuple[Vessel, int, int]]
 Spans = list[tuple[int, int, Any]]
+
+ALGORITHMS = Path(algorithms.__file__).parent
 
 # A tuple of so many numbers is still a variable to be shown.
 SHORT = 8
@@ -236,10 +242,10 @@ class Tracer(Simulator):
         before = self.rounds[me]
         note = RoundNote(me, len(before) + 1, before[-1].until + 1 if before else 1, now)
         frames = rank.process.frames()
-        for frame in reversed(frames):
+        for frame in frames:
             code = frame.f_code
-            place = Place(code.co_filename, frame.f_lineno, code.co_name)
-            note.places.append(place)
+            place = Place(short_name(code.co_filename), frame.f_lineno, code.co_name)
+            note.places.insert(0, place)
             self.functions.setdefault((place.file, place.function, code.co_firstlineno), code)
         note.variables = _numbers(frames[-1].f_locals) if frames else {}
         before.append(note)
@@ -291,6 +297,16 @@ class Tracer(Simulator):
                 return True
             trace = trace.tb_next
         return False
+
+
+@cache
+def short_name(file: str) -> str:
+    """A file's name as a reader knows it: from `algorithms/` on, or from the current folder."""
+    path = Path(file)
+    if path.is_relative_to(ALGORITHMS):
+        return str(Path("algorithms") / path.relative_to(ALGORITHMS))
+    relative = os.path.relpath(path)
+    return path.name if relative.startswith(os.pardir) else relative
 
 
 def _numbers(variables: dict[str, Any]) -> dict[str, Any]:

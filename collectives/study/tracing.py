@@ -16,7 +16,7 @@ from collectives.engines.trace import Cost, Trace
 from collectives.errors import ArgumentError
 from collectives.nodes import Nodes
 from collectives.operators.operator import SUM, Operator
-from collectives.problems import Problem
+from collectives.problems import BLOCKWISE, Problem
 from collectives.study.assembly import Assembly, setting_of
 from collectives.study.bounds import LATENCY, bounds
 from collectives.study.cost import predicted_time
@@ -97,6 +97,7 @@ def trace(
     elif lossy:
         n = -(-n // BYTES_OF_FLOATS.itemsize)
     _check(primitive, p, root, late)
+    _check_counts(primitive, p, counts)
     dtype = travelling("trace", operator, dtype)
     problem = Problem(primitive, p, n, root, dtype, operator, counts)
     chosen, settled, near = settle(asked, problem, given, topology)
@@ -122,21 +123,40 @@ def _check(primitive: str, p: int, root: int, late: Mapping[int, float] | None) 
                 )
 
 
+def _check_counts(primitive: str, p: int, counts: Any) -> None:
+    """Raise ArgumentError unless these are lengths of the blocks of all ranks."""
+    if counts is None:
+        return
+    shape = (p, p) if primitive == "alltoall" else (p,)
+    if primitive not in BLOCKWISE:
+        raise ArgumentError(f"{primitive}: counts are for primitives with blocks; choose n")
+    try:
+        found = np.asarray(counts)
+    except ValueError:
+        found = np.empty(0)
+    if found.shape != shape or found.dtype.kind not in "iu" or (found < 0).any():
+        needed = f"{p} rows of {p}" if len(shape) == 2 else p
+        raise ArgumentError(f"{primitive}: counts must be {needed} lengths, got {counts}")
+
+
 def _check_number(algorithm: Algorithm, problem: Problem, given: Mapping[str, Any]) -> None:
-    """Raise ArgumentError if there are too many messages; they are counted, and none is sent."""
+    """Raise ArgumentError if there are too many messages; they are counted, and none is sent.
+
+    Rounds without a message count as one: a page might yield for ever.
+    """
     messages = 0
     for rank in range(problem.p):
         page = problem.start(algorithm, rank, problem.phantoms(rank), given)
         process = Process(str(algorithm), rank, problem.p, page, phantom=True)
         try:
             while messages <= MOST_MESSAGES and (round_ := process.advance()) is not None:
-                messages += len(round_.sends)
+                messages += len(round_.sends) or 1
         except Exception:  # the run will say what is wrong with the page
             return
         if messages > MOST_MESSAGES:
             raise ArgumentError(
-                f"{algorithm}: a trace needs at most {MOST_MESSAGES:,} messages, got "
-                f"{messages:,} from rank{'s 0 to' * (rank > 0)} {rank} of {problem.p} alone; "
+                f"{algorithm}: a trace needs at most {MOST_MESSAGES:,} messages and rounds, "
+                f"got {messages:,} on rank{'s 0 to' * (rank > 0)} {rank} of {problem.p} alone; "
                 "choose fewer ranks or segments, or collectives.count"
             )
 

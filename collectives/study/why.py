@@ -17,9 +17,8 @@ from collectives.engines.simulator import Clock
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY, TERMS, bounds, bounds_of
 from collectives.study.cost import Path, critical_path, predicted_time
 from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, prices
-from collectives.units import format_bytes
+from collectives.units import format_bytes, seconds
 
-_UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
 WIDTH = 99  # of lines of words
 
 _LEAST = {
@@ -166,12 +165,6 @@ class _Case:
         factors = self.clock.alpha, self.clock.beta, self.clock.gamma
         path = self.path(name)
         return {term: path[term] * factor for term, factor in zip(TERMS, factors)}
-
-
-def seconds(time: float) -> str:
-    """Three digits and a unit: 12.5 us."""
-    unit, size = next(((u, s) for u, s in _UNITS if time >= s), _UNITS[-1])
-    return f"{time / size:.3g} {unit}"
 
 
 @cache

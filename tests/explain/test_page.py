@@ -228,7 +228,7 @@ def stuck(rank, p, buf, root):
 
 @pytest.fixture
 def users(registry, tmp_path):
-    """`users(text, primitive, p)`: the address of the page of an algorithm in a file of this text."""
+    """`users(text, primitive, p)`: where the page of the algorithm in this text is."""
 
     def write(text, primitive, p):
         before = set(registry[primitive])

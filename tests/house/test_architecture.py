@@ -30,6 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands"],
+    ["explain"],
     ["mpi.comm"],
     ["mpi.forms"],
     ["mpi.reproducible", "mpi.api"],

@@ -12,7 +12,7 @@ import collectives
 from collectives.algorithms.language.registry import Algorithm
 
 
-class Sources:
+class Listing:
     """The functions that take part in an algorithm, its own first.
 
     Attributes
