@@ -27,8 +27,8 @@ from collectives.catalogue import find, titled
 from collectives.choice import decide
 from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
-from collectives.explain.schedule import RANKS, Recorder
 from collectives.explain.listing import Listing
+from collectives.explain.schedule import RANKS, Recorder
 from collectives.study.bounds import bounds
 from collectives.study.pricing import DECLARED_CLOCK
 
