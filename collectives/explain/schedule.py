@@ -20,7 +20,7 @@ from collectives.algorithms.language.registry import Algorithm
 from collectives.catalogue import check_restrictions, is_loaded
 from collectives.engines.driver import Process
 from collectives.errors import CollectiveError, RestrictionError
-from collectives.explain.recording import Compact, Memories, news, stack, untouched
+from collectives.explain.recording import Compact, Memories, News, Views, stack, untouched
 from collectives.problems import BLOCKWISE, Buffers, Problem
 from collectives.study.layout import Laid, Layout
 from collectives.study.parts import Parts
@@ -74,7 +74,8 @@ class Recorder:
             vector, units); `given`, the number of memories that are not scratch; `wanted`,
             runs of units with the ranks whose contributions they need (first unit, units,
             first rank, one after the last); and in `ranks` its rounds: the number of the
-            place, and a `Compact`. `wrong`, a sentence, if something is.
+            place, and a `Compact`. `views` (memory, first unit, units), which rounds name by
+            number. `wrong`, a sentence, if something is.
         """
         try:
             check_restrictions(self.algorithm, p)
@@ -84,36 +85,39 @@ class Recorder:
             return None
         problem = Problem(self.algorithm.primitive, p, ELEMENTS, self.root, self.dtype)
         ranks: list[list[Compact]] = [[] for _ in range(p)]
-        wrong = None
+        views, wrong = Views(), None
         for rank, rounds in enumerate(ranks):
             try:
-                rounds.extend(self._rounds(problem, rank))
+                rounds.extend(self._rounds(problem, rank, views))
             except Exception as error:  # the page may be a user's, and raise anything
                 wrong = wrong or _sentence(f"{self.algorithm}: rank {rank} of {p}", error)
         wrong = wrong or self._fault(p)
-        unit = _unit(problem, ranks)
+        blocks = p if problem.primitive in BLOCKWISE else 1
+        unit = views.unit(_bytes(problem) // blocks)
         made = {
             "units": _bytes(problem) // unit,
             "parts": _names(problem, unit),
             **_ends(problem, unit),
             **self._lengths(),
-            "ranks": [[_in_units(round_, unit) for round_ in rounds] for rounds in ranks],
+            "views": views.in_units(unit),
+            "ranks": ranks,
         }
         return {**made, "wrong": wrong} if wrong else made
 
-    def _rounds(self, problem: Problem, rank: int) -> Iterator[Compact]:
-        """The rounds of one rank, in bytes."""
+    def _rounds(self, problem: Problem, rank: int, views: Views) -> Iterator[Compact]:
+        """The rounds of one rank."""
         sizes = [problem.send_size(rank), problem.recv_size(rank)]
         if problem.primitive == "bcast":
             sizes[0] = None
         send, recv = (None if size is None else untouched(size, self.dtype) for size in sizes)
-        memories = Memories([buffer for buffer in (send, recv) if buffer is not None])
+        given = [buffer for buffer in (send, recv) if buffer is not None]
+        barrier = problem.primitive == "barrier"
+        memories = News(views) if barrier else Memories(views, given)
         generator = problem.start(self.algorithm, rank, Buffers(send, recv), self.parameters)
         process = Process(str(self.algorithm), rank, problem.p, generator)
-        compact = news if problem.primitive == "barrier" else memories.round
         while (round_ := process.advance()) is not None:
             place = tuple(stack(generator))
-            yield [self._places.setdefault(place, len(self._places)), *compact(round_)]
+            yield [self._places.setdefault(place, len(self._places)), *memories.round(round_)]
 
     def _fault(self, p: int) -> str | None:
         """What is wrong with the answer of a user's algorithm; the others are tested."""
@@ -148,36 +152,6 @@ def _sentence(where: str, error: Exception) -> str:
 def _bytes(problem: Problem) -> int:
     """Bytes of the whole vector; a barrier's news is one unit."""
     return 1 if problem.primitive == "barrier" else problem.n * problem.dtype.itemsize
-
-
-def _unit(problem: Problem, ranks: list[list[Compact]]) -> int:
-    """Bytes of the largest piece of which everything consists."""
-    parts = problem.p if problem.primitive in BLOCKWISE else 1
-    steps = [step for rounds in ranks for round_ in rounds for step in _views(round_)]
-    edges = {
-        edge for views in steps for k in range(0, len(views), 3) for edge in views[k + 1 : k + 3]
-    }
-    return math.gcd(_bytes(problem) // parts, *edges)
-
-
-def _views(round_: Compact) -> Iterator[list[int]]:
-    """The views of each message and step of a round."""
-    _, sends, recvs, steps = round_
-    for message in (*sends, *recvs):
-        yield message[1:]
-    for _, reads, writes in steps:
-        yield from (reads, writes)
-
-
-def _in_units(round_: Compact, unit: int) -> Compact:
-    """The round with units for bytes."""
-
-    def smaller(views: list[int]) -> list[int]:
-        return [number if k % 3 == 0 else number // unit for k, number in enumerate(views)]
-
-    place, sends, recvs, steps = round_
-    messages = [[[peer, *smaller(views)] for peer, *views in each] for each in (sends, recvs)]
-    return [place, *messages, [[kind, smaller(a), smaller(b)] for kind, a, b in steps]]
 
 
 def _names(problem: Problem, unit: int) -> list[str]:

@@ -74,7 +74,8 @@ export function times(run, clock, bytes, { late = {}, slow = {} } = {}) {
   const first = (a, b) => (b.now < a.now || (b.now === a.now && b.rank < a.rank) ? b : a);
   while (ready.length) begin(...ready.splice(ready.indexOf(ready.reduce(first)), 1));
   const rounds = ranks.map((rank) => rank.rounds), all = rounds.flat();
-  const done = ({ rank, rounds: mine }) => mine.length === run.ranks[rank].length && mine.every((x) => x.end !== undefined);
+  const ended = (mine) => mine.every((round) => round.end !== undefined);
+  const done = ({ rank, rounds: mine }) => mine.length === run.ranks[rank].length && ended(mine);
   return { rounds, messages, order, finished: ranks.map((rank) => (done(rank) ? rank.now : undefined)),
     time: Math.max(...ranks.map((rank) => rank.now), ...all.map((x) => x.begin)),
     beats: Math.max(0, ...all.map((x) => x.until)) };

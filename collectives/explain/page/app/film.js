@@ -2,11 +2,13 @@
 //
 // A moment is a time on the clock the reader has chosen: beats of the lock-step animation,
 // or seconds. The film stops where a beat ends, or where a message has come or a round ends.
+import { unfolded } from "./data.js";
 import { holdings, times } from "./engine.js";
 
 export function film(data, name, state) {
-  const algorithm = data.algorithms[name], run = algorithm.runs[state.p];
-  if (!run) return { algorithm, name, stops: [0], end: 0 };
+  const algorithm = data.algorithms[name], packed = algorithm.runs[state.p];
+  if (!packed) return { algorithm, name, stops: [0], end: 0 };
+  const run = unfolded(packed);
   const machine = data.machines.find((one) => one.name === state.machine);
   const unit = Math.max(1, Math.ceil(state.n / (run.units * run.grain))) * run.grain;
   const who = Math.min(state.who, state.p - 1);
