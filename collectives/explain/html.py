@@ -101,6 +101,7 @@ def page(
     settings = {
         "primitive": primitive,
         "reduces": primitive in REDUCTIONS,
+        "mixes": primitive in REDUCTIONS or primitive in ("barrier", "alltoall"),
         "shown": shown,
         "p": p,
         "n": n,

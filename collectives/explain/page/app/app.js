@@ -24,7 +24,7 @@ function Page({ data }) {
   const calm = useCalm();
   const say = useMemo(() => speaker(data.languages[state.lang]), [data, state.lang]);
   const names = [state.a, state.b].filter(Boolean);
-  const films = useMemo(() => names.map((name) => ({ ...film(data, name, state), disturb: state.disturb, joins: data.reduces })),
+  const films = useMemo(() => names.map((name) => ({ ...film(data, name, state), disturb: state.disturb, joins: data.reduces, mixes: data.mixes })),
     [data, state.a, state.b, state.p, state.n, state.clock, state.machine, state.disturb, state.who, state.much]);
   const shown = films.filter((one) => one.run), stops = useMemo(() => together(films), [films]);
   const at = Math.min(state.at, stops.length - 1), t = moving ?? stops[at], from = stops[Math.max(0, at - 1)], end = stops.at(-1);
@@ -131,7 +131,7 @@ function Panel({ id, film, t, at, moving, from, end, rows, state, bounds, say, s
     <div class="columns">
       <div>
         <figure class="first"><${Network} id=${id} film=${film} t=${t} from=${moving ? t : from} layout=${state.layout} say=${say} still=${still} />
-          <figcaption><span class="hint">${say(film.run.parts[0] === "news" ? "pillNews" : film.run.parts.length > 1 ? "pillBlocks" : film.joins ? "pillSums" : "pillAll")}</span>
+          <figcaption><span class="hint">${say(film.run.parts[0] === "news" ? "pillNews" : film.run.parts.length > 1 ? "pillBlocks" : film.joins ? "pillSums" : "pillAll")} ${say("dark")}</span>
             <button type="button" class="quiet" onClick=${picture("network")}>${say("save")}</button></figcaption></figure>
         <div class="fourth"><h3>${say("spacetime")}</h3><p class="hint">${say(film.rounds ? "spacetimeRounds" : "spacetimeTime")}</p>
           <figure><${Spacetime} id=${id} film=${film} t=${t} end=${end} rows=${rows} say=${say} go=${go} />

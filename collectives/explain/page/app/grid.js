@@ -40,7 +40,7 @@ export function Grid({ film, t, from, say }) {
   const now = run.ranks.map((_, rank) => count(film, rank, t)), before = run.ranks.map((_, rank) => count(film, rank, from));
   return useMemo(() => html`<h3>${say("grid")}</h3><p class="hint">${say("gridCaption")}</p>
     <div class="scroll" tabindex="0" role="region" aria-label=${say("gridName", { algorithm: film.name })}>
-    <table class=${`grid ${run.units > 8 ? "narrow" : run.units < 3 ? "wide" : ""}`} aria-label=${say("gridName", { algorithm: film.name })}>
+    <table class=${`grid ${run.units > 8 ? "narrow" : run.units < 3 && film.mixes ? "wide" : ""}`} aria-label=${say("gridName", { algorithm: film.name })}>
       <thead><tr><th scope="col"><span class="hidden">${say("rank")}</span></th>
         ${run.parts.map((name) => html`<th scope="col">${name === "all" || name === "news" ? say(name) : name}</th>`)}</tr></thead>
       <tbody>${run.ranks.map((_, rank) => html`<tr><th scope="row">${rank}</th>
@@ -59,5 +59,5 @@ function Cell({ film, rank, unit, values, p, fresh, say }) {
   const short = text.length > (film.run.units > 8 ? 4 : 9) ? `${new Set(all).size}/${p}` : text;
   return html`<td class=${`${full ? "full" : ""} ${fresh ? "fresh" : ""}`} title=${say("holds", { rank, part: film.run.parts[unit], ranks: heldText(values, film.joins, ", ") })}>
     <span class="held">${short}</span>${full && html`<span class="hidden">${say("complete")}</span>`}
-    <span class="bar" style=${{ backgroundImage: bar(all, p) }}></span></td>`;
+    ${film.mixes && html`<span class="bar" style=${{ backgroundImage: bar(all, p) }}></span>`}</td>`;
 }

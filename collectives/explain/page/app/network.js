@@ -17,7 +17,7 @@ export function linksOf(film) {
 export function label(film, message, t) {
   const parts = partsOf(film.run, message.cells), value = message.cells[0]?.value;
   if (!parts.length) return "";
-  if (film.run.parts[0] === "news") return "✉";
+  if (film.run.parts[0] === "news") return "✉\ufe0e";
   if (film.run.parts.length === 1 && film.joins) {
     const ranks = value.split(","), text = runs(ranks.map(Number), ",");
     return `Σ${text.length <= 6 ? text : ranks.length}`;
@@ -30,6 +30,7 @@ export function label(film, message, t) {
 // The colour of a message: of its first block, or of the first rank whose input is in it.
 export function hue(film, message) {
   const cell = message.cells.find(Boolean);
+  if (film.run.parts[0] === "news") return colour(message.source);
   return colour(film.run.parts.length > 1 ? cell?.at ?? 0 : Number.parseInt(cell?.value ?? 0, 10) || 0);
 }
 

@@ -29,8 +29,13 @@ export function sentence(film, from, t, say) {
   if (t === 0) return `${where} ${say("beginning")}`;
   const moving = flying(film, t).map((x) => x.message), sums = reductions(film, from, t);
   const said = [where];
-  if (moving.length) said.push(say(film.rounds ? "sent" : "onTheWay", { count: moving.length, who: pattern(moving, p, say) }));
-  else if (film.rounds) said.push(say("noMessages"));
+  const tell = (key, messages) => messages.length && said.push(say(key, { count: messages.length, who: pattern(messages, p, say) }));
+  if (film.rounds) tell("sent", moving) || said.push(say("noMessages"));
+  else {
+    const here = (message) => message.arrived <= t + film.end * 1e-9;
+    tell("onTheWay", moving.filter((message) => !here(message)));
+    tell("arrived", moving.filter(here));
+  }
   if (sums.length) said.push(say("summed", { count: sums.length }));
   const waiting = film.run.ranks.map((_, rank) => [rank, waitsFor(film, rank, t)]).filter(([, ranks]) => ranks.length);
   if (waiting.length && (!film.rounds || t >= played.beats))
