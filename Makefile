@@ -7,6 +7,7 @@
 #   NP=8          ranks of `make bench`, `make fuzz` and `make soak`
 #   CASES=10000   cases of `make fuzz`, and SEED=0 what they are drawn from
 #   CALLS=200000  calls of `make soak`
+#   SUITES='mpi4py'  what `make programs` runs; all without it
 #   ARGS='...'    further arguments of these three
 #   JOBS=2        processes of `make prove`, and ALSO='257 512 1024' what it takes beyond 140
 #   TESTS=tests/mpi/test_builtins.py  files for `make test-mpi` and `make test-all`
@@ -22,6 +23,7 @@ JOBS   ?= 2
 ALSO   ?= 257 512 1024
 PYTHON ?= python3
 RANKS  ?= 1 2 3 4 5 8
+SUITES ?=
 TESTS  ?= tests/mpi
 LIMIT  ?= 240
 
@@ -45,7 +47,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak prove docs choice lint
+.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -67,7 +69,7 @@ test: .venv-openmpi/ready test-sim test-mpi fuzz-smoke ## all tests, over MPICH 
 	@$(MAKE) --no-print-directory MPI=openmpi test-mpi-4
 
 test-sim: $(VENV)/ready ## the tests that need no mpirun around them
-	$(IN) $(LIMITED) python -m pytest -n auto --dist worksteal tests --ignore=tests/mpi
+	$(IN) $(LIMITED) python -m pytest -rs -n auto --dist worksteal tests --ignore=tests/mpi
 
 test-mpi: $(addprefix test-mpi-,$(RANKS)) ## tests/mpi at 1 2 3 4 5 8 ranks
 
@@ -100,6 +102,10 @@ fuzz: $(VENV)/ready ## random calls against the built-ins (CASES=1000 SEED=0 NP=
 fuzz-smoke: $(VENV)/ready ## a fuzz of a few seconds, part of `make test`
 	$(IN) $(LIMITED) mpirun -n 4 python tests/fuzz --cases 150 --seed 2
 
+# In an environment of its own, because other people's programs bring much along.
+programs: .venv-programs/ready ## test suites of other people's programs, on Comm and without (SUITES= ARGS=); takes long
+	. .venv-programs/bin/activate && python tests/programs $(SUITES) $(ARGS)
+
 soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4); takes long
 	$(IN) mpirun -n $(NP) python tests/fuzz/soak.py --calls $(CALLS) --seed $(SEED) $(ARGS)
 
@@ -111,6 +117,9 @@ choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about half a m
 
 docs: $(VENV)/ready ## write the generated page of the catalogue anew
 	$(IN) python -m collectives list --bounds --markdown > docs/catalogue.md
+
+gallery: $(VENV)/ready ## a page for every algorithm, in build/gallery
+	$(IN) python -m collectives gallery build/gallery
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree
@@ -124,17 +133,19 @@ format: $(VENV)/ready ## let ruff fix and format the code
 	$(IN) ruff check --fix . && ruff format .
 
 clean: ## remove the environments, build litter and caches
-	rm -rf .venv .venv-openmpi .venv-system build dist *.egg-info
+	rm -rf .venv .venv-openmpi .venv-system .venv-programs build dist *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find algorithms collectives bench tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. pip keeps what it has built, so without --no-cache-dir it could
 # hand out an mpi4py that was built against another MPI.
-.venv/ready:         INSTALL = -e '.[mpich,test,dev]'
+.venv/ready:         INSTALL = -e '.[mpich,test,browser,dev]'
 .venv-openmpi/ready: INSTALL = -e '.[openmpi,test,dev]'
 .venv-system/ready:  INSTALL = --no-cache-dir --no-binary mpi4py -e '.[test,dev]'
+.venv-programs/ready: INSTALL = -e '.[mpich,test]' -r tests/programs/requirements.txt
+.venv-programs/ready: tests/programs/requirements.txt
 
-.venv/ready .venv-openmpi/ready .venv-system/ready: setup.cfg pyproject.toml
+.venv/ready .venv-openmpi/ready .venv-system/ready .venv-programs/ready: setup.cfg pyproject.toml
 	@echo "setting up $(@D), once: about a minute$(if $(findstring system,$@),; building mpi4py takes some more)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	    echo "Python 3.10 or newer is needed, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12"; exit 1; }
@@ -143,6 +154,8 @@ clean: ## remove the environments, build litter and caches
 	@[ $(@D) != .venv-system ] || { command -v mpicc && command -v mpirun; } >/dev/null || { \
 	    echo "MPI=system needs mpicc and mpirun on PATH; install an MPI (Debian, Ubuntu: apt install libmpich-dev mpich),"; \
 	    echo "load its module (clusters: module load openmpi), or leave MPI=system out to get one from a wheel"; exit 1; }
+	@[ $(@D) != .venv-programs ] || echo 'int main(void) { return 0; }' | cc -include fftw3.h -xc -o /dev/null - 2>/dev/null || { \
+	    echo "mpi4py-fft is built, which needs a C compiler and FFTW; install them (Debian, Ubuntu: apt install gcc libfftw3-dev)"; exit 1; }
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(INSTALL)
 	@touch $@

@@ -14,16 +14,17 @@ from .language import (
 )
 
 
-@algorithm("allgather", also=("linear", "spread"))
+@algorithm("allgather", also="spread")
 def naive(rank, p, sendbuf, recvbuf):
     """Everyone tells everyone: p-1 direct messages a rank.
 
     Each rank starts with its right neighbour and goes on round the ring, so
-    that no two ranks send to the same one at once.
+    that no two ranks send to the same one at once. UCC calls this `linear`; Open MPI's
+    `linear` gathers at rank 0 and broadcasts, which is nearer to `tree`.
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: folklore
+    Reference: folklore; UCC (linear)
     """
     yield copy(sendbuf, recvbuf[rank])
     sends = [send(sendbuf, (rank + k) % p) for k in range(1, p)]
@@ -42,8 +43,7 @@ def ring(rank, p, sendbuf, recvbuf):
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     left, right = neighbours(rank, p)
     yield copy(sendbuf, recvbuf[rank])
@@ -64,8 +64,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
 
     Cost: (floor(lg(p)) + 2*fold(p))*alpha + (1 + 2*fold(p))*(p-1)*n/p*beta
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -94,7 +93,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
     Cost: 2*ceil(lg(p))*alpha + ((p-1)/p + ceil(lg(p)))*n*beta
     Restrictions: none
-    Reference: folklore
+    Reference: Chan et al. 2007
     """
     counts = tuple(recvbuf.size(i) for i in range(p))
     yield from gather.tree(rank, p, sendbuf, recvbuf if rank == 0 else None, 0, counts)

@@ -45,7 +45,7 @@ def ring(rank, p, sendbuf, recvbuf):
     Cost: 2*(p-1)*(alpha + n/p*beta) + (p-1)*n/p*gamma
     Restrictions: commutative op; the sum of block b starts at rank b and ends
         at rank b-1, so the operands are in cyclic order, not in rank order
-    Reference: Patarasuk, Yuan, Journal of Parallel and Distributed Computing 69(2), 2009
+    Reference: Patarasuk, Yuan 2009
     """
     left, right = neighbours(rank, p)
     block = split(recvbuf, p)
@@ -59,7 +59,7 @@ def ring(rank, p, sendbuf, recvbuf):
         yield send(block[(rank - k + 1) % p], right), recv(block[(rank - k) % p], left)
 
 
-@algorithm("allreduce")
+@algorithm("allreduce", also="butterfly")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Recursive doubling: exchange everything with a partner ever farther away.
 
@@ -72,8 +72,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
 
     Cost: (floor(lg(p)) + 2*fold(p))*(alpha + n*beta) + ceil(lg(p))*n*gamma
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -103,7 +102,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
     Cost: 2*ceil(lg(p))*(alpha + n*beta) + ceil(lg(p))*n*gamma
     Restrictions: none
-    Reference: folklore
+    Reference: Chan et al. 2007
     """
     yield from reduction.tree(rank, p, sendbuf, recvbuf if rank == 0 else None, 0)
     yield from bcast.tree(rank, p, recvbuf, 0)

@@ -1,4 +1,9 @@
-"""All-to-all: every rank has a different block for every other rank."""
+"""All-to-all: every rank has a different block for every other rank.
+
+An algorithm that forwards blocks has to know how long they are: it asks for `counts`. In
+alltoallv a rank knows only its own, so all ranks first tell all others, p counts each. The
+cost lines are for equal blocks, where nobody needs to be told.
+"""
 
 from . import gather, scatter
 from .language import algorithm, copy, distances, fold, neighbours, partition, recv, scratch, send
@@ -13,8 +18,7 @@ def naive(rank, p, sendbuf, recvbuf):
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     yield copy(sendbuf[rank], recvbuf[rank])
     sends = [send(sendbuf[(rank + k) % p], (rank + k) % p) for k in range(1, p)]
@@ -30,11 +34,11 @@ def ring(rank, p, sendbuf, recvbuf, counts):
     others, in the order in which their owners come round the ring. In each
     round the first block of what arrives is for oneself, and what remains goes
     on to the right. Only neighbours talk, but a block travels as many hops as
-    its destination is away.
+    its destination is away. SimGrid calls `ring` what is `pairwise` here: direct messages.
 
     Cost: (p-1)*(alpha + n/2*beta)
-    Restrictions: none
-    Reference: Grama, Gupta, Karypis, Kumar, Introduction to Parallel Computing, 2003
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
+    Reference: Grama et al. 2003
     """
     left, right = neighbours(rank, p)
     yield copy(sendbuf[rank], recvbuf[rank])
@@ -47,7 +51,7 @@ def ring(rank, p, sendbuf, recvbuf, counts):
         outgoing = onward
 
 
-@algorithm("alltoall", also=("two_phase", "two_phase_bruck"), known_as="bruck")
+@algorithm("alltoall", known_as="bruck")
 def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     """Bruck's all-to-all: a block travels its distance in powers of two.
 
@@ -57,12 +61,12 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, counts):
     has made its last jump lands in place, others in scratch space. Few rounds,
     but a byte moves as often as its distance has bits set. Half of the blocks
     move in each round, or fewer if p is not a power of two: the factor of beta
-    is then an upper bound.
+    is then an upper bound. MPICH and Open MPI have it as `brucks` and `modified_bruck`;
+    what SimGrid calls `rdb`, for recursive doubling, gathers everything everywhere.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
-    Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
+    Reference: Bruck et al. 1997
     """
     held = [sendbuf[(rank + d) % p] for d in range(p)]
     yield copy(held[0], recvbuf[rank])
@@ -86,7 +90,7 @@ def tree(rank, p, sendbuf, recvbuf, counts):
     of a few bytes on a slow network.
 
     Cost: 2*ceil(lg(p))*alpha + 2*(p-1)*n*beta
-    Restrictions: none
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: folklore
     """
     leaving, coming = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
@@ -114,13 +118,14 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
     As many bytes as in Bruck's algorithm, but both directions of a link at once. If p
     is not a power of two, 2**floor(lg p) ranks play: the first even ranks hand their
     blocks to the odd rank after them and get those for them from it in the end. Players
-    then have blocks of up to two ranks for up to two ranks, and the factor of beta is
-    an upper bound.
+    then have blocks of up to two ranks for up to two ranks: where a round moves n/2 for a
+    power of two, it moves less than 4/3*n for other p. The factor of beta is then an upper
+    bound.
 
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
-        + (floor(lg(p))*(1/2 + 5/6*fold(p)) + 2*fold(p))*n*beta
-    Restrictions: none
-    Reference: Johnsson, Ho, IEEE Transactions on Computers 38(9), 1989 (for powers of two)
+        + (floor(lg(p))*(4/3 if fold(p) else 1/2) + 2*fold(p))*n*beta
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
+    Reference: Johnsson, Ho 1989 (for powers of two)
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)

@@ -50,12 +50,12 @@ def recursive_doubling(rank, p):
     In round k every rank signals the rank 2**k to its right and waits for the
     one 2**k to its left. After round k it knows, directly or through others,
     that the 2**(k+1) ranks up to itself have come. Works for every p as it is:
-    going round the ring once and a bit does no harm.
+    going round the ring once and a bit does no harm. Open MPI calls this `bruck`;
+    its `recursive_doubling` is `recursive_exchange` here.
 
     Cost: ceil(lg(p))*alpha
     Restrictions: none
-    Reference: Hensgen, Finkel, Manber, International Journal of Parallel
-        Programming 17(1), 1988
+    Reference: Hensgen, Finkel, Manber 1988
     """
     for distance in distances(p):
         yield send(NOTHING, (rank + distance) % p), recv(NOTHING, (rank - distance) % p)
@@ -69,8 +69,7 @@ def tree(rank, p):
 
     Cost: 2*ceil(lg(p))*alpha
     Restrictions: none
-    Reference: folklore; as a tournament Hensgen, Finkel, Manber, International Journal of
-        Parallel Programming 17(1), 1988
+    Reference: folklore; Hensgen, Finkel, Manber 1988 (as a tournament)
     """
     parent, children, _ = binomial_tree(rank, p)
     for child in reversed(children):

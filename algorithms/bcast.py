@@ -30,7 +30,7 @@ def naive(rank, p, buf, root):
         yield recv(buf, root)
 
 
-@algorithm("bcast", known_as="pipeline")
+@algorithm("bcast", also="pipelined_ring", known_as="pipeline")
 def ring(rank, p, buf, root, *, segments=None):
     """Pipelined chain: segments run round the ring, one behind the other.
 
@@ -45,7 +45,7 @@ def ring(rank, p, buf, root, *, segments=None):
 
     Cost: (p > 1)*(p - 2 + segments)*(alpha + n/segments*beta)
     Restrictions: none
-    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
+    Reference: Pješivac-Grbović et al. 2007
     """
     segments = default_segments(p - 1, buf.nbytes) if segments is None else segments
     segment = split(buf, segments)
@@ -70,7 +70,7 @@ def recursive_doubling(rank, p, buf, root):
 
     Cost: (2*floor(lg(p)) + 3*fold(p))*alpha + (2 + 2*fold(p))*(p-1)*n/p*beta
     Restrictions: none
-    Reference: Barnett et al., Scalable High Performance Computing Conference 1994
+    Reference: Barnett et al. 1994 (with a ring); Thakur, Rabenseifner, Gropp 2005
     """
     counts = even_counts(buf.size, p)
     block = partition(buf, counts)
@@ -90,7 +90,7 @@ def tree(rank, p, buf, root):
 
     Cost: ceil(lg(p))*(alpha + n*beta)
     Restrictions: none
-    Reference: folklore
+    Reference: Chan et al. 2007
     """
     yield from pass_down(binomial_tree(rank, p, root), buf)
 
@@ -100,14 +100,14 @@ def scatter_ring_allgather(rank, p, buf, root):
     """Van de Geijn's broadcast with a ring: scatter down a tree, allgather on a ring.
 
     The root's p blocks go down a binomial tree; then every block goes once round the
-    ring. As many bytes as `recursive_doubling`, which needs far fewer rounds, but for
-    every p, and only neighbours talk in the second phase: for long vectors, and where
-    far messages cost more. The cost is that of root 0, see `scatter.tree`.
+    ring. That takes p-1 more rounds, where `recursive_doubling` takes about lg p. In return
+    about two vectors pass a port for every p, not only for powers of two, and in the second
+    phase only neighbours talk: for long vectors, and where far messages cost more. The cost
+    is that of root 0, see `scatter.tree`.
 
     Cost: (ceil(lg(p)) + p-1)*alpha + 2*(p-1)*n/p*beta
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Barnett et al. 1994; Thakur, Rabenseifner, Gropp 2005
     """
     counts = even_counts(buf.size, p)
     block = partition(buf, counts)

@@ -59,17 +59,18 @@ def ring(rank, p, sendbuf, recvbuf, *, segments=None):
         yield steps
 
 
-@algorithm("exscan", known_as="hillis_steele")
+@algorithm("exscan", also="kogge_stone", known_as="hillis_steele")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Hillis-Steele, shifted: pass the vectors one rank up, then scan them.
 
     After the first round rank r holds the vector of rank r-1; an inclusive scan
-    over ranks 1 .. p-1 makes that the sum over ranks 0 .. r-1.
+    over ranks 1 .. p-1 makes that the sum over ranks 0 .. r-1. The `recursive_doubling`
+    of MPICH and Open MPI is another algorithm, see `scan.recursive_doubling`.
 
     Cost: ((p > 1) + ceil(lg(max(p-1, 1))))*(alpha + n*beta)
         + ceil(lg(max(p-1, 1)))*n*gamma
     Restrictions: none
-    Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
+    Reference: Hillis, Steele 1986; Kogge, Stone 1973
     """
     arriving = scratch(sendbuf)
     steps = [send(sendbuf, rank + 1)] if rank < p - 1 else []
@@ -85,18 +86,19 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
 
 @algorithm("exscan", known_as="blelloch")
 def tree(rank, p, sendbuf, recvbuf):
-    """Blelloch scan: sums go up a binomial tree, prefixes come down.
+    """Blelloch scan on a binomial tree: sums go up, prefixes come down.
 
     Up: each rank adds its children's sums to its own share and tells its parent,
     and remembers what lay before each child. Down: each rank learns the sum over
     all ranks before its subtree, and sends every child that sum with what lay
-    before the child inside the subtree. Nobody waits for sums that reach up to
-    rank p-1, since nothing comes after them. If p is not a power of two, the
-    factor of gamma is an upper bound.
+    before the child inside the subtree. Blelloch's own way down starts with an identity
+    at the root and swaps the values of left and right children; remembered sums need
+    neither. Nobody waits for sums that reach up to rank p-1, since nothing comes after
+    them. If p is not a power of two, the factor of gamma is an upper bound.
 
     Cost: max(2*ceil(lg(p)) - 1, 0)*(alpha + n*beta) + max(2*ceil(lg(p)) - 2, 0)*n*gamma
     Restrictions: none
-    Reference: Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990
+    Reference: Blelloch 1990 (up and down); Sanders, Träff 2006 (on a binomial tree)
     """
     below = yield from sweep(rank, p, sendbuf)
     if below is not None:

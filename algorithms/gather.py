@@ -41,7 +41,7 @@ def ring(rank, p, sendbuf, recvbuf, root, counts):
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: Grama, Gupta, Karypis, Kumar, Introduction to Parallel Computing, 2003
+    Reference: Saad, Schultz 1989
     """
     left, right = neighbours(rank, p)
     if rank == root:
@@ -72,7 +72,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root, counts):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Johnsson, Ho, IEEE Transactions on Computers 38(9), 1989
+    Reference: Johnsson, Ho 1989
     """
     team = fold(p, keep=root)
     player, mate, origin = team.player(rank), team.mate(rank), team.player(root)
@@ -101,13 +101,13 @@ def tree(rank, p, sendbuf, recvbuf, root, counts):
     A rank waits for its children, the smallest subtree first, and sends their
     blocks and its own, which are neighbours, to its parent.
 
-    If p is not a power of two, the first child of some
-    roots leads the larger half, and up to twice as many bytes lie on the critical
-    path; the cost is that of root 0.
+    If p is not a power of two, the ranks split into unequal halves. The subtree of the
+    root's first child is then the larger half for some roots, and up to twice as many
+    bytes lie on the critical path; the cost is that of root 0.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: folklore
+    Reference: Chan et al. 2007
     """
     parent, children, (_, first, last) = binomial_tree(rank, p, root)
     held = recvbuf if parent is None else stage(sendbuf, counts, first, last)

@@ -56,7 +56,7 @@ def ring(rank, p, sendbuf, recvbuf, root, *, segments=None):
 
     Cost: (p > 1)*(p - 2 + segments)*(alpha + n/segments*beta + n/segments*gamma)
     Restrictions: none
-    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
+    Reference: Pješivac-Grbović et al. 2007
     """
     segments = default_segments(p - 1, sendbuf.nbytes) if segments is None else segments
     total = split(recvbuf if rank == root else scratch(sendbuf), segments)
@@ -93,8 +93,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf, root):
     Cost: (2*floor(lg(p)) + 3*fold(p))*alpha + (p-1)*n/p*beta
         + (p-1 + fold(p)*(p + ceil(lg(p))))*n/p*(beta + gamma)
     Restrictions: none
-    Reference: Rabenseifner, International Conference on Computational Science 2004
-        (with recursive halving)
+    Reference: after Rabenseifner 2004; Träff 2005 (the reduce-scatter)
     """
     counts = even_counts(sendbuf.size, p)
     block = scratch(sendbuf, counts[rank])
@@ -113,6 +112,6 @@ def tree(rank, p, sendbuf, recvbuf, root):
 
     Cost: ceil(lg(p))*(alpha + n*beta + n*gamma)
     Restrictions: none
-    Reference: folklore
+    Reference: Chan et al. 2007
     """
     yield from pass_up(rank, binomial_tree(rank, p, root), sendbuf, recvbuf)

@@ -19,12 +19,13 @@ from .language import (
 )
 
 
-@algorithm("reduce_scatter", also="linear")
+@algorithm("reduce_scatter")
 def naive(rank, p, sendbuf, recvbuf):
     """Direct exchange: everyone sends everyone their block; each adds its own.
 
     p-1 direct messages a rank, starting with the right neighbour. The shares
     are added in rank order when all have come; they take p-1 blocks of scratch space.
+    Open MPI's `basic_linear` is another algorithm, a linear reduce and scatter by rank 0.
 
     Cost: (p-1)*(alpha + n/p*beta + n/p*gamma)
     Restrictions: none
@@ -47,7 +48,7 @@ def ring(rank, p, sendbuf, recvbuf):
     Cost: (p-1)*(alpha + n/p*beta + n/p*gamma)
     Restrictions: commutative op; block b is added up in the cyclic order b+1,
         ..., p-1, 0, ..., b, not in rank order
-    Reference: Barnett et al., Scalable High Performance Computing Conference 1994
+    Reference: Barnett et al. 1994
     """
     left, right = neighbours(rank, p)
     longest = max(sendbuf.size(i) for i in range(p))
@@ -69,7 +70,8 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     sums that lies on the partner's side, and adds what it gets to the other
     half. Groups that meet are neighbours, so rank order is kept. A rank keeps
     the blocks of the ranks that agree with it in the last k+1 bits; laid out in
-    bit-reversed order, these are always one half of what it had.
+    bit-reversed order, these are always one half of what it had. MPICH has this as
+    `noncommutative`; its `recursive_doubling` sends half of the vector or more in every round.
 
     If p is not a power of two, 2**floor(lg p) ranks play: the first even ranks
     hand their whole vector to the odd rank after them, which plays for both and
@@ -79,7 +81,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
         + (p-1 + fold(p)*(p + ceil(lg(p))))*n/p*(beta + gamma)
     Restrictions: none
-    Reference: Träff, EuroPVM/MPI 2005
+    Reference: Träff 2005
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -116,7 +118,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
     Cost: 2*ceil(lg(p))*alpha + (ceil(lg(p)) + (p-1)/p)*n*beta + ceil(lg(p))*n*gamma
     Restrictions: none
-    Reference: folklore
+    Reference: Chan et al. 2007
     """
     counts = tuple(sendbuf.size(i) for i in range(p))
     total = scratch(sendbuf.buf) if rank == 0 else None

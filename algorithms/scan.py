@@ -56,17 +56,19 @@ def ring(rank, p, sendbuf, recvbuf, *, segments=None):
         yield steps
 
 
-@algorithm("scan", known_as="hillis_steele")
+@algorithm("scan", also="kogge_stone", known_as="hillis_steele")
 def recursive_doubling(rank, p, sendbuf, recvbuf):
     """Hillis-Steele scan: add what comes from 1, 2, 4, ... ranks below.
 
     After round k each rank holds the sum over the 2**(k+1) ranks up to itself,
     or over all from rank 0 on. In each round a rank sends its sum upwards and
-    adds the one that comes from below on the left of its own.
+    adds the one that comes from below on the left of its own. As a circuit it is the
+    adder of Kogge and Stone. The `recursive_doubling` of MPICH and Open MPI is another
+    algorithm: partners whose ranks differ in one bit swap the sums over their groups.
 
     Cost: ceil(lg(p))*(alpha + n*beta + n*gamma)
     Restrictions: none
-    Reference: Hillis, Steele, Communications of the ACM 29(12), 1986
+    Reference: Hillis, Steele 1986; Kogge, Stone 1973
     """
     arriving = scratch(recvbuf)
     yield copy(sendbuf, recvbuf)
@@ -79,7 +81,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
 
 @algorithm("scan", known_as="blelloch")
 def tree(rank, p, sendbuf, recvbuf):
-    """Blelloch scan: sums go up a binomial tree, prefixes come down.
+    """Blelloch scan on a binomial tree: sums go up, prefixes come down.
 
     The sweeps of `exscan.tree` give each rank the sum over all ranks below it;
     it adds its own share. About twice the rounds of `recursive_doubling`, but
@@ -88,7 +90,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
     Cost: max(2*ceil(lg(p)) - 1, 0)*(alpha + n*beta + n*gamma)
     Restrictions: none
-    Reference: Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990
+    Reference: Blelloch 1990 (up and down); Sanders, Träff 2006 (on a binomial tree)
     """
     below = yield from exscan.sweep(rank, p, sendbuf)
     if below is None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import TEXTBOOK, algorithms_for, find, is_loaded
+from collectives.checks import memory
 from collectives.errors import UnknownAlgorithm
 from collectives.operators.operator import SUM
 from collectives.problems import BLOCKWISE, Problem
@@ -94,6 +95,22 @@ def cells(primitives: Iterable[str], algorithms: Sequence[str], sizes: Sequence[
         for size in (sizes if primitive != "barrier" else [0])
         for algorithm in [BUILTIN, *_chosen(primitive, algorithms)]
     ]
+
+
+def fits(some: Iterable[Cell], p: int, sharing: int) -> None:
+    """Raise ArgumentError unless the data of all ranks that share a memory fit in it.
+
+    Parameters
+    ----------
+    some : iterable of Cell
+    p, sharing : int
+        Number of ranks, and of those on one host.
+    """
+    largest = {cell.group: cell.problem(p) for cell in some}.values()
+    # What is sent and received of every group; all inputs, while an answer is looked at.
+    nbytes = [problem.n * problem.dtype.itemsize for problem in largest]
+    total = 2 * sum(nbytes) + p * max(nbytes, default=0)
+    memory("--sizes", f"the buffers of {sharing} ranks", sharing * total)
 
 
 def has(primitive: str, spec: str) -> bool:

@@ -12,7 +12,6 @@ Answers are checked.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 
@@ -33,7 +32,9 @@ from collectives.units import format_bytes
 from .calls import call
 from .cells import Cell
 from .parameters import minima
+from .program import Parser, known_primitives, options, seconds, start
 from .report import console, header, microseconds
+from .stop import Stop
 from .system import system
 
 SIZES = (8, 512, 4096, 2**15, 2**17, 2**19, 2**20, 2**22)
@@ -119,9 +120,15 @@ def main(comm: MPI.Intracomm, primitives: Sequence[str], seconds: float) -> None
     sys.stdout.flush()
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m collectives.bench.choice")
+def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
+    """Read the options, and do what they say."""
+    parser = Parser("collectives.bench.choice")
     parser.add_argument("primitives", nargs="*", metavar="PRIMITIVE", help="default all")
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each size (%(default)s)")
-    given = parser.parse_args()
-    main(MPI.COMM_WORLD, given.primitives or PRIMITIVES, given.seconds)
+    parser.add_argument("--seconds", type=seconds, default=1.0, help="for each size (%(default)s)")
+    given = options(comm, parser, arguments, known_primitives)
+    main(comm, given.primitives or PRIMITIVES, given.seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    start(program)

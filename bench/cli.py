@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import find, load
@@ -15,6 +14,7 @@ from collectives.errors import ArgumentError, UnknownAlgorithm
 from collectives.units import parse_bytes
 
 from .cells import BUILTIN, DTYPE, EVERY, has
+from .program import Parser, Usage, seconds
 
 SIZES = "8,1K,32K,1M"
 BUDGET = 45.0
@@ -33,10 +33,6 @@ examples:
 exit status: 0 all answers right, 1 a wrong one or an error, 2 wrong usage"""
 
 
-class Usage(Exception):
-    """The command line is wrong."""
-
-
 @dataclass(frozen=True)
 class Options:
     """What the user asked for."""
@@ -49,21 +45,9 @@ class Options:
     json: str | None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise Usage(message)
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options there are."""
-    new = _Parser(
-        prog="python -m collectives.bench",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
+    new = Parser("collectives.bench", description=DESCRIPTION, epilog=EPILOG)
     add = new.add_argument
     add("primitives", nargs="*", metavar="PRIMITIVE", help=f"{', '.join(PRIMITIVES)}; default all")
     add(
@@ -84,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--budget",
-        type=float,
+        type=seconds,
         default=BUDGET,
         metavar="SECONDS",
         help=f"for the whole run; default {BUDGET:g}",
@@ -98,29 +82,27 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a Python file whose @algorithm decorators add to the catalogue; may be repeated",
     )
-    add("--help", "-h", action="store_true", help="show this and exit")
     return new
 
 
-def parse(arguments: Sequence[str]) -> Options | None:
-    """Read the command line; None if it asks for help.
+def parse(arguments: Sequence[str]) -> Options:
+    """Read and check the command line.
 
     Raises
     ------
     Usage
         Says what is wrong with it.
     """
-    given = parser().parse_args(arguments)
-    if given.help:
-        return None
-    if not 0 < given.budget < float("inf"):
-        raise Usage(f"--budget must be a positive number of seconds, got {given.budget:g}")
+    return checked(parser().parse_args(arguments))
+
+
+def checked(given: argparse.Namespace) -> Options:
+    """The options, if there are such algorithms and sizes; raises Usage if not."""
     _load(given.load)
     primitives = _primitives(given.primitives)
     algorithms = [name for names in given.algorithm for name in split_names(names)]
     _check_algorithms(primitives, algorithms)
     sizes = [parse_size(size) for size in given.sizes.split(",")]
-    _check_target(given.json)
     return Options(
         primitives,
         list(dict.fromkeys(algorithms)),
@@ -183,13 +165,3 @@ def has_or_usage(primitive: str, spec: str) -> bool:
         return has(primitive, spec)
     except ArgumentError as error:
         raise Usage(str(error)) from None
-
-
-def _check_target(path: str | None) -> None:
-    if path is None:
-        return
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder) or os.path.isdir(path):
-        raise Usage(f"--json needs a file in a folder that exists, got {path}")
-    if not os.access(folder, os.W_OK):
-        raise Usage(f"--json needs a folder that can be written to, got {folder}")

@@ -10,9 +10,8 @@ and to optimise its plan, is left out: that is a matter of the page. `--list` na
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -22,6 +21,9 @@ from mpi4py import MPI
 
 import collectives
 from collectives import algorithms, engines
+
+from .program import Parser, options, start
+from .stop import Stop
 
 # The pass over plans, file by file.
 OPTIMISER = "optimise", "places", "propagation", "shortcuts", "clearing"
@@ -71,7 +73,13 @@ def main(show: bool) -> None:
                 print(f"    {Path(code.co_filename).relative_to(OURS)}: {code.co_qualname}")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m collectives.bench.depth", description=__doc__)
+def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
+    """Read the options, and do what they say."""
+    parser = Parser("collectives.bench.depth")
     parser.add_argument("--list", action="store_true", help="name the functions")
-    main(parser.parse_args().list)
+    main(options(comm, parser, arguments, lambda given: given).list)
+    return 0
+
+
+if __name__ == "__main__":
+    start(program)

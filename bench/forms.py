@@ -28,14 +28,17 @@ import numpy as np
 from mpi4py import MPI
 from rich.text import Text
 
+from collectives.checks import memory
 from collectives.errors import WrongResult
 from collectives.mpi.comm import Comm
 from collectives.mpi.plans.channel import channel_of
-from collectives.units import format_bytes, parse_bytes
+from collectives.units import format_bytes
 
 from .kinds import measure as every_kind
 from .overhead import compare, start_and_wait
+from .program import Parser, Usage, options, seconds, sizes, start
 from .report import console, header
+from .stop import Stop
 from .system import system
 
 SIZES = "8,1K,64K,1M,16M"
@@ -171,29 +174,39 @@ def main(
         every_kind(comm, seconds)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m collectives.bench.forms")
+def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
+    """Read the options, and do what they say."""
+    parser = Parser("collectives.bench.forms")
     parser.add_argument("primitives", nargs="*", metavar="PRIMITIVE", help=", ".join(PRIMITIVES))
-    parser.add_argument("--sizes", default=SIZES, help="bytes of the largest buffer (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each row (%(default)s)")
+    parser.add_argument(
+        "--sizes", type=sizes, default=SIZES, help="bytes of the largest buffer (%(default)s)"
+    )
+    parser.add_argument("--seconds", type=seconds, default=1.0, help="for each row (%(default)s)")
     parser.add_argument(
         "--against",
         choices=("blocking", "same"),
         default="blocking",
         help="MPI's own form that nonblocking and persistent ones are compared with (%(default)s)",
     )
-    given = parser.parse_args()
-    unknown = set(given.primitives) - set(PRIMITIVES)
+    given = options(comm, parser, arguments, possible)
+    kinds, same = not given.primitives, given.against == "same"
+    main(given.primitives or PRIMITIVES, given.sizes, same, given.seconds, kinds)
+    return 0
+
+
+def possible(given: argparse.Namespace) -> argparse.Namespace:
+    """The options, if all of them can be."""
+    unknown = sorted(set(given.primitives) - set(PRIMITIVES))
     if unknown:
-        parser.error(f"a primitive is needed, got {', '.join(unknown)}")
+        raise Usage(f"a primitive is needed, got {', '.join(unknown)}")
+    memory("forms", "the buffers of a rank", 4 * max(given.sizes))
     if given.against == "same":
         try:  # versions do not tell
             MPI.COMM_SELF.Barrier_init().Free()
         except NotImplementedError:
-            parser.error("--against same needs an MPI with persistent collectives")
-    try:
-        sizes = [parse_bytes(text) for text in given.sizes.split(",")]
-    except ValueError as error:
-        parser.error(str(error))
-    kinds = not given.primitives
-    main(given.primitives or PRIMITIVES, sizes, given.against == "same", given.seconds, kinds)
+            raise Usage("--against same needs an MPI with persistent collectives") from None
+    return given
+
+
+if __name__ == "__main__":
+    start(program)

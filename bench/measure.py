@@ -10,6 +10,7 @@ import numpy as np
 from mpi4py import MPI
 
 from .schedule import Schedule
+from .stop import Stop
 
 Call = Callable[[], object]
 
@@ -19,6 +20,7 @@ def measure(
     calls: Mapping[int, Call],
     schedule: Schedule,
     tick: Callable[[int], None] = lambda cell: None,
+    stop: Stop | None = None,
 ) -> None:
     """Run passes until the schedule has enough.
 
@@ -35,16 +37,21 @@ def measure(
         On every rank; only that of rank 0 is asked.
     tick : callable
         Called before each call with its cell's index, untimed.
+    stop : Stop, optional
+        Rank 0 is told of a signal that another rank alone has got.
     """
     gc.collect()
     gc.disable()
     try:
         while order := comm.bcast(schedule.next_pass() if comm.rank == 0 else None):
             local, costs = _pass(comm, calls, order, tick)
+            local = np.append(local, stop.by if stop else 0)
             slowest = np.empty_like(local)
             comm.Allreduce(local, slowest, MPI.MAX)
             if comm.rank == 0:
-                schedule.record(order, slowest, costs)
+                schedule.record(order, slowest[:-1], costs)
+                if stop:
+                    stop.ask(int(slowest[-1]))
     finally:
         gc.enable()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from collectives import files
 
 from .cells import DTYPE
 from .results import Result
@@ -34,6 +34,7 @@ def document(
             "cells": len(results),
             "wrong": states.count("wrong"),
             "not_applicable": states.count("n/a"),
+            "not_run": states.count("not run"),
             "too_few": sum(result.too_few for result in results),
             "minimum_reps": MINIMUM,
             "exit": status,
@@ -66,7 +67,7 @@ def row(result: Result, ranks: int) -> dict[str, Any]:
         "bytes_sent": counts and counts.bytes_sent,
         "reductions_max": counts and counts.reductions_max,
         "status": result.status,
-        "reason": result.outlook.not_applicable,
+        "reason": result.outlook.not_applicable or result.outlook.late,
         "wrong": wrong and asdict(wrong),
         "relative_error": result.error,
         "samples_us": [round(sample, 3) for sample in result.samples.tolist()],
@@ -80,17 +81,4 @@ def _value(summary: object, name: str) -> float | None:
 
 def write(path: str, content: dict[str, Any]) -> None:
     """Write the document, or leave the file as it was."""
-    text = json.dumps(content, indent=1, allow_nan=False)
-    folder = os.path.dirname(os.path.abspath(path))
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=folder, suffix=".part", delete=False
-    ) as part:
-        part.write(text + "\n")
-    try:
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(part.name, 0o666 & ~mask)
-        os.replace(part.name, path)
-    except OSError:
-        os.unlink(part.name)
-        raise
+    files.write(path, json.dumps(content, indent=1, allow_nan=False) + "\n", "--json")

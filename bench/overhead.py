@@ -12,9 +12,9 @@ left when nothing disturbs.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import random
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,8 +28,10 @@ import collectives
 from collectives.errors import WrongResult
 from collectives.units import format_bytes
 
+from .program import Parser, Usage, add_seconds, options, start
 from .report import console, header, microseconds
-from .system import system
+from .stop import Stop, say
+from .system import System, system
 
 NAMES = ("library", "persistent", "by hand", "plain", "set up", "built-in")
 SIZES = [8, 64, 512, 4096, 2**15, 2**18, 2**20]
@@ -168,12 +170,14 @@ def _goes_on(reps: int, passed: float, seconds: float) -> bool:
     return reps < MAXIMUM and passed < (seconds if reps >= ENOUGH else 3 * seconds)
 
 
-def main(comm: MPI.Intracomm, seconds: float) -> None:
+def main(comm: MPI.Intracomm, seconds: float, stop: Stop) -> None:
     """Measure all sizes; rank 0 prints."""
+    where = system(comm)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     ratios = [f"library\n/ {name}" for name in NAMES[2:]]
     for title in ("size", *NAMES, *ratios, "reps"):
         table.add_column(title, justify="right")
+    stop.leave = lambda name: show(where, LEGEND, table, name)
     for size in SIZES:
         calls, requests = ways(comm, size)
         times = compare(comm, calls, seconds)
@@ -186,23 +190,36 @@ def main(comm: MPI.Intracomm, seconds: float) -> None:
             *[f"{library / other:.2f}" for other in others],
             str(len(times)),
         )
-    show(comm, LEGEND, table)
-
-
-def show(comm: MPI.Intracomm, legend: str, table: Table) -> None:
-    """Print where it was measured, what the columns mean, and the table, on rank 0."""
-    where = system(comm)
     if comm.rank == 0:
-        out = console()
-        out.print(Text(f"{header(where)}\n\n{legend}\n"), soft_wrap=True)
-        out.print(table)
+        stop.end()
+        show(where, LEGEND, table)
+
+
+def show(where: System, legend: str, table: Table, stopped: str = "") -> None:
+    """Print where it was measured, what the columns mean, and the table as far as it goes."""
+    out = console(stopped)
+    out.print(Text(f"{header(where)}\n\n{legend}\n"), soft_wrap=True)
+    out.print(table)
+    out.file.flush()
+    if stopped:
+        say(stopped)
+
+
+def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
+    """Read the options, and do what they say."""
+    parser = Parser("collectives.bench.overhead")
+    add_seconds(parser, SECONDS, "for each size")
+    given = options(comm, parser, arguments, lambda given: by_doubling(comm.size, given))
+    main(comm, given.seconds, stop)
+    return 0
+
+
+def by_doubling(ranks: int, given: argparse.Namespace) -> argparse.Namespace:
+    """The options, if the loop by hand can run."""
+    if ranks == 1 or ranks & (ranks - 1):
+        raise Usage(f"the loop by hand needs 2, 4, 8, ... ranks, got {ranks}; use mpirun -n 2")
+    return given
 
 
 if __name__ == "__main__":
-    world = MPI.COMM_WORLD
-    if world.size == 1 or world.size & (world.size - 1):
-        if world.rank == 0:
-            print("the loop by hand needs 2, 4, 8, ... ranks", file=sys.stderr)
-        world.Barrier()
-        sys.exit(2)
-    main(world, float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)
+    start(program)

@@ -14,7 +14,7 @@ rank's time: what is left when nothing disturbs.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
@@ -27,8 +27,10 @@ from collectives.console import table
 from collectives.engines.simulator import Clock
 from collectives.units import format_bytes
 
+from .program import Parser, Usage, add_seconds, options, start
 from .report import console, header, microseconds
 from .statistics import fitted
+from .stop import Stop
 from .system import system
 
 SIZES = tuple(8 << shift for shift in range(0, 20, 2))  # 8 B to 2 MiB
@@ -105,9 +107,21 @@ def main(comm: MPI.Intracomm, seconds: float) -> None:
     out.print(f"\n--alpha {clock.alpha:.2g} --beta {clock.beta:.2g} --gamma {clock.gamma:.2g}")
 
 
+def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
+    """Read the options, and do what they say."""
+    parser = Parser("collectives.bench.parameters")
+    add_seconds(parser, SECONDS, "for all of it")
+    given = options(comm, parser, arguments, lambda given: of_two_ranks(comm.size, given))
+    main(comm, given.seconds)
+    return 0
+
+
+def of_two_ranks(ranks: int, given: argparse.Namespace) -> argparse.Namespace:
+    """The options, if there can be a round."""
+    if ranks == 1:
+        raise Usage("a round needs two ranks, got 1; use mpirun -n 2")
+    return given
+
+
 if __name__ == "__main__":
-    world = MPI.COMM_WORLD
-    if world.size == 1:
-        print("a round needs two ranks: mpirun -n 2 python -m ...", file=sys.stderr)
-        sys.exit(2)
-    main(world, float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)
+    start(program)

@@ -7,14 +7,22 @@ their recv: what ends there ends under any MPI. The same runs give the counts.
 
 from __future__ import annotations
 
-import traceback
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from collectives.catalogue import check_restrictions, find
-from collectives.errors import CollectiveError, RestrictionError, WrongResult
+from collectives.engines.endless import until
+from collectives.errors import (
+    FAILURES,
+    Endless,
+    RestrictionError,
+    Timeout,
+    WrongResult,
+    in_words,
+)
 from collectives.study.simulation import Counts, count, simulate
 from collectives.study.verify import verify
 
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
 
 # Up to this size the simulator moves real data, so that it sees overlaps too.
 WITH_DATA = 4096
+
+LATE = "the time for simulations was over; raise --budget"
 
 
 @dataclass(frozen=True)
@@ -39,20 +49,35 @@ class Outlook:
         Why the algorithm cannot do this, by its own declaration.
     broken : str
         Why it must not run over MPI.
+    late : str
+        Why nobody knows whether it may.
+    endless : bool
+        Whether it is broken because it does not end.
     """
 
     counts: Counts | None = None
     not_applicable: str = ""
     broken: str = ""
+    late: str = ""
+    endless: bool = False
 
     @property
     def runs(self) -> bool:
-        return not self.not_applicable and not self.broken
+        return not (self.not_applicable or self.broken or self.late)
 
 
-def outlooks(comm: MPI.Intracomm, cells: Sequence[Cell]) -> list[Outlook]:
-    """Simulate all cells; each rank does its share."""
-    mine = {i: outlook(cells[i], comm.size) for i in range(comm.rank, len(cells), comm.size)}
+def outlooks(comm: MPI.Intracomm, cells: Sequence[Cell], seconds: float) -> list[Outlook]:
+    """Simulate all cells, for so many seconds; each rank does its share, and all of a name."""
+    names = list(dict.fromkeys(cell.name for cell in cells))
+    ours = {name for name in names[comm.rank :: comm.size]}
+    mine: dict[int, Outlook] = {}
+    endless: dict[str, Outlook] = {}  # what took all that time need not do so for each size
+    with until(time.monotonic() + seconds):
+        for i, cell in enumerate(cells):
+            if cell.name in ours:
+                mine[i] = endless.get(cell.name) or outlook(cell, comm.size)
+                if mine[i].endless:
+                    endless[cell.name] = mine[i]
     found = {i: one for share in comm.allgather(mine) for i, one in share.items()}
     return [found[i] for i in range(len(cells))]
 
@@ -72,11 +97,11 @@ def outlook(cell: Cell, p: int) -> Outlook:
             simulate(cell.primitive, cell.algorithm, rendezvous=True, **size)
         return Outlook(count(cell.primitive, cell.algorithm, **size))
     except RestrictionError as error:
-        return Outlook(not_applicable=_reason(error, cell))
-    except CollectiveError as error:
-        return Outlook(broken=_reason(error, cell))
-    except Exception as error:  # the algorithm's own
-        return Outlook(broken=_where(error))
+        return Outlook(not_applicable=reason(error, cell))
+    except Timeout:
+        return Outlook(late=LATE)
+    except FAILURES as error:
+        return Outlook(broken=reason(error, cell), endless=isinstance(error, Endless))
 
 
 def _verify(algorithm, problem, parameters) -> None:
@@ -84,12 +109,7 @@ def _verify(algorithm, problem, parameters) -> None:
         verify(algorithm, problem, rendezvous=True, parameters=parameters)
 
 
-def _reason(error: Exception, cell: Cell) -> str:
+def reason(error: BaseException, cell: Cell) -> str:
     """The message without the algorithm's name, which the report puts in front."""
     name = cell.algorithm.partition(":")[0]
-    return str(error).removeprefix(f"{cell.primitive}.{name}: ")
-
-
-def _where(error: Exception) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+    return in_words(error).removeprefix(f"{cell.primitive}.{name}: ")

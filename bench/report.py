@@ -13,12 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from collectives.catalogue import titled
+from collectives.console import Screen
 from collectives.units import format_bytes
 
 from .cells import BUILTIN
 from .results import Result
 from .schedule import MINIMUM
-from .terminal import terminal, width
+from .terminal import past_launcher, terminal, width
 
 if TYPE_CHECKING:
     from .system import System
@@ -43,16 +44,26 @@ takes far longer than a message. The medians show that wait more than the algori
 the minimum more, and use at most {cores} ranks, or more cores, to compare algorithms."""
 
 
+STOPPED = """\
+Stopped {why}: these are the repetitions until then; answers have been checked before the
+first of them, not after the last."""
+
 BUSY = """\
 Warning: other programs were running here (load {load:g} on {cores} cores); all times suffer."""
 
 
-def console() -> Console:
-    """Standard output: as wide as the terminal, or plain and never cut off."""
+def console(stopped: str = "") -> Console:
+    """Standard output: as wide as the terminal, or plain and never cut off.
+
+    Of a run that is being stopped, past a launcher that does not forward it any more.
+    """
     screen = terminal(1)
     columns = width(screen) if screen else PLAIN
-    return Console(
-        file=sys.stdout, width=columns, force_terminal=screen is not None, highlight=False
+    return Screen(
+        file=(past_launcher() if stopped else None) or sys.stdout,
+        width=columns,
+        force_terminal=screen is not None,
+        highlight=False,
     )
 
 
@@ -72,15 +83,19 @@ def header(system: System) -> str:
     return "\n".join(lines)
 
 
-def show(results: Sequence[Result], system: System, elapsed: float, out: Console) -> None:
-    """Print everything, in one piece."""
+def show(
+    results: Sequence[Result], system: System, elapsed: float, out: Console, stopped: str = ""
+) -> None:
+    """Print everything, in one piece; `stopped` is why the run was stopped, if it was."""
     with out.capture() as captured:
-        _print(results, system, elapsed, out)
+        _print(results, system, elapsed, out, stopped)
     out.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     out.file.flush()
 
 
-def _print(results: Sequence[Result], system: System, elapsed: float, out: Console) -> None:
+def _print(
+    results: Sequence[Result], system: System, elapsed: float, out: Console, stopped: str
+) -> None:
     def say(text: str) -> None:
         out.print(Text(text), soft_wrap=True)
 
@@ -94,6 +109,8 @@ def _print(results: Sequence[Result], system: System, elapsed: float, out: Conso
             say(line)
     out.print()
     say("\n".join(footer(results, elapsed)))
+    if stopped:
+        say(STOPPED.format(why=stopped))
 
 
 def tables(primitive: str, results: Sequence[Result], out: Console) -> list[Table]:
@@ -160,9 +177,9 @@ def notes(results: Sequence[Result]) -> list[str]:
     sizes: dict[tuple[str, str, str], list[str]] = {}
     errors: dict[str, list[str]] = {}
     for one in results:
-        reason = str(one.wrong) if one.wrong else one.outlook.not_applicable
+        reason = str(one.wrong) if one.wrong else one.outlook.not_applicable or one.outlook.late
         if reason:
-            verdict = "WRONG" if one.wrong else "n/a"
+            verdict = "WRONG" if one.wrong else one.status
             sizes.setdefault((verdict, one.cell.name, reason), []).append(one.cell.readable_size)
         elif one.error is not None:
             error = f"{one.error:.1e} ({one.cell.readable_size})"
@@ -178,10 +195,11 @@ def footer(results: Sequence[Result], elapsed: float) -> list[str]:
     status = [result.status for result in results]
     reps = [result.summary.reps for result in results if result.summary]
     span = f"repetitions of each: {_span(reps)}; " if reps else ""
+    missing = f", {status.count('not run')} not run" if "not run" in status else ""
     lossy = f"{status.count('lossy')} right within their limit, " if "lossy" in status else ""
     lines = [
         f"{len(results)} cells: {status.count('ok')} right, {lossy}{status.count('wrong')} wrong, "
-        f"{status.count('n/a')} n/a; {span}{elapsed:.1f} s"
+        f"{status.count('n/a')} n/a{missing}; {span}{elapsed:.1f} s"
     ]
     marked = {result.cell.group: result.mark for result in results if result.mark}
     if marked:

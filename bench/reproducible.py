@@ -9,8 +9,7 @@ turns, and the minimum of each is compared, as in `overhead`.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -23,7 +22,10 @@ from collectives.errors import WrongResult
 from collectives.units import format_bytes
 
 from .overhead import compare, show
+from .program import Parser, add_seconds, options, start
 from .report import microseconds
+from .stop import Stop
+from .system import system
 
 SIZES = [8, 512, 2**15, 2**20, 2**23]
 SECONDS = 2.0
@@ -64,20 +66,32 @@ def to_a_number(
     return float(total[0])
 
 
-def main(comm: MPI.Intracomm, seconds: float) -> None:
+def main(comm: MPI.Intracomm, seconds: float, stop: Stop) -> None:
     """Measure all sizes; rank 0 prints."""
+    where = system(comm)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     titles = ("elementwise\nusual", "\nreproducible", "\nratio")
     for title in ("\nsize", *titles, titles[0].replace("elementwise", "to a number"), *titles[1:]):
         table.add_column(title, justify="right")
+    stop.leave = lambda name: show(where, LEGEND, table, name)
     for size in SIZES:
         times = compare(comm, ways(comm, size), seconds).min(axis=0)
         row = [format_bytes(size)]
         for usual, ours in times.reshape(2, 2):
             row += [microseconds(usual), microseconds(ours), f"{ours / usual:.1f}"]
         table.add_row(*row)
-    show(comm, LEGEND, table)
+    if comm.rank == 0:
+        stop.end()
+        show(where, LEGEND, table)
+
+
+def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
+    """Read the options, and do what they say."""
+    parser = Parser("collectives.bench.reproducible")
+    add_seconds(parser, SECONDS, "for each size")
+    main(comm, options(comm, parser, arguments, lambda given: given).seconds, stop)
+    return 0
 
 
 if __name__ == "__main__":
-    main(MPI.COMM_WORLD, float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)
+    start(program)

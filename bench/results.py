@@ -47,13 +47,18 @@ class Result:
             return "wrong"
         if self.outlook.not_applicable:
             return "n/a"
+        if self.summary is None:
+            return "not run"
         return "ok" if self.error is None else "lossy"
 
     @property
     def too_few(self) -> bool:
-        """Whether the budget ended before the least number of repetitions."""
-        reps = self.summary.reps if self.summary else 0
-        return self.status in ("ok", "lossy") and reps < MINIMUM
+        """Whether the run ended before the least number of repetitions."""
+        return (
+            self.status in ("ok", "lossy")
+            and self.summary is not None
+            and (self.summary.reps < MINIMUM)
+        )
 
 
 def results(

@@ -2,84 +2,85 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 
 from mpi4py import MPI
 
+from collectives.errors import ArgumentError, CollectiveError
+from collectives.files import check_target
 from collectives.problems import Buffers, numbers
 
-from . import cli, output, report
+from . import cli
 from .calls import call
-from .cells import Cell, cells, groups
+from .cells import Cell, cells, fits, groups
 from .check import Wrong, differs, first_wrong, leaks, merge, one_host, refill, relative_error
 from .measure import measure
-from .preflight import outlooks
-from .results import results
+from .outcome import Outcome
+from .preflight import outlooks, reason
+from .program import options
+from .rehearsal import rehearsed
 from .schedule import Schedule
+from .stop import Stop
 from .system import System, system
-from .watch import Watch
+from .watch import STALLED, Watch
 
 Calls = dict[int, Callable[[], object]]
 Data = dict[tuple[str, int], tuple[MPI.Intracomm, Buffers]]
 
 
-def main(comm: MPI.Intracomm, arguments: Sequence[str]) -> int:
+def main(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
     """Run the benchmark; collective. Returns the exit status, the same on all ranks."""
-    try:
-        options, complaint = cli.parse(arguments), ""
-    except cli.Usage as error:
-        options, complaint = None, str(error)
-    complaints = [text for text in comm.allgather(complaint) if text]
-    if complaints:
-        if comm.rank == 0:
-            print(f"{cli.parser().format_usage()}error: {complaints[0]}", file=sys.stderr)
-        return 2
-    if options is None:
-        if comm.rank == 0:
-            cli.parser().print_help()
-        return 0
-    return bench(comm, options, arguments)
+
+    def checked(given: argparse.Namespace) -> cli.Options:
+        if comm.rank == 0 and given.json is not None:
+            check_target(given.json, "--json")
+        return cli.checked(given)
+
+    return bench(comm, options(comm, cli.parser(), arguments, checked), arguments, stop)
 
 
-def bench(comm: MPI.Intracomm, options: cli.Options, arguments: Sequence[str]) -> int:
+def bench(comm: MPI.Intracomm, asked: cli.Options, arguments: Sequence[str], stop: Stop) -> int:
     """Simulate, check, measure, check again, report."""
-    start, date = time.perf_counter(), datetime.now(timezone.utc)
-    todo = cells(options.primitives, options.algorithms, options.sizes)
+    start = time.perf_counter()
+    todo = cells(asked.primitives, asked.algorithms, asked.sizes)
     where = system(comm)
-    with Watch(comm.rank, options.budget, start, _give_up(comm)) as watch:
+    try:
+        fits(todo, comm.size, where.sharing)
+    except ArgumentError as error:  # on all ranks alike
+        if comm.rank == 0:
+            print(f"collectives.bench: {error}", file=sys.stderr)
+        return 2
+    known = Outcome(todo, where, asked, list(arguments), start)
+    stop.leave = known.leave
+
+    def give_up(what: str) -> None:
+        stop.now(f"because {what} does not end", 1)
+
+    with Watch(comm.rank, asked.budget, start, give_up) as watch:
         watch("simulating")
-        ahead = outlooks(comm, todo)
+        # At most half of the time, and less than what the watch takes for a hang.
+        ahead = outlooks(comm, todo, min(asked.budget / 2, STALLED - 20))
         data = _data(comm, todo)
+        known.ahead = ahead = rehearsed(comm, todo, ahead, {k: v for k, (_, v) in data.items()})
         calls: Calls = {
             i: call(*data[cell.group], cell) for i, cell in enumerate(todo) if ahead[i].runs
         }
         begun = time.perf_counter()
-        wrong, _ = check(comm, todo, calls, data, where, watch)
+        known.wrong, _ = check(comm, todo, calls, data, where, watch)
         reserve = time.perf_counter() - begun
-        timed = {i: one for i, one in calls.items() if i not in wrong}
+        timed = {i: one for i, one in calls.items() if i not in known.wrong}
         together = [[i for i in group if i in timed] for group in groups(todo)]
-        schedule = Schedule(together, start + options.budget - reserve, options.seed)
-        measure(comm, timed, schedule, lambda i: watch(f"timing {todo[i]}"))
-        later, errors = check(comm, todo, timed, data, where, watch)
-        wrong = later | wrong
+        known.schedule = Schedule(together, start + asked.budget - reserve, asked.seed)
+        measure(comm, timed, known.schedule, lambda i: watch(f"timing {todo[i]}"), stop)
+        later, known.errors = check(comm, todo, timed, data, where, watch)
+        known.wrong = later | known.wrong
     if comm.rank != 0:
         return comm.bcast(None)
-    found = results(todo, ahead, schedule.taken(), wrong, errors)
-    status = 1 if any(result.wrong for result in found) else 0
-    report.show(found, where, time.perf_counter() - start, report.console())
-    if options.json:
-        told = {
-            "argv": list(arguments),
-            "seed": options.seed,
-            "budget_s": options.budget,
-            "start": date.isoformat(),
-            "end": datetime.now(timezone.utc).isoformat(),
-        }
-        output.write(options.json, output.document(told, where, found, status))
-    return comm.bcast(status)
+    stop.end()
+    return comm.bcast(known.leave())
 
 
 def _data(comm: MPI.Intracomm, todo: Sequence[Cell]) -> Data:
@@ -122,22 +123,24 @@ def check(
             buffers = data[cell.group][1]
             problem = cell.problem(comm.size)
             refill(problem, comm.rank, buffers)
-            one()
+            failed = _failure(one, cell)
             limit = cell.limit(comm.size)
             found = first_wrong(problem, comm.rank, buffers, limit)
             if limit is not None:
                 found = differs(comm, buffers) or found
                 if not found:
                     errors[i] = relative_error(problem, comm.rank, buffers)
+            found = failed or found
         if found:
             mine[i] = found
     numbers.cache_clear()
     return merge(comm, mine), errors
 
 
-def _give_up(comm: MPI.Intracomm) -> Callable[[str], None]:
-    def give_up(what: str) -> None:
-        print(f"collectives.bench: {what} does not end; giving up", file=sys.stderr, flush=True)
-        comm.Abort(1)
-
-    return give_up
+def _failure(one: Callable[[], object], cell: Cell) -> Wrong | None:
+    """Make a call; what it raises, on all ranks alike, is what is wrong with the cell."""
+    try:
+        one()
+    except CollectiveError as error:
+        return Wrong(reason(error, cell))
+    return None

@@ -8,6 +8,7 @@ mpirun's own streams lead, and Linux tells.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TextIO
 
@@ -25,13 +26,25 @@ def terminal(stream: int) -> TextIO | None:
         path = _destination(stream)
         if not path.startswith("/dev/"):
             return None
-        found = open(path, "w", encoding="utf-8")  # noqa: SIM115 - the caller writes to it
+        encoding = sys.stdout.encoding or "utf-8"
+        found = open(path, "w", encoding=encoding, errors="replace")  # noqa: SIM115 - it stays open
     except OSError:
         return None
     if found.isatty():
         return found
     found.close()
     return None
+
+
+def past_launcher() -> TextIO | None:
+    """Where the output of Open MPI's mpirun goes, which forwards no more when it is stopped."""
+    if "OMPI_COMM_WORLD_RANK" not in os.environ:
+        return None
+    try:
+        path = f"/proc/{_launcher()}/fd/1"
+        return open(path, "a", encoding=sys.stdout.encoding, errors="replace")
+    except OSError:
+        return None
 
 
 def width(terminal: TextIO) -> int:
@@ -46,13 +59,19 @@ def _destination(stream: int) -> str:
     """
     if not any(name in os.environ for name in UNDER_A_LAUNCHER):
         return os.ttyname(stream) if os.isatty(stream) else ""
+    pid = _launcher()
+    return os.readlink(f"/proc/{pid}/fd/{stream}") if pid else ""
+
+
+def _launcher() -> int | None:
+    """The process of mpirun; None if it is out of sight."""
     pid = os.getppid()
     while pid > 1:
         name, parent = _process(pid)
         if name.startswith(LAUNCHERS):
-            return os.readlink(f"/proc/{pid}/fd/{stream}")
+            return pid
         pid = parent
-    return ""
+    return None
 
 
 def _process(pid: int) -> tuple[str, int]:

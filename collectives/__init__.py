@@ -28,7 +28,7 @@ if not (Path(__file__).parent / "algorithms").is_dir():
 _HOME = {
     "mpi.api": "barrier bcast scatter scatterv gather gatherv allgather allgatherv reduce "
     "allreduce reduce_scatter reduce_scatter_block alltoall alltoallv scan exscan",
-    "mpi.comm": "Comm",
+    "mpi.comm": "Cartcomm Comm Distgraphcomm Graphcomm Intercomm",
     "mpi.plans.requests": "Prequest Request",
     "catalogue": "DEFAULTS algorithms_for find load",
     "study.simulation": "Counts count simulate",
@@ -42,7 +42,7 @@ _HOME = {
     "problems": "Problem",
     "algorithms.language.registry": "PRIMITIVES Algorithm algorithm",
     "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock RestrictionError "
-    "ScheduleError Timeout UnknownAlgorithm WrongResult",
+    "RemoteError ScheduleError Timeout UnknownAlgorithm WrongResult",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -1,4 +1,4 @@
-"""`python -m collectives`: list, count, write, check and choose algorithms. Needs no MPI."""
+"""`python -m collectives`: list, count, write, check and choose algorithms; run a program."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from collectives.algorithms.language.pages import docstring
 from collectives.catalogue import load
+from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
 COMMANDS = (
     *("list", "count", "explain", "gallery", "new", "check", "prove", "plan", "error", "why"),
-    "table",
+    *("table", "run"),
 )
 
 
@@ -30,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m collectives", allow_abbrev=False, description=__doc__
+        "python -m collectives",
+        allow_abbrev=False,
+        description=docstring(sys.modules[__name__]),
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for name in COMMANDS:
@@ -45,4 +49,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(to_the_end(main))

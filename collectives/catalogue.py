@@ -25,8 +25,15 @@ from collectives.algorithms.language.registry import (
     WITH_COUNTS,
     named,
 )
-from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
+from collectives.errors import (
+    FAILURES,
+    ArgumentError,
+    RestrictionError,
+    UnknownAlgorithm,
+    in_words,
+)
 from collectives.nodes import in_order
+from collectives.operators.dtypes import is_builtin
 from collectives.operators.operator import SUM, Operator
 
 # The default of each primitive: an algorithm for every p, root and operator, with the
@@ -80,7 +87,7 @@ def algorithms_for(primitive: str) -> tuple[str, ...]:
     >>> algorithms_for("allreduce")[:4]
     ('naive', 'ring', 'recursive_doubling', 'tree')
     """
-    if primitive not in REGISTRY:
+    if not isinstance(primitive, str) or primitive not in REGISTRY:
         choices = ", ".join(_nearest_first(primitive, PRIMITIVES))
         raise UnknownAlgorithm(f"a primitive is needed, got {primitive!r}; choose from {choices}")
     return tuple(REGISTRY[primitive])
@@ -125,6 +132,47 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     parameters = dict(_parameter(algorithm, item) for item in items if item)
     check_parameters(algorithm, parameters)
     return algorithm, parameters
+
+
+def defaults_for(algorithm: str | Mapping[str, str]) -> dict[str, str]:
+    """An algorithm for every primitive.
+
+    Parameters
+    ----------
+    algorithm : str or mapping
+        One name for all primitives, or one for each. What it leaves out, and a primitive
+        that has no algorithm of the one name, keeps its default.
+
+    Raises
+    ------
+    UnknownAlgorithm
+        No primitive has this algorithm, or there is no such primitive.
+    ArgumentError
+        The algorithm has no such parameter.
+    """
+    if isinstance(algorithm, Mapping):
+        for primitive, spec in algorithm.items():
+            find(primitive, spec)
+        return {**DEFAULTS, **algorithm}
+    chosen = dict(DEFAULTS)
+    problem: ArgumentError | None = None
+    for primitive in PRIMITIVES:
+        try:
+            find(primitive, algorithm)
+            chosen[primitive] = algorithm
+        except UnknownAlgorithm:
+            pass
+        except ArgumentError as error:  # the name is right, a parameter is not
+            problem = error
+    if algorithm in chosen.values():
+        return chosen
+    if problem is not None:
+        raise problem
+    names = dict.fromkeys(name for primitive in PRIMITIVES for name in algorithms_for(primitive))
+    raise UnknownAlgorithm(
+        f"Comm: the name of an algorithm is needed, got {algorithm!r}; "
+        f"choose from {', '.join(names)}"
+    )
 
 
 def titled(primitive: str, spec: str) -> str:
@@ -226,7 +274,7 @@ def check_lossy(algorithm: Algorithm, p: int, operator: Operator, dtype: np.dtyp
     dtype : numpy.dtype
         That of the vectors.
     """
-    if not algorithm.lossy or (operator is SUM and dtype.kind == "f"):
+    if not algorithm.lossy or (operator is SUM and dtype.kind == "f" and is_builtin(dtype)):
         return
     others = " or ".join(_others(algorithm, p, operator.commutative)[:FEW])
     raise RestrictionError(
@@ -252,6 +300,8 @@ def load(path: str | Path) -> None:
     ------
     FileNotFoundError
         There is no such file.
+    ArgumentError
+        It cannot be run, or what it registers is no algorithm: says which line failed.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -261,7 +311,12 @@ def load(path: str | Path) -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except FAILURES as error:
+        raise ArgumentError(
+            f"{path}: a file that can be run is needed, got {in_words(error)}; correct it"
+        ) from error
 
 
 def _undecided(primitive: str, *arguments: Any, **parameters: Any) -> Any:

@@ -13,7 +13,9 @@
       CallMismatch     (ValueError)    ranks call different things
       ScheduleError    (RuntimeError)  the algorithm is wrong: it broke a rule
         Deadlock                       its ranks wait for each other
+        Endless                        it neither ends nor yields again, or yields for ever
       WrongResult      (RuntimeError)  the algorithm ran and its answer is wrong
+      RemoteError      (RuntimeError)  another rank raised in user code; says what
       Timeout          (TimeoutError)  a call did not end within its limit; says who is where
 
 A message reads ``<primitive>.<algorithm>: <what is needed>, got <value>; <what
@@ -30,7 +32,19 @@ ValueError.
 
 from __future__ import annotations
 
+import os
+import traceback
+from pathlib import Path
 from typing import ClassVar
+
+# What an algorithm may raise: our errors where it breaks a rule, and those of its own.
+FAILURES = (Exception, SystemExit)
+
+
+# Where our own files are; in a checkout the last two lie beside the first.
+_HERE = Path(__file__).parent
+_HOMES = (_HERE, _HERE.parent / "algorithms", _HERE.parent / "bench")
+_OURS = (*(f"{home}{os.sep}" for home in _HOMES), "<frozen")
 
 
 class CollectiveError(Exception):
@@ -59,6 +73,18 @@ class CollectiveError(Exception):
 
     def __str__(self) -> str:
         return self.args[0]  # a KeyError would show its repr
+
+
+def in_words(error: BaseException) -> str:
+    """Our errors as they read; one that the user's code raised with its type and last line."""
+    if isinstance(error, CollectiveError):
+        return str(error)
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):  # it has the line in its text
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(_OURS)] or frames
+    return f"{text} ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else text
 
 
 class ArgumentError(CollectiveError, ValueError):
@@ -128,12 +154,21 @@ class Deadlock(ScheduleError):
         return type(self), (str(self), self.chain)
 
 
+class Endless(ScheduleError):
+    """An algorithm has no end: it yields for ever, or does not come to its next yield."""
+
+
 class Timeout(CollectiveError, TimeoutError):
     """A collective did not end within the time limit of its communicator.
 
-    The communicator cannot be used for collectives any more.
+    The communicator cannot be used for collectives any more. Also a simulated run that did
+    not end in time.
     """
 
 
 class WrongResult(CollectiveError, RuntimeError):
     """The algorithm ran to its end, and a buffer does not hold the answer."""
+
+
+class RemoteError(CollectiveError, RuntimeError):
+    """What another rank raised in the user's code within a call: its type's name and its text."""

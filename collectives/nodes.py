@@ -10,15 +10,14 @@ it is `SIMULATED` neighbouring ranks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from collectives import checks
+from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from collectives.engines.simulator import Clock
 
 SIMULATED = 4
 
@@ -39,7 +38,7 @@ def grouping(title: str, p: int, group: Any = None) -> tuple[int, ...]:
     Raises
     ------
     ArgumentError
-        There is not one number for each rank.
+        There is not one number for each rank, or no rank in a group.
 
     Examples
     --------
@@ -47,13 +46,13 @@ def grouping(title: str, p: int, group: Any = None) -> tuple[int, ...]:
     (0, 0, 1, 1, 2)
     """
     if isinstance(group, (tuple, list)):
-        if len(group) != p or not all(isinstance(number, int) for number in group):
+        if len(group) != p or not all(map(checks.is_integer, group)):
             raise ArgumentError(
                 f"{title}: group must be a number of ranks or {p} integers, the group of each "
                 f"rank, got {group!r}"
             )
-        return tuple(group)
-    size = SIMULATED if group is None else group
+        return tuple(map(int, group))
+    size = SIMULATED if group is None else checks.integer(title, "group", group, 1)
     return tuple(rank // size for rank in range(p))
 
 
@@ -78,6 +77,11 @@ class Nodes:
     near : Clock
         For messages within a node; its gamma is not used.
 
+    Raises
+    ------
+    ArgumentError
+        They are something else.
+
     Examples
     --------
     >>> from collectives import simulate
@@ -91,6 +95,11 @@ class Nodes:
     group: int | Sequence[int]
     near: Clock
 
+    def __post_init__(self) -> None:
+        checks.instance("Nodes", "near", self.near, Clock)
+        if isinstance(self.group, (str, bytes)) or not isinstance(self.group, Iterable):
+            checks.integer("Nodes", "group", self.group, 1)
+
     def groups(self, p: int) -> tuple[int, ...]:
         """The number of each rank's node.
 
@@ -99,5 +108,5 @@ class Nodes:
         ArgumentError
             There is not one number for each rank.
         """
-        group = self.group if isinstance(self.group, int) else tuple(self.group)
+        group = tuple(self.group) if isinstance(self.group, Iterable) else self.group
         return grouping("Nodes", p, group)

@@ -15,12 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from collectives import checks
 from collectives.algorithms.language.blocks import even_counts, partition
 from collectives.algorithms.language.memory import phantom
 from collectives.algorithms.language.registry import GROUP, REDUCTIONS, ROOTED, Algorithm
 from collectives.nodes import grouping
 from collectives.operators import binned
 from collectives.operators.operator import SUM, Operator
+
+# What the simulator keeps for a rank, at least.
+RANK_BYTES = 2048
 
 BLOCKWISE = frozenset({"scatter", "gather", "allgather", "reduce_scatter", "alltoall"})
 CAN_BE_IN_PLACE = frozenset(
@@ -60,6 +64,11 @@ class Problem:
         Block lengths; as even as `n` allows by default. They replace `n`.
     in_place : bool
         The input lies in the output buffer, as under MPI.IN_PLACE.
+
+    Raises
+    ------
+    ArgumentError
+        An argument is out of its range.
     """
 
     primitive: str
@@ -70,6 +79,21 @@ class Problem:
     operator: Operator = SUM
     counts: Sequence[int] | np.ndarray | None = None
     in_place: bool = False
+
+    def __post_init__(self) -> None:
+        title = str(self.primitive)
+        object.__setattr__(self, "p", checks.ranks(title, self.p))
+        checks.memory(title, f"the state of {self.p} ranks", self.p * RANK_BYTES)
+        object.__setattr__(self, "n", checks.integer(title, "the number of elements n", self.n))
+        if self.primitive in ROOTED:
+            object.__setattr__(self, "root", checks.rank(title, "root", self.root, self.p))
+        object.__setattr__(self, "dtype", checks.dtype(title, self.dtype))
+        checks.instance(title, "operator", self.operator, Operator)
+        if self.counts is not None:
+            shape = (self.p, self.p) if self.primitive == "alltoall" else (self.p,)
+            counts = checks.lengths(title, self.counts, shape)
+            object.__setattr__(self, "counts", counts)
+        checks.countable(title, self.p * self.size * self.dtype.itemsize)
 
     def __str__(self) -> str:
         root = f", root {self.root}" if self.primitive in ROOTED else ""
@@ -89,6 +113,12 @@ class Problem:
             row = np.array(even_counts(self.n, self.p), np.int64)
             return np.broadcast_to(row, (self.p, self.p))
         return np.asarray(self.counts, np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers of all ranks."""
+        sizes = [(self.send_size(rank) or 0, self.recv_size(rank) or 0) for rank in range(self.p)]
+        return sum(map(sum, sizes)) * self.dtype.itemsize
 
     @property
     def size(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+MOST = 2**62  # bytes
 _UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -14,12 +15,13 @@ def parse_bytes(text: str) -> int:
     Raises
     ------
     ValueError
-        It is no such number.
+        It is no such number, or more than any computer has.
     """
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?)I?B?", text.strip().upper())
-    if not match:
-        raise ValueError(f"a size such as 8, 32K or 1M is needed, got {text!r}")
-    return int(match[1]) << (10 * _POWER[match[2]])
+    match = re.fullmatch(r"(\d{1,19})\s*([KMGT]?)I?B?", text.strip().upper())
+    size = int(match[1]) << (10 * _POWER[match[2]]) if match else MOST + 1
+    if size > MOST:
+        raise ValueError(f"a size such as 8, 32K or 1M, up to 4 EiB, is needed, got {text!r}")
+    return size
 
 
 def format_bytes(nbytes: float) -> str:

@@ -21,13 +21,22 @@ def mcs(rank, p):
     Reports come up a tree of four children per rank: it was made for shared
     memory, where a parent can watch four flags in one word. The answer goes down
     a binary tree, because a rank calls its children one after the other. Both
-    trees are numbered level by level, as a heap is.
+    trees are numbered level by level, as a heap is. For p = 7::
+
+        reports come up       0              the answer       0
+                         1  2  3  4          goes down      1   2
+                        5 6                                3 4 5 6
+
+    The cost is the longest way, message after message. Up, a full level below the top
+    costs four messages, since a parent takes its reports one by one, and a level that is
+    begun costs one for each quarter of it that is there: the first two terms. Down, a full
+    level costs two, and a level that is begun costs one if half of it is there: the others.
 
     Cost: (4*(floor(log(3*p+1, 4)) - 1)
         + floor(((3*p+1)/4**(floor(log(3*p+1, 4)) - 1) - 4)/3)
         + floor(lg(p+1)) + floor(lg((p+1)/3)))*alpha
     Restrictions: none
-    Reference: Mellor-Crummey, Scott, ACM Transactions on Computer Systems 9(1), 1991
+    Reference: Mellor-Crummey, Scott 1991
     """
     arrival, reports = heap(rank, p, 4)
     wakeup, sleepers = heap(rank, p, 2)
@@ -48,7 +57,7 @@ def double_ring(rank, p):
 
     Cost: (p > 1)*2*p*alpha
     Restrictions: none
-    Reference: folklore; as in Open MPI
+    Reference: Open MPI (double ring)
     """
     left, right = neighbours(rank, p)
     for _ in range(2 if p > 1 else 0):
@@ -71,8 +80,7 @@ def recursive_exchange(rank, p):
 
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Brooks 1986 (for powers of two); Open MPI (the fold)
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -95,14 +103,14 @@ def k_dissemination(rank, p, *, k=3):
 
     In each round a rank signals k - 1 others and hears from as many: those
     one, two, ... strides away, where a stride is what it knows already. All of
-    a round are in flight at once. One port needs more rounds for a k above
-    2; a card that overlaps messages gets by with ceil(log p) to that base.
+    a round are in flight at once. With one port a k above 2 never takes fewer messages
+    one after the other, and as few for some small p only; a card that overlaps messages
+    gets by with ceil(log p) rounds to that base.
 
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *alpha
     Restrictions: none
-    Reference: Hoefler, Mehlan, Mietke, Rehm, International Parallel and Distributed
-        Processing Symposium (workshops) 2006
+    Reference: Hoefler et al. 2006
     """
     for stride in distances(p, k):
         reach = range(stride, min(k * stride, p), stride)

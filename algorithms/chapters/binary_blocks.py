@@ -23,7 +23,6 @@ from ..language import (
     algorithm,
     bit_reversed,
     copy,
-    distances,
     in_rank_order,
     powers,
     recv,
@@ -31,6 +30,7 @@ from ..language import (
     send,
     split,
 )
+from .rabenseifner import double, halve, swaps
 
 
 def blocks(p):
@@ -69,7 +69,7 @@ def binary_blocks(rank, p, sendbuf, recvbuf):
         + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + 3/2*fold(p))*n*beta
         + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p)/2)*n*gamma
     Restrictions: none
-    Reference: Rabenseifner, International Conference on Computational Science 2004
+    Reference: Rabenseifner 2004
     """
     runs = blocks(p)
     at = next(i for i, run in enumerate(runs) if rank in run)
@@ -77,11 +77,8 @@ def binary_blocks(rank, p, sendbuf, recvbuf):
     larger = partners(rank, runs[at], runs[at - 1], finest) if at > 0 else []
     smaller = partners(rank, runs[at], runs[at + 1], finest) if at + 1 < len(runs) else []
     yield copy(sendbuf, recvbuf)
-    swaps = list(halves(rank - runs[at][0], runs[at], finest))
-    for peer, keep, give in swaps:
-        [mine] = part[keep]
-        share = arriving[: mine.size]
-        yield send(part[give], peer), recv(share, peer), in_rank_order(rank, mine, peer, share)
+    rounds = list(swaps(rank - runs[at][0], runs[at], range(finest)))
+    yield from halve(rank, rounds, part, arriving)
     for peer, common in smaller:
         [mine] = part[common]
         share = arriving[: mine.size]
@@ -91,16 +88,4 @@ def binary_blocks(rank, p, sendbuf, recvbuf):
         yield [recv(part[common], peer) for peer, common in larger]
     for peer, common in smaller:
         yield send(part[common], peer)
-    for peer, keep, give in reversed(swaps):
-        yield send(part[keep], peer), recv(part[give], peer)
-
-
-def halves(number, block, finest):
-    """Recursive halving in a block: each round's peer, the pieces to keep and to give."""
-    first, last = 0, finest
-    for distance in distances(len(block)):
-        middle = (first + last) // 2
-        lower, upper = slice(first, middle), slice(middle, last)
-        keep, give = (upper, lower) if number & distance else (lower, upper)
-        yield block[number ^ distance], keep, give
-        first, last = keep.start, keep.stop
+    yield from double(rounds, part)

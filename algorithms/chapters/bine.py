@@ -1,4 +1,4 @@
-"""Swing and Bine: the rounds of a hypercube, two thirds of its distances.
+r"""Swing and Bine: the rounds of a hypercube, two thirds of its distances.
 
 Recursive doubling meets partners at distance 1, 2, 4, ..., always the same way.
 Swing goes back and forth: even ranks meet the rank at +1, -1, +3, -5, +11, ...,
@@ -6,14 +6,29 @@ odd ranks the one at -1, +1, -3, +5, ... The sums of these jumps still reach eve
 rank, but each jump is shorter, a third less in the end; on a ring or a torus that
 means fewer links used at once, and more partners on the same switch. The jumps
 are (1 - (-2)**k) / 3, the numbers whose binary digits, to base -2, are all 1; so
-Bine, for binomial negabinary, is the name of the trees that they draw.
+Bine, for binomial negabinary, is the name of the trees that they draw. With eight ranks on
+a ring, the longest jump first::
+
+    round   Bine tree                          binomial tree
+    1       0>3                                0>4
+    2       0>7   3>4                          0>2   4>6
+    3       0>1   7>6   3>2   4>5              0>1   2>3   4>5   6>7
+    hops    3 + 2*1 + 4*1 = 9                  4 + 2*2 + 4*1 = 12
+
+             0                                        0
+           / | \                                    / | \
+          3  7  1                                  4  2  1
+         / \ |                                    / \ |
+        4  2 6                                   6  5 3
+        |                                        |
+        5                                        7
 
 Any even number of ranks will do. If it is not a power of two, some ranks can be
 reached in two ways; what counts is the first one, so that every block still
-spreads on a tree of its own (`arrivals`). An allgather sends each block down its
-tree, a reduce-scatter goes the same trees backwards, and in each round everybody
-sends and hears equally much. If p is odd, one rank is folded
-onto its neighbour.
+spreads on a tree of its own (`arrivals`). (The authors' code compares two ways only, and
+takes a later one for some p, such as 18 and 34; the bytes are the same.) An allgather sends
+each block down its tree, a reduce-scatter goes the same trees backwards, and in each round
+everybody sends and hears equally much. If p is odd, one rank is folded onto its neighbour.
 """
 
 from functools import lru_cache
@@ -83,14 +98,14 @@ def bcast(rank, p, buf, root):
     """Bine tree: everyone who has the vector jumps, the longest jumps first.
 
     In each round whoever has the vector sends it to its partner, unless that has
-    it already. For a power of two this is a binomial tree with shorter edges.
-    Players are counted from the root. If p is odd, there is one more of them than
-    there are ranks: one that would hear last, and whom nobody misses.
+    it already. For a power of two this is a binomial tree with shorter edges: `bine.py`
+    has a drawing. Players are counted from the root. If p is odd, there is one more player than
+    there are ranks. The one left without a rank is a player to whom the last round would
+    bring the vector: nobody waits for it.
 
     Cost: ceil(lg(p))*(alpha + n*beta)
     Restrictions: none
-    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
-        Communication Locality, SC 2025
+    Reference: De Sensi et al. 2025
     """
     size = p + p % 2
     first = arrivals(size)
@@ -120,8 +135,7 @@ def allgather(rank, p, sendbuf, recvbuf):
     Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
         + (p-1 + (p > 1)*(p % 2)*(p + ceil(lg(p))))*n/p*beta
     Restrictions: none
-    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
-        Communication Locality, SC 2025
+    Reference: De Sensi et al. 2025
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -150,8 +164,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
     Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
         + (p-1 + (p > 1)*(p % 2)*(p + ceil(lg(p))))*n/p*(beta + gamma)
     Restrictions: commutative op; the trees are not in rank order
-    Reference: De Sensi et al., Bine Trees: Enhancing Collective Operations by Optimizing
-        Communication Locality, SC 2025
+    Reference: De Sensi et al. 2025
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -180,14 +193,15 @@ def swing(rank, p, sendbuf, recvbuf):
     The vector is cut into as many parts as there are players. Each player sends
     2(p-1)/p of it in 2 ceil(lg p) rounds, with the same partners there and back,
     for every even p. If p is odd, a rank that sits out hands over its vector and
-    gets the sum; the factors of beta and gamma are upper bounds.
+    gets the sum; the factors of beta and gamma are upper bounds. This is the Swing for
+    long vectors, and the Bine allreduce for them; both papers swap whole vectors for
+    short ones.
 
     Cost: 2*(ceil(lg(max(p - p % 2, 1))) + (p > 1)*(p % 2))*alpha
         + 2*(p-1 + (p > 1)*(p % 2)*(p + 1))*n/p*beta
         + (p-1 + (p > 1)*(p % 2)*(p + 1))*n/p*gamma
     Restrictions: commutative op; the trees are not in rank order
-    Reference: De Sensi, Bonato, Saam, Hoefler, Symposium on Networked Systems Design
-        and Implementation (NSDI) 2024
+    Reference: De Sensi et al. 2024
     """
     team = _team(p)
     player, mate = team.player(rank), team.mate(rank)

@@ -17,6 +17,8 @@ so, because a rank does not know the lengths of blocks that only pass through it
 them one round ahead (two-phase Bruck), or make all blocks as long as the longest
 (`padded_bruck`). Here the lengths are known before the first round, since all that is
 yielded follows from them; so the second phase of two-phase Bruck is all there is to do.
+Over MPI that is not free: where blocks differ, all ranks tell all others their counts before
+the first round, p*p numbers in all, for every algorithm that wants to know them.
 """
 
 from ..language import algorithm, copy, distances, partition, recv, scratch, send
@@ -33,8 +35,7 @@ def bruck(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Reference: Bruck et al. 1997
     """
     yield copy(sendbuf, recvbuf[rank])
     for distance in distances(p):
@@ -47,16 +48,24 @@ def bruck(rank, p, sendbuf, recvbuf):
 def sparbit(rank, p, sendbuf, recvbuf):
     """Sparbit: Bruck's jumps, the longest first, so that most bytes stay near.
 
-    In the round of distance d every rank sends on, to the rank d to its right, each
-    block it holds that would not come round to its owner that way. Before, it
-    holds those that come from a multiple of 2d to its left. The last rounds, which
-    carry half and a quarter of the data, are those between neighbours, who often
-    share a node. The blocks of one message are not neighbours in memory.
+    Before the round of distance d a rank holds blocks of ranks 0, 2d, 4d, ... to its left.
+    It sends them to the rank d to its right, but for one that would come round to its own
+    owner, or past it. What rank 0 of six ranks does::
+
+        distance   sends on            hears              then holds
+                                                          0
+        4          0       to 4        2       from 2     0 2
+        2          0       to 2        4       from 4     0 2 4
+        1          0 4 2   to 1        5 3 1   from 5     all
+
+    (In the second round block 2 stays: two to the right is its owner.) The last rounds,
+    which carry half and a quarter of the data, are those between neighbours, who often
+    share a node. The blocks of one message are not neighbours in memory. The name stands
+    for stripe parallel binomial trees.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Loch, Koslovski, Computer Architecture and High Performance Computing
-        (SBAC-PAD) 2021
+    Reference: Loch, Koslovski 2021
     """
     yield copy(sendbuf, recvbuf[rank])
     for distance in reversed(distances(p)):
@@ -79,8 +88,7 @@ def k_bruck(rank, p, sendbuf, recvbuf, *, k=3):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
         + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Reference: Bruck et al. 1997
     """
     yield copy(sendbuf, recvbuf[rank])
     for held in distances(p, k):
@@ -106,9 +114,8 @@ def alltoall_k_bruck(rank, p, sendbuf, recvbuf, counts, *, k=3):
 
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)*alpha
         + ceil(log(p, k))*(k-1)/k*n*beta
-    Restrictions: none
-    Reference: Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on
-        Parallel and Distributed Systems 8(11), 1997
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
+    Reference: Bruck et al. 1997
     """
     held = [sendbuf[(rank + d) % p] for d in range(p)]
     yield copy(held[0], recvbuf[rank])
@@ -133,14 +140,14 @@ def padded_bruck(rank, p, sendbuf, recvbuf, counts):
     Each block is laid into a slot of its own, one for every distance. In the round of
     jump 2**k the slots whose distance has bit k go to the rank 2**k to the right, full
     or not. In the end the block in slot d is the one that the rank d to the left has
-    sent. Nobody needs to know what a slot holds, only how long the longest block is.
+    sent. Nobody needs to know what a slot holds, only how long the longest block is; in the
+    paper the ranks agree on that first, with an allreduce of one number.
     Half of the slots move in each round, or fewer if p is not a power of two: the
     factor of beta is then an upper bound.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
-    Restrictions: none
-    Reference: Fan, Gilray, Pascucci, Huang, Micinski, Kumar, International Symposium on
-        High-Performance Parallel and Distributed Computing (HPDC) 2022
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
+    Reference: Fan et al. 2022
     """
     longest = int(counts.max())
     slots, arriving = (

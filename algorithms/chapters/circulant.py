@@ -1,4 +1,4 @@
-"""Circulant graphs: the fewest rounds and the fewest bytes, for every p.
+"""Circulant graphs: halve p and round up, and no number of ranks is a bad one.
 
 Hypercubes want a power of two. Halve p instead, and round up each time, until 1
 is left: p = 5 gives 5, 3, 2, 1. In the round that goes from s to s' = ceil(s/2)
@@ -16,14 +16,27 @@ far to the right the owner of a block is::
     0 1          s' = 1     1     to r+1       to 0
     0            the block of rank r, from all five
 
-Every rank sends 4 blocks, which is p-1, in 3 rounds, which is ceil(lg p). Run
-backwards it is an allgather, and both together are an allreduce; with operands
-kept side by side, not added, it is an all-to-all.
+Every rank sends 4 blocks, which is p-1, in 3 rounds, which is ceil(lg p): neither can
+be less. Run backwards it is an allgather, which has the fewest rounds and bytes, too.
+Both together are an allreduce, with the fewest bytes in twice the fewest rounds; with
+operands kept side by side, not added, it is an all-to-all, with the fewest rounds.
 
 Broadcast. The same graph carries a vector cut into segments: in every round each
 rank sends one segment to the right and hears one from the left, and after
 ceil(lg p) rounds a new segment completes its way in each. What needs care is
-which segment goes when: see `schedule`.
+which segment goes when. For p = 5, root 0 and four segments::
+
+    round                    1  2  3  4  5  6
+    from how far left        1  2  3  1  2  3
+    rank 1 hears segment     0  .  .  3  2  1
+    rank 2 hears segment     .  1  .  0  3  2
+    rank 3 hears segment     .  .  2  1  0  3
+    rank 4 hears segment     .  .  0  2  1  3
+
+Segment 0 goes from the root to rank 1, from there to rank 4 (three to the right) in
+round 3 and to rank 2 in round 4, and from rank 4 or 2 on. Each column has every
+segment that is under way in it sent by a rank that has it already. `schedule` finds a
+column's entry for one rank without looking at the others.
 """
 
 from bisect import bisect_left
@@ -57,8 +70,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*(beta + gamma)
     Restrictions: commutative op; partial sums from both ends of the ring meet
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
-        Algorithms, arXiv 2410.14234, 2024
+    Reference: Träff 2024
     """
     window = partition(scratch(sendbuf.buf), [sendbuf.size((rank + i) % p) for i in range(p)])
     arriving = scratch(window.buf)
@@ -84,8 +96,7 @@ def allgather(rank, p, sendbuf, recvbuf):
 
     Cost: ceil(lg(p))*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
-        Algorithms, arXiv 2410.14234, 2024
+    Reference: Träff 2024
     """
     yield copy(sendbuf, recvbuf[rank])
     window = skips(p)
@@ -104,8 +115,7 @@ def allreduce(rank, p, sendbuf, recvbuf):
 
     Cost: 2*ceil(lg(p))*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
     Restrictions: commutative op; as for the reduce-scatter
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
-        Algorithms, arXiv 2410.14234, 2024
+    Reference: Träff 2024
     """
     mine, total = split(sendbuf, p), split(recvbuf, p)
     yield from reduce_scatter(rank, p, mine, total[rank])
@@ -123,9 +133,8 @@ def alltoall(rank, p, sendbuf, recvbuf, counts):
     factor of beta is then an upper bound.
 
     Cost: ceil(lg(p))*(alpha + n/2*beta)
-    Restrictions: none
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce
-        Algorithms, arXiv 2410.14234, 2024
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
+    Reference: Träff 2024
     """
     yield copy(sendbuf[rank], recvbuf[rank])
     held = [[(0, sendbuf[(rank + i) % p])] for i in range(p)]
@@ -148,8 +157,8 @@ def bcast(rank, p, buf, root, *, segments=None):
     """Circulant broadcast: a pipeline that is only ceil(lg p) rounds deep.
 
     The vector is cut into segments. In each round every rank sends one to the
-    right and hears one from the left, at one of the ceil(lg p) skips in turn;
-    `schedule` says which, and for no p is a segment sent before it has come.
+    right and hears one from the left, at one of the ceil(lg p) skips in turn:
+    the table in `circulant.py` shows it for p = 5, and `schedule` says which for any p.
     After ceil(lg p) rounds everyone has one segment, and gets one more in each
     further round, which no broadcast can beat for this number of segments.
 
@@ -158,8 +167,7 @@ def bcast(rank, p, buf, root, *, segments=None):
 
     Cost: (p > 1)*(ceil(lg(p)) - 1 + segments)*(alpha + n/segments*beta)
     Restrictions: none
-    Reference: Träff, Optimal Broadcast Schedules in Logarithmic Time, ACM Transactions
-        on Parallel Computing, 2025
+    Reference: Träff 2025a
     """
     segments = default_segments(ceil_lg(p), buf.nbytes) if segments is None else segments
     segment = split(buf, segments)
@@ -183,8 +191,7 @@ def reduce_(rank, p, sendbuf, recvbuf, root, *, segments=None):
 
     Cost: (p > 1)*(ceil(lg(p)) - 1 + segments)*(alpha + n/segments*(beta + gamma))
     Restrictions: commutative op; the trees are not in rank order
-    Reference: Träff, Optimal Broadcast Schedules in Logarithmic Time, ACM Transactions
-        on Parallel Computing, 2025
+    Reference: Träff 2025a
     """
     segments = default_segments(ceil_lg(p), sendbuf.nbytes) if segments is None else segments
     total = recvbuf if rank == root else scratch(sendbuf)
@@ -231,13 +238,26 @@ def schedule(hops, p):
 
     Entry k is for the rounds at skip k, counted from the start of a cycle of
     ceil(lg p) rounds; each cycle adds ceil(lg p). A negative entry of the first
-    cycle means that nothing comes yet.
+    cycle means that nothing comes yet. For p = 5 and cycles of three rounds::
+
+        hops   skip 1  skip 2  skip 3      in the second cycle
+        1        0      -1      -2           3   2   1
+        2       -3       1      -1           0   4   2
+        3       -2      -3       2           1   0   5
+        4       -1      -2       0           2   1   3
+
+    Each row has -1, -2 and -3, but for one, in whose place stands the base of the row. So a
+    cycle brings three segments in a row, but for one that the rank has had since the cycle
+    before: instead it gets the one three later.
 
     The first segment to reach a rank is its base: the smallest skip on its way
     from the root when the skips are taken greedily, largest first. In one cycle a
     rank then gets one segment of every base. At skip k it can be given what the
     ranks between skip k and skip k+1 to its left came first by: it takes the
     largest base among them that it has not had.
+
+    Träff's own procedure takes O(lg p) steps. This one lists the bases of all p ranks
+    once (`_places`), which is simpler to read.
     """
     bounds = skips(p)
     cycle = len(bounds) - 1

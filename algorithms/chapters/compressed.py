@@ -79,8 +79,7 @@ def compressed_ring(rank, p, sendbuf, recvbuf, *, codec="int8", bucket=256, rati
     Cost: 2*(p-1)*(alpha + packet(n/p)*beta) + (p-1)*n/p*gamma
     Restrictions: lossy, sums of floating-point numbers only, commutative op; the operands
         are in cyclic order
-    Reference: Ahmed et al., EQuARX, arXiv 2506.17615, 2025; the codecs: Alistarh, Grubic,
-        Li, Tomioka, Vojnovic, QSGD, NeurIPS 2017, and Renggli et al., SparCML, SC 2019
+    Reference: Ahmed et al. 2025; Alistarh et al. 2017 (int8); Renggli et al. 2019 (topk)
     """
     codec = codec_for(recvbuf, codec, rank, bucket=bucket, ratio=ratio, seed=seed)
     left, right = neighbours(rank, p)
@@ -115,8 +114,8 @@ def compressed_halving(rank, p, sendbuf, recvbuf, *, codec="int8", bucket=256, r
     Cost: 2*ceil(lg(p))*alpha + 2*(p-1)*packet(n/p)*beta + (p-1)*n/p*gamma
     Restrictions: lossy, sums of floating-point numbers only, commutative op; partial sums
         from both ends of the ring meet
-    Reference: Träff, Optimal, Non-pipelined Reduce-scatter and Allreduce Algorithms,
-        arXiv 2410.14234, 2024; sparse packets: Li, Hoefler, Ok-Topk, PPoPP 2022
+    Reference: Träff 2024; Alistarh et al. 2017 (int8); Shi et al. 2019 (the largest, chosen
+        again at every hop)
     """
     codec = codec_for(recvbuf, codec, rank, bucket=bucket, ratio=ratio, seed=seed)
     block, packet, partial = _lay_out(recvbuf, p, codec)
@@ -154,8 +153,7 @@ def compressed_oneshot(rank, p, sendbuf, recvbuf, *, codec="int8", bucket=256, r
 
     Cost: ceil(lg(p))*alpha + (p-1)*packet(n)*beta + (p-1)*n*gamma
     Restrictions: lossy, sums of floating-point numbers only
-    Reference: Alistarh, Grubic, Li, Tomioka, Vojnovic, QSGD, NeurIPS 2017; sparse packets:
-        Renggli et al., SparCML, SC 2019
+    Reference: Alistarh et al. 2017 (int8); Renggli et al. 2019 (topk)
     """
     codec = codec_for(recvbuf, codec, rank, bucket=bucket, ratio=ratio, seed=seed)
     packet = codec.packets(recvbuf, [recvbuf.size] * p)

@@ -42,7 +42,7 @@ from typing import NamedTuple
 from ..language import algorithm, copy, default_segments, in_rank_order, recv, scratch, send, split
 
 
-@algorithm("bcast", name="double_tree")
+@algorithm("bcast", name="double_tree", also="two_tree")
 def bcast(rank, p, buf, root, *, segments=None):
     """Two trees: half of the vector goes down each, and every rank works in both.
 
@@ -54,10 +54,14 @@ def bcast(rank, p, buf, root, *, segments=None):
     `segments` is the number of segments of each half; by default the optimum
     where starting a message costs as much as 8 KiB of it.
 
+    A segment takes at most two ticks a level, since an edge may have to wait a tick for its
+    colour, and the next one of its half comes two ticks later. If p is one more than a
+    multiple of four, every longest way has an edge that need not wait: a tick less.
+
     Cost: (p > 1)*(2*floor(lg(max(p-2+p%2, 1))) + 2*segments - (p%4 == 1))
         *(alpha + n/2/segments*beta)
     Restrictions: none
-    Reference: Sanders, Speck, Träff, Parallel Computing 35(12), 2009
+    Reference: Sanders, Speck, Träff 2009
     """
     parents, children, ticks = place((rank - root) % p, p)
     if segments is None:
@@ -75,7 +79,7 @@ def bcast(rank, p, buf, root, *, segments=None):
         yield steps
 
 
-@algorithm("reduce", name="double_tree", commutative=True)
+@algorithm("reduce", name="double_tree", also="two_tree", commutative=True)
 def reduce(rank, p, sendbuf, recvbuf, root, *, segments=None):
     """Two trees: half of the vector comes up each, and every rank works in both.
 
@@ -91,7 +95,7 @@ def reduce(rank, p, sendbuf, recvbuf, root, *, segments=None):
         *(alpha + n/2/segments*(beta + gamma))
     Restrictions: commutative op; the trees are laid over the ranks from the root
         on, so the operands are in cyclic order; in rank order for root 0
-    Reference: Sanders, Speck, Träff, Parallel Computing 35(12), 2009
+    Reference: Sanders, Speck, Träff 2009
     """
     label = (rank - root) % p
     parents, children, ticks = place(label, p)
@@ -113,14 +117,14 @@ def reduce(rank, p, sendbuf, recvbuf, root, *, segments=None):
         yield steps
 
 
-@algorithm("allreduce", name="double_tree")
+@algorithm("allreduce", name="double_tree", also="two_tree")
 def allreduce(rank, p, sendbuf, recvbuf, *, segments=None):
     """Two trees: up to rank 0, then down again.
 
     A reduce to rank 0, for which the trees are in rank order, then a broadcast.
-    Both keep all ports busy already, so there would be nothing to gain from
-    overlapping them. If p is not a power of two, the factor of gamma is an upper
-    bound.
+    Both keep all ports busy already, so that overlapping them, as NCCL does, would gain
+    no bytes, but only some rounds. If p is not a power of two, the factor of gamma is an
+    upper bound.
 
     `segments` is the number of segments of each half; by default the optimum
     where starting a message costs as much as 8 KiB of it.
@@ -128,7 +132,7 @@ def allreduce(rank, p, sendbuf, recvbuf, *, segments=None):
     Cost: (p > 1)*(2*floor(lg(max(p-2+p%2, 1))) + 2*segments - (p%4 == 1))
         *(2*alpha + n/2/segments*(2*beta + gamma))
     Restrictions: none
-    Reference: Sanders, Speck, Träff, Parallel Computing 35(12), 2009
+    Reference: Sanders, Speck, Träff 2009
     """
     yield from reduce(rank, p, sendbuf, recvbuf if rank == 0 else None, 0, segments=segments)
     yield from bcast(rank, p, recvbuf, 0, segments=segments)

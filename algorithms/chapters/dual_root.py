@@ -14,7 +14,8 @@ a round: the roots of both swap their sums, and each has the total. For p = 10::
 Three swaps a segment, so three rounds, whatever p is; about 3n bytes through the
 busiest port, where two passes through a binary tree need 4n. Rings and halving
 need 2n, but p or lg p pieces, and most of them an operator that commutes. The
-trees are in order (`ranks.in_order_tree`), so rank order is kept.
+trees are in order (`ranks.in_order_tree`), so rank order is kept. (The paper numbers them in
+post-order, which keeps it, too.)
 """
 
 from ..language import (
@@ -50,8 +51,7 @@ def dual_root(rank, p, sendbuf, recvbuf, *, segments=None):
         + (p > 1)*(1 + max(floor(lg(ceil(p/2))) + floor(lg(ceil(p/2)/1.5)), 0)
         + min(ceil(p/2), 3)*(segments-1))*n/segments*gamma
     Restrictions: none
-    Reference: Träff, A doubly-pipelined, dual-root reduction-to-all algorithm and
-        implementation, arXiv 2109.12626, 2021
+    Reference: Träff 2021
     """
     if segments is None:
         segments = default_segments(4 * floor_lg(p), sendbuf.nbytes, rate=3)

@@ -24,7 +24,6 @@ from typing import NamedTuple
 from ..language import (
     algorithm,
     copy,
-    distances,
     even_counts,
     floor_lg,
     in_rank_order,
@@ -33,6 +32,7 @@ from ..language import (
     send,
     split,
 )
+from .rabenseifner import double, halve, swaps
 
 
 class Group(NamedTuple):
@@ -71,8 +71,7 @@ def elimination(rank, p, sendbuf, recvbuf):
         + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p))*n*beta
         + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p)/2)*n*gamma
     Restrictions: none
-    Reference: after Rabenseifner, Träff, EuroPVM/MPI 2004, where three ranks meet
-        in later rounds too
+    Reference: after Rabenseifner, Träff 2004 (where three ranks meet in later rounds too)
     """
     team = groups(p)
     number = bisect_right(team, (rank, p)) - 1
@@ -82,12 +81,13 @@ def elimination(rank, p, sendbuf, recvbuf):
     yield copy(sendbuf, recvbuf)
     if p > 1:
         yield from _join(rank, group, lower, upper, arriving)
-    if rank == group.low:
-        peers = [other.low for other in team]
-        yield from _halve_and_double(rank, number, peers, part, 0, arriving)
-    elif rank == group.high:
-        peers = [other.high for other in team]
-        yield from _halve_and_double(rank, number, peers, part, len(team), arriving)
+    if rank in (group.low, group.high):
+        low = rank == group.low
+        peers = [other.low if low else other.high for other in team]
+        pieces = range(len(team)) if low else range(len(team), 2 * len(team))
+        rounds = list(swaps(number, peers, pieces))
+        yield from halve(rank, rounds, part, arriving)
+        yield from double(rounds, part)
     if p > 1:
         yield from _part(rank, group, lower, upper)
 
@@ -135,19 +135,3 @@ def _part(rank, group, lower, upper):
     yield steps
     if mate != rank:
         yield send(own, mate), recv(other, mate)
-
-
-def _halve_and_double(rank, number, peers, part, first, arriving):
-    """Reduce-scatter and allgather of len(peers) parts, from `first` on."""
-    last, done = first + len(peers), []
-    for distance in distances(len(peers)):
-        middle = (first + last) // 2
-        halves = slice(first, middle), slice(middle, last)
-        give, keep = halves if number & distance else halves[::-1]
-        [mine], peer = part[keep], peers[number ^ distance]
-        share = arriving[: mine.size]
-        yield send(part[give], peer), recv(share, peer), in_rank_order(rank, mine, peer, share)
-        done.append((peer, keep, give))
-        first, last = keep.start, keep.stop
-    for peer, keep, give in reversed(done):
-        yield send(part[keep], peer), recv(part[give], peer)

@@ -59,8 +59,7 @@ def barrier(rank, p, groups):
 
     Cost: (2*ceil(lg(min(group, p))) + ceil(lg(ceil(p/group))))*alpha
     Restrictions: none
-    Reference: Karonis et al., International Parallel and Distributed Processing
-        Symposium 2000
+    Reference: Kielmann et al. 1999
     """
     node, leaders, leader = place(rank, groups)
     yield from among(node, rank, report)
@@ -80,8 +79,7 @@ def bcast(rank, p, buf, root, groups):
 
     Cost: (ceil(lg(min(group, p))) + ceil(lg(ceil(p/group))))*(alpha + n*beta)
     Restrictions: none
-    Reference: Karonis et al., International Parallel and Distributed Processing
-        Symposium 2000
+    Reference: Karonis et al. 2000; Kielmann et al. 1999
     """
     node, leaders, leader = place(rank, groups, root)
     if rank == leader:
@@ -101,8 +99,7 @@ def reduce(rank, p, sendbuf, recvbuf, root, groups):
 
     Cost: (ceil(lg(min(group, p))) + ceil(lg(ceil(p/group))))*(alpha + n*beta + n*gamma)
     Restrictions: keeps rank order in groups of neighbouring ranks only
-    Reference: Karonis et al., International Parallel and Distributed Processing
-        Symposium 2000
+    Reference: Kielmann et al. 1999
     """
     node, leaders, leader = place(rank, groups, root)
     partial = recvbuf if rank == root else scratch(sendbuf) if rank == leader else None
@@ -124,8 +121,7 @@ def allreduce(rank, p, sendbuf, recvbuf, groups):
     Cost: (2*ceil(lg(min(group, p))) + floor(lg(ceil(p/group))) + 2*fold(ceil(p/group)))
         *(alpha + n*beta) + (ceil(lg(min(group, p))) + ceil(lg(ceil(p/group))))*n*gamma
     Restrictions: keeps rank order in groups of neighbouring ranks only
-    Reference: Karonis et al., International Parallel and Distributed Processing
-        Symposium 2000
+    Reference: Kielmann et al. 1999
     """
     node, leaders, leader = place(rank, groups)
     yield from among(node, rank, combine.tree, sendbuf, recvbuf if rank == leader else None, 0)
@@ -147,8 +143,7 @@ def allgather(rank, p, sendbuf, recvbuf, groups):
     Cost: ceil(lg(min(group, p)))*(2*alpha + n*beta) + (min(group, p) - 1)*n/p*beta
         + (ceil(p/group) - 1)*(alpha + group*n/p*beta)
     Restrictions: none
-    Reference: Karonis et al., International Parallel and Distributed Processing
-        Symposium 2000
+    Reference: Kielmann et al. 1999
     """
     node, leaders, leader = place(rank, groups)
     yield from to_leader(node, rank, sendbuf, recvbuf)
@@ -169,6 +164,12 @@ def multi_leader(rank, p, sendbuf, recvbuf, groups, *, leaders=2):
     too, what they have heard. In the end each hands its team the whole vector. If
     nodes or teams differ in size, the factor of beta is an upper bound.
 
+    In words, with m nodes, l leaders in each and t ranks in the largest team: 2 ceil(lg t)
+    messages up and down the tree of a team, m - 1 round the ring of nodes and l - 1 round
+    the ring of leaders. The way down takes the whole vector, n bytes, in each of ceil(lg t)
+    rounds; everything else, n bytes but for a block, comes once. `p % group or group` is
+    the size of the last node, the smallest.
+
     `group` says which ranks form a node, and `leaders` is how many leaders it has.
 
     Cost: (2*ceil(lg(ceil(min(group, p)/min(leaders, p % group or group))))
@@ -177,8 +178,7 @@ def multi_leader(rank, p, sendbuf, recvbuf, groups, *, leaders=2):
         + (ceil(min(group, p)/min(leaders, p % group or group))
         *min(leaders, p % group or group)*ceil(p/group) - 1)*n/p*beta
     Restrictions: none
-    Reference: Kandalla, Subramoni, Santhanaraman, Koop, Panda, International Parallel
-        and Distributed Processing Symposium 2009
+    Reference: Kandalla et al. 2009
     """
     nodes = members(groups)
     number = min(leaders, *map(len, nodes))
@@ -209,9 +209,8 @@ def alltoall(rank, p, sendbuf, recvbuf, counts, groups):
 
     Cost: (2*ceil(lg(min(group, p))) + ceil(p/group) - 1)*alpha
         + (2*(min(group, p) - 1) + (ceil(p/group) - 1)*min(group, p)**2/p)*n*beta
-    Restrictions: none
-    Reference: Träff, Rougier, MPI collectives and datatypes for hierarchical
-        all-to-all communication, EuroMPI/ASIA 2014
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
+    Reference: Träff, Rougier 2014
     """
     node, leaders, leader = place(rank, groups)
     leaving, coming = (ends[node].tolist() for ends in (counts.sum(axis=1), counts.sum(axis=0)))

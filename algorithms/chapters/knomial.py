@@ -1,21 +1,22 @@
-"""K-nomial trees: binomial trees with another k than two.
+r"""K-nomial trees: binomial trees with another k than two.
 
 In a binomial tree the number of ranks that have heard the news doubles in each
 round: whoever knows tells one other. In a k-nomial tree whoever knows tells k-1
 others before the next round, and the number grows k-fold::
 
     p = 9, k = 3              0
-                    ______/ / \\ \\
+                    ______/ / \ \
                    6      3   2  1
-                  / \\    / \\
+                  / \    / \
                  8   7  5   4
 
-The tree has only log_k p levels, each of k-1 messages from one rank. Ranks with
-one port pay for them one after the other, (k-1) log_k p instead of lg p rounds,
-which is more for every k > 2. A network card that has several messages in flight
-at once pays one start-up for all of them, and then a k near the number of
-messages that it can overlap is best. With k = 2 it is the binomial tree, with p the
-linear algorithm, and in between lies everything else.
+The tree has only log_k p levels, each of k-1 messages from one rank. Ranks with one port pay
+for them one after the other, (k-1) log_k p messages instead of lg p. That is never less, and
+as little for a few small p only: in the picture 4, as in a binomial tree of 9 ranks, but for
+p = 27 it is 6 instead of 5. A network card that has several messages in flight at once pays
+one start-up for all of them, and then a k near the number of messages that it can overlap is
+best. With k = 2 it is the binomial tree, with p the linear algorithm, and in between lies
+everything else.
 
 A subtree is a run of neighbouring ranks for every root (`ranks.knomial_tree`),
 so blocks stay in place and operands in rank order.
@@ -35,7 +36,7 @@ def bcast(rank, p, buf, root, *, k=4):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *(alpha + n*beta)
     Restrictions: none
-    Reference: folklore
+    Reference: MPICH (knomial_1); Open MPI (knomial)
     """
     parent, children, _ = knomial_tree(rank, p, root, k)
     if parent is not None:
@@ -56,7 +57,7 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts, *, k=4):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: folklore
+    Reference: UCC (knomial)
     """
     parent, children, (_, first, last) = knomial_tree(rank, p, root, k)
     held = sendbuf
@@ -80,7 +81,7 @@ def gather(rank, p, sendbuf, recvbuf, root, counts, *, k=4):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: folklore
+    Reference: UCC (knomial)
     """
     parent, children, (_, first, last) = knomial_tree(rank, p, root, k)
     held = recvbuf if parent is None else stage(sendbuf, counts, first, last)
@@ -102,6 +103,6 @@ def reduce(rank, p, sendbuf, recvbuf, root, *, k=4):
     Cost: ((k-1)*(ceil(log(p, k)) - 1) + ceil(p/k**(ceil(log(p, k)) - 1)) - 1)
         *(alpha + n*beta + n*gamma)
     Restrictions: none
-    Reference: folklore
+    Reference: MPICH (knomial_1)
     """
     yield from pass_up(rank, knomial_tree(rank, p, root, k), sendbuf, recvbuf)

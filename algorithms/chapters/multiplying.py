@@ -37,7 +37,7 @@ def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
         *(alpha + n*beta + n*gamma)
         + (p % k**floor(log(p, k)) > 0)*(2*alpha + 2*n*beta + n*gamma)
     Restrictions: none
-    Reference: Ruefenacht, Bull, Booth, Parallel Computing, 2017, pages 24-44
+    Reference: Ruefenacht, Bull, Booth 2017
     """
     stages = digits(p, k)
     size = prod(groups for groups, _ in stages)
@@ -69,15 +69,16 @@ def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
 
 @algorithm("allreduce")
 def gather_all(rank, p, sendbuf, recvbuf):
-    """One shot: gather all vectors everywhere, then add them up in rank order.
+    """Gather all vectors everywhere, then add them up in rank order.
 
     An allgather of whole vectors by `allgather.bruck`, then p-1 additions on every
     rank. As few rounds as recursive doubling for a power of two, and no more for any
-    other p; but p times the memory, bytes and work: for a few numbers.
+    other p; but p times the memory, bytes and work: for a few numbers. Libraries for GPUs
+    call it one-shot where every vector comes straight from its owner, in one hop.
 
     Cost: ceil(lg(p))*alpha + (p-1)*n*(beta + gamma)
     Restrictions: none
-    Reference: folklore
+    Reference: Open MPI (allgather_reduce, with direct messages)
     """
     vector = partition(scratch(recvbuf, p * recvbuf.size), [recvbuf.size] * p)
     yield from bruck.bruck(rank, p, sendbuf, vector)

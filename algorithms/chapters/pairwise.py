@@ -18,12 +18,12 @@ def alltoall(rank, p, sendbuf, recvbuf):
     """Pairwise exchange: in round k, send to the right by k, hear from the left by k.
 
     Every block goes straight to its destination, whatever p is, and in no round do two
-    ranks send to the same one.
+    ranks send to the same one. MPICH's `pairwise` is this, too, unless p is a power of two:
+    then it is `pairwise_xor`.
 
     Cost: (p-1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     yield copy(sendbuf[rank], recvbuf[rank])
     for k in range(1, p):
@@ -40,8 +40,7 @@ def pairwise_xor(rank, p, sendbuf, recvbuf):
 
     Cost: (2**ceil(lg(p)) - 1)*(alpha + n/p*beta)
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005 (for powers of two)
+    Reference: Thakur, Rabenseifner, Gropp 2005 (for powers of two)
     """
     yield copy(sendbuf[rank], recvbuf[rank])
     for k in range(1, 1 << ceil_lg(p)):
@@ -63,8 +62,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
 
     Cost: (p-1)*(alpha + n/p*beta) + (p-1 + (p > 2))*n/p*gamma
     Restrictions: none
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005 (for commutative operators)
+    Reference: Thakur, Rabenseifner, Gropp 2005 (for commutative operators)
     """
     above, arriving = scratch(recvbuf), scratch(recvbuf)
     yield copy(sendbuf[rank], recvbuf)

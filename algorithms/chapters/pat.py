@@ -1,11 +1,12 @@
 """Parallel aggregated trees: as few messages as the buffers allow.
 
 In an allgather every block spreads on a tree, and the trees of all blocks look the
-same seen from their owners: a rank at offset u to the right of the owner sends
-the block on to offset u + d. So a message can carry blocks of many trees at once.
-Breadth first, ceil(lg p) messages do it, and the largest takes half of the vector.
-A network card with a few buffers cannot hold that. Depth first, a message carries
-one block and p-1 are needed, but no more than lg p blocks are ever under way.
+same seen from their owners. Count ranks from there: the owner is at offset 0, the rank
+that is u ranks to its right at offset u. An edge of the tree has a length d, a power of
+two: the rank at offset u sends the block on to offset u + d. So a message can carry blocks
+of many trees at once. Breadth first, ceil(lg p) messages do it, and the largest takes half
+of the vector. A network card with a few buffers cannot hold that. Depth first, a message
+carries one block and p-1 are needed, but no more than lg p blocks are ever under way.
 
 PAT has both. With room for a blocks a message the trees are walked breadth first
 until they have a branches, and then all branches at once, each of them depth
@@ -54,18 +55,19 @@ def _depth_first(offset, size):
 def allgather(rank, p, sendbuf, recvbuf, *, aggregation=8):
     """PAT allgather: trees walked in parallel, up to `aggregation` blocks a message.
 
-    The block of the rank u to the left goes to the rank d to the right, together
-    with the other blocks of the message; the first, few blocks go farthest. All
-    ranks do the same at the same time, whatever p is.
+    A message is an edge length d and some offsets u (see the picture in `pat.py`). Each rank sends
+    the rank d to its right the blocks for which it is at these offsets, those of the ranks
+    u to its left; so they move on to offset u + d. The first messages carry few blocks and
+    go farthest. All ranks do the same at the same time, whatever p is.
 
     `aggregation` is how many blocks fit in a message: 1 sends every block by
-    itself, p makes the fewest messages and is `allgather.sparbit`.
+    itself, p makes the fewest messages and is `allgather.sparbit`. The default of 8 takes
+    the fewest up to p = 16.
 
     Cost: (min(floor(lg(aggregation)), ceil(lg(p)))
         + min(p, 2**max(ceil(lg(p)) - floor(lg(aggregation)), 0)) - 1)*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Jeaugey, PAT: a new algorithm for all-gather and reduce-scatter
-        operations at scale, arXiv 2506.20252, 2025
+    Reference: Jeaugey 2025; NCCL
     """
     yield copy(sendbuf, recvbuf[rank])
     for d, offsets in walk(p, aggregation):
@@ -78,10 +80,13 @@ def allgather(rank, p, sendbuf, recvbuf, *, aggregation=8):
 def reduce_scatter(rank, p, sendbuf, recvbuf, *, aggregation=8):
     """PAT reduce-scatter: the allgather backwards, with few partial sums at a time.
 
-    At offset u a rank adds up what comes in for the block of the rank u to the
-    left, and sends the sum on to the left when its subtree is complete. A partial
-    sum takes the place of an earlier one that is gone: the offsets under way in a
-    branch differ in their lowest bit.
+    The messages of the allgather, the last one first and the other way round: partial sums
+    of the block of the rank u to the left go from offset u + d to offset u, where a rank
+    adds its own share. When a subtree is complete its sum goes on to the left. As a branch
+    is walked depth first, it needs room for one partial sum at each level of its tree: a
+    sum lands where the last one of its level was, which has been sent on. For p = 8 and
+    two blocks a message the sums leave offsets 1, 3, 2, 4 in this order; NCCL takes the
+    branches' subtrees in another one, 3, 2, 1, 4.
 
     `aggregation` is how many blocks fit in a message, see `allgather.pat`; the
     scratch space is about `aggregation` * lg(p) blocks.
@@ -91,8 +96,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf, *, aggregation=8):
         + (p-1)*n/p*(beta + gamma)
     Restrictions: commutative op; block b is added up in the cyclic order b, b+1,
         ..., p-1, 0, ..., not in rank order
-    Reference: Jeaugey, PAT: a new algorithm for all-gather and reduce-scatter
-        operations at scale, arXiv 2506.20252, 2025
+    Reference: Jeaugey 2025; NCCL
     """
     longest = max(sendbuf.size(i) for i in range(p))
     width = (1 << ceil_lg(p)) // min(1 << floor_lg(aggregation), 1 << ceil_lg(p))

@@ -56,7 +56,7 @@ def chain(rank, p, buf, root, *, chains=4, segments=None):
     Cost: (p > 1)*(min(chains, p-1)*segments - 1 + floor((p-1)/max(min(chains, p-1), 1)))
         *(alpha + n/segments*beta)
     Restrictions: none
-    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
+    Reference: Pješivac-Grbović et al. 2007; Open MPI (several chains)
     """
     chains = min(chains, max(p - 1, 1))
     if segments is None:
@@ -88,7 +88,7 @@ def bcast_binary(rank, p, buf, root, *, segments=None):
     Cost: (floor(lg(p+1)) + floor(lg((p+1)/3)) + min(p-1, 2)*(segments-1))
         *(alpha + n/segments*beta)
     Restrictions: none
-    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
+    Reference: Pješivac-Grbović et al. 2007
     """
     if segments is None:
         segments = default_segments(2 * floor_lg(p), buf.nbytes, rate=2)
@@ -112,7 +112,7 @@ def split_binary(rank, p, buf, root, *, segments=None):
     Cost: (floor(lg(p+1)) + floor(lg((p+1)/3)) + min(p-1, 2)*(segments-1))
         *(alpha + n/2/segments*beta) + (p > 1)*(alpha + n/2*beta)
     Restrictions: none
-    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
+    Reference: Pješivac-Grbović et al. 2007
     """
     if segments is None:
         segments = default_segments(2 * floor_lg(p), buf.nbytes // 2, rate=2)
@@ -148,7 +148,7 @@ def reduce_binary(rank, p, sendbuf, recvbuf, root, *, segments=None):
         *n/segments*gamma
     Restrictions: commutative op; the ranks are rotated to put the root in the
         middle, so the operands are in cyclic order
-    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
+    Reference: Pješivac-Grbović et al. 2007
     """
     if segments is None:
         segments = default_segments(2 * floor_lg(p), sendbuf.nbytes, rate=2)
@@ -174,7 +174,7 @@ def in_order_binary(rank, p, sendbuf, recvbuf, root, *, segments=None):
         + (p > 1)*(1 + max(floor(lg(max(p-1, 1))) + floor(lg(max(2*p-2, 1)/3)), 0)
         + max(min(p-2, 2), 1)*(segments-1))*n/segments*gamma
     Restrictions: none
-    Reference: Pješivac-Grbović et al., Cluster Computing 10(2), 2007
+    Reference: Open MPI (in_order_binary)
     """
     if segments is None:
         segments = default_segments(2 * floor_lg(p), sendbuf.nbytes, rate=2)

@@ -2,26 +2,38 @@
 
 Recursive doubling swaps whole vectors, so that each rank does the work of all.
 Here two partners split the work: each sends the half that the other one will
-finish, and adds what it gets to the half that it keeps. With partners at p/2,
-p/4, ..., 1 the pieces get shorter with every round, and in the end each rank has
-one p-th of the vector, complete. That is a reduce-scatter; gathered, it is a
-reduce; with the halving run backwards, an allreduce.
+finish, and adds what it gets to the half that it keeps. The pieces get shorter with
+every round, and in the end each rank has one p-th of the vector, complete. That is a
+reduce-scatter; gathered, it is a reduce; with the halving run backwards, an allreduce.
 
-The far partner comes first because then what a rank keeps is always a run of
-neighbouring blocks, its own among them. The price is the order of the operands:
-ranks 0 and p/2 meet before 0 and 1. `reduce_scatter.recursive_doubling` makes
-the opposite choice.
+Which partner comes first is a choice. For p = 8, rank 0 meets::
 
-If p is not a power of two, the ranks are folded: some hand their whole vector to
-a neighbour first, which plays for both.
+    nearest first    1  2  4   then   4  2  1     rabenseifner
+    farthest first   4  2  1   then   1  2  4     halving_doubling
+
+Nearest first, ranks that meet stand for neighbouring runs of ranks, so rank order is
+kept. It is the order of Rabenseifner's papers, of MPICH and of Open MPI. Rank 1 then
+ends with the piece that begins half way through the vector: pieces lie in
+bit-reversed order. Farthest first, rank r ends with piece r, which a reduce-scatter
+wants, but ranks 0 and p/2 meet before 0 and 1, so the operator must commute.
+
+If p is not a power of two, some ranks are left over: the first ones pair up, an even
+rank with the odd one after it, and one of the two plays on. Pairs swap halves, so that
+both add up half a vector at the same time; then the rank that is left over hands in
+its half::
+
+    ranks 0 and 1            first                    then
+    lower half               1 -> 0, which adds 0 1   0 -> 1
+    upper half               0 -> 1, which adds 0 1
+
 """
 
 from ..language import (
     algorithm,
-    binomial_tree,
     copy,
     distances,
     fold,
+    in_rank_order,
     partition,
     recv,
     reduce,
@@ -31,8 +43,114 @@ from ..language import (
 )
 
 
-def _halve(rank, team, part, arriving):
-    """Recursive halving over the players: their parts end up complete."""
+def swaps(number, peers, pieces):
+    """The rounds of recursive halving, the nearest first: peer, pieces kept, pieces given.
+
+    `number` is the place of this rank among its `peers`, of which there is a power of
+    two, and `pieces` a range: those of the vector that they share out.
+    """
+    first, last = pieces.start, pieces.stop
+    for distance in distances(len(peers)):
+        middle = (first + last) // 2
+        lower, upper = slice(first, middle), slice(middle, last)
+        keep, give = (upper, lower) if number & distance else (lower, upper)
+        yield peers[number ^ distance], keep, give
+        first, last = keep.start, keep.stop
+
+
+def halve(rank, rounds, part, arriving):
+    """Recursive halving: give the partner its half, add up the own one in rank order."""
+    for peer, keep, give in rounds:
+        [mine] = part[keep]
+        share = arriving[: mine.size]
+        yield send(part[give], peer), recv(share, peer), in_rank_order(rank, mine, peer, share)
+
+
+def double(rounds, part):
+    """The way back: both partners get what either has."""
+    for peer, keep, give in reversed(rounds):
+        yield send(part[keep], peer), recv(part[give], peer)
+
+
+def pair_up(rank, mate, plays, vector, arriving):
+    """Two ranks add up half of their vectors each; one that does not play hands it in."""
+    lower, upper = split(vector, 2)
+    own, other = (lower, upper) if rank < mate else (upper, lower)
+    share = arriving[: own.size]
+    yield send(other, mate), recv(share, mate), in_rank_order(rank, own, mate, share)
+    yield recv(other, mate) if plays else send(own, mate)
+
+
+@algorithm("reduce")
+def rabenseifner(rank, p, sendbuf, recvbuf, root):
+    """Rabenseifner's reduce: recursive halving, then a gather the same way back.
+
+    The players split the sum among them by recursive halving, the nearest partners
+    first. On the way back the partner on the root's side takes what the other has, the
+    farthest first. Twice the rounds of a binomial tree, but nobody adds more than one
+    vector's length and a half, and the vector passes a port about twice. If p is not a
+    power of two, pairs of ranks swap halves first, and one of the two plays on, the
+    root always.
+
+    Cost: (2*floor(lg(p)) + 2*fold(p))*alpha
+        + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p))*n*beta
+        + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p)/2)*n*gamma
+    Restrictions: none
+    Reference: Rabenseifner 2004
+    """
+    team = fold(p, keep=root)
+    player, mate, origin = team.player(rank), team.mate(rank), team.player(root)
+    total, arriving = recvbuf if rank == root else scratch(sendbuf), scratch(sendbuf)
+    yield copy(sendbuf, total)
+    if mate is not None:
+        yield from pair_up(rank, mate, player is not None, total, arriving)
+    if player is None:
+        return
+    peers, part = [team.rank(q) for q in range(team.size)], split(total, team.size)
+    rounds = list(swaps(player, peers, range(team.size)))
+    yield from halve(rank, rounds, part, arriving)
+    for distance, (peer, keep, give) in reversed([*zip(distances(team.size), rounds)]):
+        if (player ^ origin) & distance:
+            yield send(part[keep], peer)
+            return
+        yield recv(part[give], peer)
+
+
+@algorithm("allreduce", name="rabenseifner")
+def allreduce_rabenseifner(rank, p, sendbuf, recvbuf):
+    """Rabenseifner's allreduce: halving with ever farther partners, doubling back.
+
+    Halving splits the sum among the players, doubling brings its parts back to all of
+    them, with the same partners in reverse: 1, 2, 4, ..., then ..., 4, 2, 1. Each player
+    sends 2(p-1)/p of the vector in 2 lg p rounds. If p is not a power of two, pairs of
+    ranks swap halves first, and one of the two plays on; the other gets the whole sum
+    in the end.
+
+    Cost: (2*floor(lg(p)) + 3*fold(p))*alpha
+        + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + 2*fold(p))*n*beta
+        + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p)/2)*n*gamma
+    Restrictions: none
+    Reference: Rabenseifner 2004
+    """
+    team = fold(p)
+    player, mate = team.player(rank), team.mate(rank)
+    arriving = scratch(recvbuf)
+    yield copy(sendbuf, recvbuf)
+    if mate is not None:
+        yield from pair_up(rank, mate, player is not None, recvbuf, arriving)
+    if player is None:
+        yield recv(recvbuf, mate)
+        return
+    peers, part = [team.rank(q) for q in range(team.size)], split(recvbuf, team.size)
+    rounds = list(swaps(player, peers, range(team.size)))
+    yield from halve(rank, rounds, part, arriving)
+    yield from double(rounds, part)
+    if mate is not None:
+        yield send(recvbuf, mate)
+
+
+def halve_far(rank, team, part, arriving):
+    """Recursive halving over the players, the farthest first: player q ends with part q."""
     player, mate = team.player(rank), team.mate(rank)
     if mate is not None:  # who only watches hands over its vector
         yield recv(arriving, mate), reduce(arriving, part.buf)
@@ -44,8 +162,8 @@ def _halve(rank, team, part, arriving):
         yield send(part[give : give + distance], peer), recv(share, peer), reduce(share, total)
 
 
-def _double(player, team, part):
-    """Recursive doubling over the players: every part gets everywhere."""
+def double_near(player, team, part):
+    """Recursive doubling over the players, the nearest first: every part gets everywhere."""
     for distance in distances(team.size):
         peer = team.rank(player ^ distance)
         mine, theirs = (q - q % distance for q in (player, player ^ distance))
@@ -66,8 +184,7 @@ def recursive_halving(rank, p, sendbuf, recvbuf):
     Cost: (floor(lg(p)) + 2*fold(p))*alpha
         + (p-1 + fold(p)*3/2*p)*n/p*(beta + gamma)
     Restrictions: commutative op; distant ranks meet first
-    Reference: Thakur, Rabenseifner, Gropp, International Journal of High
-        Performance Computing Applications 19(1), 2005
+    Reference: Thakur, Rabenseifner, Gropp 2005
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -79,60 +196,28 @@ def recursive_halving(rank, p, sendbuf, recvbuf):
     work, arriving = scratch(recvbuf, sum(counts)), scratch(recvbuf, sum(counts))
     yield copy(sendbuf[0:p], work)
     part = partition(work, [sum(counts[team.span(q)]) for q in range(team.size)])
-    yield from _halve(rank, team, part, arriving)
+    yield from halve_far(rank, team, part, arriving)
     complete = partition(work, counts)
     yield copy(complete[rank], recvbuf)
     if mate is not None:
         yield send(complete[mate], mate)
 
 
-@algorithm("reduce", commutative=True)
-def rabenseifner(rank, p, sendbuf, recvbuf, root):
-    """Rabenseifner's reduce: recursive halving, then a binomial gather.
+@algorithm("allreduce", commutative=True)
+def halving_doubling(rank, p, sendbuf, recvbuf):
+    """Halving, the farthest partner first, then doubling, the nearest first.
 
-    The players split the sum among them by recursive halving; a binomial tree
-    collects its parts at the root, which is a player. Twice the rounds of a
-    binomial tree, but nobody adds more than one vector's length, and the vector
-    passes a port about twice. If p is not a power of two, those who only watch
-    hand over their whole vector first.
-
-    Cost: (2*floor(lg(p)) + fold(p))*alpha
-        + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p))*n*beta
-        + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p))*n*gamma
-    Restrictions: commutative op; distant ranks meet first
-    Reference: Rabenseifner, International Conference on Computational Science 2004
-    """
-    team = fold(p, keep=root)
-    player, mate = team.player(rank), team.mate(rank)
-    if player is None:
-        yield send(sendbuf, mate)
-        return
-    work, arriving = recvbuf if rank == root else scratch(sendbuf), scratch(sendbuf)
-    part = split(work, team.size)
-    yield copy(sendbuf, work)
-    yield from _halve(rank, team, part, arriving)
-    parent, children, (_, first, last) = binomial_tree(player, team.size, team.player(root))
-    for child in reversed(children):
-        yield recv(part[child.first : child.last], team.rank(child.root))
-    if parent is not None:
-        yield send(part[first:last], team.rank(parent))
-
-
-@algorithm("allreduce", name="rabenseifner", commutative=True)
-def allreduce_rabenseifner(rank, p, sendbuf, recvbuf):
-    """Rabenseifner's allreduce: recursive halving, then recursive doubling.
-
-    Halving splits the sum among the players, doubling brings its parts back to
-    all of them, with the same partners in reverse. Each player sends 2(p-1)/p of
-    the vector in 2 lg p rounds. If p is not a power of two, those who only watch
-    hand over their vector first and get the sum in the end, which passes the
-    whole vector through a port twice more.
+    `reduce_scatter.recursive_halving` on the parts of the players, then the allgather
+    that doubles runs of neighbouring parts. As many rounds and bytes as `rabenseifner`
+    for a power of two, but half of the vector crosses the longest distance, and the
+    operands do not meet in rank order. If p is not a power of two, ranks that do not
+    play hand over their whole vector first and get the sum in the end.
 
     Cost: (2*floor(lg(p)) + 2*fold(p))*alpha
         + (2*(2**floor(lg(p)) - 1)/2**floor(lg(p)) + 2*fold(p))*n*beta
         + ((2**floor(lg(p)) - 1)/2**floor(lg(p)) + fold(p))*n*gamma
     Restrictions: commutative op; distant ranks meet first
-    Reference: Rabenseifner, International Conference on Computational Science 2004
+    Reference: Thakur, Rabenseifner, Gropp 2005 (the reduce-scatter)
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
@@ -142,7 +227,7 @@ def allreduce_rabenseifner(rank, p, sendbuf, recvbuf):
         return
     part, arriving = split(recvbuf, team.size), scratch(recvbuf)
     yield copy(sendbuf, recvbuf)
-    yield from _halve(rank, team, part, arriving)
-    yield from _double(player, team, part)
+    yield from halve_far(rank, team, part, arriving)
+    yield from double_near(player, team, part)
     if mate is not None:
         yield send(recvbuf, mate)

@@ -8,8 +8,10 @@ from its left neighbour. Three ways to bend it:
 - `ring_segmented` adds up a block in pieces, so that its scratch space, one piece,
   stays in the cache.
 - `torus` lays the ranks out in rows and columns, each of them a ring of its own:
-  about 4 sqrt(p) rounds instead of 2p, for the same bytes. If p is a prime, there
-  is only one row, and the torus is a ring.
+  in a square about 2 sqrt(p) rounds instead of p for an allgather, 4 sqrt(p) instead of
+  2p for an allreduce, and the same bytes. First one ring runs, then the other, each one way
+  only, so most links of a real torus are idle. If p is a prime, there is only one row, and
+  the torus is a ring.
 """
 
 from math import ceil
@@ -23,15 +25,22 @@ def neighbor_exchange(rank, p, sendbuf, recvbuf):
 
     First the ranks 2j and 2j+1 swap their blocks, which makes pair j. From then on
     a rank swaps the pair it got last with one neighbour, then with the other, so
-    that pairs arrive from farther and farther on both sides. If p is odd, the last
-    rank is a pair by itself: it faces both neighbours in one round and none in the
-    next, which all but hides that it has one port. The very last pair needs to
-    come from one side only.
+    that pairs arrive from farther and farther on both sides. For p = 6::
+
+        round   who swaps               rank 0 sends    gets
+        1       0-1   2-3   4-5         0               1
+        2       1-2   3-4   5-0         0 1             4 5
+        3       0-1   2-3   4-5         4 5             2 3
+
+    If p is odd, the last rank is a pair by itself, with two neighbours in every second
+    round and none in those between. It takes part in both swaps in one round; having one
+    port it is slower, by one message in all from p = 7 on. If the number of pairs is even,
+    the last pair would reach this rank from both sides; it comes from one.
 
     Cost: ((p > 1)*ceil(p/2) + (p % 2)*(p > 5))*alpha
         + (p-1 + (p % 2)*((p > 1) + 2*(p > 5)))*n/p*beta
     Restrictions: none
-    Reference: Chen, Zhang, Zhang, Yuan, HPC-Asia 2005 (for even p)
+    Reference: Chen et al. 2005 (for even p)
     """
     mate, own, pairs = rank ^ 1, rank // 2, (p + 1) // 2
 
@@ -90,7 +99,7 @@ def ring_segmented(rank, p, sendbuf, recvbuf, *, segments=None):
 
     Cost: (p-1)*(segments + 1)*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
     Restrictions: commutative op; block b is added up in cyclic order
-    Reference: folklore
+    Reference: Open MPI (ring_segmented)
     """
     segments = max(1, ceil(recvbuf.nbytes / p / 65536)) if segments is None else segments
     block = split(recvbuf, p)
@@ -107,7 +116,7 @@ def ring_segmented(rank, p, sendbuf, recvbuf, *, segments=None):
     yield from pass_round(rank, range(p), block)
 
 
-@algorithm("allgather", name="torus", also="mesh")
+@algorithm("allgather", name="torus")
 def torus_allgather(rank, p, sendbuf, recvbuf):
     """Two-dimensional torus: a ring along the columns, then one along the rows.
 
@@ -117,7 +126,7 @@ def torus_allgather(rank, p, sendbuf, recvbuf):
 
     Cost: (rows(p) + p/rows(p) - 2)*alpha + (p-1)*n/p*beta
     Restrictions: none
-    Reference: Jain, Sabharwal, International Conference on Supercomputing 2010
+    Reference: Barnett et al. 1994
     """
     columns = p // rows(p)
     row = range(rank - rank % columns, rank - rank % columns + columns)
@@ -139,7 +148,7 @@ def torus(rank, p, sendbuf, recvbuf):
 
     Cost: 2*(rows(p) + p/rows(p) - 2)*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
     Restrictions: commutative op; the rings add up in cyclic order
-    Reference: Jain, Sabharwal, International Conference on Supercomputing 2010
+    Reference: Mikami et al. 2018
     """
     columns = p // rows(p)
     row = range(rank - rank % columns, rank - rank % columns + columns)

@@ -57,7 +57,7 @@ def scan(rank, p, sendbuf, recvbuf, *, segments=None):
     Cost: (p > 1)*(4*floor(lg(p)) - 2 + min(3, floor((p+3)/4))*(segments-1))
         *(alpha + n/segments*(beta + gamma))
     Restrictions: none
-    Reference: Sanders, Träff, Parallel prefix (scan) algorithms for MPI, EuroPVM/MPI 2006
+    Reference: Sanders, Träff 2006
     """
     yield from stream(rank, p, sendbuf, recvbuf, segments, True)
 
@@ -78,7 +78,7 @@ def exscan(rank, p, sendbuf, recvbuf, *, segments=None):
         + (p > 1)*(4*floor(lg(p)) - 2 + min(4, 3*floor((p+3)/4) - 2)*(segments-1))
         *n/segments*gamma
     Restrictions: none
-    Reference: Sanders, Träff, Parallel prefix (scan) algorithms for MPI, EuroPVM/MPI 2006
+    Reference: Sanders, Träff 2006
     """
     yield from stream(rank, p, sendbuf, recvbuf, segments, False)
 
@@ -90,13 +90,14 @@ def doubling_123(rank, p, sendbuf, recvbuf):
     First every rank sends its vector one rank up; then, two ranks up, the sum of
     what came and its own. Now rank r has the sum over the three ranks below it.
     From here on everyone passes on what it has, 3, 6, 12, ... ranks up, and adds
-    what comes from there on the left: the sum covers twice as many each time.
+    what comes from there on the left: the sum covers twice as many each time. In q
+    rounds the last rank uses the operator q-1 times, as the paper counts; a rank in the
+    middle, which in the second round adds its own vector for those above it, q times.
 
     Cost: (p > 1)*ceil(lg(max(4*(p-1)/3, 1)))*(alpha + n*beta)
         + max(ceil(lg(max(4*(p-1)/3, 1))) - (p < 4), 0)*n*gamma
     Restrictions: none
-    Reference: Träff, Communication round and computation efficient exclusive
-        prefix-sums algorithms, arXiv 2507.04785, 2025
+    Reference: Träff 2025b
     """
     below, pair, arriving = (scratch(sendbuf) for _ in range(3))
     steps = [send(sendbuf, rank + 1)] if rank + 1 < p else []
@@ -128,8 +129,7 @@ def inclusive_123(rank, p, sendbuf, recvbuf):
     Cost: (p > 1)*ceil(lg(max(4*(p-1)/3, 1)))*(alpha + n*beta)
         + (max(ceil(lg(max(4*(p-1)/3, 1))) - (p < 4), 0) + (p > 1))*n*gamma
     Restrictions: none
-    Reference: Träff, Communication round and computation efficient exclusive
-        prefix-sums algorithms, arXiv 2507.04785, 2025
+    Reference: after Träff 2025b (an exclusive scan)
     """
     below = scratch(sendbuf)
     yield from doubling_123(rank, p, sendbuf, below)
@@ -149,8 +149,7 @@ def two_phase(rank, p, sendbuf, recvbuf):
     Cost: ceil(lg(p))*(alpha + n*beta) + (p > 2)*(2*ceil(lg(p)) - 2
         - floor(lg(2**ceil(lg(p)) - p + 1)))*n*gamma
     Restrictions: none
-    Reference: Träff, Two Efficient Message-passing Exclusive Scan Algorithms, arXiv
-        2604.25667, 2026
+    Reference: Träff 2026
     """
     rounds = ceil_lg(p)
     inclusive = next(k for k in range(rounds + 1) if (2**k - 1) * 2 ** (rounds - k) >= p - 1)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .codecs import CODECS
+from .pages import docstring
 from .ranks import Tree
 from .steps import Step
 
@@ -102,7 +103,7 @@ class Algorithm:
         What the literature calls it, where the name of its family says something else.
     summary, cost, restrictions, reference : str
         From the docstring. `cost` is a formula in p, n (bytes), alpha, beta
-        and gamma.
+        and gamma; `reference` names works as `collectives/references.bib` labels them.
     """
 
     primitive: str
@@ -287,7 +288,7 @@ def _signature(
 
 def _docstring(generator: Generator) -> dict[str, str]:
     """The one-line summary and the Cost, Restrictions and Reference lines."""
-    text = inspect.getdoc(generator) or ""
+    text = docstring(generator)
     found = dict(re.findall(r"^(Cost|Restrictions|Reference): (.+(?:\n {2,}\S.*)*)", text, re.M))
     lines = {key.lower(): " ".join(value.split()) for key, value in found.items()}
     return {"summary": text.split("\n", 1)[0], **lines}

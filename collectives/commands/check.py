@@ -12,8 +12,16 @@ import numpy as np
 from collectives.algorithms import Algorithm
 from collectives.algorithms.language.registry import ROOTED
 from collectives.catalogue import find
-from collectives.commands.options import NAMES_HELP, Outcome, chosen, possible, report
-from collectives.errors import CollectiveError
+from collectives.commands.options import (
+    NAMES_HELP,
+    Outcome,
+    chosen,
+    failed,
+    possible,
+    ranks,
+    report,
+)
+from collectives.errors import FAILURES
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study.verify import verify
@@ -23,7 +31,7 @@ def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("check", help="run algorithms in the simulator, for many p")
     parser.add_argument("names", **NAMES_HELP)
-    parser.add_argument("-p", type=int, default=17, help="up to so many ranks (%(default)s)")
+    parser.add_argument("-p", type=ranks, default=17, help="up to so many ranks (%(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,8 +48,8 @@ def _checked(name: str, most: int) -> Outcome:
             for rendezvous in (False, True):
                 verify(algorithm, problem, rendezvous=rendezvous, parameters=parameters)
                 runs += 1
-    except CollectiveError as error:
-        return name, runs, str(error)
+    except FAILURES as error:
+        return name, runs, failed(name, error)
     return name, runs, None
 
 

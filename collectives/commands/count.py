@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rich.markup import escape
+
 from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import algorithms_for, titled
-from collectives.commands.options import PRIMITIVES_HELP, add_size
+from collectives.commands.options import PRIMITIVES_HELP, add_size, failed
 from collectives.console import console, table
-from collectives.errors import RestrictionError
+from collectives.errors import FAILURES, ArgumentError, RestrictionError
 from collectives.study.simulation import count
 from collectives.units import format_bytes
 
@@ -31,16 +33,28 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
+    status = 0
     for primitive in arguments.primitives or PRIMITIVES:
         title = f"{primitive}, p = {arguments.p}"
         if primitive != "barrier":
             title += f", n = {format_bytes(arguments.n)}"
+        wrong: list[str] = []
         new = table(title, "algorithm", *COLUMNS, numbers=True)
         for name in algorithms_for(primitive):
-            new.add_row(titled(primitive, name), *_counts(primitive, name, arguments))
+            try:
+                row = _counts(primitive, name, arguments)
+            except ArgumentError:
+                raise
+            except FAILURES as error:
+                row = ["WRONG"]
+                wrong.append(f"WRONG {failed(f'{primitive}.{name}', error)}")
+            new.add_row(titled(primitive, name), *map(escape, row))
         console().print(new)
+        for line in wrong:
+            status = 1
+            print(line)
     print(LEGEND)
-    return 0
+    return status
 
 
 def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[str]:

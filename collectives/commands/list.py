@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -14,7 +14,7 @@ from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.catalogue import algorithms_for, titled
 from collectives.commands.options import PRIMITIVES_HELP, add_size
 from collectives.console import console, table
-from collectives.study.optimality import markdown, optimality_table
+from collectives.study.optimality import literature, markdown, optimality_table
 
 
 def add(commands: Any) -> None:
@@ -22,6 +22,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("list", help="what there is, what it costs and who invented it")
     parser.add_argument("primitives", **PRIMITIVES_HELP)
     parser.add_argument("--bounds", action="store_true", help="counted, beside the lower bounds")
+    parser.add_argument("--bibtex", action="store_true", help="the literature, for LaTeX")
     parser.add_argument(
         "--markdown", action="store_true", help="with --bounds: the whole catalogue, as a page"
     )
@@ -33,15 +34,28 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.markdown:
         print(markdown(), end="")
         return 0
-    for primitive in arguments.primitives or PRIMITIVES:
+    primitives = arguments.primitives or PRIMITIVES
+    if arguments.bibtex:
+        print("\n".join(work.bibtex for work in literature(primitives)), end="")
+        return 0
+    for primitive in primitives:
         if arguments.bounds:
             console().print(optimality_table(primitive, arguments.p, arguments.n))
         else:
-            console().print(_references(primitive))
+            console().print(_algorithms(primitive))
+    if not arguments.bounds:
+        console().print(_literature(primitives))
     return 0
 
 
-def _references(primitive: str) -> Table:
+def _literature(primitives: Sequence[str]) -> Table:
+    new = table("references (--bibtex for all of it)", "cited as", "title")
+    for work in literature(primitives):
+        new.add_row(escape(work.label), escape(work.text))
+    return new
+
+
+def _algorithms(primitive: str) -> Table:
     order = ["rank order"] if primitive in REDUCTIONS else []
     new = table(primitive, "algorithm", "cost", "restrictions", *order, "reference")
     for name in algorithms_for(primitive):

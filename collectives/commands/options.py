@@ -13,7 +13,7 @@ from collectives.algorithms import REGISTRY, Algorithm
 from collectives.catalogue import check_restrictions, find, is_loaded
 from collectives.console import console
 from collectives.engines.simulator import Clock
-from collectives.errors import RestrictionError
+from collectives.errors import CollectiveError, RestrictionError, in_words
 from collectives.study.pricing import DECLARED_CLOCK
 from collectives.units import parse_bytes
 
@@ -32,7 +32,7 @@ def add_size(command: argparse.ArgumentParser) -> None:
     """How many ranks, and how long the vector."""
     command.add_argument("-p", type=ranks, default=8, help="number of ranks (%(default)s)")
     command.add_argument(
-        "-n", type=parse_bytes, default="1M", help="bytes of the whole vector (%(default)s)"
+        "-n", type=size, default="1M", help="bytes of the whole vector (%(default)s)"
     )
 
 
@@ -58,12 +58,28 @@ def given_clock(arguments: argparse.Namespace) -> Clock | None:
     return replace(DECLARED_CLOCK, **given) if given else None
 
 
+def number(text: str, what: str = "a number") -> int:
+    """How many of something, which argparse reads."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{what} from 1 on is needed, got {text!r}")
+    return value
+
+
 def ranks(text: str) -> int:
-    """argparse says what is wrong when this raises ValueError."""
-    p = int(text)
-    if p < 1:
-        raise ValueError
-    return p
+    """A number of ranks, which argparse reads."""
+    return number(text, "a number of ranks")
+
+
+def size(text: str) -> int:
+    """A number of bytes, which argparse reads."""
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def report(examined: Iterable[Outcome], what: str) -> int:
@@ -74,6 +90,12 @@ def report(examined: Iterable[Outcome], what: str) -> int:
         line = f"{name}: {done} {what}, all right" if error is None else f"WRONG {error}"
         console().print(escape(line))
     return 1 if wrong else 0
+
+
+def failed(name: str, error: BaseException) -> str:
+    """What an algorithm raised, with its name; our errors begin with it."""
+    text = in_words(error)
+    return text if isinstance(error, CollectiveError) else f"{name}: {text}"
 
 
 def chosen(arguments: argparse.Namespace) -> list[str]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
 
+from collectives import checks
+from collectives.algorithms import Algorithm
 from collectives.algorithms.language.steps import Local, copy, decode, encode
 from collectives.catalogue import check_restrictions, find
 from collectives.choice import decide
-from collectives.commands.options import ranks
+from collectives.commands.options import ranks, size
 from collectives.engines.driver import Process, Round, locate, views_of
+from collectives.engines.endless import Guard, check_ends
 from collectives.engines.optimise import optimise
 from collectives.engines.places import Places
 from collectives.engines.plan import Plan, record
 from collectives.errors import ArgumentError
 from collectives.operators.operator import SUM
 from collectives.problems import CAN_BE_IN_PLACE, Buffers, Problem
-from collectives.units import format_bytes, parse_bytes
+from collectives.units import format_bytes
 
 DTYPE = np.dtype(np.float64)
 LENGTH = 4  # elements of a block, by default: few enough to count
@@ -39,7 +42,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--rank", type=int, default=0, help="whose plan (%(default)s)")
     parser.add_argument(
         "-n",
-        type=parse_bytes,
+        type=size,
         help=f"bytes of the whole vector ({LENGTH} elements of {DTYPE} a rank)",
     )
     parser.add_argument("--root", type=int, default=0, help="(%(default)s)")
@@ -52,28 +55,34 @@ def run(arguments: argparse.Namespace) -> int:
     asked, given = find(arguments.primitive, arguments.algorithm)
     algorithm, parameters = decide(asked, given, problem.p, problem.size * DTYPE.itemsize)
     check_restrictions(algorithm, problem.p)
+    checks.memory(str(algorithm), "the vectors of a rank", 2 * problem.n * DTYPE.itemsize)
     mine = problem.buffers(rank)
-    steps = problem.start(algorithm, rank, mine, parameters)
-    page = record(Process(str(algorithm), rank, problem.p, steps))
+    with Guard():
+        check_ends(_process(algorithm, problem, rank, mine, parameters))
+    page = record(_process(algorithm, problem, rank, mine, parameters))
     theirs = [buf for buf in (mine.send, mine.recv) if buf is not None]
     plan = optimise(page, theirs, SUM)
     print(f"{algorithm}: rank {rank}, {problem}\n\n{LEGEND}")
     names = Names(problem.primitive, mine)
-    for number, line in enumerate(page.lines):
-        print(f"\n{number + 1}  {locate(line)}")
-        before, after = page.rounds[number], plan.rounds[number]
+    for number, line, before, after in zip(page.numbers, page.lines, page.rounds, plan.rounds):
+        print(f"\n{number}  {locate(line)}")
         print(*_compared(before, after, names), sep="\n")
     print(f"\n{_summary(page, theirs)} on the page, {_summary(plan, theirs)} over MPI")
     return 0
+
+
+def _process(
+    algorithm: Algorithm, problem: Problem, rank: int, mine: Buffers, parameters: Mapping[str, Any]
+) -> Process:
+    steps = problem.start(algorithm, rank, mine, parameters)
+    return Process(str(algorithm), rank, problem.p, steps)
 
 
 def _problem(arguments: argparse.Namespace) -> Problem:
     p, primitive = arguments.p, arguments.primitive
     find(primitive)  # raises if there is none
     for name in ("rank", "root"):
-        if not 0 <= getattr(arguments, name) < p:
-            got = getattr(arguments, name)
-            raise ArgumentError(f"plan: {name} must be a rank from 0 to {p - 1}, got {got}")
+        checks.rank("plan", name, getattr(arguments, name), p)
     if arguments.in_place and primitive not in CAN_BE_IN_PLACE:
         choices = ", ".join(sorted(CAN_BE_IN_PLACE))
         raise ArgumentError(f"plan: --in-place needs one of {choices}, got {primitive}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -12,8 +14,17 @@ from typing import Any
 from collectives.algorithms import Algorithm
 from collectives.algorithms.language.registry import ROOTED
 from collectives.catalogue import find, load
-from collectives.commands.options import NAMES_HELP, Outcome, chosen, possible, report
-from collectives.errors import CollectiveError
+from collectives.commands.options import (
+    NAMES_HELP,
+    Outcome,
+    chosen,
+    failed,
+    number,
+    possible,
+    ranks,
+    report,
+)
+from collectives.errors import FAILURES
 from collectives.study.symbolic import prove
 
 
@@ -21,22 +32,28 @@ def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("prove", help="prove algorithms right, whatever the data")
     parser.add_argument("names", **NAMES_HELP)
-    parser.add_argument("-p", type=int, default=33, help="up to so many ranks (%(default)s)")
+    parser.add_argument("-p", type=ranks, default=33, help="up to so many ranks (%(default)s)")
     parser.add_argument(
-        "--also", type=int, nargs="*", default=[], metavar="P", help="these numbers of ranks, too"
+        "--also", type=ranks, nargs="*", default=[], metavar="P", help="these numbers of ranks, too"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
+    parser.add_argument("--jobs", type=number, default=1, help="processes (%(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    ranks = [*range(1, arguments.p + 1), *arguments.also]
-    work = [(name, ranks) for name in chosen(arguments)]
-    what = f"proofs, p up to {max(ranks, default=0)}"
+    every = [*range(1, arguments.p + 1), *arguments.also]
+    work = [(name, every) for name in chosen(arguments)]
+    what = f"proofs, p up to {max(every)}"
     if arguments.jobs == 1:
         return report(starmap(_proved, work), what)
-    with ProcessPoolExecutor(arguments.jobs, initializer=_load, initargs=arguments.load) as pool:
-        return report(pool.map(_proved, *zip(*work)), what)
+    with ProcessPoolExecutor(arguments.jobs, initializer=_begin, initargs=arguments.load) as pool:
+        try:
+            futures = [pool.submit(_proved, *one) for one in work]
+            return report((future.result() for future in futures), what)
+        except BaseException:  # such as Ctrl-C: nobody waits for what is left
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
 
 
 def _proved(name: str, ranks: Sequence[int]) -> Outcome:
@@ -48,8 +65,8 @@ def _proved(name: str, ranks: Sequence[int]) -> Outcome:
                 for segments in _segmentations(algorithm, p):
                     prove(algorithm, p, root=root, **{**segments, **parameters})
                     done += 1
-    except CollectiveError as error:
-        return name, done, str(error)
+    except FAILURES as error:
+        return name, done, failed(name, error)
     return name, done, None
 
 
@@ -60,6 +77,8 @@ def _segmentations(algorithm: Algorithm, p: int) -> list[dict[str, int]]:
     return [{"segments": segments} for segments in ((1, 3, 8) if p <= 33 else (8,))]
 
 
-def _load(*paths: str) -> None:
+def _begin(*paths: str) -> None:
+    """What a process of the pool does first; it is ended when the user stops all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for path in paths:
         load(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from collectives.algorithms import PRIMITIVES
@@ -11,6 +10,7 @@ from collectives.catalogue import algorithms_for
 from collectives.choice import ENVIRONMENT, choices, parse
 from collectives.commands.options import PRIMITIVES_HELP, add_clock, given_clock, ranks
 from collectives.console import console
+from collectives.files import check_target, write
 from collectives.study.pricing import DECLARED_CLOCK, RANKS, table_text
 from collectives.study.why import table_of
 
@@ -36,11 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     clock, primitives = given_clock(arguments), arguments.primitives or PRIMITIVES
     for primitive in primitives:
         algorithms_for(primitive)  # raises if there is no such primitive
+    if arguments.write is not None:
+        check_target(arguments.write, "--write")
     found = choices()
-    if clock is not None or arguments.write:
+    if clock is not None or arguments.write is not None:
         text = table_text(clock or DECLARED_CLOCK, arguments.p or RANKS, primitives)
-        if arguments.write:
-            Path(arguments.write).write_text(text, encoding="utf-8")
+        if arguments.write is not None:
+            write(arguments.write, text, "--write")
             print(f"{ENVIRONMENT}={arguments.write}")
             return 0
         found = parse("for the clock given", text)

@@ -55,9 +55,14 @@ class Process:
     phantom : bool
         The buffers are phantoms: every step's buffer must be one, and there is
         no memory that could overlap.
+
+    Attributes
+    ----------
+    rounds : int
+        How often the algorithm has been resumed.
     """
 
-    __slots__ = ("generator", "p", "phantom", "rank", "title")
+    __slots__ = ("generator", "p", "phantom", "rank", "rounds", "title")
 
     def __init__(self, title: str, rank: int, p: int, generator: Iterator, phantom: bool = False):
         self.title = title
@@ -65,6 +70,7 @@ class Process:
         self.p = p
         self.generator = generator
         self.phantom = phantom
+        self.rounds = 0
 
     def advance(self) -> Round | None:
         """Resume the algorithm up to its next yield; None when it has ended.
@@ -74,6 +80,7 @@ class Process:
         ScheduleError
             What it yielded breaks a rule.
         """
+        self.rounds += 1
         try:
             steps = next(self.generator)
         except StopIteration:

@@ -65,7 +65,7 @@ def optimise(plan: Plan, given: Sequence[np.ndarray], operator: Operator) -> Pla
         Waiting(places).take(rounds)
     except UnknownMemory:
         return plan
-    return Plan(plan.title, rounds, plan.lines)
+    return Plan(plan.title, rounds, plan.lines, plan.numbers)
 
 
 def _moves_scratch(places: Places, rounds: list[Round]) -> bool:

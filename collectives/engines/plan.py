@@ -27,11 +27,15 @@ class Plan:
     rounds : list of Round
     lines : list of (str, int)
         File and line of the yield behind each round.
+    numbers : list of int
+        Which yield of the page that is, from 1 on; one in which this rank has nothing to do
+        makes no round.
     """
 
     title: str
     rounds: list[Round]
     lines: list[tuple[str, int]]
+    numbers: list[int]
 
     def scratch_bytes(self, given: Sequence[np.ndarray] = ()) -> int:
         """Memory that the plan keeps alive: what came from `scratch`, not what was given."""
@@ -52,14 +56,20 @@ def views_in(messages: Iterable[Message]) -> Iterator[np.ndarray]:
     return (view for message in messages for view in message.views)
 
 
-def record(process: Process) -> Plan:
-    """Run an algorithm to its end without doing what it says."""
-    rounds, lines = [], []
+def record(process: Process, first: int = 1) -> Plan:
+    """Run an algorithm to its end without doing what it says.
+
+    Its yields are numbered from `first`: from 0 if the first one is not the page's.
+    """
+    rounds, lines, numbers = [], [], []
+    number = first - 1
     while (round_ := process.advance()) is not None:
+        number += 1
         if round_.sends or round_.recvs or round_.local:
             rounds.append(round_)
             lines.append(process.line())
-    return Plan(process.title, rounds, lines)
+            numbers.append(number)
+    return Plan(process.title, rounds, lines, numbers)
 
 
 def _owner(view: np.ndarray) -> Any:

@@ -28,9 +28,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from collectives import checks
 from collectives.algorithms.language.steps import Local, copy, decode, encode
 from collectives.engines.driver import Message, Process, Round, locate, views_of
-from collectives.errors import Deadlock, ScheduleError
+from collectives.engines.endless import Guard, check_ends, many
+from collectives.errors import Deadlock, ScheduleError, Timeout
 from collectives.operators.operator import SUM, Operator
 
 # Local steps that take no time.
@@ -49,11 +51,20 @@ class Clock:
         Seconds for each byte of a message.
     gamma : float
         Seconds a byte reduced.
+
+    Raises
+    ------
+    ArgumentError
+        One of them is no number from 0 on.
     """
 
     alpha: float = 1e-6
     beta: float = 1e-9
     gamma: float = 1e-10
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            checks.seconds("Clock", name, value)
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,9 @@ class Simulator:
         From `run`: ranks wait for each other or for a rank that has finished.
     ScheduleError
         From `run`: a step breaks a rule, lengths of a send and its recv differ,
-        or a message was left over.
+        a message was left over, or an algorithm does not end.
+    Timeout
+        From `run`: the time that `endless.until` gives is over.
     """
 
     def __init__(
@@ -137,6 +150,8 @@ class Simulator:
         self.kernel = operator.kernel
         self.eager = eager if eager is not None else -1 if rendezvous else math.inf
         self.phantom = phantom
+        self.program = program
+        self.many = many(p)
         self.ranks = [_Rank(Process(title, r, p, program(r), phantom)) for r in range(p)]
         self.late = late or {}
         self.ready = sorted([(self.late.get(r, 0.0), r) for r in range(p)])
@@ -148,11 +163,14 @@ class Simulator:
         collecting = gc.isenabled()
         gc.disable()  # millions of small objects, none of them in a cycle
         try:
-            while self.ready:
-                self._advance(*heapq.heappop(self.ready))
+            with Guard() as guard:
+                while self.ready and not guard.late:
+                    self._advance(*heapq.heappop(self.ready))
         finally:
             if collecting:
                 gc.enable()
+        if guard.late:
+            raise Timeout(f"{self.title}: the simulated run must end in time, got no end")
         self._check_finished()
         self._check_nothing_left()
         columns = zip(*[rank.tally() for rank in self.ranks], strict=True)
@@ -162,6 +180,8 @@ class Simulator:
         rank = self.ranks[number]
         rank.now = now
         round_ = rank.process.advance()
+        if rank.process.rounds == self.many:
+            check_ends(Process(self.title, number, self.p, self.program(number), self.phantom))
         if round_ is None:
             rank.finished = True
         else:

@@ -14,23 +14,56 @@ its parameters. Everything else is mpi4py's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from mpi4py import MPI
 
-from collectives.algorithms import PRIMITIVES
-from collectives.catalogue import DEFAULTS, algorithms_for, find
-from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.catalogue import DEFAULTS, algorithms_for, defaults_for
+from collectives.errors import ArgumentError
+from collectives.mpi.data.constants import constant, name_of
+from collectives.mpi.engines.lanes import Carrier
+from collectives.mpi.engines.tally import Usage
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
 from collectives.mpi.forms.persistent import Persistent
-from collectives.mpi.guards.settings import Settings, check_time
-from collectives.mpi.plans.channel import Channel, channel_of, configure
+from collectives.mpi.guards.settings import Settings, check_time, from_environment
+from collectives.mpi.plans.channel import (
+    Channel,
+    channel_of,
+    configure,
+    known_carrier,
+    open_channel,
+    settings_of,
+    usage_of,
+)
 from collectives.mpi.plans.store import Ready
 
 Choice = str | Mapping[str, str] | None
+
+
+def _ours(make: Callable) -> Callable:
+    """A method of mpi4py's that makes a communicator: ours is made of it, with our defaults."""
+
+    @wraps(make)
+    def method(self: Any, *arguments: Any, **named: Any) -> Any:
+        return self._like(make(self, *arguments, **named))
+
+    return method
+
+
+def _later(make: Callable) -> Callable:
+    """The same of one that is there when a request has ended: ours from its first call on."""
+
+    @wraps(make)
+    def method(self: Any, *arguments: Any, **named: Any) -> Any:
+        duplicate, request = make(self, *arguments, **named)
+        duplicate._algorithms, duplicate._settings = self._algorithms, self._wanted
+        return duplicate, request
+
+    return method
 
 
 class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
@@ -42,6 +75,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
     Parameters
     ----------
     comm : MPI.Intracomm
+        Of one with a topology, what is made is a `Cartcomm`, `Graphcomm` or `Distgraphcomm`.
     algorithm : str or mapping, optional
         What to use where a call does not say: one name for all primitives, or
         one for each primitive, with or without parameters. A primitive that has
@@ -68,6 +102,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         The ranks give different values of `check` or `timeout`.
     """
 
+    _topology: int | None = None  # of its class; any if it has none
     _algorithms: Mapping[str, str] = DEFAULTS
     _settings: Settings | None = None  # until the communicator has a channel
     _ready: Ready = {}  # noqa: RUF012 - stays empty: each gets its own when it has a channel
@@ -84,9 +119,15 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
                 f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
             )
         check_time("timeout", timeout)
-        self = super().__new__(cls, comm)
+        kind = _kind(comm, cls) if comm and cls is Comm else cls
+        self = MPI.Intracomm.__new__(kind, comm)
+        if self and kind._topology not in (None, self.Get_topology()):
+            raise ArgumentError(
+                f"comm must have the topology of a {cls.__name__}, got {comm!r}",
+                mpi_class="ERR_TOPOLOGY",
+            )
         if algorithm is not None:
-            self._algorithms = _choose(algorithm)
+            self._algorithms = defaults_for(algorithm)
         elif isinstance(comm, Comm):
             self._algorithms = comm._algorithms
         if self:
@@ -98,6 +139,25 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         algorithms_for(primitive)  # raises if there is no such primitive
         return self._algorithms[primitive]
 
+    def counts(self, reset: bool = False) -> list[Usage]:
+        """What ran on this communicator, on this rank: calls, messages and bytes sent.
+
+        Other ranks' are not asked for, so that any rank may call it at any time.
+
+        Parameters
+        ----------
+        reset : bool, optional
+            Count from 0 again.
+
+        Returns
+        -------
+        list of Usage
+            One for each primitive, algorithm, and what was asked for: "auto", where a table
+            took the algorithm. What the library did on behalf of a call, such as telling
+            lengths, has the call in `within`.
+        """
+        return usage_of(self, reset)
+
     def _channel(self) -> Channel:
         if not self:
             self.Get_size()  # raises mpi4py's own error
@@ -105,54 +165,33 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
 
     def _like(self, comm: MPI.Comm) -> Any:
         """A new communicator of mpi4py's, as one of ours with the same defaults."""
-        if not comm or not isinstance(comm, MPI.Intracomm):
-            return comm
-        return type(self)(comm, self._algorithms, self._wanted.check, self._wanted.timeout)
+        return _adopted(comm, type(self), self._algorithms, self._wanted, known_carrier(self))
 
     @property
     def _wanted(self) -> Settings:
         """What holds for this communicator, and is passed on to those made from it."""
-        return channel_of(self).supervisor.settings
+        return settings_of(self)
 
-    def Dup(self, info: MPI.Info | None = None) -> Comm:
-        """A duplicate with the same defaults."""
-        return self._like(super().Dup(info))
+    Dup = _ours(MPI.Comm.Dup)
+    Dup_with_info = _ours(MPI.Comm.Dup_with_info)
+    Clone = _ours(MPI.Comm.Clone)
+    Split = _ours(MPI.Comm.Split)
+    Split_type = _ours(MPI.Comm.Split_type)
+    Create = _ours(MPI.Comm.Create)
+    Create_group = _ours(MPI.Intracomm.Create_group)
+    Create_cart = _ours(MPI.Intracomm.Create_cart)
+    Create_graph = _ours(MPI.Intracomm.Create_graph)
+    Create_dist_graph = _ours(MPI.Intracomm.Create_dist_graph)
+    Create_dist_graph_adjacent = _ours(MPI.Intracomm.Create_dist_graph_adjacent)
+    Create_intercomm = _ours(MPI.Intracomm.Create_intercomm)
+    Idup = _later(MPI.Comm.Idup)
+    Idup_with_info = _later(MPI.Comm.Idup_with_info)
 
-    def Dup_with_info(self, info: MPI.Info) -> Comm:
-        """A duplicate with hints and the same defaults."""
-        return self._like(super().Dup_with_info(info))
-
-    def Clone(self) -> Comm:
-        """A duplicate with the same defaults."""
-        return self._like(super().Clone())
-
-    def Idup(self, info: MPI.Info | None = None) -> tuple[Comm, MPI.Request]:
-        """A duplicate with the same defaults, to be used when the request has ended."""
-        duplicate, request = super().Idup(info)
-        duplicate._algorithms, duplicate._settings = self._algorithms, self._wanted
-        return duplicate, request
-
-    def Idup_with_info(self, info: MPI.Info) -> tuple[Comm, MPI.Request]:
-        """`Idup` with hints."""
-        duplicate, request = super().Idup_with_info(info)
-        duplicate._algorithms, duplicate._settings = self._algorithms, self._wanted
-        return duplicate, request
-
-    def Split(self, color: int = 0, key: int = 0) -> Comm:
-        """A communicator for each color, with the same defaults."""
-        return self._like(super().Split(color, key))
-
-    def Split_type(self, split_type: int, key: int = 0, info: MPI.Info = MPI.INFO_NULL) -> Comm:
-        """A communicator for each set of ranks that share something, with the same defaults."""
-        return self._like(super().Split_type(split_type, key, info))
-
-    def Create(self, group: MPI.Group) -> Comm:
-        """A communicator for the ranks of a group, with the same defaults."""
-        return self._like(super().Create(group))
-
-    def Create_group(self, group: MPI.Group, tag: int = 0) -> Comm:
-        """`Create`, which only the ranks of the group call."""
-        return self._like(super().Create_group(group, tag))
+    @classmethod
+    def Create_from_group(cls, *arguments: Any, **named: Any) -> Comm:
+        """A communicator for the ranks of a group, with the defaults of the library."""
+        comm = MPI.Intracomm.Create_from_group(*arguments, **named)
+        return _kind(comm, cls)(comm)
 
     def Free(self) -> None:
         """Free the communicator and our private duplicate; what is in flight ends first."""
@@ -164,33 +203,97 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         self._settle()
         super().Disconnect()
 
+    def free(self) -> None:
+        """`Free` unless there is nothing to free, or it is a constant of MPI's."""
+        if self and name_of(self) is None:
+            self.Free()
+
     def _settle(self) -> None:
         if self:
             channel_of(self).finish()
 
+    def __reduce__(self) -> str | tuple:
+        name = name_of(self)
+        if name is None:
+            return super().__reduce__()  # raises mpi4py's own error
+        algorithms = None if self._algorithms is DEFAULTS else self._algorithms
+        return _restored, (type(self), name, algorithms)
 
-def _choose(algorithm: str | Mapping[str, str]) -> dict[str, str]:
-    """An algorithm for every primitive."""
-    if isinstance(algorithm, Mapping):
-        for primitive, spec in algorithm.items():
-            find(primitive, spec)
-        return {**DEFAULTS, **algorithm}
-    chosen = dict(DEFAULTS)
-    problem: ArgumentError | None = None
-    for primitive in PRIMITIVES:
-        try:
-            find(primitive, algorithm)
-            chosen[primitive] = algorithm
-        except UnknownAlgorithm:
-            pass
-        except ArgumentError as error:  # the name is right, a parameter is not
-            problem = error
-    if algorithm in chosen.values():
-        return chosen
-    if problem is not None:
-        raise problem
-    names = dict.fromkeys(name for primitive in PRIMITIVES for name in algorithms_for(primitive))
-    raise UnknownAlgorithm(
-        f"Comm: the name of an algorithm is needed, got {algorithm!r}; "
-        f"choose from {', '.join(names)}"
-    )
+
+class Cartcomm(Comm, MPI.Cartcomm):
+    """A `Comm` whose ranks form a grid. The collectives of neighbours are mpi4py's."""
+
+    _topology = MPI.CART
+
+    Sub = _ours(MPI.Cartcomm.Sub)
+
+
+class Graphcomm(Comm, MPI.Graphcomm):
+    """A `Comm` whose ranks form a graph."""
+
+    _topology = MPI.GRAPH
+
+
+class Distgraphcomm(Comm, MPI.Distgraphcomm):
+    """A `Comm` whose ranks form a graph of which each knows its own part."""
+
+    _topology = MPI.DIST_GRAPH
+
+
+class Intercomm(MPI.Intercomm):
+    """An intercommunicator between two groups of ranks of ours.
+
+    Its collectives are mpi4py's, those of what it is merged into ours.
+    """
+
+    _class: type[Comm] = Comm
+    _algorithms: Mapping[str, str] = DEFAULTS
+    _wanted: Settings | None = None
+
+    def _like(self, comm: MPI.Comm) -> Any:
+        wanted = self._wanted or from_environment()
+        return _adopted(comm, self._class, self._algorithms, wanted)
+
+    Dup = _ours(MPI.Comm.Dup)
+    Dup_with_info = _ours(MPI.Comm.Dup_with_info)
+    Clone = _ours(MPI.Comm.Clone)
+    Split = _ours(MPI.Comm.Split)
+    Create = _ours(MPI.Comm.Create)
+    Merge = _ours(MPI.Intercomm.Merge)
+
+
+_KINDS = {kind._topology: kind for kind in (Cartcomm, Graphcomm, Distgraphcomm)}
+
+
+def _kind(comm: MPI.Comm, wanted: type[Comm]) -> type[Comm]:
+    """The class for a communicator: that for its topology, or the one wanted if that is of it."""
+    kind = _KINDS.get(comm.Get_topology(), Comm)
+    return wanted if issubclass(wanted, kind) and wanted._topology == kind._topology else kind
+
+
+def _adopted(
+    comm: Any,
+    wanted: type[Comm],
+    algorithms: Mapping[str, str],
+    settings: Settings,
+    carrier: Carrier | None = None,
+) -> Any:
+    """A new communicator of mpi4py's as one of ours, with defaults."""
+    if not comm:
+        return comm
+    if isinstance(comm, MPI.Intercomm):
+        inter = Intercomm(comm)
+        inter._class, inter._algorithms, inter._wanted = wanted, algorithms, settings
+        return inter
+    made = MPI.Intracomm.__new__(_kind(comm, wanted), comm)
+    made._algorithms = algorithms
+    open_channel(made, settings, carrier)
+    return made
+
+
+def _restored(cls: type[Comm], name: str, algorithms: Mapping[str, str] | None) -> Comm:
+    """What has been pickled; without a word to other ranks."""
+    comm = MPI.Intracomm.__new__(cls, constant(name))
+    if algorithms is not None:
+        comm._algorithms = algorithms
+    return comm

@@ -6,8 +6,9 @@ and need not commute: the left operand belongs to the lower ranks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from collectives.operators import binned
 
 # out = left op right, elementwise; `out` may be either operand.
 Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
+Kernels = Mapping[Any, Kernel]  # by dtype
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,23 @@ class Widening:
 class Operator:
     """A named reduction.
 
+    Reductions take one as `op`: all ranks the same. Their plans are kept as long as it lives,
+    so make it once. ::
+
+        larger = Operator("larger", lambda left, right, out: np.fmax(left, right, out=out))
+        comm.Allreduce(mine, largest, op=larger)
+
     Attributes
     ----------
     name : str
-    kernel : callable
-        `kernel(left, right, out)`; a binary numpy ufunc will do.
+        For messages; all ranks must say the same.
+    kernel : callable or mapping
+        `kernel(left, right, out)`, on one-dimensional arrays of one length and dtype; the left
+        operand belongs to the lower ranks. It leaves its result in `out`, which may be either
+        operand, and changes nothing else. A binary numpy ufunc will do. Or a mapping to such
+        kernels from what `numpy.dtype` takes.
     commutative : bool
+        Whether the operands may be exchanged; more algorithms are open then.
     widening : Widening or None
         Where the kernel's operands are not of the users' type.
     into_right : bool
@@ -60,11 +73,33 @@ class Operator:
     """
 
     name: str
-    kernel: Kernel
+    kernel: Any  # a Kernel or Kernels
     commutative: bool = True
     widening: Widening | None = None
     into_right: bool = False
     foreign: bool = False
+
+    def kernel_for(self, dtype: np.dtype) -> Kernel:
+        """The kernel for elements of a dtype.
+
+        Raises
+        ------
+        TypeError
+            There is none.
+        """
+        kernel: Any = self.kernel
+        if isinstance(kernel, Mapping):
+            kernels = {np.dtype(key): value for key, value in kernel.items()}
+            if dtype not in kernels:
+                raise TypeError(f"its kernels are for {', '.join(map(str, kernels)) or 'nothing'}")
+            kernel = kernels[dtype]
+        if not callable(kernel):
+            raise TypeError(f"its kernel must be a function of left, right and out, not {kernel!r}")
+        if isinstance(kernel, np.ufunc):
+            one, result = np.zeros((2, 1), dtype)
+            with np.errstate(all="ignore"):
+                kernel(one, one, out=result)
+        return kernel
 
 
 def _extremum(ufunc: np.ufunc) -> Kernel:

@@ -17,10 +17,11 @@ allows. That one algorithm meets several of them at once is another matter:
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from collectives import checks
+from collectives.algorithms.language.pages import docstring
 from collectives.algorithms.language.ranks import ceil_lg
 from collectives.algorithms.language.registry import PRIMITIVES
 from collectives.catalogue import algorithms_for
@@ -44,7 +45,7 @@ class Bound:
         `value(p, n)` for p ranks and n elements of the whole vector; in elements,
         which are bytes if an element is one.
     argument, reference : str
-        Why it holds, and where to read it.
+        Why it holds, and where to read it: labels of `collectives.references`.
     """
 
     term: str
@@ -54,21 +55,12 @@ class Bound:
     reference: str
 
 
-CHAN = (
-    "Chan, Heimlich, Purkayastha, van de Geijn, Concurrency and Computation: Practice and "
-    "Experience 19(13), 2007"
-)
-HENSGEN = "Hensgen, Finkel, Manber, International Journal of Parallel Programming 17(1), 1988"
-PATARASUK = "Patarasuk, Yuan, Journal of Parallel and Distributed Computing 69, 2009"
-SNIR = "Snir, Journal of Algorithms 7(2), 1986"
-TRAEFF = (
-    "Träff, Communication round and computation efficient exclusive prefix-sums algorithms, "
-    "arXiv 2507.04785, 2025"
-)
-BRUCK = (
-    "Bruck, Ho, Kipnis, Upfal, Weathersby, IEEE Transactions on Parallel and Distributed "
-    "Systems 8(11), 1997"
-)
+# As `references` knows them.
+BRUCK = "Bruck et al. 1997"
+CHAN = "Chan et al. 2007"
+HENSGEN = "Hensgen, Finkel, Manber 1988"
+PATARASUK = "Patarasuk, Yuan 2009"
+SNIR = "Snir 1986"
 
 _BOUNDS: dict[str, dict[str, Bound]] = {primitive: {} for primitive in PRIMITIVES}
 
@@ -93,12 +85,15 @@ def bounds(primitive: str, p: int, n: int) -> dict[str, int]:
     ------
     UnknownAlgorithm
         There is no such primitive.
+    ArgumentError
+        p or n is out of its range.
 
     Examples
     --------
     >>> bounds("allreduce", p=12, n=1200)
     {'latency': 4, 'bandwidth': 2200, 'computation': 1100}
     """
+    p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of elements n", n)
     return {term: bound.value(p, n) for term, bound in bounds_of(primitive).items()}
 
 
@@ -112,7 +107,7 @@ def _bound(term: str, formula: str, primitives: str, reference: str) -> Callable
     """The decorated function is the bound's value, its docstring the argument."""
 
     def register(value: Callable[[int, int], int]) -> Callable[[int, int], int]:
-        argument = " ".join((inspect.getdoc(value) or "").split())
+        argument = " ".join(docstring(value).split())
         for primitive in primitives.split():
             _BOUNDS[primitive][term] = Bound(term, formula, value, argument, reference)
         return value
@@ -150,10 +145,11 @@ def _everybody(p: int, n: int) -> int:
     return ceil_lg(p) if n else 0
 
 
-@_bound(LATENCY, "ceil(lg p)", "scan exscan", TRAEFF)
+@_bound(LATENCY, "ceil(lg p)", "scan exscan", "folklore")
 def _last_rank(p: int, n: int) -> int:
-    """The last rank needs the contributions of all others, and has its own. What it has can
-    come from at most twice as many ranks after every message, and in the end from p."""
+    """The last rank needs the contributions of all others, and has its own in scan, while in
+    exscan nobody asks for it. Either way what it has comes from at most twice as many ranks
+    after every message, counting itself, and in the end from p."""
     return ceil_lg(p) if n else 0
 
 
@@ -231,8 +227,8 @@ TOGETHER: Mapping[str, str] = {
     "barrier": "There is only one, and dissemination (`recursive_doubling`) meets it.",
     "bcast": "Not at once. The last of s segments is the s-th message of the root at the "
     "earliest, and has ceil(lg p) messages to go: s - 1 + ceil(lg p) messages of n/s bytes are "
-    "the shortest critical path there can be, and that of `circulant` is no longer (Träff, arXiv "
-    "2407.18004). With one segment it is optimal in latency, with many nearly in bandwidth.",
+    "the shortest critical path there can be, and that of `circulant` is no longer "
+    "(Träff 2025a). With one segment it is optimal in latency, with many nearly in bandwidth.",
     "scatter": "Yes: trees, for every p.",
     "gather": "Yes: trees, for every p.",
     "allgather": "Yes, for every p: `bruck`, `sparbit`, `circulant`.",
@@ -241,7 +237,7 @@ TOGETHER: Mapping[str, str] = {
     "allreduce": "Latency and bandwidth not together: for a power of two the sum in every rank "
     "must double with every one of lg p messages, for all elements, and that takes n lg p bytes. "
     "With a critical path of 2 ceil(lg p) messages, bandwidth and computation are met together, "
-    "for powers of two by `rabenseifner`, for every p by `circulant`.",
+    "for powers of two by `rabenseifner` and `halving_doubling`, for every p by `circulant`.",
     "reduce_scatter": "Yes, with an operator that commutes: `circulant` for every p.",
     "alltoall": "Not together. For a power of two a critical path of ceil(lg p) messages takes "
     "(n/2) lg p bytes, and the fewest bytes take p-1 messages (Bruck et al. 1997).",
@@ -249,6 +245,6 @@ TOGETHER: Mapping[str, str] = {
     "a short critical path costs more work in all. Doubling is optimal in latency, a pipeline of "
     "many segments nearly in bandwidth, and does no needless work.",
     "exscan": "Not known here; as in scan. `two_phase` is optimal in latency; `123_doubling` "
-    "is, too, but for one message more if p is between three quarters of a power of two and "
-    "that power.",
+    "is, too, but for one message more if p - 1 is more than three quarters of the next power of "
+    "two from p on.",
 }

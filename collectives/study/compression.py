@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from collectives import checks
 from collectives.algorithms.language.codecs import Codec, Exact
 from collectives.algorithms.language.memory import Special
 from collectives.algorithms.language.registry import CHOICES, REGISTRY, Algorithm
@@ -199,19 +200,22 @@ def loss(
     Raises
     ------
     ArgumentError
-        The primitive is not allreduce, or there are no elements.
+        The primitive is not allreduce, there are no elements or they are no floats.
 
     Examples
     --------
     >>> loss("allreduce", "compressed_oneshot:codec=exact", p=4, n=100).encodings.most
     1
     """
-    if primitive != "allreduce" or n < 1:
-        raise ArgumentError(
-            f"{primitive}: the error of an allreduce of one element or more can be measured, "
-            f"got {primitive} of {n} elements"
-        )
+    if primitive != "allreduce":
+        raise ArgumentError(f"loss: the primitive must be allreduce, got {primitive!r}")
     chosen, given = find(primitive, algorithm)
+    title = str(chosen)
+    p, n = checks.ranks(title, p), checks.integer(title, "the number of elements n", n, 1)
+    seed, dtype = checks.integer(title, "seed", seed), checks.dtype(title, dtype)
+    if dtype.kind != "f":
+        raise ArgumentError(f"{title}: dtype must be one of floating-point numbers, got {dtype}")
+    checks.memory(title, "the vectors of all ranks", 2 * p * n * dtype.itemsize)
     given.update(parameters)
     check_parameters(chosen, given)
     check_restrictions(chosen, p)

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from collectives import checks
 from collectives.algorithms.language.codecs import CODECS, codec_for
 from collectives.algorithms.language.memory import phantom
 from collectives.algorithms.language.ranks import ratios, rows
 from collectives.algorithms.language.registry import GROUP, Algorithm
 from collectives.engines.simulator import Clock
+from collectives.errors import ArgumentError
 from collectives.nodes import SIMULATED
 from collectives.study.simulation import BYTES_OF_FLOATS, simulate
 
@@ -52,6 +54,8 @@ def predicted_time(
     Where an algorithm chooses its number of segments itself, so does the line, nearly
     alike: the best if alpha is the time of `ALPHA_IN_BYTES` bytes.
     """
+    p = checks.ranks(str(algorithm), p)
+    nbytes = checks.integer(str(algorithm), "the number of bytes", nbytes)
     names = {
         **_FUNCTIONS,
         **algorithm.parameters,
@@ -66,9 +70,15 @@ def predicted_time(
         names["packet"] = partial(_packet_bytes, names)
     if names.get(GROUP, 1) is None:
         names[GROUP] = SIMULATED
-    if names.get("segments", 1) is None:
-        names["segments"] = _best_segments(algorithm.cost, names)
-    return _evaluate(algorithm.cost, names)
+    try:
+        if names.get("segments", 1) is None:
+            names["segments"] = _best_segments(algorithm.cost, names)
+        return _evaluate(algorithm.cost, names)
+    except (ArithmeticError, NameError, SyntaxError, TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"{algorithm}: needs a line `Cost:` in its docstring that can be computed, got "
+            f"{algorithm.cost!r} ({error}); correct it"
+        ) from None
 
 
 def _packet_bytes(names: Mapping[str, Any], nbytes: float) -> int:

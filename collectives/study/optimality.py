@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from collectives import checks
+from collectives.algorithms.language.pages import docstring
 from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY, Algorithm
 from collectives.catalogue import algorithms_for, find, titled
 from collectives.console import table
 from collectives.errors import RestrictionError
+from collectives.references import Work, cited, works
 from collectives.study.bounds import (
     BANDWIDTH,
     COMPUTATION,
@@ -25,8 +28,8 @@ from collectives.study.cost import critical_path
 from collectives.study.simulation import Counts, count
 from collectives.units import format_bytes
 
-# What the page counts. All p divide both lengths.
-RANKS = (5, 8, 12, 16)
+# What the page counts, few ranks and more. All p divide both lengths.
+RANKS = (5, 8, 12, 32)
 SHORT, LONG = 960, 960 * 1024
 
 # In place of what is optimal: the bounds are for exact algorithms, and one that is lossy
@@ -53,6 +56,7 @@ def optimality_table(primitive: str, p: int, n: int) -> Table:
     The length is rounded up to a multiple of p: blocks of one byte more or less would
     hide what is optimal.
     """
+    p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of bytes n", n)
     n = -(-n // p) * p
     least = bounds(primitive, p, n)
     columns = ["algorithm", "critical\npath"]
@@ -91,9 +95,18 @@ def _cells(term: str, value: int, along: int | None = None) -> list[str]:
     return [format_bytes(value), format_bytes(value if along is None else along)]
 
 
+def literature(primitives: Sequence[str]) -> list[Work]:
+    """The works that algorithms and bounds of these primitives cite, in the order of their keys."""
+    citing = [algorithm for name in primitives for algorithm in REGISTRY[name].values()]
+    citing += [bound for name in primitives for bound in bounds_of(name).values()]
+    found = {work.key for each in citing for work in cited(each.reference)}
+    return [work for work in works().values() if work.key in found]
+
+
 def markdown() -> str:
     """The whole catalogue as a page: bounds, counts, costs, references."""
-    return "\n".join([*_introduction(), *[line for each in PRIMITIVES for line in _chapter(each)]])
+    chapters = [line for each in PRIMITIVES for line in _chapter(each)]
+    return "\n".join([*_introduction(), *chapters, *_references()])
 
 
 def _introduction() -> Iterator[str]:
@@ -133,7 +146,7 @@ parentheses is what the literature calls the algorithm.
 def _chapter(primitive: str) -> Iterator[str]:
     yield f"## {primitive}\n"
     home = sys.modules[f"collectives.algorithms.{primitive}"]
-    yield (home.__doc__ or "").partition("\n")[0] + "\n"
+    yield docstring(home).partition("\n")[0] + "\n"
     yield from _grid(["bound on", "at least", "because", "reference"], _bound_rows(primitive))
     yield f"Can they be met together? {TOGETHER[primitive]}\n"
     columns = ["algorithm", *[f"p = {p}" for p in RANKS], "optimal in"]
@@ -141,6 +154,13 @@ def _chapter(primitive: str) -> Iterator[str]:
     yield from _grid(columns, [_count_row(algorithm) for algorithm in algorithms])
     columns = ["algorithm", "in a line", "cost", "restrictions", "reference"]
     yield from _grid(columns, [_reading_row(algorithm) for algorithm in algorithms])
+
+
+def _references() -> Iterator[str]:
+    yield "## References\n"
+    yield "`python -m collectives list --bibtex` prints them for LaTeX.\n"
+    rows = [[work.label, work.text] for work in literature(PRIMITIVES)]
+    yield from _grid(["cited as", "title"], rows)
 
 
 def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 
+from collectives import checks
 from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY
 from collectives.catalogue import find
 from collectives.choice import Ranges, Rows, written
@@ -131,6 +132,8 @@ def table_text(
     clock: Clock, ranks: Sequence[int] = RANKS, primitives: Sequence[str] = PRIMITIVES
 ) -> str:
     """A table of choices as text, as `choice.read` reads it."""
+    checks.instance("table", "clock", clock, Clock)
+    ranks = [checks.ranks("table", p) for p in ranks]
     any_order: dict[str, Rows] = {}
     in_order: dict[str, Rows] = {}
     for primitive in primitives:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from collectives import checks
 from collectives.catalogue import check_parameters, find
 from collectives.engines.simulator import Clock, Run
 from collectives.errors import ArgumentError
@@ -103,21 +104,35 @@ def simulate(
     -------
     Run
 
+    Raises
+    ------
+    ArgumentError
+        One of these is out of its range.
+    RestrictionError
+        The algorithm declares that it cannot do this.
+    ScheduleError
+        The algorithm broke a rule, or does not end.
+
     Examples
     --------
     >>> simulate("bcast", "tree", p=1000, n=8, clock=Clock(alpha=1, beta=0)).time
     10.0
     """
     chosen, given = find(primitive, algorithm)
+    title = str(chosen)
+    checks.integer(title, "the number of elements n", n)
+    checks.instance(title, "operator", operator, Operator)
+    for name, value, kind in (("clock", clock, Clock), ("topology", topology, Nodes)):
+        if value is not None:
+            checks.instance(title, name, value, kind)
     given.update(parameters)
     check_parameters(chosen, given)
     if dtype is None:
         dtype = BYTES_OF_FLOATS if chosen.lossy else np.uint8
         n = -(-n // np.dtype(dtype).itemsize)
-    problem = Problem(
-        primitive, p, n, root, travelling("simulate", operator, np.dtype(dtype)), operator, counts
-    )
-    buffers = [problem.phantoms(rank) for rank in range(p)]
+    dtype = travelling(title, operator, checks.dtype(title, dtype))
+    problem = Problem(primitive, p, n, root, dtype, operator, counts)
+    buffers = [problem.phantoms(rank) for rank in range(problem.p)]
     return simulator(chosen, problem, buffers, rendezvous, True, clock, given, topology).run()
 
 
@@ -151,11 +166,11 @@ def counted(run: Run) -> Counts:
     """The counts of a run whose clock has alpha = 1, beta = 0 and gamma = 0."""
     return Counts(
         critical_path=round(run.time),
-        messages=int(run.messages.sum()),
+        messages=sum(run.messages.tolist()),
         bytes_sent_max=int(run.bytes_sent.max()),
-        bytes_sent=int(run.bytes_sent.sum()),
+        bytes_sent=sum(run.bytes_sent.tolist()),
         bytes_busiest=int(max(run.bytes_sent.max(), run.bytes_received.max())),
         reductions_max=int(run.reductions.max()),
-        reductions=int(run.reductions.sum()),
+        reductions=sum(run.reductions.tolist()),
         bytes_reduced_max=int(run.bytes_reduced.max()),
     )

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from collectives import checks
 from collectives.algorithms.language.codecs import Codec, Exact
 from collectives.algorithms.language.memory import Special
 from collectives.algorithms.language.registry import GROUP, Algorithm
@@ -66,6 +67,8 @@ def prove(
 
     Raises
     ------
+    ArgumentError
+        p is no number of ranks, root no rank, or there is no such parameter.
     WrongResult
         An element does not hold what it should.
     ScheduleError
@@ -81,6 +84,8 @@ def prove(
     if isinstance(algorithm, str):
         algorithm, given = find(*algorithm.split(".", 1))
         parameters = {**given, **parameters}
+    checks.instance("prove", "algorithm", algorithm, Algorithm)
+    p = checks.ranks(str(algorithm), p)
     if "segments" in algorithm.parameters:
         parameters.setdefault("segments", segments)
     check_parameters(algorithm, parameters)
@@ -88,6 +93,7 @@ def prove(
     groups = grouping(str(algorithm), p, parameters.get(GROUP)) if algorithm.needs_groups else None
     ordered = algorithm.keeps_order is not False and not mixes(algorithm, groups)
     problem = _problem(algorithm, p, root, parameters.get("segments", 1))
+    checks.memory(str(algorithm), "the vectors of all ranks", problem.nbytes)
     for witness in (False, True):  # a second run, only to say where it went wrong
         histories = _Histories()
         buffers = [_inputs(problem, rank, histories) for rank in range(p)]

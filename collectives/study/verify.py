@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from collectives import checks
 from collectives.algorithms.language.registry import GROUP, Algorithm
 from collectives.catalogue import check_lossy, check_restrictions
 from collectives.choice import decide
@@ -52,6 +53,7 @@ def verify(
     ScheduleError
         A rule was broken, or the ranks wait for each other.
     """
+    checks.memory(str(algorithm), "the vectors of all ranks", problem.nbytes)
     buffers = [problem.buffers(rank) for rank in range(problem.p)]
     run = simulator(algorithm, problem, buffers, rendezvous, parameters=parameters).run()
     limit = 0.0

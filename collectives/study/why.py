@@ -9,6 +9,7 @@ from functools import cache, cached_property
 
 from rich.table import Table
 
+from collectives import checks
 from collectives.algorithms.language.registry import REGISTRY
 from collectives.catalogue import algorithms_for, find, titled
 from collectives.choice import Choices, Ranges, choices
@@ -50,8 +51,14 @@ def why(
     ------
     UnknownAlgorithm
         There is no such primitive.
+    ArgumentError
+        p, n or the clock is out of its range.
     """
     algorithms_for(primitive)  # raises if there is no such primitive
+    p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of bytes n", n)
+    checks.countable(primitive, p * n)
+    if clock is not None:
+        checks.instance(primitive, "clock", clock, Clock)
     if clock is None:
         inforce = choices()
         pick, clock = inforce.spec(primitive, p, n, commutative), inforce.clock
@@ -68,7 +75,7 @@ def why(
 def table_of(primitive: str, found: Choices, ranks: Sequence[int]) -> Table:
     """What a table of choices says of a primitive, for the p that it has or for those given."""
     new = table(primitive, "p", "by bytes of the whole vector", "operator that does not commute")
-    for p in ranks or found.any_order.get(primitive, {}):
+    for p in [checks.ranks("table", p) for p in ranks] or found.any_order.get(primitive, {}):
         listed, ranges = found.row(primitive, p)
         any_order = _in_words(ranges)
         in_order = _in_words(found.row(primitive, p, commutative=False)[1])

@@ -19,20 +19,23 @@ ALGORITHMS = [algorithm for names in REGISTRY.values() for algorithm in names.va
 # What people look for, and where it is.
 NAMES = {
     "barrier": "tournament=tree double_ring=double_ring dissemination=recursive_doubling",
-    "bcast": "pipeline=ring binomial=tree van_de_geijn=recursive_doubling linear=naive",
+    "bcast": "pipeline=ring pipelined_ring=ring binomial=tree two_tree=double_tree linear=naive "
+    "van_de_geijn=recursive_doubling",
     "scatter": "linear=naive binomial=tree hypercube=recursive_doubling",
     "gather": "linear=naive binomial=tree hypercube=recursive_doubling",
     "allgather": "gather_bcast=tree spread=naive torus=torus",
-    "reduce": "linear=naive binomial=tree pipeline=ring",
-    "allreduce": "reduce_bcast=tree binary_blocks=binary_blocks quantised_ring=compressed_ring "
+    "reduce": "linear=naive binomial=tree pipeline=ring two_tree=double_tree",
+    "allreduce": "reduce_bcast=tree butterfly=recursive_doubling two_tree=double_tree "
+    "halving_doubling=halving_doubling binary_blocks=binary_blocks quantised_ring=compressed_ring "
     "sparse_ring=compressed_ring sparse_halving=compressed_halving",
     "reduce_scatter": "butterfly=recursive_doubling bucket=ring",
     "alltoall": "linear=naive spread=naive bruck=recursive_doubling hypercube=hypercube "
-    "two_phase_bruck=recursive_doubling two_phase=recursive_doubling "
     "padded_bruck=padded_bruck pairwise_shift=pairwise "
     "pairwise_xor=pairwise_xor",
-    "scan": "linear=ring hillis_steele=recursive_doubling blelloch=tree direct=naive",
-    "exscan": "linear=ring hillis_steele=recursive_doubling blelloch=tree two_phase=two_phase",
+    "scan": "linear=ring hillis_steele=recursive_doubling kogge_stone=recursive_doubling "
+    "blelloch=tree direct=naive",
+    "exscan": "linear=ring kogge_stone=recursive_doubling hillis_steele=recursive_doubling "
+    "blelloch=tree two_phase=two_phase",
 }
 
 
@@ -51,6 +54,22 @@ def test_names_of_the_literature(primitive, capsys):
         assert (name in algorithms_for(primitive)) == (name == wanted)
         if name != wanted:
             assert listed[name].strip().startswith(f"same as {wanted}")
+
+
+@pytest.mark.parametrize(
+    ("primitive", "name"),
+    [
+        ("alltoall", "two_phase"),  # there is no phase of lengths
+        ("alltoall", "two_phase_bruck"),
+        ("allgather", "mesh"),  # a torus has links that a mesh has not
+        ("allgather", "linear"),  # two libraries mean two things
+        ("reduce_scatter", "linear"),
+        ("reduce", "halving_doubling"),
+    ],
+)
+def test_names_that_would_mislead(primitive, name):
+    with pytest.raises(UnknownAlgorithm, match=f"got '{name}'"):
+        find(primitive, name)
 
 
 @pytest.mark.parametrize(

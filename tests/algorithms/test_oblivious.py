@@ -221,7 +221,7 @@ def test_recorded_rounds_can_be_replayed(algorithm):
 
 
 def staged(rounds, operator):
-    return stages_of(Plan("", rounds, [("", 0)] * len(rounds)), operator)
+    return stages_of(Plan("", rounds, [("", 0)] * len(rounds), [*range(len(rounds))]), operator)
 
 
 def relocated(stages, old, new):

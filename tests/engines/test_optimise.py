@@ -602,6 +602,7 @@ NOTHING_COPIED = [
     *("allreduce.ring", "allreduce.recursive_doubling", "allreduce.tree"),
     *("allreduce.rabenseifner", "allreduce.ring_segmented", "allreduce.torus"),
     *("allreduce.binary_blocks", "allreduce.elimination", "allreduce.dual_root"),
+    *("allreduce.halving_doubling",),
     *("allreduce.swing", "allreduce.double_tree", "allreduce.hierarchical"),
     *("allreduce.compressed_ring", "allreduce.compressed_halving"),
     *("reduce.naive", "reduce.ring", "reduce.tree", "reduce.knomial", "reduce.binary"),

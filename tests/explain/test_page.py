@@ -4,7 +4,7 @@ import re
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import expect
+from browser import expect
 
 from collectives import load
 from collectives.algorithms import PRIMITIVES

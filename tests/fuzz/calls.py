@@ -18,7 +18,7 @@ from elements import (
     make_operator,
     operators,
 )
-from memory import OBJECTS, Memory, Slabs
+from memory import BOTTOM, KINDS, Memory, Slabs
 from mpi4py import MPI
 from shapes import Shape, Side, Sides, Sizes
 from typed import Typed, typed_sides
@@ -225,8 +225,7 @@ class Part:
         if side is None:
             return (None, None) if self.rng.random() < 0.7 else (np.zeros(1), np.zeros(1))
         size = side.length * call.element.dtype.itemsize
-        other = size and not call.element.derived and self.rng.random() < 0.3
-        kind = self.rng.choice([*OBJECTS]) if other else None
+        kind = self._kind(size)
         slabs = self.slabs if call.reused else None
         memory = self.memories[name] = Memory(size, slabs, kind)
         if isinstance(side, Typed):
@@ -240,7 +239,32 @@ class Part:
                 spell(memory.inside(raw), side, call.element, self.datatype, style)
                 for raw in (memory.ours, memory.theirs)
             )
+        if kind == BOTTOM:
+            return self._from_bottom(side, memory.body()), theirs
         return memory.given(ours, self.datatype), theirs
+
+    def _kind(self, size: int) -> str | None:
+        """What kind of memory a buffer has; None for an array of numpy."""
+        chance = self.rng.random()
+        if chance < 0.1 and self.operator is None:  # MPI's own operators take no absolute types
+            return BOTTOM
+        other = size and not self.call.element.derived and chance < 0.4
+        return self.rng.choice([*KINDS]) if other else None
+
+    def _from_bottom(self, side: Side | Typed, body: np.ndarray) -> list:
+        """A buffer as MPI.BOTTOM and datatypes that hold the address."""
+        typed, address = isinstance(side, Typed), MPI.Get_address(body)
+        types = side.make() if typed else [self.datatype]
+        if not (typed or side.vector):  # one displacement would have to lie within the memory
+            address += side.displs[0] * self.datatype.extent
+        absolute = [each.Create_hindexed_block(1, [address]).Commit() for each in types]
+        self.datatypes += absolute
+        if typed:
+            self.datatypes += [each for each in types if not each.is_predefined]
+            return [MPI.BOTTOM, side.counts, side.displs, absolute]
+        if side.vector:
+            return _spell_blocks(MPI.BOTTOM, side, absolute[0], self.rng.random())
+        return [MPI.BOTTOM, side.counts[0], absolute[0]]
 
     def renew(self, seed: list[int]) -> None:
         """New values in all buffers, outputs and gaps included."""

@@ -1,7 +1,8 @@
 """A case: some calls in flight together, ended in some way, several times over."""
 
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from random import Random
 from time import monotonic, sleep
@@ -18,6 +19,7 @@ from objects import ObjectCall, ObjectPart
 import collectives
 
 Request = MPI.Request
+COMMS = 3  # communicators of a group
 
 
 @dataclass
@@ -53,7 +55,7 @@ def make_group(comm: MPI.Intracomm, ranks: list[int]) -> Group:
     """The group that this rank of `comm` belongs to; all its groups are made together."""
     color, key = min(ranks), ranks.index(comm.rank)
     ours = collectives.Comm(comm).Split(color, key)
-    comms = [ours, ours.Dup()]
+    comms = [ours, ours.Dup(), ours.Create_cart([len(ranks)], periods=[True])]
     twin = MPI.Intracomm(comm).Split(color, key)
     return Group(ranks, ours.rank, comms, twin, twin.Dup(), Slabs())
 
@@ -93,7 +95,7 @@ def draw(seed: int, number: int, p: int, gaps: bool, only: str | None) -> Case:
     """The case of a number."""
     rng = Random(f"{seed}/{number}/{p}")
     drawn = [
-        (_draw_call(rng, p, gaps, only), rng.randrange(2))
+        (_draw_call(rng, p, gaps, only), rng.randrange(COMMS))
         for _ in range(rng.choice([1, 1, 1, 2, 3, 5]))
     ]
     if rng.random() < 0.4:  # calls of one shape, which share what is kept
@@ -124,13 +126,16 @@ def run(case: Case, group: Group, again: int = 0) -> str | None:
             part.renew([*case.seed, group.rank])
         for _ in range(again):
             _carry_out(parts, rng, group, False)
+        strict = rng.random() < 0.5
         for turn in range(case.turns):
             if turn and case.moves:
                 _move(parts, group)
             for at, (part, _) in enumerate(parts):
                 part.renew([*case.seed, turn, at, group.rank])
                 part.expect(group.twin)
-            entered, left = monotonic(), _carry_out(parts, rng, group, turn == case.turns - 1)
+            entered = monotonic()
+            with _strict() if strict else nullcontext():
+                left = _carry_out(parts, rng, group, turn == case.turns - 1)
             problem = _first_problem(case, group, parts, entered, left)
             if problem is not None:
                 return f"turn {turn}: {problem}"
@@ -195,6 +200,14 @@ def _carry_out(parts: Parts, rng: Random, group: Group, last: bool) -> float:
             ENDINGS[rng.choice(list(ENDINGS))](pending)
             ended.append(monotonic())
     return min(ended)
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """A program that takes numpy's warnings, and all others, for errors."""
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
 
 
 def _start(requests: list, rng: Random) -> None:

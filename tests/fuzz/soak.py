@@ -126,7 +126,9 @@ class Soak:
             assert not kept.traffic.operations
             assert kept.traffic.place.alive == 0
             WORLD.Barrier()
-            assert not kept.comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG)
+            lane, first = kept.lane, kept.lane.tags[kept.rank]
+            for tag in range(first, first + kept.traffic.place.next):
+                assert not lane.comm.Iprobe(MPI.ANY_SOURCE, tag)
             WORLD.Barrier()
         assert signals() <= IN_FLIGHT, signals()
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 from calls import FORMS, Call, able
 from elements import OPERATORS, elements
+from memory import BOTTOM, KINDS, USED
 from mpi4py import MPI
 
 from collectives.algorithms.language.registry import REGISTRY
@@ -32,8 +33,9 @@ class Tally:
     def merged(self, comm: MPI.Intracomm) -> "Tally":
         """Of all ranks together; each case has been counted on one."""
         whole = Tally()
-        for counts in comm.allgather(self.counts):
+        for counts, used in comm.allgather((self.counts, USED)):
             whole.counts.update(counts)
+            whole.counts.update({("kinds of memory", kind): n for kind, n in used.items()})
         return whole
 
     def of(self, kind: str) -> dict[str, int]:
@@ -48,7 +50,14 @@ class Tally:
         ]
 
     def __str__(self) -> str:
-        kinds = ["forms", "object forms", "algorithms", "element types", "operators"]
+        kinds = [
+            "forms",
+            "object forms",
+            "algorithms",
+            "element types",
+            "operators",
+            "kinds of memory",
+        ]
         used = [f"{len(self.of(kind))} {kind}" for kind in kinds]
         sizes = sorted(map(int, self.of("communicators of")))
         return f"{', '.join(used)}, on {sizes[0]} to {sizes[-1]} ranks"
@@ -69,5 +78,6 @@ def _everything(p: int, gaps: bool) -> dict[str, set[str]]:
             for name in able(primitive, size, None)
         },
         "element types": {element.name for element in elements(gaps)},
+        "kinds of memory": {"numpy", BOTTOM, *KINDS},
         "operators": {name for names in OPERATORS.values() for name in names},
     }

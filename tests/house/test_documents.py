@@ -8,6 +8,7 @@ import inspect
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -168,6 +169,8 @@ def test_measurements_have_the_shape_that_is_shown(block, tmp_path):
 def test_dialogues_go_as_shown(block, tmp_path):
     if "mine.py" in block.text and " new " not in block.text:
         python("-m", "collectives", "new", "allreduce", "mine.py", cwd=tmp_path)
+    if "examples/" in block.text:
+        shutil.copytree(ROOT / "examples", tmp_path / "examples")
     command, shown = block.text.split("\n", 1)
     held(block, shown, output(command.removeprefix("$ "), tmp_path))
 

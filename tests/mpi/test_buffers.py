@@ -152,15 +152,26 @@ class ByDLPack:
         return self.device or self.array.__dlpack_device__()
 
 
-class OnGpu:
-    """Says that its memory is a GPU's."""
+class Raises:
+    """Fails when it is exported."""
 
-    def __init__(self, array):
-        described = array.__array_interface__
-        self.__cuda_array_interface__ = {
-            key: described[key] for key in ("data", "shape", "typestr")
-        }
-        self.__cuda_array_interface__["version"] = 3
+    def __init__(self, error):
+        self.error = error
+
+    def __dlpack__(self, **options):
+        raise self.error
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+
+class ByCuda:
+    """Has memory by the interface of CUDA's arrays alone; it is the host's."""
+
+    def __init__(self, array, **more):
+        self.array = array
+        self.__cuda_array_interface__ = {**array.__array_interface__, **more}
+        del self.__cuda_array_interface__["descr"]
 
 
 class ByArrayInterface:
@@ -191,6 +202,17 @@ SPELLINGS = {
     "DLPack, count": lambda a: [ByDLPack(a), 6],
     "DLPack, strides": lambda a: ByDLPack(a[::2]),
     "DLPack, ints": lambda a: ByDLPack(a.view(np.int16)),
+    "DLPack that raises": lambda a: Raises(BufferError("no")),
+    "DLPack with a wrong value": lambda a: Raises(ValueError("no")),
+    "DLPack with a wrong type": lambda a: Raises(TypeError("no")),
+    "CUDA": ByCuda,
+    "CUDA, type": lambda a: [ByCuda(a), D],
+    "CUDA, count": lambda a: [ByCuda(a), 6],
+    "CUDA, too few": lambda a: [ByCuda(a), 3, D],
+    "CUDA, ints": lambda a: ByCuda(a.view(np.int16)),
+    "CUDA, strides": lambda a: ByCuda(a[::2]),
+    "CUDA, read-only": lambda a: ByCuda(read_only(a)),
+    "CUDA, mask": lambda a: ByCuda(a, mask=a),
     "array interface": ByArrayInterface,
     "read-only": read_only,
     "strides": lambda a: a[::2],
@@ -241,6 +263,17 @@ SPELLINGS = {
     "no displacement": lambda a: [a, 3, None, D],
     "negative displacement": lambda a: [a, 3, -1, D],
     "displacement beyond": lambda a: [a, None, 7, D],
+    "MPI.BOTTOM": lambda a: [MPI.BOTTOM, 0, D],
+    "MPI.BOTTOM, no count": lambda a: [MPI.BOTTOM, D],
+    "MPI.BOTTOM, no type": lambda a: [MPI.BOTTOM, 0],
+    "MPI.BOTTOM, displacement": lambda a: [MPI.BOTTOM, (0, 1), D],
+    "MPI.BOTTOM alone": lambda a: MPI.BOTTOM,
+    "bare": lambda a: MPI.buffer.fromaddress(MPI.Get_address(a), 48),
+    "bare, too short": lambda a: [MPI.buffer.fromaddress(MPI.Get_address(a), 8), 6, D],
+    "bare, empty": lambda a: [MPI.buffer.fromaddress(MPI.Get_address(a), 0), 6, D],
+    "bare, no count": lambda a: [MPI.buffer.fromaddress(MPI.Get_address(a), 12), D],
+    "bare, displacement": lambda a: [MPI.buffer.fromaddress(MPI.Get_address(a), 8), (3, 2), D],
+    "bare, part": lambda a: [MPI.buffer.fromaddress(MPI.Get_address(a), 48)[:8], 6, D],
     "no data": lambda a: [None, 0, D],
     "no data, no count": lambda a: [None, D],
     "no data, pair": lambda a: [None, (0, 0), D],
@@ -261,9 +294,7 @@ SPELLINGS = {
     "floats": lambda a: [a, [3.0], None, D],
 }
 ONLY_MPI4PY = {  # which reads what does not belong to the buffer, or what we cannot
-    "MPI.BOTTOM": lambda a: [MPI.BOTTOM, 0, D],
     "too much": lambda a: [a, 7],
-    "GPU": OnGpu,
     "DLPack on a GPU": lambda a: ByDLPack(a, device=(2, 0)),
 }
 

@@ -5,7 +5,14 @@ import pytest
 from common import at_few_ranks
 from mpi4py import MPI
 
-from collectives import ArgumentError, BufferMismatch, CallMismatch, Comm, UnknownAlgorithm
+from collectives import (
+    ArgumentError,
+    BufferMismatch,
+    CallMismatch,
+    CollectiveError,
+    Comm,
+    UnknownAlgorithm,
+)
 
 pytestmark = [pytest.mark.mpi, at_few_ranks]
 
@@ -135,6 +142,88 @@ def test_a_wrong_buffer_on_one_rank(comm, form):
     assert f"rank {ODD} of {P}: sendbuf needs 3 elements" in text
 
 
+class Fails:
+    """Raises whenever it is asked for something."""
+
+    def __index__(self):
+        raise OSError("not to be had")
+
+    __iter__ = __len__ = __repr__ = __hash__ = __index__
+    __dlpack__ = dtype = property(__index__)
+
+
+FREED = MPI.DOUBLE.Create_contiguous(2).Commit()
+FREED.Free()
+DOUBLES = [MPI.DOUBLE] * P
+ONES, NOUGHTS = [1] * P, [0] * P
+WRONG = {
+    "no memory": lambda a: "text",
+    "nothing": lambda a: {1, 2},
+    "raises": lambda a: Fails(),
+    "a list that raises": lambda a: [Fails(), 1],
+    "a count that raises": lambda a: [a, Fails(), MPI.DOUBLE],
+    "freed": lambda a: [a, 1, FREED],
+    "too short": lambda a: [a, P + 1, MPI.DOUBLE],
+}
+WRONG_BLOCKS = {
+    "no types": lambda a: [a, (ONES, NOUGHTS), 5],
+    "raises": lambda a: [a, (ONES, Fails()), DOUBLES],
+    "half": lambda a: [a, (None, NOUGHTS), DOUBLES],
+    "freed": lambda a: [a, (ONES, NOUGHTS), [FREED] * P],
+    "negative": lambda a: [a, ([-1] * P, NOUGHTS), DOUBLES],
+    "beyond": lambda a: [a, (ONES, [800] * P), DOUBLES],
+    "codes": lambda a: [a, ["d"] * P],
+}
+KINDS = {  # how long the buffers are, and with what buffers are wrong
+    "Bcast": ([P], WRONG),
+    "Scatter": ([P, 1], WRONG),
+    "Scatterv": ([P, 1], WRONG),
+    "Gather": ([1, P], WRONG),
+    "Gatherv": ([1, P], WRONG),
+    "Allgatherv": ([1, P], WRONG),
+    "Alltoallv": ([P, P], WRONG),
+    "Alltoallw": ([P, P], WRONG_BLOCKS),
+    "Allreduce": ([P, P], WRONG),
+    "Reduce_scatter": ([P, 1], WRONG),
+    "Exscan": ([P, P], WRONG),
+}
+
+
+@pytest.mark.parametrize(
+    "form, way",
+    [  # each form in one way; the others take longer
+        pytest.param(form, way, marks=[pytest.mark.slow] if (at + number) % 3 else [])
+        for at, form in enumerate(KINDS)
+        for number, way in enumerate(["{}", "I{}", "{}_init"])
+    ],
+)
+def test_arguments_that_cannot_be_read_on_one_rank(comm, form, way):
+    """All ranks raise, whatever is wrong and wherever; what the rank's own code raised, it gets."""
+    lengths, wrongs = KINDS[form]
+    rooted = form in ("Bcast", "Scatter", "Scatterv", "Gather", "Gatherv")
+    spell = {"Alltoallw": lambda a: [a, (ONES, [8 * i for i in range(P)]), DOUBLES]}
+    for wrong in wrongs.values():
+        for at in range(len(lengths)):
+            buffers = [np.full(n, float(UNTOUCHED)) for n in lengths]
+            given = [spell.get(form, lambda a: a)(a) for a in buffers]
+            if RANK == ODD:
+                given[at] = wrong(buffers[at])
+            with pytest.raises(CollectiveError if RANK != ODD else (CollectiveError, OSError)):
+                name = way.format(form.lower() if way == "I{}" else form)
+                request = getattr(comm, name)(*given, **({"root": ODD} if rooted else {}))
+                if way == "I{}":
+                    request.Wait()
+            assert all((a == UNTOUCHED).all() for a in buffers)
+
+
+def test_what_the_code_of_arguments_raises_is_told(comm):
+    with pytest.raises(OSError if RANK == ODD else ArgumentError) as caught:
+        comm.Bcast([np.zeros(2), Fails() if RANK == ODD else 2])
+    if RANK != ODD:
+        told = f"arguments that can be read, got on rank {ODD}: OSError: not to be had"
+        assert told in str(caught.value)
+
+
 @pytest.mark.parametrize("form", ["{}", "I{}", "{}_init"])
 @pytest.mark.parametrize("v", ["gather", "gatherv", "alltoallv", "reduce_scatter"])
 def test_an_unknown_algorithm_on_one_rank(comm, form, v):
@@ -162,11 +251,19 @@ def test_a_wrong_root_on_one_rank(comm, root):
     assert f"root must be a rank from 0 to {P - 1}, got {root!r}" in text
 
 
+@pytest.mark.parametrize("root", [P, None, "0", Fails()])
+@pytest.mark.parametrize("form", ["bcast", "gather", "scatter", "reduce"])
+def test_a_wrong_root_of_objects_on_one_rank(comm, form, root):
+    options = {"root": root if RANK == ODD else 0}
+    with pytest.raises(CollectiveError if RANK != ODD else (CollectiveError, OSError)):
+        getattr(comm, form)([1] * P, **options)
+
+
 def test_objects(comm):
     text = refusal(
         CallMismatch, lambda: comm.bcast({}) if RANK == ODD else comm.gather({"rank": RANK})
     )
-    assert "lengths of the objects of bcast" in text and "of gather" in text
+    assert "bcast (object): bcast.tree" in text and "gather (object): " in text
 
 
 def test_a_nonblocking_call_waits_for_nobody(comm):

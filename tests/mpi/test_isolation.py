@@ -15,6 +15,7 @@ from collectives.algorithms import algorithm
 from collectives.algorithms.language.steps import copy
 from collectives.errors import ArgumentError, BufferMismatch, ScheduleError
 from collectives.mpi.comm import Comm
+from collectives.mpi.engines.lanes import tags_of_a_lane
 from collectives.mpi.plans import callplan
 from collectives.mpi.plans import channel as channels
 from collectives.mpi.plans import store as stores
@@ -104,12 +105,12 @@ def test_freed_with_its_communicator():
 def test_free_and_disconnect_forget():
     for free in (MPI.Comm.Free, MPI.Comm.Disconnect):
         comm = COMM.Split(0, -RANK)
-        handle, inner = comm.handle, channel_of(comm).comm
+        handle, lane = comm.handle, channel_of(comm).lane
         total_is_right(comm)
         assert handle in channels._CHANNELS
         free(comm)
         assert handle not in channels._CHANNELS
-        assert inner == MPI.COMM_NULL
+        assert lane.tags[lane.rank] // tags_of_a_lane() in lane.carrier._returned
 
 
 def test_overlapping_communicators():

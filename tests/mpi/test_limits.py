@@ -10,6 +10,7 @@ from mpi4py import MPI
 
 import collectives
 from collectives import ArgumentError, CallMismatch, Comm, Timeout
+from collectives.mpi.plans.traffic import Flight
 
 pytestmark = [
     pytest.mark.mpi,
@@ -52,6 +53,13 @@ def calls(comm):
     }
 
 
+OBJECTS = {
+    "bcast": lambda comm, mine: comm.bcast(mine, ABSENT),
+    "alltoall": lambda comm, mine: comm.alltoall([mine] * P),
+    "allreduce": lambda comm, mine: comm.allreduce(mine),
+}
+
+
 def started(request):
     if RANK != ABSENT:
         request.Start()
@@ -74,10 +82,54 @@ def test_one_rank_skips_a_call(comm, primitive):
     assert re.search(
         rf"\n  rank {ABSENT} is in no collective but at .*test_limits.py:\d+", texts[0]
     )
-    assert re.search(r"waits in round \d+ for (recv from|send to) \d .*\.py:\d+", texts[0])
+    where = r"in (round \d+|the comparison of calls)"
+    assert re.search(rf"waits {where} for (recv from|send to) \d .*\.py:\d+", texts[0])
     with pytest.raises(Timeout, match="needs a communicator on which no call was given up"):
         time.sleep(0.05)  # for the thread of a rank that was not waiting
         comm.Barrier()
+
+
+@pytest.mark.parametrize("primitive", OBJECTS)
+def test_object_calls_are_named_as_the_user_knows_them(comm, primitive):
+    """Not by the exchange of lengths or the gather within."""
+    text = ""
+    if RANK != ABSENT:
+        with pytest.raises(Timeout) as caught:
+            OBJECTS[primitive](comm, [RANK] * 100)
+        text = str(caught.value)
+    WORLD.Barrier()
+    [text] = {each for each in WORLD.allgather(text) if each}
+    assert text.startswith(f"{primitive} (object), call 1: no end within")
+    assert "int64" not in text and "uint8" not in text
+
+
+@pytest.mark.parametrize("in_place, checked", [(False, True), (True, False)])
+def test_the_round_is_the_algorithms_own(in_place, checked):
+    """Whatever comes before it: a comparison of calls, or a copy that arguments need."""
+    comm = Comm(WORLD.Dup(), algorithm="ring", check=False)
+    mine, out = np.arange(6) + RANK, np.empty(6, int)
+    sendbuf = MPI.IN_PLACE if in_place else mine
+    comm.Allreduce(sendbuf, out)
+    comm = Comm(comm, timeout=LIMIT, check=checked)
+    page, _ = collectives.find("allreduce", "ring")
+    last = len(list(page.generator(RANK, P, mine, np.empty(6, int))))
+    post = Flight._post
+
+    def stop(flight, stage):
+        if stage.number == last and RANK == ABSENT:
+            time.sleep(3 * LIMIT)
+        return post(flight, stage)
+
+    Flight._post = stop
+    try:
+        with pytest.raises(Timeout) as caught:
+            comm.Allreduce(sendbuf, out)
+            comm.Barrier()
+    finally:
+        Flight._post = post
+    WORLD.Barrier()
+    if RANK != ABSENT:
+        assert f"waits in round {last} for recv from" in str(caught.value)
 
 
 def test_requests_that_were_set_up_before_the_limit():

@@ -8,7 +8,7 @@ from mpi4py import MPI
 import collectives
 from collectives.algorithms import REGISTRY
 from collectives.errors import ArgumentError, CallMismatch, RestrictionError
-from collectives.mpi.data.nodes import detect
+from collectives.mpi.data.nodes import leader
 from collectives.mpi.plans.channel import channel_of
 
 TWO_LEVELS = [
@@ -46,7 +46,7 @@ def test_the_ranks_of_one_machine_share_a_node():
     duplicate = COMM.Dup()
     name = MPI.Get_processor_name()
     if len(set(COMM.allgather(name))) == 1:
-        assert detect(COMM) == (0,) * P
+        assert leader(COMM) == 0
         collectives.barrier(duplicate, algorithm="hierarchical")
         assert channel_of(duplicate).recorder.nodes == (0,) * P
     duplicate.Free()

@@ -1,6 +1,8 @@
 """The object forms of Comm."""
 
 import operator
+import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from mpi4py import MPI
 from mpi4py.util import pkl5
 
 import collectives
-from collectives.errors import ArgumentError
+from collectives.errors import ArgumentError, RemoteError
 from collectives.mpi.plans import envelopes
 from collectives.mpi.plans.channel import channel_of
 
@@ -180,14 +182,132 @@ def test_only_what_nobody_asked_about_goes_in_envelopes():
 
 
 def test_all_ranks_raise(comm):
-    """What one rank cannot send is an error on all."""
+    """What one rank cannot send is an error on all, with its own words."""
     last = P - 1
-    with pytest.raises(ArgumentError, match=rf"gather: needs a picklable object from rank {last}"):
+    needs = rf"gather \(object\): needs a picklable object from rank {last}, got .*pickle"
+    with pytest.raises(ArgumentError, match=needs):
         comm.gather((lambda: 0) if last == RANK else 1)
-    with pytest.raises(ArgumentError, match=rf"scatter: needs .* from rank {last}"):
+    needs = (
+        rf"scatter \(object\): needs {P} picklable objects from rank {last}, got {P + 1} objects;"
+    )
+    with pytest.raises(ArgumentError, match=needs if P > 1 else "needs a picklable object"):
         comm.scatter([1] * (P + 1) if last == RANK else None, last)
+    with pytest.raises(ArgumentError, match="got TypeError: 'int' object is not iterable"):
+        comm.alltoall(3 if last == RANK else [0] * P)
     with pytest.raises(ArgumentError, match="root must be a rank from 0 to"):
         comm.bcast(1, P)
     with pytest.raises(TypeError):
         comm.allreduce(None, operator.add) if P > 1 else operator.add(None, None)
     comm.barrier()
+
+
+class TwoArguments(Exception):
+    """It can be pickled, and not be had back."""
+
+    def __init__(self, code, why):
+        super().__init__(f"{code}: {why}")
+
+
+class Speechless(Exception):
+    """It has a text that cannot be had, and holds what no pickle takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.release = lambda: None
+
+    def __str__(self):
+        raise ValueError
+
+
+class Mute:
+    """An object that cannot be pickled, or that rank 0 cannot have back."""
+
+    def __init__(self, error, back=False):
+        self.error, self.back = error, back
+
+    def __reduce__(self):
+        if self.back:
+            return fail_at_zero, (type(self.error), self.error.args)
+        raise self.error
+
+
+def fail_at_zero(kind, arguments):
+    if COMM.rank == 0:
+        raise kind(*arguments)
+    return "fine"
+
+
+RAISED = {
+    "as it was": (ValueError("negative mass"), ValueError, "negative mass"),
+    "not from its pickle": (
+        TwoArguments(7, "lost"),
+        RemoteError,
+        "rank 0 raised TwoArguments: 7: lost",
+    ),
+    "not to be pickled": (Speechless(), RemoteError, "raised Speechless: its text cannot be had"),
+    "exit": (SystemExit(3), RemoteError, "raised SystemExit: 3"),
+    "interrupt": (KeyboardInterrupt(), RemoteError, "raised KeyboardInterrupt"),
+}
+
+
+@pytest.mark.skipif(P == 1, reason="needs an operator that is used")
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("kind", RAISED)
+def test_what_an_operator_raises_reaches_all(kind, checked):
+    raised, told, text = RAISED[kind]
+    comm = collectives.Comm(COMM.Dup(), check=checked)
+
+    def op(one, other):
+        raise raised
+
+    with pytest.raises(type(raised) if RANK == 0 else told) as caught:
+        comm.allreduce(thing(RANK), op)
+    if RANK:
+        assert re.search(text, f"{caught.value} {caught.value.__cause__}")
+    assert comm.allgather(RANK) == list(range(P))
+    # A reduction in which nobody waits for the result: only in checked mode all are told.
+    expected = type(raised) if RANK == P - 1 else RemoteError if checked else None
+    with pytest.raises(expected) if expected else nullcontext():
+        comm.reduce(RANK, op, P - 1)
+    assert comm.allreduce(RANK) == P * (P - 1) // 2
+    comm.Free()
+
+
+@pytest.mark.parametrize(
+    "error", [TwoArguments(1, "no"), SystemExit("enough"), KeyboardInterrupt()]
+)
+def test_what_pickling_raises_reaches_all(error):
+    comm, last = collectives.Comm(COMM.Dup()), P - 1
+    words = type(error).__name__
+    mine = Mute(error) if last == RANK else "fine"
+    calls = [
+        lambda: comm.bcast(mine, last),
+        lambda: comm.scatter([mine] * P, last),
+        lambda: comm.gather(mine),
+        lambda: comm.allgather(mine),
+        lambda: comm.alltoall([mine] * P),
+        lambda: comm.allreduce(mine),
+        lambda: comm.scan(mine),
+    ]
+    for call in calls:
+        ends = last == RANK and not isinstance(error, Exception)
+        with pytest.raises(type(error) if ends else ArgumentError) as caught:
+            call()
+        assert ends or re.search(rf"from rank {last}, got {words}", str(caught.value))
+        assert (caught.value.__cause__ is not None) == (last == RANK and not ends)
+    assert comm.allgather(RANK) == list(range(P))
+    comm.Free()
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit("no")])
+def test_what_rank_0_cannot_unpickle(error):
+    comm, last = collectives.Comm(COMM.Dup()), P - 1
+    mine = Mute(error, back=True) if last == RANK else "fine"
+    alike = isinstance(error, ValueError) or RANK == 0
+    with pytest.raises(type(error) if alike else RemoteError, match="no"):
+        comm.allreduce(mine, op=max)
+    for number, call in enumerate((comm.allgather, comm.gather)):
+        with pytest.raises(type(error)) if RANK == 0 else nullcontext():
+            assert call(mine) == (["fine"] * P if not number and last != 0 else None)
+    assert comm.allgather(RANK) == list(range(P))
+    comm.Free()

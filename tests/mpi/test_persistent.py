@@ -179,11 +179,11 @@ def test_user_types(comm):
 
 
 def test_tags_run_out(monkeypatch):
-    """Three tags: further requests get another duplicate, and that is freed again."""
+    """Three tags: further requests get another lane, and that is given back."""
     monkeypatch.setattr(traffic, "PERSISTENT_TAGS", 3)
     comm = collectives.Comm(COMM).Dup()
     every = [(form, *set_up(comm, form)) for form in forms.FORMS]
-    assert channel_of(comm).traffic.place.comm != channel_of(comm).comm
+    assert channel_of(comm).traffic.place.lane is not channel_of(comm).lane
     for seed in range(2):
         calls = [renew(call, form, seed) for form, _, call in every]
         for _, request, _ in every:

@@ -1,5 +1,6 @@
 """The lower bounds against the rounds that really ran, and the page that shows both."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,7 @@ EVERY, POWERS = (2, 3, 5, 8, 12, 13, 16), (2, 4, 8, 16)
         ("allreduce.ring", {BANDWIDTH, COMPUTATION}, EVERY),
         ("allreduce.circulant", {BANDWIDTH, COMPUTATION}, EVERY),
         ("allreduce.rabenseifner", {BANDWIDTH, COMPUTATION}, POWERS),
+        ("allreduce.halving_doubling", {BANDWIDTH, COMPUTATION}, POWERS),
         ("allreduce.recursive_doubling", {LATENCY}, POWERS),
         ("reduce_scatter.ring", {BANDWIDTH, COMPUTATION}, EVERY),
         ("reduce_scatter.recursive_halving", {LATENCY, BANDWIDTH, COMPUTATION}, POWERS),
@@ -178,6 +180,53 @@ def test_bounds_of_no_primitive():
 
 def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == markdown(), f"write it anew: {COMMAND}"
+
+
+def test_123_doubling_takes_one_message_more_now_and_then():
+    """As `TOGETHER` says, and `two_phase` never."""
+    for p in [*range(2, 34), 48, 49, 50, 64, 97, 98]:
+        power = 1 << (p - 1).bit_length()
+        least = bounds("exscan", p, p)[LATENCY]
+        for name, more in (("123_doubling", 4 * (p - 1) > 3 * power), ("two_phase", False)):
+            assert count("exscan", name, p=p, n=p).critical_path == least + more
+
+
+def marks():
+    """What the page says is optimal: (primitive, algorithm, term, for which p)."""
+    primitive = None
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        primitive = line.removeprefix("## ") if line.startswith("## ") else primitive
+        row = re.fullmatch(r"\| `(\w+)`.*\| ([^|]+) \|", line)
+        for mark in row[2].split(", ") if row else ():
+            term, _, kind = mark.removesuffix(")").partition(" (")
+            if term in TERMS:
+                yield primitive, row[1], term, kind
+
+
+MANY = [2, 3, 6, 16, 33, 48, 64, 96, 128]
+
+
+@pytest.mark.parametrize("p", [7, 24, *[pytest.param(p, marks=pytest.mark.slow) for p in MANY]])
+def test_what_the_page_calls_optimal_is_so_for_other_ranks(p):
+    """The page counts a few p. What it marks for all of a kind must hold for the others."""
+    kinds = {"": True, "even p": p % 2 == 0, "powers of two": p & (p - 1) == 0}
+    found = list(marks())
+    assert len(found) > 60
+    for primitive, name, term, kind in found:
+        n = -(-960 // p) * p if term == LATENCY else 20480 * p
+        if kinds[kind]:
+            assert term in optimal(f"{primitive}.{name}", p, n), f"{primitive}.{name}: {term}"
+
+
+@pytest.mark.parametrize("primitive", ["allgather", "reduce_scatter"])
+def test_pat_takes_more_messages_than_the_fewest_beyond_16_ranks(primitive):
+    for p, messages in ((8, 3), (16, 4), (32, 6), (64, 10)):
+        assert count(primitive, "pat", p=p, n=p).critical_path == messages
+        assert (LATENCY in optimal(f"{primitive}.pat", p, p)) == (p <= 16)
+    [terms] = {
+        ", ".join(term for where, name, term, _ in marks() if (where, name) == (primitive, "pat"))
+    }
+    assert LATENCY not in terms
 
 
 def test_list_with_bounds(capsys):

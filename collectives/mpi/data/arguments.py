@@ -15,10 +15,11 @@ import numpy as np
 
 from collectives.algorithms.language.blocks import Blocks, partition
 from collectives.algorithms.language.steps import copy
+from collectives.engines.packing import address_of
 from collectives.errors import ArgumentError, BufferMismatch
 from collectives.mpi.data.blocks import read_blocks
 from collectives.mpi.data.buffers import Vector, datatype_of, is_in_place, read
-from collectives.mpi.data.staging import Place, Placement, Staged, Widened
+from collectives.mpi.data.staging import Chained, Place, Placement, Staged, Staging, Widened
 from collectives.operators.operator import Operator
 
 
@@ -109,8 +110,12 @@ class Reader:
         return vector
 
     def found(self, name: str, vector: Vector, loads: bool, stores: bool) -> None:
-        """Note where a buffer is."""
+        """Note where a buffer is.
+
+        From a GPU all is fetched, so that what is not written is brought back as it was.
+        """
         position = POSITIONS[name]
+        loads = loads or vector.memory.gpu is not None
         self.placement.addresses[position] = vector.memory.address
         if vector.staging is not None:
             self.placement.staged.append(Staged(position, vector.staging, loads, stores))
@@ -211,7 +216,11 @@ def widened(title: str, vector: Vector, operator: Operator) -> Vector:
             f"{title}: op must be defined for the datatype, got {operator.name} for {got}; {todo}",
             mpi_class="ERR_OP",
         )
-    staging = Widened(vector.view, vector.memory.address, dtype, widening)
+    if vector.staging is None:
+        staging: Staging = Widened(vector.view, vector.memory.address, dtype, widening)
+    else:
+        wider = Widened(vector.view, address_of(vector.view), dtype, widening)
+        staging = Chained(vector.staging, wider)
     return replace(vector, view=staging.view, span=(0, 0), staging=staging)
 
 

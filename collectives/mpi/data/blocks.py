@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from collectives.errors import BufferMismatch, MemoryMismatch, SpellingMismatch, UnknownDatatype
-from collectives.mpi.data.buffers import Memory, Vector, integers
-from collectives.mpi.data.datatypes import BYTE, Layout, element_of
-from collectives.mpi.data.staging import Packed
+from collectives.errors import SpellingMismatch, UnknownDatatype
+from collectives.mpi.data.buffers import Vector, failing, integers, pack, within
+from collectives.mpi.data.datatypes import BYTE, element_of
+from collectives.mpi.data.memory import memory_of
 
 
 def read_blocks(title: str, name: str, buf: Any, p: int, writes: bool) -> Vector:
@@ -21,58 +21,51 @@ def read_blocks(title: str, name: str, buf: Any, p: int, writes: bool) -> Vector
     Raises
     ------
     BufferMismatch
-        It is spelled otherwise, or the memory is read-only but written.
+        It is spelled otherwise, the memory is read-only but written, or too short. Blocks
+        without data need none.
     """
-    data, counts, displs, datatypes = _spell_out(title, name, buf, p)
+    fail = failing(title, name)
+    data, counts, displs, datatypes = _spell_out(buf, p, fail)
     numbers = integers(title, f"{name}'s counts", counts, p)
-    starts = integers(title, f"{name}'s displacements", displs, p)
-    types = _datatypes(title, name, datatypes, p)
-    memory = _memory(title, name, data, writes)
+    starts = integers(title, f"{name}'s displacements", displs, p, least=None)
+    types = _datatypes(datatypes, p, fail)
+    memory = memory_of(MPI.BOTTOM if data is None else data, writes, False, fail)
     for block, (n, start, datatype) in enumerate(zip(numbers, starts, types)):
-        low, high = element_of(datatype).reach(n) if n else (0, 0)
-        if start + low < 0 or start + high > memory.nbytes:
-            message = f"bytes {start + low} to {start + high} for block {block}"
-            raise BufferMismatch(f"{title}: {name} needs {message}, got {memory.nbytes} bytes")
+        if n and datatype.Get_size():
+            low, high = element_of(datatype).reach(n)
+            within(memory, start + low, start + high, f"block {block}", fail)
     sizes = [n * datatype.Get_size() for n, datatype in zip(numbers, types)]
     view = np.empty(sum(sizes), BYTE)
-    staging = Packed(view, Layout(numbers, starts, types)) if view.size else None
+    staging = pack(memory, view, numbers, starts, types)
     return Vector(view, element_of(MPI.BYTE), memory, counts=sizes, staging=staging)
 
 
-def _memory(title: str, name: str, data: Any, writes: bool) -> Memory:
-    try:
-        found = MPI.buffer(b"") if data is None else MPI.buffer.frombuffer(data, not writes)
-    except (BufferError, ValueError) as error:
-        needed = "contiguous memory" + writes * " that is writable"
-        message = f"{title}: {name} needs {needed}, got {type(data)} ({error})"
-        raise MemoryMismatch(message) from error
-    except TypeError as error:
-        message = f"{title}: {name} needs an object with memory, got {type(data)}"
-        raise SpellingMismatch(message) from error
-    return Memory(found.address, found.nbytes, not writes, BYTE)
-
-
-def _spell_out(title: str, name: str, buf: Any, p: int) -> tuple:
+def _spell_out(buf: Any, p: int, fail) -> tuple:
     if isinstance(buf, (list, tuple)):
         parts = list(buf)
         if len(parts) == 2:
-            parts[1:1] = [1] * p, [0] * p
+            parts[1:1] = None, None
         elif len(parts) == 3 and isinstance(parts[1], (list, tuple)) and len(parts[1]) == 2:
             parts[1:2] = parts[1]
         if len(parts) == 4:
-            return tuple(parts)
-    raise SpellingMismatch(
-        f"{title}: {name} needs [data, counts, displacements in bytes, datatypes], "
-        f"got {repr(buf)[:80]}"
-    )
+            data, counts, displs, datatypes = parts
+            if counts is None and displs is None and not (data is None or data is MPI.BOTTOM):
+                counts, displs = [1] * p, [0] * p
+            return data, counts, displs, datatypes
+    needed = "[data, counts, displacements in bytes, datatypes]"
+    raise fail(needed, repr(buf)[:80], error=SpellingMismatch)
 
 
-def _datatypes(title: str, name: str, datatypes: Any, p: int) -> list[MPI.Datatype]:
-    types = list(datatypes)
+def _datatypes(datatypes: Any, p: int, fail) -> list[MPI.Datatype]:
+    try:
+        types = list(datatypes)
+    except TypeError as error:
+        raise fail(f"{p} datatypes", repr(datatypes)[:80], error=SpellingMismatch) from error
     if len(types) != p:
-        raise BufferMismatch(f"{title}: {name} needs {p} datatypes, got {len(types)}")
+        raise fail(f"{p} datatypes", len(types))
     for datatype in types:
-        if not isinstance(datatype, MPI.Datatype) or datatype == MPI.DATATYPE_NULL:
-            message = f"{title}: {name} needs datatypes, got {datatype!r}"
-            raise UnknownDatatype(message)
+        if not isinstance(datatype, MPI.Datatype):
+            raise fail("datatypes", repr(datatype)[:80], error=SpellingMismatch)
+        if datatype == MPI.DATATYPE_NULL:
+            raise fail("datatypes", "MPI.DATATYPE_NULL", error=UnknownDatatype)
     return types

@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -34,9 +34,11 @@ from mpi4py import MPI
 import collectives.mpi.data.errors  # noqa: F401, makes our errors MPI's, too
 from collectives.algorithms.language.blocks import Blocks, even_counts, partition
 from collectives.engines.packing import array_at
-from collectives.errors import BufferMismatch, MemoryMismatch, SpellingMismatch, UnknownDatatype
-from collectives.mpi.data.datatypes import BYTE, Element, Layout, element_of
-from collectives.mpi.data.staging import Copied, Packed, Staging
+from collectives.errors import BufferMismatch, SpellingMismatch, UnknownDatatype
+from collectives.mpi.data.datatypes import BYTE, LARGEST, Element, Layout, element_of
+from collectives.mpi.data.memory import Memory, memory_of
+from collectives.mpi.data.staging import Chained, Copied, Fetched, Packed, Staging
+from collectives.operators.dtypes import is_builtin
 
 
 @dataclass(frozen=True)
@@ -116,19 +118,25 @@ def read(
         The object has no memory, is not contiguous, is read-only, has a dtype that
         MPI cannot carry, or is too short for its counts.
     """
-    fail = _failing(title, name)
+    fail = failing(title, name)
     data, count, displ, datatype = _spell_out(buf, vary, fail)
-    memory = _memory(data, writes, datatype is None, fail)
+    memory = memory_of(data, writes, datatype is None, fail)
     if datatype is None:
         element = _element_of_dtype(memory.dtype)
     elif datatype == MPI.DATATYPE_NULL:
         raise fail("a datatype", "MPI.DATATYPE_NULL", error=UnknownDatatype)
+    elif whole and datatype.Get_size() > LARGEST:
+        needed, todo = (
+            f"elements of up to {LARGEST} bytes in a reduction",
+            "use more of fewer bytes",
+        )
+        raise fail(needed, datatype.Get_size(), todo, mpi_class="ERR_TYPE")
     else:
         element = element_of(datatype, whole)
     layout = _columns if vary else _column
     counts, displs = layout(count, displ, blocks, memory.nbytes, element, fail)
-    _check_range(counts, displs, element, memory, fail)
-    if element.gaps:
+    _check_range(counts, displs, element, memory, count is not None, fail)
+    if element.gaps or memory.absolute:
         return _packed(memory, counts, displs, element, vary)
     if not vary:
         return _contiguous(memory, element, displs[0], displs[0] + counts[0], stage)
@@ -142,24 +150,23 @@ def read(
     )
 
 
-def integers(title: str, name: str, values: Any, p: int) -> list[int]:
-    """Read p counts that are an argument of their own."""
-    fail = _failing(title, name)
-    counts = _integers(values, p, fail)
-    if min(counts) < 0:
-        raise fail("counts from 0 on", counts, mpi_class="ERR_COUNT")
-    return counts
+def integers(title: str, name: str, values: Any, p: int, least: int | None = 0) -> list[int]:
+    """Read p counts, or displacements, that are an argument of their own."""
+    fail = failing(title, name)
+    numbers = _integers(values, p, fail)
+    if least is not None and min(numbers) < least:
+        raise fail(f"counts from {least} on", numbers, mpi_class="ERR_COUNT")
+    return numbers
 
 
 @cache
 def datatype_of(dtype: np.dtype) -> MPI.Datatype:
     """The MPI type of a numpy dtype; plain bytes where MPI has no such type."""
-    try:
-        datatype = MPI.Datatype.fromcode(dtype.char)
-        if datatype.Get_size() == dtype.itemsize:
-            return datatype
-    except ValueError:
-        pass
+    if is_builtin(dtype) and dtype.kind in "biufc":
+        with suppress(ValueError):
+            datatype = MPI.Datatype.fromcode(dtype.char)
+            if datatype.Get_size() == dtype.itemsize:
+                return datatype
     return _bytes(dtype.itemsize)
 
 
@@ -174,7 +181,7 @@ def _element_of_dtype(dtype: np.dtype) -> Element:
     return Element(datatype_of(dtype), dtype, 1, size, 0, size, False)
 
 
-def _failing(title: str, name: str) -> Callable[..., BufferMismatch]:
+def failing(title: str, name: str) -> Callable[..., BufferMismatch]:
     """What makes the errors about one argument."""
 
     def fail(
@@ -200,8 +207,10 @@ def is_in_place(buf: Any) -> bool:
 
 def _spell_out(buf: Any, vary: bool, fail) -> tuple[Any, Any, Any, MPI.Datatype | None]:
     """Data, counts, displacements and datatype, as far as they are given."""
-    if buf is MPI.BOTTOM or buf is None or isinstance(buf, MPI.InPlaceType):
+    if buf is None or isinstance(buf, MPI.InPlaceType):
         raise fail("a buffer", repr(buf), error=SpellingMismatch)
+    if buf is MPI.BOTTOM:
+        raise fail("a datatype beside it", repr(buf), error=UnknownDatatype)
     if not isinstance(buf, (list, tuple)):
         return buf, None, None, None
     if not 2 <= len(buf) <= 4:
@@ -217,12 +226,12 @@ def _spell_out(buf: Any, vary: bool, fail) -> tuple[Any, Any, Any, MPI.Datatype 
     count, displ = (*layout, None, None)[:2]
     if datatype is not None and not isinstance(datatype, MPI.Datatype):
         datatype = _datatype_of_code(datatype, fail)
-    if data is MPI.BOTTOM:
-        raise fail("data with an address of their own", "MPI.BOTTOM", error=SpellingMismatch)
-    if data is None:
+    if data is None or data is MPI.BOTTOM:
         if datatype is None:
             raise fail("a datatype where there are no data", repr(buf), error=UnknownDatatype)
-        data = np.empty(0, BYTE)  # any count but 0 is too much for it
+        if data is None and not vary and count is not None and _integer(count, fail) > 0:
+            raise fail("data, or a count of 0", f"None and a count of {count}")
+        data = MPI.BOTTOM  # as in mpi4py
     return data, count, displ, datatype
 
 
@@ -303,118 +312,46 @@ def _fitting(nbytes: int, element: Element, fail) -> int:
     return nbytes // extent
 
 
-# Where it lies
-
-
-class Memory(NamedTuple):
-    """The memory of an object.
-
-    `before` and `beyond` say how far elements with gaps may reach: to the ends of
-    the array that it is a part of.
-    """
-
-    address: int
-    nbytes: int
-    readonly: bool
-    dtype: np.dtype
-    before: int = 0
-    beyond: int = 0
-
-
-def _memory(data: Any, writes: bool, typed: bool, fail) -> Memory:
-    """The memory of an object; its dtype counts if it is `typed`."""
-    array = data if isinstance(data, np.ndarray) else _array(data, fail)
-    if array is None:
-        return _foreign_memory(data, writes, fail)
-    if not (array.flags.c_contiguous or array.flags.f_contiguous):
-        got = f"an array with strides {array.strides}"
-        raise fail("contiguous memory", got, "pass a contiguous copy", MemoryMismatch)
-    if array.dtype.hasobject or (typed and not array.dtype.isnative):
-        error = UnknownDatatype if array.dtype.hasobject else MemoryMismatch
-        needed = "numbers in native byte order"
-        raise fail(needed, f"dtype {array.dtype!r}", error=error, mpi_class="ERR_TYPE")
-    if typed and not array.dtype.itemsize:
-        raise fail("elements with a size", f"dtype {array.dtype!r}", error=UnknownDatatype)
-    readonly = not array.flags.writeable
-    if writes and readonly:
-        raise fail("writable memory", "a read-only buffer", error=MemoryMismatch)
-    return Memory(MPI.Get_address(array), array.nbytes, readonly, array.dtype, *around(array))
-
-
-def around(array: np.ndarray) -> tuple[int, int]:
-    """Bytes before and beyond an array, in the one that it is a part of."""
-    owner = array
-    while isinstance(owner.base, np.ndarray) and owner.base.flags.forc:
-        owner = owner.base
-    before = MPI.Get_address(array) - MPI.Get_address(owner)
-    return before, owner.nbytes - before - array.nbytes
-
-
-def _array(data: Any, fail) -> np.ndarray | None:
-    """The array over an object with Python's buffer protocol; None if it has none."""
-    try:
-        view = memoryview(data)
-    except TypeError:
-        return None
-    except (ValueError, BufferError) as error:
-        raise fail("memory that can be read", type(data), error=MemoryMismatch) from error
-    try:
-        return np.asarray(view)
-    except (TypeError, ValueError) as error:
-        needed = "numbers in native byte order"
-        raise fail(needed, f"format {view.format!r}", error=UnknownDatatype) from error
-
-
-def _foreign_memory(data: Any, writes: bool, fail) -> Memory:
-    """The memory of an object that mpi4py can read otherwise: by DLPack."""
-    try:
-        memory = MPI.buffer.frombuffer(data, readonly=not writes)
-        _ = memory[:0]  # only what the CPU can read has parts
-    except (BufferError, ValueError) as error:
-        needed = "contiguous memory that the CPU can read and, if it receives, write"
-        todo = "pass a copy"
-        raise fail(needed, f"{type(data)} ({error})", todo, MemoryMismatch) from error
-    except Exception as error:
-        needed = "an object with memory, such as a numpy array"
-        raise fail(needed, type(data), error=SpellingMismatch) from error
-    try:
-        dtype = np.from_dlpack(data).dtype
-    except (AttributeError, TypeError, RuntimeError, BufferError):
-        dtype = BYTE
-    return Memory(memory.address, memory.nbytes, not writes, dtype)
-
-
-def exports(buffers: Sequence[Any]) -> list[MPI.buffer]:
-    """What holds the memory of buffers where it is; of arrays a reference does."""
-    held: list[MPI.buffer] = []
-    for buf in buffers:
-        if type(buf) is np.ndarray:  # most are
-            continue
-        data = buf[0] if isinstance(buf, (list, tuple)) and buf else buf
-        if not (data is None or isinstance(data, (np.ndarray, MPI.InPlaceType))):
-            with suppress(Exception):  # what is not significant may be anything
-                held.append(MPI.buffer.frombuffer(data, True))
-    return held
+# Where its elements lie
 
 
 def _check_range(
-    counts: list[int], displs: list[int], element: Element, memory: Memory, fail
+    counts: list[int],
+    displs: list[int],
+    element: Element,
+    memory: Memory,
+    explicit: bool,
+    fail,
 ) -> None:
-    first = -memory.before if element.gaps else 0
-    end = memory.nbytes + (memory.beyond if element.gaps else 0)
+    """Whether the blocks lie within the memory.
+
+    How many elements there are at a bare address, a caller who gives a count knows alone.
+    """
     for block, (count, start) in enumerate(zip(counts, displs, strict=True)):
         where = f"block {block} ({count} from displacement {start} on)"
-        if start < 0 or count < 0:
+        if count < 0 or (start < 0 and not memory.absolute):
             raise fail("counts and displacements from 0 on", where, mpi_class="ERR_COUNT")
         if not count or not element.units:
             continue
         low, high = (start * element.extent + reached for reached in element.reach(count))
-        if element.gaps and (low < first or high > end):
-            needed = f"the memory from byte {low} to {high} for {where}"
-            raise fail(needed, f"bytes {first} to {end}")
-        if high > end:
+        if element.gaps or memory.absolute:
+            within(memory, low, high, where, fail)
+        elif high > memory.nbytes and not (memory.bare and explicit):
             got = memory.nbytes // element.extent
             raise fail(f"{start + count} elements for {where}", got, mpi_class="ERR_TRUNCATE")
+
+
+def within(memory: Memory, low: int, high: int, where: str, fail) -> None:
+    """Check that bytes `low` to `high` are in a memory, or in the array that it is a part of.
+
+    Nobody knows the length of a bare address.
+    """
+    first, end = -memory.before, memory.nbytes + memory.beyond
+    if memory.absolute and low <= 0:
+        raise fail(f"absolute addresses for {where}, as from MPI.BOTTOM", low)
+    if not memory.bare and (low < first or high > end):
+        needed = f"the memory from byte {low} to {high} for {where}"
+        raise fail(needed, f"bytes {first} to {end}")
 
 
 def _contiguous(memory: Memory, element: Element, first: int, last: int, stage: int) -> Vector:
@@ -422,11 +359,14 @@ def _contiguous(memory: Memory, element: Element, first: int, last: int, stage: 
     width = element.units * element.unit.itemsize
     low, high = first * width, last * width
     size = element.units * (last - first)
-    if 0 < high - low <= stage:
+    if memory.gpu is not None:
+        staging: Staging = Fetched(size, element.unit, low, memory.gpu)
+    elif 0 < high - low <= stage:
         staging = Copied(size, element.unit, low)
-        return Vector(staging.view, element, memory, (low, high), staging=staging)
-    view = array_at(memory.address + low, high - low, element.unit, memory.readonly)
-    return Vector(view, element, memory, (low, high))
+    else:
+        view = array_at(memory.address + low, high - low, element.unit, memory.readonly)
+        return Vector(view, element, memory, (low, high))
+    return Vector(staging.view, element, memory, (low, high), staging=staging)
 
 
 def _packed(
@@ -435,9 +375,23 @@ def _packed(
     """Data with gaps: block after block in memory of the library's own."""
     lengths = [element.units * count for count in counts]
     view = np.empty(sum(lengths), element.unit)
-    staging = None
-    if view.size:
-        starts = [start * element.extent for start in displs]
-        layout = Layout(counts, starts, [element.datatype] * len(counts))
-        staging = Packed(view, layout)
+    starts = [start * element.extent for start in displs]
+    staging = pack(memory, view, counts, starts, [element.datatype] * len(counts))
     return Vector(view, element, memory, counts=lengths if vary else None, staging=staging)
+
+
+def pack(
+    memory: Memory,
+    view: np.ndarray,
+    counts: Sequence[int],
+    displs: Sequence[int],
+    datatypes: Sequence[MPI.Datatype],
+) -> Staging | None:
+    """What packs blocks, which lie so many bytes from where they count, into a view."""
+    if not view.size:
+        return None
+    starts = [memory.origin + displ for displ in displs]
+    packed = Packed(view, Layout(counts, starts, datatypes))
+    if memory.gpu is None:
+        return packed
+    return Chained(Fetched(memory.nbytes, BYTE, 0, memory.gpu), packed)

@@ -21,6 +21,7 @@ import numpy as np
 from mpi4py import MPI
 from mpi4py.util import dtlib
 
+from collectives.mpi.data.lifetime import private
 from collectives.mpi.data.tokens import Token, token_of
 
 BYTE = np.dtype(np.uint8)
@@ -209,7 +210,7 @@ def _move(source: tuple, target: tuple) -> None:
 
 @cache
 def _alone() -> MPI.Intracomm:
-    return MPI.COMM_SELF.Dup()
+    return private(_SELF)
 
 
 def _basics(datatype: MPI.Datatype) -> set[np.dtype]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from mpi4py import MPI
 
 
-def detect(comm: MPI.Intracomm) -> tuple[int, ...]:
-    """For each rank the lowest one that shares memory with it. Collective."""
+def leader(comm: MPI.Intracomm) -> int:
+    """The lowest rank that shares memory with this one. Collective."""
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    leader = node.bcast(comm.Get_rank(), 0)
-    node.Free()
-    return tuple(comm.allgather(leader))
+    near, all_ = node.Get_group(), comm.Get_group()
+    [lowest] = MPI.Group.Translate_ranks(near, [0], all_)
+    for each in (near, all_, node):
+        each.Free()
+    return lowest

@@ -14,7 +14,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from collectives.mpi.data.buffers import datatype_of
 from collectives.mpi.data.datatypes import LARGEST, Element, Layout, Own
 from collectives.mpi.data.tokens import Token, token_of
 from collectives.operators import operator as operators
+from collectives.operators.dtypes import NO_NUMBER, kind_of
 from collectives.operators.operator import Kernel, Operator
 
 # What a call takes as `op`.
@@ -50,15 +51,15 @@ PREDEFINED: dict[str, MPI.Op] = {
     "NO_OP": MPI.NO_OP,
 }
 
-# Operator, and the kinds of dtype (integers, floats, complex, bool) for which
-# numpy and MPI agree. numpy would also "add" booleans and "compare" complex
-# numbers; MPI does not define that, so it is left to MPI to refuse. So is what a
-# dtype does not tell, such as that MPI.BYTE is no number.
+# Operator, and the kinds of dtype (integers, floats, complex, bool, durations, dates) for
+# which numpy and MPI agree, or would if MPI had them. numpy would also "add" booleans and
+# "compare" complex numbers; MPI does not define that, so it is left to MPI to refuse. So is
+# what a dtype does not tell, such as that MPI.BYTE is no number.
 _NUMPY = {
-    MPI.SUM.handle: (operators.SUM, "iufc"),
+    MPI.SUM.handle: (operators.SUM, "iufcm"),
     MPI.PROD.handle: (operators.PROD, "iufc"),
-    MPI.MAX.handle: (operators.MAX, "iuf"),
-    MPI.MIN.handle: (operators.MIN, "iuf"),
+    MPI.MAX.handle: (operators.MAX, "iufmM"),
+    MPI.MIN.handle: (operators.MIN, "iufmM"),
     MPI.LAND.handle: (operators.LAND, "iub"),
     MPI.LOR.handle: (operators.LOR, "iub"),
     MPI.LXOR.handle: (operators.LXOR, "iub"),
@@ -102,8 +103,8 @@ def operator_of(title: str, op: Op | UserOperator | None, element: Element) -> O
     ArgumentError
         MPI does not define `op` for this datatype, or it is no operator.
     """
-    if isinstance(op, Operator) and op.widening is not None:
-        return op
+    if isinstance(op, Operator):
+        return op if op.widening is not None else _fitting(title, op, element.unit)
     [op] = owned(op)
     if isinstance(op, UserOperator):
         kernel = _kernel(op, element)
@@ -111,13 +112,13 @@ def operator_of(title: str, op: Op | UserOperator | None, element: Element) -> O
         name = "a user's operator"
         return Operator(name, kernel, op.commutative, into_right=dense, foreign=dense)
     if not isinstance(op, MPI.Op) or op == MPI.OP_NULL:
-        needed = "op must be an MPI.Op such as MPI.SUM, or REPRODUCIBLE_SUM"
+        needed = "op must be an MPI.Op such as MPI.SUM, or an Operator"
         raise ArgumentError(f"{title}: {needed}, got {op!r}", mpi_class="ERR_OP")
     dtype, datatype = element.unit, element.datatype
     operator, kinds = _NUMPY.get(op.handle, (None, ""))
     numpys = datatype == datatype_of(dtype)
     # Fortran's REAL16 has as many bytes as a long double, and is another type.
-    fits = dtype.kind in kinds and (numpys or dtype.char not in "gG")
+    fits = kind_of(dtype) in kinds and (numpys or dtype.char not in "gG")
     if not (fits and numpys):
         _try(title, op, element)
     if operator is not None and fits:
@@ -133,6 +134,11 @@ def owned(*arguments: Any) -> list:
     def own(argument: Any) -> Any:
         if type(argument) is np.ndarray:  # most are
             return argument
+        with suppress(Exception):  # what is wrong with it is told when it is read
+            return duplicate(argument)
+        return argument
+
+    def duplicate(argument: Any) -> Any:
         if isinstance(argument, MPI.Op) and not argument.is_predefined:
             return UserOperator.of(argument)
         if isinstance(argument, MPI.Datatype) and argument and not argument.is_predefined:
@@ -148,6 +154,19 @@ def owned(*arguments: Any) -> list:
         return argument
 
     return [own(argument) for argument in arguments]
+
+
+def _fitting(title: str, op: Operator, dtype: np.dtype) -> Operator:
+    """An operator that was given as such, with the kernel for this dtype."""
+    try:
+        kernel = op.kernel_for(dtype)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{title}: op must be defined for the datatype, got {op.name} for {_called(dtype)}; "
+            f"{error}",
+            mpi_class="ERR_OP",
+        ) from error
+    return replace(op, kernel=kernel, foreign=not isinstance(kernel, np.ufunc))
 
 
 def _kernel(op: UserOperator, element: Element) -> Kernel:
@@ -189,8 +208,10 @@ class _Spread:
             return
         layout = Layout([out.size], [0], [self.datatype])
         low, high = self.element.reach(out.size)
-        low = min(low, 0) // 16 * 16  # keep the alignment
-        high = max(high, out.size * self.element.extent)
+        if low < out.size * self.element.extent:  # else it is absolute: far from its address
+            low = min(low, 0)
+        low = low // 16 * 16  # keep the alignment
+        high = max(high, low + out.size * self.element.extent)
         memory = [np.zeros(high - low, np.uint8) for _ in range(2)]
         one, other = [MPI.Get_address(each) - low for each in memory]
         layout.unpack(left, _buffer(one, 1))
@@ -246,12 +267,26 @@ def _try(title: str, op: MPI.Op, element: Element) -> None:
             return
         except MPI.Exception as error:
             refused = error
-    name = dtype if datatype.is_predefined else "a derived datatype"
+    numpys = datatype == datatype_of(dtype)
+    name = _called(dtype) if numpys or datatype.is_predefined else "a derived datatype"
+    todo = "choose another operator or convert the data"
+    if numpys and _is_unknown(dtype):
+        todo = "install ml_dtypes, if it has this type, or convert the data"
     raise ArgumentError(
-        f"{title}: op must be defined for the datatype, got {_name(op)} for {name}; "
-        "choose another operator or convert the data",
+        f"{title}: op must be defined for the datatype, got {_name(op)} for {name}; {todo}",
         mpi_class="ERR_OP",
     ) from refused
+
+
+def _is_unknown(dtype: np.dtype) -> bool:
+    """Whether it stands for a type of another library that numpy does not know."""
+    return dtype.kind == NO_NUMBER and dtype.isbuiltin != 2 and not dtype.fields
+
+
+def _called(dtype: np.dtype) -> str:
+    if _is_unknown(dtype):
+        return f"elements of {dtype.itemsize} bytes that numpy does not know"
+    return str(dtype)
 
 
 def _name(op: MPI.Op) -> str:

@@ -17,6 +17,7 @@ from mpi4py import MPI
 
 from collectives.engines.packing import address_of, array_at
 from collectives.mpi.data.datatypes import Layout
+from collectives.mpi.data.gpu import Gpu
 from collectives.operators.operator import Widening
 
 _memory_at: Any = MPI.buffer.fromaddress
@@ -125,6 +126,51 @@ class Widened:
 
     def store(self, address: int) -> None:
         self.widening.decode(self.view, array_at(address + self.offset, self.nbytes, self.dtype))
+
+
+class Fetched:
+    """A vector without gaps in the memory of a GPU.
+
+    Parameters
+    ----------
+    size : int
+        Elements.
+    dtype : numpy.dtype
+    offset : int
+        Bytes from the beginning of the user's memory to the vector.
+    gpu : Gpu
+    """
+
+    def __init__(self, size: int, dtype: np.dtype, offset: int, gpu: Gpu):
+        self.view = np.empty(size, dtype)
+        self.offset = offset
+        self._gpu = gpu
+
+    def load(self, address: int) -> None:
+        self._gpu.fetch(address + self.offset, self.view)
+
+    def store(self, address: int) -> None:
+        self._gpu.bring(address + self.offset, self.view)
+
+
+class Chained:
+    """Memory that is staged twice: the second finds what it needs in that of the first.
+
+    What the second does not write, such as gaps, stays as it is.
+    """
+
+    def __init__(self, first: Staging, second: Staging):
+        self.first, self.second = first, second
+        self.view = second.view
+
+    def load(self, address: int) -> None:
+        self.first.load(address)
+        self.second.load(address_of(self.first.view))
+
+    def store(self, address: int) -> None:
+        self.first.load(address)
+        self.second.store(address_of(self.first.view))
+        self.first.store(address)
 
 
 @dataclass

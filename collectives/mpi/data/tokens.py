@@ -16,7 +16,7 @@ class Token:
 
     Parameters
     ----------
-    thing : MPI.Op or MPI.Datatype
+    thing : MPI.Op, MPI.Datatype or Operator
     forget : callable
         Called when the object is gone.
     """
@@ -25,13 +25,18 @@ class Token:
 
     def __init__(self, thing: Any, forget: Callable[[Any], object]):
         self._thing = ref(thing, forget)
-        self._handle = thing.handle
+        self._handle = _handle_of(thing)
 
     @property
     def alive(self) -> bool:
         """Whether a call may still come with it: it has neither gone nor been freed."""
         thing = self._thing()
-        return thing is not None and thing.handle == self._handle
+        return thing is not None and _handle_of(thing) == self._handle
+
+
+def _handle_of(thing: Any) -> int | None:
+    """That of MPI; None if it is none of MPI's and can never be freed."""
+    return getattr(thing, "handle", None)
 
 
 _TOKENS: dict[int, Token] = {}  # by the identity of the object

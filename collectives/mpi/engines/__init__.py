@@ -1,5 +1,6 @@
 """How a plan is carried out over MPI.
 
+lanes       where the messages of a communicator travel
 stages      a round as mpi4py takes it: messages, and local work before and after
 calls       a plan as a list of calls: the blocking engine
 operation   a plan that is advanced bit by bit: the nonblocking engine

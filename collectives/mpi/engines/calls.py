@@ -13,18 +13,19 @@ from functools import partial
 from mpi4py import MPI
 
 from collectives.engines.packing import Call
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.stages import Stage
 
-# All messages of a communicator's private duplicate are ours and arrive in
-# order, so one tag is enough for the collectives.
+# All messages of a communicator's lane are ours and arrive in order, so one tag is enough
+# for the collectives.
 TAG = 0
 
 
-def compile_stages(stages: list[Stage], comm: MPI.Intracomm, tag: int = TAG) -> list[Call]:
+def compile_stages(stages: list[Stage], lane: Lane, tag: int = TAG) -> list[Call]:
     """The calls that carry out stages, in order."""
     calls: list[Call] = []
     for stage in stages:
-        calls += stage.before + _transfers(stage.sends, stage.recvs, comm, tag) + stage.after
+        calls += stage.before + _transfers(stage.sends, stage.recvs, lane, tag) + stage.after
     return calls
 
 
@@ -34,21 +35,21 @@ def run(calls: list[Call]) -> None:
         call()
 
 
-def _transfers(sends: list, recvs: list, comm: MPI.Intracomm, tag: int) -> list[Call]:
+def _transfers(sends: list, recvs: list, lane: Lane, tag: int) -> list[Call]:
+    comm = lane.comm
+    sends = [(buf, *lane.to(dest, tag)) for buf, dest in sends]
+    recvs = [(buf, *lane.of(source, tag)) for buf, source in recvs]
     if len(sends) == len(recvs) == 1:
-        [(sendbuf, dest)], [(recvbuf, source)] = sends, recvs
-        return [partial(comm.Sendrecv, sendbuf, dest, tag, recvbuf, source, tag)]
+        return [partial(comm.Sendrecv, *sends[0], *recvs[0])]
     if len(sends) == 1 and not recvs:
-        [(sendbuf, dest)] = sends
-        return [partial(comm.Send, sendbuf, dest, tag)]
+        return [partial(comm.Send, *sends[0])]
     if len(recvs) == 1 and not sends:
-        [(recvbuf, source)] = recvs
-        return [partial(comm.Recv, recvbuf, source, tag)]
-    return [partial(_exchange, comm, tag, sends, recvs)] if sends or recvs else []
+        return [partial(comm.Recv, *recvs[0])]
+    return [partial(_exchange, comm, sends, recvs)] if sends or recvs else []
 
 
-def _exchange(comm: MPI.Intracomm, tag: int, sends: list, recvs: list) -> None:
+def _exchange(comm: MPI.Intracomm, sends: list, recvs: list) -> None:
     """Any number of messages, all in flight together."""
-    requests = [comm.Irecv(recvbuf, source, tag) for recvbuf, source in recvs]
-    requests += [comm.Isend(sendbuf, dest, tag) for sendbuf, dest in sends]
+    requests = [comm.Irecv(*message) for message in recvs]
+    requests += [comm.Isend(*message) for message in sends]
     MPI.Request.Waitall(requests)

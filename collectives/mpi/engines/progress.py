@@ -12,7 +12,6 @@ nothing is started: a program that is right could wait for ever.
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Callable
 from functools import cache
@@ -22,6 +21,7 @@ from time import perf_counter, sleep
 from mpi4py import MPI
 
 from collectives.errors import RestrictionError
+from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.engines.operation import Operation
 
 QUIET = 1e-3  # seconds without a poll after which the thread takes an operation over
@@ -131,7 +131,7 @@ class Progress:
         with self._lock:
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="collectives-progress", daemon=True)
-                atexit.register(self._end)  # before mpi4py finalizes MPI
+                before_finalize(self._end)
                 self._thread.start()
 
     def _run(self) -> None:

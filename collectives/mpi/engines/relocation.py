@@ -71,7 +71,7 @@ class Relocatable:
     def _stage(self, stage: Stage) -> Mover:
         before, after = ([self._call(x) for x in calls] for calls in (stage.before, stage.after))
         sends, recvs = ([self._message(x) for x in each] for each in (stage.sends, stage.recvs))
-        rest = stage.round, stage.packed_bytes, stage.line
+        rest = stage.round, stage.packed_bytes, stage.line, stage.number
         return lambda forms: Stage(
             [move(forms) for move in before],
             [move(forms) for move in sends],

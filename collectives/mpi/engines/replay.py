@@ -13,6 +13,7 @@ from mpi4py import MPI
 
 from collectives.engines.packing import Call
 from collectives.mpi.engines.calls import run
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS
 from collectives.mpi.engines.stages import Message, Stage
@@ -33,7 +34,7 @@ class Transfers:
     Parameters
     ----------
     stage : Stage
-    comm : MPI.Intracomm
+    lane : Lane
     tag : int
 
     Attributes
@@ -44,13 +45,14 @@ class Transfers:
         receiver waits for.
     """
 
-    def __init__(self, stage: Stage, comm: MPI.Intracomm, tag: int):
-        self.requests = [comm.Recv_init(buf, source, tag) for buf, source in stage.recvs]
+    def __init__(self, stage: Stage, lane: Lane, tag: int):
+        comm, to, of = lane.comm, lane.to, lane.of
+        self.requests = [comm.Recv_init(buf, *of(source, tag)) for buf, source in stage.recvs]
         self.sends: list[Call] = []
         if all(0 < _nbytes(message) <= BUFFERED for message in stage.sends):
-            self.sends = [partial(comm.Send, buf, dest, tag) for buf, dest in stage.sends]
+            self.sends = [partial(comm.Send, buf, *to(dest, tag)) for buf, dest in stage.sends]
         else:
-            self.requests += [comm.Send_init(buf, dest, tag) for buf, dest in stage.sends]
+            self.requests += [comm.Send_init(buf, *to(dest, tag)) for buf, dest in stage.sends]
 
     @property
     def starts(self) -> list[Call]:
@@ -74,13 +76,13 @@ class Setup:
     ----------
     stages : list of Stage
         Without any there is one that has nothing to do.
-    comm : MPI.Intracomm
+    lane : Lane
     tag : int
     """
 
-    def __init__(self, stages: list[Stage], comm: MPI.Intracomm, tag: int):
+    def __init__(self, stages: list[Stage], lane: Lane, tag: int):
         self.stages = stages or [Stage()]
-        self.transfers = [Transfers(stage, comm, tag) for stage in self.stages]
+        self.transfers = [Transfers(stage, lane, tag) for stage in self.stages]
 
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
@@ -120,6 +122,8 @@ class Replay(Operation):
     setup : Setup
     signal : MPI.Prequest
         Receives the message that whoever waits in MPI has sent: the end of each run.
+    tick : callable
+        Called at the start of each run.
 
     Attributes
     ----------
@@ -131,7 +135,7 @@ class Replay(Operation):
         What remains when 0, 1, 2, ... stages have been posted.
     """
 
-    def __init__(self, setup: Setup, signal: MPI.Prequest):
+    def __init__(self, setup: Setup, signal: MPI.Prequest, tick: Call):
         super().__init__(iter(()))
         self.setup = setup
         self.signal = signal
@@ -139,6 +143,7 @@ class Replay(Operation):
         # What has nothing to do is over at once.
         self.first = next((i for i, stage in enumerate(setup.stages) if stage.size), 0)
         self.opening = [
+            tick,
             *setup.stages[self.first].before,
             *setup.transfers[self.first].starts,
         ]

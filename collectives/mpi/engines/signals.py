@@ -11,7 +11,24 @@ from functools import cached_property
 
 from mpi4py import MPI
 
+from collectives.mpi.data.lifetime import private
+
 EMPTY = (None, 0, MPI.BYTE)
+
+
+class Holding(bytes):
+    """An empty message that holds something.
+
+    mpi4py keeps a message until it has told that its request is complete, by whatever function,
+    which it tells us nothing of.
+    """
+
+    held: object
+
+    def __new__(cls, held: object) -> Holding:
+        self = super().__new__(cls)
+        self.held = held
+        return self
 
 
 class Signals:
@@ -23,7 +40,7 @@ class Signals:
 
     @cached_property
     def comm(self) -> MPI.Intracomm:
-        return MPI.COMM_SELF.Dup()
+        return private(MPI.COMM_SELF)
 
     def take(self) -> int:
         """A tag that nobody has."""

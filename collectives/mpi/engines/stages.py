@@ -39,6 +39,8 @@ class Stage:
         Memory for messages that do not lie in one piece.
     line : (str, int) or None
         File and line of the yield that it was made of.
+    number : int
+        Of that yield on the algorithm's page, from 1 on; 0 if it is none of the page's.
     """
 
     before: list[Call] = field(default_factory=list)
@@ -48,6 +50,7 @@ class Stage:
     round: Round | None = None
     packed_bytes: int = 0
     line: tuple[str, int] | None = None
+    number: int = 0
 
     @property
     def size(self) -> int:
@@ -62,17 +65,17 @@ def local(calls: list[Call]) -> list[Stage]:
 
 def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
     """The stages of a plan, in order."""
-    rounds = zip(plan.rounds, plan.lines, strict=True)
-    return [_stage(round_, operator, line) for round_, line in rounds]
+    rounds = zip(plan.rounds, plan.lines, plan.numbers, strict=True)
+    return [_stage(round_, operator, line, number) for round_, line, number in rounds]
 
 
-def _stage(round_: Round, operator: Operator, line: tuple[str, int]) -> Stage:
+def _stage(round_: Round, operator: Operator, line: tuple[str, int], number: int) -> Stage:
     packed = pack(round_, operator)
     sends, recvs = (
         [(_spelled(memory), peer) for memory, peer in messages]
         for messages in (packed.sends, packed.recvs)
     )
-    return Stage(packed.before, sends, recvs, packed.after, round_, packed.nbytes, line)
+    return Stage(packed.before, sends, recvs, packed.after, round_, packed.nbytes, line, number)
 
 
 def _spelled(memory: np.ndarray | None) -> tuple:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mpi4py import MPI
 
+from collectives.mpi.data.memory import held, let_go
 from collectives.mpi.data.operators import Op
 from collectives.mpi.forms.base import Counts, Forms
 from collectives.mpi.plans.channel import IN_FLIGHT
@@ -30,9 +31,10 @@ class Nonblocking(Forms):
     ) -> Request:
         """Start a call; find its plan at once if there is one."""
         shape = pool = plan = None
+        exported: dict[int, Any] = {}
         try:
             facts = algorithm, buffers, root, op, parameters, counts
-            key, addresses = key_of(form or primitive, *facts)
+            key, addresses = key_of(form or primitive, *facts, exported)
             shape = IN_FLIGHT, key
             pool = self._ready.get(shape)
         except NOT_KEPT:
@@ -40,11 +42,17 @@ class Nonblocking(Forms):
         if pool is not None:
             plan = pool.take(addresses)
         if pool is not None and plan is not None:
-            return replay(pool, plan, addresses, buffers, pool.store.traffic, plan.wait)
-        channel = self._channel()
-        call = self._invocation(primitive, algorithm, parameters, buffers, root, op, counts, form)
-        self._ready = channel.store.ready(self._algorithms)
-        return start(channel, call, self._ready, shape)
+            traffic = pool.store.traffic
+            return replay(pool, plan, addresses, buffers, exported, traffic, plan.wait)
+        try:
+            buffers = held(buffers, exported)
+            channel, asked = self._channel(), (primitive, algorithm, parameters)
+            call = self._invocation(*asked, buffers, root, op, counts, form)
+            self._ready = channel.store.ready(self._algorithms)
+            return start(channel, call, self._ready, shape, exported)
+        except BaseException:
+            let_go(exported)
+            raise
 
     def Ibarrier(
         self,

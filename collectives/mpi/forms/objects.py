@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import accumulate
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from mpi4py import MPI
@@ -25,16 +25,17 @@ from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import DEFAULTS
 from collectives.errors import ArgumentError
 from collectives.mpi.data.arguments import check_root
+from collectives.mpi.forms.outcomes import Told, complete, in_words
 from collectives.mpi.plans.channel import Channel
 from collectives.mpi.plans.dispatch import call
-from collectives.mpi.plans.envelopes import FAILED, Envelopes, words_for
+from collectives.mpi.plans.envelopes import Envelopes, words_for
 from collectives.operators import binned
-from collectives.operators.operator import REPRODUCIBLE_SUM, Operator
+from collectives.operators.operator import Operator
 
 Op = MPI.Op | Operator | Callable[[Any, Any], Any]
 
-# What a call that exchanges lengths is a part of.
-_EXCHANGE = {name: f"lengths of the objects of {name}" for name in PRIMITIVES}
+# What the user calls, in words.
+_CALL = {name: f"{name} (object)" for name in PRIMITIVES}
 
 
 class Objects:
@@ -66,16 +67,21 @@ class Objects:
         self, obj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
     ) -> Any:
         """The root's object, on all ranks."""
+        return self._bcast(obj, root, algorithm, parameters, _CALL["bcast"])
+
+    def _bcast(
+        self, obj: Any, root: int, algorithm: str | None, parameters: dict[str, Any], name: str
+    ) -> Any:
         channel = self._channel()
-        here = channel.rank == root
+        here = _is_here(channel, root)
         pickles = _Pickles([obj] if here else [], 1)
-        envelopes, lengths = _from_root(channel, pickles, root, "bcast")
+        envelopes, lengths = _from_root(channel, pickles, root, name)
         [length] = lengths
         if envelopes.hold(lengths) and not self._asks("bcast", algorithm, parameters):
             return obj if here else envelopes.open(0, length)
         data = pickles.joined() if here else np.empty(length, np.uint8)
-        call(self, "bcast", algorithm, (data,), root, parameters=parameters)
-        return obj if here else MPI.pickle.loads(data)
+        call(self, "bcast", algorithm, (data,), root, parameters=parameters, title=name)
+        return self._complete(name, lambda: obj if here else MPI.pickle.loads(data))
 
     def scatter(
         self,
@@ -85,24 +91,26 @@ class Objects:
         algorithm: str | None = None,
         **parameters: Any,
     ) -> Any:
-        """This rank's one of the root's p objects."""
-        channel = self._channel()
-        here = channel.rank == root
+        """This rank's one of the root's p objects; None stands for p times None."""
+        channel, name = self._channel(), _CALL["scatter"]
+        here = _is_here(channel, root)
         pickles = _Pickles(sendobj if here else [], channel.p)
-        envelopes, lengths = _from_root(channel, pickles, root, "scatter")
+        envelopes, lengths = _from_root(channel, pickles, root, name)
         if envelopes.hold(lengths) and not self._asks("scatter", algorithm, parameters):
             return envelopes.open(channel.rank, lengths[channel.rank])
         mine = np.empty(lengths[channel.rank], np.uint8)
         source = [pickles.joined(), lengths, None, MPI.BYTE] if here else None
-        buffers = source, mine
-        call(self, "scatter", algorithm, buffers, root, None, parameters, tuple(lengths))
-        return MPI.pickle.loads(mine)
+        facts = (source, mine), root, None, parameters, tuple(lengths)
+        call(self, "scatter", algorithm, *facts, title=name)
+        return self._complete(name, lambda: MPI.pickle.loads(mine))
 
     def gather(
         self, sendobj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any] | None:
         """All ranks' objects, at the root."""
-        return self._gather(sendobj, root, algorithm, parameters)
+        name = _CALL["gather"]
+        pieces = self._gather(sendobj, root, algorithm, parameters, name)
+        return self._complete(name, lambda: None if pieces is None else _loaded(pieces))
 
     def _gather(
         self,
@@ -110,42 +118,52 @@ class Objects:
         root: int,
         algorithm: str | None,
         parameters: dict[str, Any],
+        name: str,
         within: str = "",
     ) -> list[Any] | None:
+        """All ranks' pickles, at the root."""
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        envelopes, lengths = _from_all(channel, pickles, "gather")
+        envelopes, lengths = _from_all(channel, pickles, name)
         if envelopes.hold(lengths) and not self._asks("gather", algorithm, parameters):
             here = channel.rank == check_root("gather", root, channel.p)
-            return [*map(envelopes.open, range(channel.p), lengths)] if here else None
-        whole = np.empty(sum(lengths), np.uint8) if channel.rank == root else None
+            return [*map(envelopes.pickle, range(channel.p), lengths)] if here else None
+        whole = np.empty(sum(lengths), np.uint8) if _is_here(channel, root) else None
         target = None if whole is None else [whole, lengths, None, MPI.BYTE]
-        buffers = pickles.joined(), target
-        counts = tuple(lengths)
-        call(self, "gather", algorithm, buffers, root, None, parameters, counts, within)
+        facts = (pickles.joined(), target), root, None, parameters, tuple(lengths), within
+        call(self, "gather", algorithm, *facts, title=name)
         return None if whole is None else _split(whole, lengths)
 
     def allgather(
         self, sendobj: Any, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
         """All ranks' objects, on all ranks."""
+        name = _CALL["allgather"]
+        pieces = self._allgather(sendobj, algorithm, parameters, name)
+        return self._complete(name, lambda: _loaded(pieces))
+
+    def _allgather(
+        self, sendobj: Any, algorithm: str | None, parameters: dict[str, Any], name: str
+    ) -> list[Any]:
+        """All ranks' pickles, on all ranks."""
         channel = self._channel()
         pickles = _Pickles([sendobj], 1)
-        envelopes, lengths = _from_all(channel, pickles, "allgather")
+        envelopes, lengths = _from_all(channel, pickles, name)
         if envelopes.hold(lengths) and not self._asks("allgather", algorithm, parameters):
-            return [*map(envelopes.open, range(channel.p), lengths)]
+            return [*map(envelopes.pickle, range(channel.p), lengths)]
         whole = np.empty(sum(lengths), np.uint8)
         buffers = pickles.joined(), [whole, lengths, None, MPI.BYTE]
-        call(self, "allgather", algorithm, buffers, None, None, parameters, tuple(lengths))
+        facts = buffers, None, None, parameters, tuple(lengths)
+        call(self, "allgather", algorithm, *facts, title=name)
         return _split(whole, lengths)
 
     def alltoall(
-        self, sendobj: Sequence[Any], *, algorithm: str | None = None, **parameters: Any
+        self, sendobj: Sequence[Any] | None, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
-        """What every rank has for this one, of p objects each."""
-        channel = self._channel()
+        """What every rank has for this one, of p objects each; None stands for p times None."""
+        channel, name = self._channel(), _CALL["alltoall"]
         pickles = _Pickles(sendobj, channel.p)
-        envelopes, lengths = _from_all(channel, pickles, "alltoall")
+        envelopes, lengths = _from_all(channel, pickles, name)
         rank, p = channel.rank, channel.p
         going, coming = lengths[rank * p : (rank + 1) * p], lengths[rank::p]
         if envelopes.hold(lengths) and not self._asks("alltoall", algorithm, parameters):
@@ -154,8 +172,8 @@ class Objects:
         whole = np.empty(sum(coming), np.uint8)
         source = [pickles.joined(), going, None, MPI.BYTE]
         buffers = source, [whole, coming, None, MPI.BYTE]
-        call(self, "alltoall", algorithm, buffers, None, None, parameters, counts)
-        return _split(whole, coming)
+        call(self, "alltoall", algorithm, buffers, None, None, parameters, counts, title=name)
+        return self._complete(name, lambda: _loaded(_split(whole, coming)))
 
     def reduce(
         self,
@@ -167,8 +185,11 @@ class Objects:
         **parameters: Any,
     ) -> Any:
         """The reduction of all ranks' objects, at the root."""
-        objects = self.gather(sendobj, root, algorithm=algorithm, **parameters)
-        return None if objects is None else _combined(op, objects)
+        name = _CALL["reduce"]
+        pieces = self._gather(sendobj, root, algorithm, parameters, name)
+        return self._complete(
+            name, lambda: None if pieces is None else _combined(op, _loaded(pieces))
+        )
 
     def allreduce(
         self,
@@ -179,16 +200,17 @@ class Objects:
         **parameters: Any,
     ) -> Any:
         """The reduction of all ranks' objects, the same on all ranks: rank 0 makes it."""
-        objects = self._gather(sendobj, 0, algorithm, parameters, "allreduce of objects")
-        result, problem = None, None
-        if objects is not None:
+        name = _CALL["allreduce"]
+        pieces = self._gather(sendobj, 0, algorithm, parameters, name, within=name)
+        result = told = problem = None
+        if pieces is not None:
             try:
-                result = _combined(op, objects)
-            except Exception as error:  # or the others would wait for the result
-                problem = error
-        result, problem = self.bcast((result, problem))
-        if problem is not None:
-            raise problem
+                result = _combined(op, _loaded(pieces))
+            except BaseException as error:  # or the others would wait for the result
+                problem, told = error, Told.of(error)
+        result, told = self._bcast((result, told), 0, None, {}, name)
+        if told is not None:
+            raise problem or told.raised(name, 0)
         return result
 
     def scan(
@@ -200,8 +222,10 @@ class Objects:
         **parameters: Any,
     ) -> Any:
         """The reduction of the objects of ranks 0 .. this one."""
-        objects = self.allgather(sendobj, algorithm=algorithm, **parameters)
-        return _combined(op, objects[: self._channel().rank + 1])
+        name = _CALL["scan"]
+        pieces = self._allgather(sendobj, algorithm, parameters, name)
+        lower = pieces[: self._channel().rank + 1]
+        return self._complete(name, lambda: _combined(op, _loaded(lower)))
 
     def exscan(
         self,
@@ -212,40 +236,65 @@ class Objects:
         **parameters: Any,
     ) -> Any:
         """The reduction of the objects of the ranks below this one; None on rank 0."""
-        objects = self.allgather(sendobj, algorithm=algorithm, **parameters)
-        lower = objects[: self._channel().rank]
-        return _combined(op, lower) if lower else None
+        name = _CALL["exscan"]
+        pieces = self._allgather(sendobj, algorithm, parameters, name)
+        lower = pieces[: self._channel().rank]
+        return self._complete(name, lambda: _combined(op, _loaded(lower)) if lower else None)
+
+    def _complete(self, name: str, work: Callable[[], Any]) -> Any:
+        channel = self._channel()
+        return complete(channel.supervisor, name, channel.rank, work)
+
+
+def _is_here(channel: Channel, root: Any) -> bool:
+    """Whether this rank is the root; what is no rank at all is refused by all together."""
+    return isinstance(root, (int, np.integer)) and channel.rank == root
 
 
 def _from_root(
-    channel: Channel, pickles: _Pickles, root: int, primitive: str
+    channel: Channel, pickles: _Pickles, root: int, name: str
 ) -> tuple[Envelopes, list[int]]:
     """The envelopes of the root's pickles, and their lengths; its failure is everybody's."""
     expected = pickles.expected
     envelopes = Envelopes(expected, words_for(expected))
-    if channel.rank == root:
-        envelopes.seal(pickles.pieces)
-    call(channel, "bcast", None, (envelopes.table,), root, within=_EXCHANGE[primitive])
+    if _is_here(channel, root):
+        pickles.put_into(envelopes)
+    call(channel, "bcast", None, (envelopes.table,), root, within=name)
     lengths = envelopes.lengths()
-    if FAILED in lengths:
-        raise pickles.error(primitive, f"rank {root}") from pickles.problem
+    if lengths[0] < 0:
+        _refuse(channel, pickles, root, -lengths[0], name)
     return envelopes, lengths
 
 
-def _from_all(channel: Channel, pickles: _Pickles, primitive: str) -> tuple[Envelopes, list[int]]:
+def _from_all(channel: Channel, pickles: _Pickles, name: str) -> tuple[Envelopes, list[int]]:
     """The same of everybody's pickles, in order of the ranks; a failure is everybody's."""
     expected, count = pickles.expected, channel.p * pickles.expected
     words = words_for(count)
     mine = Envelopes(expected, words)
     envelopes = Envelopes(count, words)
-    mine.seal(pickles.pieces)
+    pickles.put_into(mine)
     buffers = mine.table, envelopes.table
-    call(channel, "allgather", None, buffers, within=_EXCHANGE[primitive])
+    call(channel, "allgather", None, buffers, within=name)
     lengths = envelopes.lengths()
-    if FAILED in lengths:
-        who = f"rank {lengths.index(FAILED) // expected}"
-        raise pickles.error(primitive, who) from pickles.problem
+    if min(lengths) < 0:
+        first = next(number for number, length in enumerate(lengths) if length < 0)
+        _refuse(channel, pickles, first // expected, -lengths[first], name)
     return envelopes, lengths
+
+
+def _refuse(channel: Channel, pickles: _Pickles, culprit: int, length: int, name: str) -> NoReturn:
+    """Raise on all ranks, because one has no pickles to send; it tells the others why."""
+    here = channel.rank == culprit
+    text = np.frombuffer(pickles.reason, np.uint8) if here else np.empty(length, np.uint8)
+    call(channel, "bcast", None, (text,), culprit, within=name)
+    if pickles.problem is not None and not isinstance(pickles.problem, Exception):
+        raise pickles.problem  # what ends the program
+    expected = pickles.expected
+    needed = "a picklable object" if expected == 1 else f"{expected} picklable objects"
+    raise ArgumentError(
+        f"{name}: needs {needed} from rank {culprit}, got {text.tobytes().decode()}; "
+        "send what pickle takes"
+    ) from pickles.problem
 
 
 class _Pickles:
@@ -255,55 +304,72 @@ class _Pickles:
     ----------
     expected : int
         How many there have to be.
-    pieces : list of bytes or None
-        Each pickle; None if there are none to send.
-    problem : Exception or None
+    pieces : list of bytes
+        Each pickle.
+    problem : BaseException or None
         Why there are none.
+    reason : bytes
+        The same in words; empty if there are pickles, or if this rank need not send any.
     """
 
     def __init__(self, objects: Any, expected: int):
         self.expected = expected
-        self.pieces: list[bytes] | None = None
-        self.problem: Exception | None = None
+        self.pieces: list[bytes] = []
+        self.problem: BaseException | None = None
+        self.reason = b""
+        if objects is None:  # for every rank, as in mpi4py
+            objects = [None] * expected
         try:
-            pieces = [MPI.pickle.dumps(each) for each in objects]
-            if len(pieces) != expected:
-                raise ValueError(f"{len(pieces)} objects instead of {expected}")
-            self.pieces = pieces
-        except Exception as error:
-            self.problem = error
+            self.pieces = [MPI.pickle.dumps(each) for each in objects]
+        except BaseException as error:  # the others have to know, whatever it is
+            self.problem, self.reason = error, in_words(error).encode("utf-8", "replace")
+
+    def put_into(self, envelopes: Envelopes) -> None:
+        """Put each into an envelope, or the reason why there are none or not enough."""
+        if len(self.pieces) != self.expected and not self.reason:
+            self.reason = f"{len(self.pieces)} objects".encode()
+        if self.reason:
+            envelopes.refuse(len(self.reason))
+        else:
+            envelopes.seal(self.pieces)
 
     def joined(self) -> np.ndarray:
         """All of them, end to end."""
-        assert self.pieces is not None
         return np.frombuffer(b"".join(self.pieces), np.uint8)
-
-    def error(self, primitive: str, who: str) -> ArgumentError:
-        needed = (
-            "a picklable object" if self.expected == 1 else f"{self.expected} picklable objects"
-        )
-        return ArgumentError(
-            f"{primitive}: needs {needed} from {who}, got others; its own error says why"
-        )
 
 
 def _combined(op: Op, objects: Sequence[Any]) -> Any:
     """The reduction of objects, in order."""
     if not isinstance(op, Operator):
         return reduce(op, objects)
-    if op is not REPRODUCIBLE_SUM:
-        needed = "op must be a function, an MPI.Op or REPRODUCIBLE_SUM"
-        raise ArgumentError(f"reduction of objects: {needed}, got {op.name}", mpi_class="ERR_OP")
     try:
         rows = np.array(objects)
-        total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
+        if op.widening is None:
+            total = _folded(op, rows)
+        else:
+            total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{op.name} of objects: {error}", mpi_class="ERR_OP") from error
     return total if total.ndim else total.item()
 
 
-def _split(whole: np.ndarray, lengths: list[int]) -> list[Any]:
-    """The objects in a row of pickles."""
+def _folded(op: Operator, rows: np.ndarray) -> np.ndarray:
+    """The reduction of numbers, or of arrays of one shape, in order."""
+    kernel, flat = op.kernel_for(rows.dtype), rows.reshape(len(rows), -1)
+    total = flat[0]
+    for row in flat[1:]:
+        left, total = total, np.empty_like(row)
+        kernel(left, row, total)
+    return total.reshape(rows.shape[1:])
+
+
+def _split(whole: np.ndarray, lengths: list[int]) -> list[memoryview]:
+    """The pickles that lie in a row."""
     memory = whole.data
     starts = accumulate(lengths, initial=0)
-    return [MPI.pickle.loads(memory[at : at + n]) for at, n in zip(starts, lengths)]
+    return [memory[at : at + n] for at, n in zip(starts, lengths)]
+
+
+def _loaded(pieces: Sequence[Any]) -> list[Any]:
+    """The objects of pickles."""
+    return [*map(MPI.pickle.loads, pieces)]

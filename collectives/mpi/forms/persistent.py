@@ -6,6 +6,7 @@ from typing import Any
 
 from mpi4py import MPI
 
+from collectives.mpi.data.memory import held, let_go
 from collectives.mpi.data.operators import Op
 from collectives.mpi.forms.base import Counts, Forms
 from collectives.mpi.plans.deferred import set_up
@@ -27,8 +28,14 @@ class Persistent(Forms):
         form: str = "",
     ) -> Prequest:
         """Set up a call."""
-        call = self._invocation(primitive, algorithm, parameters, buffers, root, op, counts, form)
-        return set_up(self._channel(), call)
+        exported: dict[int, Any] = {}
+        facts = held(buffers, exported), root, op, counts, form
+        try:
+            call = self._invocation(primitive, algorithm, parameters, *facts)
+            return set_up(self._channel(), call, exported)
+        except BaseException:
+            let_go(exported)
+            raise
 
     def Barrier_init(
         self,

@@ -27,7 +27,8 @@ class State:
     number : int or None
         Of that call; None for a persistent one, which may be started in any order.
     round : int
-        The round of that call that it is in, from 1 on.
+        The round of the algorithm that it is in, from 1 on; 0 before the first, while the
+        ranks compare their calls.
     pending : list of (str, int)
         The messages that it waits for: "recv from" or "send to", and a rank.
     line : str
@@ -60,9 +61,11 @@ class State:
             return f"rank {self.rank} is in no collective but{at or ' elsewhere'}{self._past()}"
         if self.pending:
             steps = " and ".join(f"{verb} {peer}" for verb, peer in self.pending)
-            doing = f"waits in round {self.round} for {steps} ({self.line})"
+            where = f"in round {self.round}" if self.round else "in the comparison of calls"
+            doing = f"waits {where} for {steps} ({self.line})"
         else:
-            doing = f"is at work in round {self.round}" + (f" ({self.line})" if self.line else "")
+            where = f" in round {self.round}" if self.round else ""
+            doing = f"is at work{where}" + (f" ({self.line})" if self.line else "")
         known = (self.call, self.number) == (call, number)
         inside = "" if known else f"in {_numbered(self.call, self.number)} "
         return f"rank {self.rank} {inside}{doing}, called{at}"

@@ -29,6 +29,7 @@ from mpi4py import MPI
 
 from collectives.engines.driver import locate
 from collectives.errors import Timeout
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PATIENCE, PROGRESS, offer_core
 from collectives.mpi.guards.report import State, explain
@@ -45,20 +46,18 @@ class Watch:
 
     Parameters
     ----------
-    comm : MPI.Intracomm
-        Ours alone.
+    lane : Lane
     tag : int
         Of the questions and answers.
     seconds : float
         What a call may take.
     """
 
-    def __init__(self, comm: MPI.Intracomm, tag: int, seconds: float):
-        self.comm = comm
+    def __init__(self, lane: Lane, tag: int, seconds: float):
+        self.lane = lane
         self.tag = tag
         self.seconds = seconds
-        self.rank = comm.Get_rank()
-        self.p = comm.Get_size()
+        self.rank, self.p = lane.rank, lane.p
         self.verdict = ""
         self.states: dict[int, State] = {}
         self.started = 0
@@ -117,8 +116,11 @@ class Watch:
         try:
             if self._closed:
                 return False
-            while (message := self.comm.improbe(MPI.ANY_SOURCE, self.tag)) is not None:
-                self._take(*message.recv())
+            tag = self.lane.tags[self.rank] + self.tag
+            while (message := self.lane.comm.improbe(MPI.ANY_SOURCE, tag)) is not None:
+                name, *content = message.recv()
+                if name == self.lane.name:  # others were too late for whoever had the tag before
+                    self._take(*content)
             self._sent = [request for request in self._sent if not request.Test()]
             self._looked = perf_counter()
             return True
@@ -148,7 +150,7 @@ class Watch:
             self.started,
             call,
             number,
-            rounds,
+            operation.stage.number,
             tuple(pending) if seen == rounds else (),
             locate(line) if line else "",
             at=at,
@@ -195,31 +197,8 @@ class Watch:
                 self._send(message, rank)
 
     def _send(self, message: tuple, rank: int) -> None:
-        self._sent.append(self.comm.isend(message, rank, self.tag))
-
-
-def duplicate(comm: MPI.Intracomm, seconds: float | None) -> MPI.Intracomm:
-    """A duplicate of a communicator, of which all ranks have to make one.
-
-    Raises
-    ------
-    Timeout
-        Not all came within `seconds`.
-    """
-    copy, request = MPI.Intracomm(comm).Idup()
-    if seconds is None:
-        request.Wait()
-        return copy
-    end = perf_counter() + seconds
-    while not request.Test():
-        if perf_counter() > end:
-            limit_the_end(seconds)
-            raise Timeout(
-                f"the first collective of a communicator: no end within {seconds:g} s: "
-                f"some of its {comm.Get_size()} ranks never came"
-            )
-        offer_core()
-    return copy
+        to = self.lane.to(rank, self.tag)
+        self._sent.append(self.lane.comm.isend((self.lane.name, *message), *to))
 
 
 @cache

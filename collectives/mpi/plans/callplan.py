@@ -20,11 +20,13 @@ from collectives.engines.packing import Call
 from collectives.engines.plan import Plan
 from collectives.mpi.data.staging import Copied, Interval, Placement
 from collectives.mpi.engines.calls import TAG, compile_stages
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.relocation import NotMovable, Relocatable
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.stages import Stage, local, stages_of
+from collectives.mpi.engines.tally import Meter
 from collectives.operators.operator import Operator
 
 CALL_BYTES = 1024  # what one call of a plan takes with its message and views
@@ -48,8 +50,10 @@ class CallPlan:
         The buffers with which it was recorded, or the memory in which they are staged.
     placement : Placement
         Where these buffers are.
-    comm : MPI.Intracomm
+    lane : Lane
         Where it is carried out.
+    meter : Meter
+        Counts its runs.
 
     Attributes
     ----------
@@ -76,9 +80,11 @@ class CallPlan:
         operator: Operator,
         given: Sequence[np.ndarray],
         placement: Placement,
-        comm: MPI.Intracomm,
+        lane: Lane,
+        meter: Meter,
     ):
-        self.comm = comm
+        self.lane = lane
+        self.meter, self.tick = meter, meter.tick
         self._operator = operator
         self._placement = placement
         self._given = given
@@ -127,6 +133,7 @@ class CallPlan:
         The second time at the same place, or if no place matters, it sets up persistent
         requests, which are quicker to start than new ones.
         """
+        self.tick()
         calls = self._ready if self._ready and not self.placed else self._calls(addresses)
         for position, load in self.loads:
             load(addresses[position])
@@ -170,6 +177,7 @@ class CallPlan:
 
     def rounds(self, addresses: Addresses) -> Iterator[Stage]:
         """The rounds of a call: it copies in before the first, and out after the last."""
+        self.tick()
         for position, load in self.loads:
             load(addresses[position])
         yield from self.stages_at(addresses)
@@ -202,12 +210,12 @@ class CallPlan:
     def _calls(self, addresses: Addresses) -> list[Call]:
         stages = self.stages_at(addresses)
         if stages is not self.stages:
-            return compile_stages(stages, self.comm)
+            return compile_stages(stages, self.lane)
         if self._compiled is None:
-            self._compiled = compile_stages(stages, self.comm)
+            self._compiled = compile_stages(stages, self.lane)
             return self._compiled
         if self._setup is None:
-            self._setup = Setup(stages, self.comm, TAG)
+            self._setup = Setup(stages, self.lane, TAG)
             self._ready = self._setup.calls()
         return self._ready
 

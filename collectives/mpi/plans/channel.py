@@ -1,12 +1,12 @@
-"""A channel: a communicator's private duplicate, and all that the library keeps for it.
+"""A channel: all that the library keeps for a communicator.
 
-The duplicate keeps our messages apart from the user's. It is made at the first
-collective on a communicator, which all its ranks call, and freed with it.
+It is made at the first collective on a communicator, which all its ranks call, and closed
+when that is freed. Its messages travel in a lane of their own, apart from the user's.
 """
 
 from __future__ import annotations
 
-import atexit
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +15,15 @@ from mpi4py import MPI
 from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.errors import ArgumentError
-from collectives.mpi.data.nodes import detect
+from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.engines.calls import run
+from collectives.mpi.engines.lanes import Carrier
+from collectives.mpi.engines.tally import Tally, Usage
 from collectives.mpi.guards import settings
 from collectives.mpi.guards.settings import Settings
-from collectives.mpi.guards.watch import duplicate
 from collectives.mpi.plans.callplan import Addresses, CallPlan
 from collectives.mpi.plans.keys import NOT_KEPT, Key, key_of
+from collectives.mpi.plans.meeting import meet
 from collectives.mpi.plans.recording import Attempt, Invocation, Recorder
 from collectives.mpi.plans.store import Pool, Ready, Store
 from collectives.mpi.plans.supervisor import Supervisor
@@ -54,18 +56,24 @@ class Found(NamedTuple):
 class Channel:
     """What the library knows about one communicator."""
 
-    def __init__(self, comm: MPI.Intracomm, wanted: Settings):
+    def __init__(self, comm: MPI.Intracomm, wanted: Settings, carrier: Carrier | None):
         self.handle: int | None = comm.handle  # we are found by ourselves, too, until we close
-        self.comm = duplicate(comm, wanted.timeout)
-        self.rank = comm.Get_rank()
-        self.p = comm.Get_size()
-        nodes = detect(self.comm)  # now, while all ranks are here
-        self.recorder = Recorder(self.comm, self.rank, self.p, nodes)
+        lane, nodes, alike = meet(comm, wanted.digest, carrier, wanted.timeout)
+        self.lane, self.rank, self.p = lane, lane.rank, lane.p
+        self.left = False
+        self.tally = Tally()
+        self.recorder = Recorder(lane, lane.rank, lane.p, nodes, self.tally)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
-        self.traffic = Traffic(self.comm)
-        self.supervisor = Supervisor(self.comm, self.traffic)
-        self.store = Store(self.comm, self.traffic, self.supervisor.waiter)
-        self.configure(wanted)
+        plain = MPI.Intracomm(comm)  # it shares the handle, and keeps nothing of ours alive
+        self.traffic = Traffic(lane, lambda: meet(plain, carrier=lane.carrier).lane)
+        self.supervisor = Supervisor(lane, self.traffic, self.tally)
+        self.store = Store(lane, self.traffic, self.supervisor.waiter)
+        if not alike:
+            try:
+                self.supervisor.compare_settings(wanted)
+            finally:
+                self.traffic.close()
+        self.supervisor.adopt(wanted)
 
     def configure(self, wanted: Settings) -> None:
         """Check and limit calls from now on, or stop it. Collective."""
@@ -129,7 +137,10 @@ class Channel:
             invocation = invocation._replace(root=int(root))
         facts: Any = invocation[1:7]
         try:
-            key = key_of(invocation.reader or invocation.primitive, *facts)
+            name: Any = invocation.reader or invocation.primitive
+            if invocation.behalf:
+                name = name, invocation.behalf
+            key = key_of(name, *[*facts, {}])
             hash(key)  # a parameter may have none
         except NOT_KEPT:
             return None
@@ -147,6 +158,9 @@ class Channel:
     def close(self) -> None:
         """Give everything back to MPI; what is in flight comes to its end first."""
         self.handle = None
+        self.tally.close()
+        if self.left:
+            return  # MPI frees it while it is finalized
         self.supervisor.close()
         if self.supervisor.given_up:
             return  # messages without an end keep the communicator
@@ -155,7 +169,8 @@ class Channel:
         self.traffic.close()
 
     def leave(self) -> None:
-        """The program ends: persistent requests must be gone before MPI is finalized."""
+        """MPI is about to be finalized: persistent requests must be gone before that."""
+        self.left = True
         if self.supervisor.watch is not None:
             self.supervisor.watch.leave()
         if not self.supervisor.given_up:
@@ -181,6 +196,7 @@ class Channel:
         """`carry_out` where the ranks compare their calls, or where time is limited."""
         found, supervisor = self.find(invocation), self.supervisor
         attempt, within = found.attempt, invocation.within
+        name = invocation.behalf or attempt.name  # what the user knows of
 
         def stages(number: int):
             if supervisor.compares(attempt):
@@ -188,8 +204,8 @@ class Channel:
             yield from attempt.result().rounds(found.addresses)
 
         try:
-            number = supervisor.begin(attempt.name, within)
-            supervisor.see_through(stages(number), attempt.name, number)
+            number = supervisor.begin(name, within)
+            supervisor.see_through(stages(number), name, number)
         except BaseException:
             found.end(False)
             raise
@@ -214,9 +230,33 @@ def channel_of(comm: MPI.Intracomm | Channel) -> Channel:
             raise ArgumentError(
                 f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
             )
-        wanted = getattr(comm, "_settings", None) or settings.from_environment()
-        channel = _open(comm, wanted)
+        channel = open_channel(comm, settings_of(comm))
     return channel
+
+
+def settings_of(comm: MPI.Intracomm) -> Settings:
+    """What holds for a communicator, or will when it has a channel: asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    if channel is not None:
+        return channel.supervisor.settings
+    return getattr(comm, "_settings", None) or settings.from_environment()
+
+
+def usage_of(comm: MPI.Intracomm, reset: bool = False) -> list[Usage]:
+    """What has run on a communicator; nothing without a channel, and asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    if channel is None:
+        return []
+    usage = channel.tally.usage()
+    if reset:
+        channel.tally.reset()
+    return usage
+
+
+def known_carrier(comm: MPI.Intracomm) -> Carrier | None:
+    """What carries the messages of a communicator, if it has a channel: asking makes none."""
+    channel = _CHANNELS.get(comm.handle)
+    return None if channel is None else channel.lane.carrier
 
 
 def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:
@@ -229,16 +269,26 @@ def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) ->
     """
     channel = _CHANNELS.get(comm.handle)
     if channel is None:
-        _open(comm, settings.from_environment().but(check, timeout))
+        open_channel(comm, settings.from_environment().but(check, timeout))
     else:
         channel.configure(channel.supervisor.settings.but(check, timeout))
 
 
-def _open(comm: MPI.Intracomm, wanted: Settings) -> Channel:
-    channel = _CHANNELS[comm.handle] = Channel(comm, wanted)
+def open_channel(comm: MPI.Intracomm, wanted: Settings, carrier: Carrier | None = None) -> Channel:
+    """Make the channel of a communicator that has none. Collective.
+
+    A communicator made from another one has the carrier of that one.
+    """
+    channel = _CHANNELS[comm.handle] = Channel(comm, wanted, carrier)
     PLAIN[comm.handle] = channel.store.ready(DEFAULTS)
-    comm.Set_attr(_KEYVAL, comm.handle)
+    comm.Set_attr(_keyval(), comm.handle)
     return channel
+
+
+@cache
+def _keyval() -> int:
+    before_finalize(_leave)
+    return MPI.Comm.Create_keyval(delete_fn=_free)
 
 
 def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
@@ -247,14 +297,11 @@ def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
     _CHANNELS.pop(handle).close()
 
 
-@atexit.register
 def _leave() -> None:
-    if not MPI.Is_finalized():
-        for channel in _CHANNELS.values():
-            channel.leave()
+    for channel in _CHANNELS.values():
+        channel.leave()
 
 
 # By handle, which is quicker to look up than MPI's own attribute.
 _CHANNELS: dict[int | None, Channel] = {}
 PLAIN: dict[int | None, Ready] = {}  # what is ready for communicators that are not ours
-_KEYVAL = MPI.Comm.Create_keyval(delete_fn=_free)

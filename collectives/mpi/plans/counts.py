@@ -16,7 +16,7 @@ import numpy as np
 
 from collectives.algorithms.language.ranks import Tree
 from collectives.algorithms.language.registry import Algorithm
-from collectives.errors import BufferMismatch
+from collectives.errors import BufferMismatch, SpellingMismatch
 from collectives.mpi.data.arguments import READERS, Reader, check_root
 from collectives.mpi.data.blocks import read_blocks
 from collectives.mpi.data.buffers import integers, is_in_place
@@ -43,7 +43,7 @@ def _reduce_scatter(channel: Channel, call: Invocation) -> Invocations:
     if call.counts is not None:
         counts = integers(title, "recvcounts", call.counts, channel.p)
     elif is_in_place(sendbuf):
-        raise BufferMismatch(
+        raise SpellingMismatch(
             f"{title}: recvcounts needs one count per rank with MPI.IN_PLACE, got None; "
             "give the counts or use reduce_scatter_block",
             mpi_class="ERR_COUNT",
@@ -125,7 +125,7 @@ def _counts_in(
 ) -> Sequence[int]:
     """The counts that buffers say, as `read` tells: asked once for all buffers like these."""
     try:
-        shape, addresses = key_of(what, reader.title, buffers, reader.root, None, None, None)
+        shape, addresses = key_of(what, reader.title, buffers, reader.root, None, None, None, {})
         found = channel.counts.get(shape)
     except NOT_KEPT:
         return read()

@@ -7,8 +7,6 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from collectives.errors import CollectiveError
-from collectives.mpi.data.buffers import exports
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
@@ -22,19 +20,22 @@ from collectives.mpi.plans.store import Pool, Ready
 from collectives.mpi.plans.traffic import Flight, Traffic
 
 
-def start(channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None) -> Request:
+def start(
+    channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None, exported: dict
+) -> Request:
     """Start a call. Its buffers are kept until the operation has ended.
 
-    The next one of its shape is found at once.
+    What was exported of them is held until the request has. The next call of its shape is
+    found at once.
     """
     check_threads()
     supervisor = channel.supervisor
     calls = invocations(channel, invocation) if invocation.form else iter([invocation])
     if supervisor.settings.check:
-        return _start_all(channel, invocation, calls)
+        return _start_all(channel, invocation, calls, exported)
     first = next(calls)
     if first.within:
-        return _start_all(channel, invocation, chain([first], calls))
+        return _start_all(channel, invocation, chain([first], calls), exported)
     found = channel.find(first)
     plan = found.attempt.result()  # raises what is wrong before anything is sent
     try:
@@ -46,7 +47,7 @@ def start(channel: Channel, invocation: Invocation, ready: Ready, shape: tuple |
         found.pool.note(ready, shape, found.pool)
     wait = supervisor.waiter(plan.description, number)
     addresses, buffers = found.addresses, first.buffers
-    return replay(found.pool, plan, addresses, buffers, channel.traffic, wait)
+    return replay(found.pool, plan, addresses, buffers, exported, channel.traffic, wait)
 
 
 def replay(
@@ -54,6 +55,7 @@ def replay(
     plan: CallPlan,
     addresses: Addresses,
     buffers: Sequence[Any],
+    exported: dict,
     traffic: Traffic,
     wait: Callable[[Operation], None],
 ) -> Request:
@@ -72,6 +74,7 @@ def replay(
                 pool.end(plan, succeeded)
 
     try:
+        plan.tick()
         for position, load in plan.loads:
             load(addresses[position])
         stages = plan.stages_at(addresses)
@@ -80,11 +83,13 @@ def replay(
         raise
 
     # The plan is kept, too: its messages are addresses.
-    keep = plan, buffers, exports(buffers)
-    return Request(Flight(traffic, iter(stages), end, keep), wait)
+    keep = plan, buffers, exported
+    return Request(Flight(traffic, iter(stages), end, keep), wait, exported)
 
 
-def _start_all(channel: Channel, whole: Invocation, calls: Iterator[Invocation]) -> Request:
+def _start_all(
+    channel: Channel, whole: Invocation, calls: Iterator[Invocation], exported: dict
+) -> Request:
     """Start what a call comes to, one after the other.
 
     The next one is asked for when the one before has been carried out.
@@ -101,8 +106,8 @@ def _start_all(channel: Channel, whole: Invocation, calls: Iterator[Invocation])
         first.end(False)
         raise
     stages = _stages(channel, chain([(first, invocation)], parts), number)
-    flight = Flight(channel.traffic, stages, keep=(whole, exports(whole.buffers)))
-    return Request(flight, supervisor.waiter(first.attempt.name, number))
+    flight = Flight(channel.traffic, stages, keep=whole)
+    return Request(flight, supervisor.waiter(first.attempt.name, number), exported)
 
 
 def _parts(
@@ -112,7 +117,7 @@ def _parts(
     try:
         for invocation in calls:
             yield channel.find(invocation, alone=False), invocation
-    except CollectiveError as error:
+    except Exception as error:
         yield Found(Attempt("a collective", problem=error)), None
 
 
@@ -134,18 +139,18 @@ def _stages(
         found.end(True)
 
 
-def set_up(channel: Channel, call: Invocation) -> Prequest:
-    """Set up a call, to start it often. It is kept until the request is freed.
+def set_up(channel: Channel, call: Invocation, exported: dict) -> Prequest:
+    """Set up a call, to start it often. It and its memory are kept until the request is freed.
 
     Counts that ranks have to exchange first are exchanged here, once.
     """
     check_threads()
     supervisor = channel.supervisor
-    with supervisor.guard("a persistent collective"):
-        for each in invocations(channel, call) if call.form else ():
-            if each.within:
-                channel.carry_out(each)
-            call = each
+    calls = invocations(channel, call) if call.form else iter([call])
+    for each in supervisor.guarded(calls, "a persistent collective"):
+        if each.within:
+            channel.carry_out(each)
+        call = each
     attempt = channel.recorder.attempt(call, stage=0)
     if supervisor.settings.check:
         number = supervisor.begin(attempt.name)
@@ -154,11 +159,11 @@ def set_up(channel: Channel, call: Invocation) -> Prequest:
     plan = attempt.result()
     plan.improve()
     place, tag = channel.traffic.settle()
-    setup = Setup(plan.whole(plan.addresses), place.comm, tag)
+    setup = Setup(plan.whole(plan.addresses), place.lane, tag)
 
     def free(keep: object) -> None:
         setup.free()
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan, exports(call.buffers))), wait)
+    return Prequest(setup, partial(free, (call, plan, exported)), plan.tick, wait)

@@ -17,6 +17,7 @@ from mpi4py import MPI
 
 from collectives.algorithms.language import registry
 from collectives.catalogue import DEFAULTS
+from collectives.mpi.data.memory import held, let_go
 from collectives.mpi.data.operators import Op
 from collectives.mpi.plans.channel import PLAIN, Channel, Shortcut, channel_of
 from collectives.mpi.plans.counts import invocations
@@ -143,6 +144,7 @@ def call(
     counts: Any = None,
     within: str = "",
     form: str = "",
+    title: str = "",
 ) -> None:
     """Carry out one collective.
 
@@ -152,22 +154,31 @@ def call(
     ready: Any = getattr(comm, "_ready", None)
     addresses: tuple = ()
     shape = None
+    exported: dict[int, Any] = {}
     try:
         if ready is None:
             ready = PLAIN.get(comm.handle, NOTHING)
-        name = form or primitive
-        shape, addresses = key_of(name, algorithm, buffers, root, op, parameters, counts)
+        name: Any = form or primitive
+        if title or within:
+            name = name, title or within
+        facts = algorithm, buffers, root, op, parameters, counts
+        shape, addresses = key_of(name, *facts, exported)
         calls = ready.get((shape, addresses))
     except NOT_KEPT:
         shape = calls = None
-    if calls is not None:
-        for each in calls:
-            each()
-    elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
-        invocation = Invocation(
-            primitive, algorithm, buffers, root, op, parameters, counts, within, form
-        )
-        _carry_out(comm, invocation, shape, addresses)
+    try:
+        if calls is not None:
+            for each in calls:
+                each()
+        elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
+            buffers = held(buffers, exported)
+            invocation = Invocation(
+                primitive, algorithm, buffers, root, op, parameters, counts, within, form, title
+            )
+            _carry_out(comm, invocation, shape, addresses)
+    except BaseException:
+        let_go(exported)
+        raise
 
 
 def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
@@ -201,9 +212,9 @@ def _carry_out_all(
 
     If they have not, the next one like it is found at once.
     """
-    with channel.supervisor.guard(invocation.form):
-        for number, each in enumerate(invocations(channel, invocation)):
-            if each.within:
-                call(comm, each.primitive, each.algorithm, *each[2:8])  # type: ignore[arg-type]
-            else:
-                channel.carry_out(each, shortcut if number == 0 else None)
+    calls = channel.supervisor.guarded(invocations(channel, invocation), invocation.form)
+    for number, each in enumerate(calls):
+        if each.within:
+            call(comm, each.primitive, each.algorithm, *each[2:8])  # type: ignore[arg-type]
+        else:
+            channel.carry_out(each, shortcut if number == 0 else None)

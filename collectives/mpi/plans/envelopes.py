@@ -15,8 +15,6 @@ from mpi4py import MPI
 MOST_WORDS = 16  # of 8 bytes in an envelope
 TABLE_BYTES = 2**14  # to which all envelopes of a call are limited, but for their lengths
 
-FAILED = -1  # instead of a length: there is no pickle to send
-
 
 def words_for(count: int) -> int:
     """The words of each envelope, if a rank gets so many."""
@@ -43,11 +41,12 @@ class Envelopes:
         self._bytes = self.table.reshape(-1).view(np.uint8).data
         self._room = 8 * (words - 1)
 
-    def seal(self, pieces: Sequence[bytes] | None) -> None:
-        """Put a pickle into each envelope; None if there are none to send."""
-        if pieces is None:
-            self._lengths[:] = FAILED
-            return
+    def refuse(self, length: int) -> None:
+        """Say that there are no pickles to send, and how long the reason is."""
+        self._lengths[:] = -length
+
+    def seal(self, pieces: Sequence[bytes]) -> None:
+        """Put a pickle into each envelope."""
         for number, piece in enumerate(pieces):
             length = self.table[number, 0] = len(piece)
             if length <= self._room:
@@ -55,14 +54,18 @@ class Envelopes:
                 self._bytes[start : start + length] = piece
 
     def lengths(self) -> list[int]:
-        """The length of each pickle; `FAILED` where there is none."""
+        """The length of each pickle; where there is none that of the reason, below 0."""
         return self._lengths.tolist()
 
     def hold(self, lengths: Sequence[int]) -> bool:
         """Whether all pickles of these lengths are in their envelopes."""
         return max(lengths) <= self._room
 
+    def pickle(self, number: int, length: int) -> memoryview:
+        """The pickle in an envelope that holds it."""
+        start = 8 * (number * self._words + 1)
+        return self._bytes[start : start + length]
+
     def open(self, number: int, length: int) -> Any:
         """The object in an envelope that holds its pickle."""
-        start = 8 * (number * self._words + 1)
-        return MPI.pickle.loads(self._bytes[start : start + length])
+        return MPI.pickle.loads(self.pickle(number, length))

@@ -19,7 +19,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.language import registry
-from collectives.mpi.data.buffers import around
+from collectives.mpi.data.memory import BOTTOM, Foreign, Refused, around, export, is_bare
 from collectives.mpi.data.operators import PREDEFINED
 from collectives.mpi.data.tokens import Token, token_of
 from collectives.operators.operator import REPRODUCIBLE_SUM
@@ -33,10 +33,12 @@ _address = MPI.Get_address
 
 # These objects live as long as mpi4py and we do, so that their identity stands for them. Pairs
 # with padding are not among them: how far they may reach depends on more than their buffer.
+# (They are named here because MPI must not be asked before it is initialised.)
+_PADDED = {"SHORT_INT", "LONG_INT", "DOUBLE_INT", "LONG_DOUBLE_INT"}
 _FOREVER: dict[int, Any] = {
     id(datatype): id(datatype)
-    for datatype in vars(MPI).values()
-    if isinstance(datatype, MPI.Datatype) and datatype and datatype.size == datatype.extent
+    for name, datatype in vars(MPI).items()
+    if isinstance(datatype, MPI.Datatype) and datatype and name not in _PADDED
 }
 _FOREVER |= {id(op): name for name, op in PREDEFINED.items()}
 _FOREVER[id(REPRODUCIBLE_SUM)] = REPRODUCIBLE_SUM.name
@@ -52,8 +54,9 @@ class _NotKept(Exception):
     """A call whose plan must not be kept."""
 
 
-# What making a key and looking it up may raise: then the call has none.
-NOT_KEPT = (_NotKept, AttributeError, KeyError, TypeError, ValueError, BufferError, MPI.Exception)
+# What making a key and looking it up may raise: then the call has none. Whatever is wrong with
+# the arguments, the code of their own classes included, is told when they are read.
+NOT_KEPT = Exception
 
 
 def tokens_in(shape: Any) -> Iterator[Token]:
@@ -66,17 +69,20 @@ def tokens_in(shape: Any) -> Iterator[Token]:
 
 
 def key_of(
-    primitive: str,
+    primitive: Any,
     algorithm: str | None,
     buffers: Sequence[Any],
     root: int | None,
     op: Any,
     parameters: dict[str, Any] | None,
     counts: Any,
+    held: dict[int, Any],
 ) -> Key:
-    """The key of a call; raises one of `NOT_KEPT` if its plan must not be kept.
+    """The key of a call; raises `NOT_KEPT` if its plan must not be kept.
 
-    The root has to be an int, or None. The key begins with the primitive and the algorithm.
+    The root has to be an int, or None. The key begins with the primitive, together
+    with the call on whose behalf it is used if there is one, and the algorithm.
+    What holds the memory of the buffers is added to `held`, by their position.
     """
     if root is not None and type(root) is not int:
         raise _NotKept
@@ -86,7 +92,7 @@ def key_of(
         counts = _content(counts)
     facts = [primitive, algorithm, root, name, registry.revision, counts, given]
     addresses: list[int | None] = []
-    for buf in buffers:
+    for place, buf in enumerate(buffers):
         data = buf
         typed = False
         if type(buf) is not _Array and isinstance(buf, (list, tuple)) and buf:
@@ -96,46 +102,41 @@ def key_of(
                 facts.append(fact)
                 typed = typed or type(fact) is Token
             facts.append(len(buf))
+            held[place] = data  # whatever becomes of the list
         if type(data) is _Array:
             addresses.append(_address(data))
             facts += data.size, data.dtype, data.flags.num
             if typed:
                 facts.append(around(data))
+        elif data is MPI.BOTTOM:
+            addresses.append(BOTTOM.address)
+            facts.append(id(data))
         elif data is None or data is MPI.IN_PLACE:
             addresses.append(None)
             facts.append(id(data))
+        elif isinstance(data, _Array):
+            addresses.append(_address(data))
+            facts += data.size, data.dtype, data.flags.num, around(data)
         else:
-            address, *memory = _other_memory(data)
+            exported = held[place] = export(data)
+            address, *memory = _exported_facts(data, exported)
             addresses.append(address)
             facts += memory
     return tuple(facts), tuple(addresses)
 
 
-def _other_memory(data: Any) -> tuple:
-    """Where memory is that is not a numpy array's, and what it holds."""
-    if isinstance(data, _Array):
-        return _address(data), data.size, data.dtype, data.flags.num, around(data)
-    try:
-        view = memoryview(data)
-    except TypeError:
-        return _exported(data)
+def _exported_facts(data: Any, exported: Any) -> tuple:
+    """Where the memory of an object is that is no array, and what it holds."""
+    if type(exported) is Foreign:
+        return exported.address, exported.facts
+    if type(exported) is Refused:
+        raise _NotKept
+    view = data if type(data) is memoryview else exported
     if not view.c_contiguous:
         raise _NotKept
-    return _address(data), type(data), view.nbytes, view.format, view.readonly
-
-
-def _exported(data: Any) -> tuple:
-    """The same of an object that mpi4py can read otherwise: by DLPack."""
-    readonly = False
-    try:
-        try:
-            memory = MPI.buffer.frombuffer(data)
-        except BufferError:
-            readonly = True
-            memory = MPI.buffer.frombuffer(data, readonly)
-    except Exception as error:  # whatever its export raises is told when the buffer is read
-        raise _NotKept from error
-    return memory.address, type(data), memory.nbytes, data.dtype, readonly
+    kind = type(data)
+    bare = kind is MPI.buffer and is_bare(data)
+    return _address(view), kind, bare, view.nbytes, view.format, view.readonly
 
 
 def _content(value: Any) -> Any:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import Blocks
 from collectives.algorithms.language.registry import (
@@ -21,11 +20,13 @@ from collectives.catalogue import check_lossy, check_parameters, check_restricti
 from collectives.choice import choices, decide
 from collectives.engines.driver import Process
 from collectives.engines.plan import Plan, record
-from collectives.errors import CollectiveError
 from collectives.mpi.data.arguments import READERS, Arguments, Reader, check_root
 from collectives.mpi.data.operators import Op, operator_of
+from collectives.mpi.engines.lanes import Lane
+from collectives.mpi.engines.tally import Tally
 from collectives.mpi.plans.callplan import CallPlan
 from collectives.nodes import grouping
+from collectives.operators.dtypes import quickened
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE
 
@@ -52,6 +53,8 @@ class Invocation(NamedTuple):
         What the call is a part of, if it is not the user's own.
     form : str
         How the ranks tell each other counts first (see `counts`), if they do.
+    title : str
+        What the user called, if it is something else.
     reader : str
         The function in `arguments` that reads the buffers, if it is not the primitive's.
     """
@@ -65,7 +68,13 @@ class Invocation(NamedTuple):
     counts: tuple[int, ...] | bytes | None = None
     within: str = ""
     form: str = ""
+    title: str = ""
     reader: str = ""
+
+    @property
+    def behalf(self) -> str:
+        """The call on whose behalf it is made, if it is not the user's own."""
+        return self.title or self.within
 
 
 class Attempt(NamedTuple):
@@ -78,13 +87,14 @@ class Attempt(NamedTuple):
     algorithm : Algorithm or None
         What was asked for: a rank knows it, too, that has a problem.
     plan : CallPlan or None
-    problem : CollectiveError or None
+    problem : Exception or None
+        One of ours, or what the code of its arguments has raised.
     """
 
     name: str
     algorithm: Algorithm | None = None
     plan: CallPlan | None = None
-    problem: CollectiveError | None = None
+    problem: Exception | None = None
 
     @classmethod
     def of(cls, plan: CallPlan) -> Attempt:
@@ -104,17 +114,19 @@ class Recorder:
 
     Attributes
     ----------
-    comm : MPI.Intracomm
-        Ours alone.
+    lane : Lane
     rank, p : int
     nodes : tuple of int
         The number of each rank's node.
+    tally : Tally
+        Counts what runs.
     """
 
-    comm: MPI.Intracomm
+    lane: Lane
     rank: int
     p: int
     nodes: tuple[int, ...]
+    tally: Tally
 
     def attempt(self, call: Invocation, stage: int = SHORT) -> Attempt:
         """Check everything on this rank alone, and make a plan; nothing is sent.
@@ -123,11 +135,11 @@ class Recorder:
         """
         try:
             algorithm, given = self.choose(call.primitive, call.algorithm, call.parameters)
-        except CollectiveError as error:
+        except Exception as error:
             return Attempt(call.primitive, None, None, error)
         try:
             plan = self._record(algorithm, given, call, stage)
-        except CollectiveError as error:
+        except Exception as error:
             return Attempt(str(algorithm), algorithm, None, error)
         return Attempt.of(plan)
 
@@ -156,7 +168,11 @@ class Recorder:
         if algorithm.name == AUTO and not choices().declared:
             description += f" chosen by {choices().name}"
         arrays, placement = _given(read), reader.placement
-        return CallPlan(algorithm, description, plan, operator, arrays, placement, self.comm)
+        if read.like is not None:
+            operator = quickened(operator, read.like.element.unit)
+        meter = self.tally.meter(plan, algorithm.name, call.behalf)
+        facts = algorithm, description, plan, operator, arrays, placement, self.lane, meter
+        return CallPlan(*facts)
 
     def _read(
         self, algorithm: Algorithm, call: Invocation, root: int | None, stage: int
@@ -196,7 +212,8 @@ class Recorder:
         if algorithm.needs_groups:
             values.append(groups)
         generator = algorithm.generator(self.rank, self.p, *values, **own)
-        return record(Process(title, self.rank, self.p, _after(read, generator)))
+        process = Process(title, self.rank, self.p, _after(read, generator))
+        return record(process, first=0 if read.prelude else 1)
 
     def _groups(
         self, algorithm: Algorithm, parameters: Mapping[str, Any]

@@ -13,16 +13,16 @@ MPI then says that it is complete.
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
 from mpi4py import MPI
 
+from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS, PROGRESS
 from collectives.mpi.engines.replay import Replay, Setup
-from collectives.mpi.engines.signals import EMPTY, SIGNALS
+from collectives.mpi.engines.signals import EMPTY, SIGNALS, Holding
 from collectives.mpi.plans.traffic import Flight
 
 Wait = Callable[[Operation], None]
@@ -101,13 +101,16 @@ class Request(_Ours, MPI.Request):
         It has not started.
     wait : callable
         `wait(operation)` waits for it.
+    held : object
+        What has to live until somebody sees that the request has ended.
     """
 
     _operation: Operation | None = None
 
-    def __new__(cls, flight: Flight, wait: Wait = PROGRESS.wait) -> Request:
+    def __new__(cls, flight: Flight, wait: Wait = PROGRESS.wait, held: object = None) -> Request:
         flight.signal = tag = SIGNALS.take()
-        self = super().__new__(cls, SIGNALS.comm.Issend(EMPTY, 0, tag))
+        message = Holding(held) if held else EMPTY
+        self = super().__new__(cls, SIGNALS.comm.Issend(message, 0, tag))
         self._operation, self._wait = flight, wait
         PROGRESS.add(flight)
         flight.advance()
@@ -139,6 +142,8 @@ class Prequest(_Ours, MPI.Prequest):
         What a start carries out.
     free : callable
         Releases what all starts share.
+    tick : callable
+        Counts the starts.
     wait : callable
         `wait(operation)` waits for one start's.
     """
@@ -151,12 +156,15 @@ class Prequest(_Ours, MPI.Prequest):
         cls,
         setup: Setup,
         free: Callable[[], None],
+        tick: Callable[[], object],
         wait: Wait = PROGRESS.wait,
     ) -> Prequest:
         tag = SIGNALS.take()
         self = super().__new__(cls, MPI.Prequest(SIGNALS.comm.Ssend_init(EMPTY, 0, tag)))
-        self._replay = Replay(setup, SIGNALS.comm.Recv_init(EMPTY, 0, tag))
+        self._replay = Replay(setup, SIGNALS.comm.Recv_init(EMPTY, 0, tag), tick)
         self._release, self._wait, self._tag = free, wait, tag
+        if not _ALIVE:
+            before_finalize(_free_all)
         PROGRESS.watch(tag, self._look)
         _ALIVE[tag] = self
         return self
@@ -253,10 +261,8 @@ class Prequest(_Ours, MPI.Prequest):
 _ALIVE: dict[int, Prequest] = {}
 
 
-@atexit.register
 def _free_all() -> None:
     """Persistent requests must be gone before MPI is finalized."""
-    if not MPI.Is_finalized():
-        for request in list(_ALIVE.values()):
-            if request._replay.done:
-                request.Free()
+    for request in list(_ALIVE.values()):
+        if request._replay.done:
+            request.Free()

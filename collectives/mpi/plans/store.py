@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import RLock
 
-from mpi4py import MPI
-
 from collectives.algorithms.language import registry
 from collectives.algorithms.language.registry import PRIMITIVES
 from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.mpi.data.tokens import Token
 from collectives.mpi.engines.calls import TAG
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.tally import Meter
 from collectives.mpi.plans.callplan import CALL_BYTES, Addresses, CallPlan
 from collectives.mpi.plans.keys import Shape, tokens_in
 from collectives.mpi.plans.traffic import Traffic
@@ -51,6 +51,8 @@ class Pool:
         How many there are, with those in use and the direct ones.
     direct : dict
         The direct plans, by addresses.
+    meter : Meter or None
+        Counts their runs.
     nbytes : int
         The memory of all of them.
     """
@@ -64,6 +66,7 @@ class Pool:
         self.idle: list[CallPlan] = []
         self.plans = 0
         self.direct: dict[Addresses, Setup] = {}
+        self.meter: Meter | None = None
         self.seen: set[Addresses] = set()
         self.nbytes = 0
         self.closed = False
@@ -146,7 +149,7 @@ class Store:
 
     Attributes
     ----------
-    comm : MPI.Intracomm
+    lane : Lane
     traffic : Traffic
         Where its nonblocking calls are in flight.
     pools : dict
@@ -155,8 +158,8 @@ class Store:
         How many plans all pools have, and the memory of all.
     """
 
-    def __init__(self, comm: MPI.Intracomm, traffic: Traffic, waiter: Waiter):
-        self.comm = comm
+    def __init__(self, lane: Lane, traffic: Traffic, waiter: Waiter):
+        self.lane = lane
         self.traffic = traffic
         self._waiter = waiter
         self.pools: dict[Shape, Pool] = {}
@@ -209,7 +212,7 @@ class Store:
         """
         setup = pool.direct.get(addresses)
         if setup is not None:
-            return setup.calls()
+            return [plan.tick, *setup.calls()]
         stages = plan.direct(addresses)
         nbytes = CALL_BYTES * sum(stage.size for stage in stages)
         with self._lock:
@@ -218,9 +221,10 @@ class Store:
                 if oldest is pool:
                     return None
                 self.drop(oldest.shape)
-            setup = pool.direct[addresses] = Setup(stages, self.comm, TAG)
+            setup = pool.direct[addresses] = Setup(stages, self.lane, TAG)
             self._count(pool, 1, nbytes)
-        return setup.calls()
+        pool.meter = plan.meter  # which lives as long as the calls below
+        return [plan.tick, *setup.calls()]
 
     def discard(self, pool: Pool, plan: CallPlan) -> None:
         """Give up a plan that was in use."""

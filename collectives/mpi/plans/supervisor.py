@@ -8,21 +8,22 @@ stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from mpi4py import MPI
+from typing import TypeVar
 
 from collectives.algorithms.language.registry import Generator
-from collectives.errors import CollectiveError
 from collectives.mpi.engines.calls import compile_stages, run
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.stages import Stage
+from collectives.mpi.engines.tally import Tally
 from collectives.mpi.guards.agreement import Agreement
 from collectives.mpi.guards.settings import Settings
 from collectives.mpi.guards.watch import Watch
 from collectives.mpi.plans.recording import Attempt
 from collectives.mpi.plans.traffic import COMPARISON_TAG, REPORT_TAG, Flight, Traffic
+
+Each = TypeVar("Each")
 
 
 class Supervisor:
@@ -30,10 +31,11 @@ class Supervisor:
 
     Parameters
     ----------
-    comm : MPI.Intracomm
-        Ours alone.
+    lane : Lane
     traffic : Traffic
         The operations in flight there.
+    tally : Tally
+        Counts what runs there.
 
     Attributes
     ----------
@@ -42,8 +44,9 @@ class Supervisor:
         Whether a call is more than its algorithm.
     """
 
-    def __init__(self, comm: MPI.Intracomm, traffic: Traffic):
-        self.comm = comm
+    def __init__(self, lane: Lane, traffic: Traffic, tally: Tally):
+        self.lane = lane
+        self.tally = tally
         self.traffic = traffic
         self.settings = Settings()
         self.active = False
@@ -51,7 +54,6 @@ class Supervisor:
         self._number = 0  # of calls, while it is active
         self._agreements: list[Agreement] = []
         self.agreed: set[Generator] = set()
-        self._shared: CollectiveError | None = None  # the last that all ranks have got
 
     def configure(self, wanted: Settings) -> None:
         """Check and limit calls from now on, or stop it. Collective.
@@ -61,13 +63,21 @@ class Supervisor:
         CallMismatch
             The ranks want different things.
         """
+        self.compare_settings(wanted)
+        self.adopt(wanted)
+
+    def compare_settings(self, wanted: Settings) -> None:
+        """Raise CallMismatch if the ranks want different things. Collective."""
         self.run(self.agree(f"Comm with {wanted}", None))
+
+    def adopt(self, wanted: Settings) -> None:
+        """Check and limit calls from now on, or stop it: all ranks want the same."""
         if self.watch is not None and wanted.timeout != self.settings.timeout:
             self.watch.close()
             self.watch = None
         self.settings, self.active = wanted, wanted.active
         if wanted.timeout is not None and self.watch is None:
-            self.watch = Watch(self.comm, REPORT_TAG, wanted.timeout)
+            self.watch = Watch(self.lane, REPORT_TAG, wanted.timeout)
 
     @property
     def given_up(self) -> bool:
@@ -95,8 +105,6 @@ class Supervisor:
         self.waiter(name, number)(operation)
         if operation.error is not None:
             self._number = number  # the call is over, even if this was only a part of it
-            if isinstance(operation.error, CollectiveError):
-                self._shared = operation.error
             raise operation.error
 
     def waiter(self, name: str, number: int | None) -> Callable[[Operation], None]:
@@ -126,26 +134,33 @@ class Supervisor:
             return True
         return attempt.algorithm is not None and attempt.algorithm.generator not in self.agreed
 
-    def agree(self, call: str, problem: CollectiveError | None) -> Iterator[Stage]:
+    def agree(self, call: str, problem: Exception | None) -> Iterator[Stage]:
         """Raise on all ranks if one has a problem, or if they do not say the same of the call."""
-        agreement = self._agreements.pop() if self._agreements else Agreement(self.comm)
+        agreement = self._agreements.pop() if self._agreements else Agreement(self.lane, self.tally)
         yield from agreement.stages(call, problem)
         self._agreements.append(agreement)
+
+    def conclude(self, call: str, problem: Exception | None) -> None:
+        """Raise on all ranks if one has a problem at the end of a call."""
+        self.see_through(self.agree(f"the end of {call}", problem), call, self._number)
 
     def run(self, stages: Iterator[Stage]) -> None:
         """Carry out the stages of a comparison at once, without a time limit."""
         for stage in stages:
-            run(compile_stages([stage], self.comm, COMPARISON_TAG))
+            run(compile_stages([stage], self.lane, COMPARISON_TAG))
 
-    @contextmanager
-    def guard(self, name: str) -> Iterator[None]:
-        """Let the other ranks know of an error in what surrounds a call, if they compare calls."""
-        try:
-            yield
-        except CollectiveError as error:
-            if self.settings.check and error is not self._shared:
-                self.see_through(self.agree("", error), name, self._number + 1)
-            raise
+    def guarded(self, calls: Iterator[Each], name: str) -> Iterator[Each]:
+        """What a call comes to; if that is wrong on a rank, the others that compare are told."""
+        while True:
+            try:
+                call = next(calls)
+            except StopIteration:
+                return
+            except Exception as error:
+                if self.settings.check:
+                    self.see_through(self.agree("", error), name, self._number + 1)
+                raise
+            yield call
 
     def close(self) -> None:
         """Answer no more questions of other ranks."""

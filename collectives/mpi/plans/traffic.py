@@ -1,11 +1,11 @@
 """The operations in flight on one communicator, and which tags they have.
 
-Blocking collectives have tag 0, comparisons of first calls tag 1, and reports of
-late ranks tag 2. Nonblocking collectives have the next of the tags that follow,
-and so have blocking ones that are checked or limited. Each persistent one has a
+Of the tags of its lane, blocking collectives have tag 0, comparisons of first calls tag
+1, and reports of late ranks tag 2. Nonblocking collectives have the next of the tags that
+follow, and so have blocking ones that are checked or limited. Each persistent one has a
 tag of its own from the rest: they may be started in a different order on each
-rank. When that rest is used up, one more duplicate of the communicator begins it
-again; all ranks reach that point in the same call.
+rank. When that rest is used up, another lane begins it again; all ranks reach that point
+in the same call.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from mpi4py import MPI
 
+from collectives.mpi.engines.lanes import Lane, tags_of_a_lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.signals import SIGNALS
@@ -23,18 +24,18 @@ from collectives.mpi.engines.stages import Stage
 COMPARISON_TAG, REPORT_TAG = 1, 2
 FIRST_TAG = 3
 
-# Tags at most; half of what MPI guarantees is the least there can be.
-NONBLOCKING_TAGS = 2**14
-PERSISTENT_TAGS = 2**30
+# Tags at most; each kind has half of what there is.
+NONBLOCKING_TAGS = PERSISTENT_TAGS = 2**13
 
 
 @dataclass
 class _Place:
-    """A communicator with tags for persistent operations, and how many are alive."""
+    """A lane with tags for persistent operations, and how many are alive."""
 
-    comm: MPI.Intracomm
+    lane: Lane
     next: int
     alive: int = 0
+    left: bool = False
 
 
 class Flight(Operation):
@@ -60,7 +61,7 @@ class Flight(Operation):
         The tag of the message to be received at the end.
     """
 
-    __slots__ = ("comm", "end", "keep", "number", "operations", "signal", "tag")
+    __slots__ = ("end", "keep", "lane", "number", "operations", "signal", "tag")
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Flight(Operation):
         end: Callable[[bool], object] | None = None,
         keep: object = None,
     ):
-        self.comm, self.operations = traffic.comm, traffic.operations
+        self.lane, self.operations = traffic.lane, traffic.operations
         self.number = number = traffic.started
         traffic.started = number + 1
         self.tag = FIRST_TAG + number % traffic.tags
@@ -79,10 +80,12 @@ class Flight(Operation):
         self.end, self.keep = end, keep
 
     def _post(self, stage: Stage) -> list[MPI.Request]:
-        comm, tag = self.comm, self.tag
-        requests = [comm.Irecv(buf, source, tag) for buf, source in stage.recvs]
+        lane, tag = self.lane, self.tag
+        comm, ranks, tags = lane.comm, lane.ranks, lane.tags
+        mine = tags[lane.rank] + tag
+        requests = [comm.Irecv(buf, ranks[source], mine) for buf, source in stage.recvs]
         for buf, dest in stage.sends:
-            requests.append(comm.Isend(buf, dest, tag))
+            requests.append(comm.Isend(buf, ranks[dest], tags[dest] + tag))
         return requests
 
     def _ended(self) -> None:
@@ -101,7 +104,14 @@ class Flight(Operation):
 
 
 class Traffic:
-    """The operations in flight on a communicator of ours, which belongs to it.
+    """The operations in flight on a communicator.
+
+    Parameters
+    ----------
+    lane : Lane
+        Which is given back in the end.
+    more : callable
+        Makes another lane for the same ranks. Collective.
 
     Attributes
     ----------
@@ -113,21 +123,22 @@ class Traffic:
         How many different tags they have.
     """
 
-    def __init__(self, comm: MPI.Intracomm):
-        self.comm = comm
-        bound: int = MPI.COMM_WORLD.Get_attr(MPI.TAG_UB) or 32767  # where MPI promises it
+    def __init__(self, lane: Lane, more: Callable[[], Lane]):
+        self.lane = lane
+        self.more = more
         self.operations: dict[int, Flight] = {}
         self.started = 0
-        self.tags = min(NONBLOCKING_TAGS, bound // 2 - FIRST_TAG + 1)
+        half = (tags_of_a_lane() - FIRST_TAG) // 2
+        self.tags = min(NONBLOCKING_TAGS, half)
         self.first = FIRST_TAG + self.tags  # of persistent operations
-        self.last = min(bound, self.first + PERSISTENT_TAGS - 1)
-        self.place = _Place(comm, self.first)
+        self.last = self.first + min(PERSISTENT_TAGS, half) - 1
+        self.home = self.place = _Place(lane, self.first)
         self.closed = False
 
     def settle(self) -> tuple[_Place, int]:
-        """A communicator and a tag for a persistent operation, until `vacate`."""
+        """A lane and a tag for a persistent operation, until `vacate`."""
         if self.place.next > self.last:
-            full, self.place = self.place, _Place(self.comm.Dup(), self.first)
+            full, self.place = self.place, _Place(self.more(), self.first)
             self._abandon(full)
         tag = self.place.next
         self.place.next += 1
@@ -140,17 +151,17 @@ class Traffic:
         self._abandon(place)
 
     def close(self) -> None:
-        """Release the communicators, those of living persistent operations with the last one.
+        """Give the lanes back, those of living persistent operations with the last one.
 
         What was in flight has ended.
         """
         self.closed = True
-        if self.place.comm is not self.comm:
-            self.comm.Free()
+        self._abandon(self.home)
         self._abandon(self.place)
 
     def _abandon(self, place: _Place) -> None:
-        """Free a communicator that nobody has and nobody gets."""
-        wanted = not self.closed and place.comm in (self.comm, self.place.comm)
-        if not place.alive and not wanted and place.comm != MPI.COMM_NULL:
-            place.comm.Free()
+        """Give back a lane that nobody has and nobody gets."""
+        wanted = not self.closed and (place is self.home or place is self.place)
+        if not place.alive and not wanted and not place.left:
+            place.left = True
+            place.lane.release()

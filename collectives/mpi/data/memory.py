@@ -1,0 +1,286 @@
+"""Where the memory of a buffer lies, and what holds it there while a call uses it.
+
+An array holds its memory as long as somebody has the array. Other objects may let it go, as a
+bytearray does that is cleared, unless somebody has an export of it. So a call exports each
+such object, once, and the export stands for the object in all that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.errors import MemoryMismatch, SpellingMismatch, UnknownDatatype
+from collectives.mpi.data.datatypes import BYTE
+from collectives.mpi.data.gpu import Gpu
+from collectives.operators.dtypes import dtype_called
+
+Fail = Callable[..., Exception]  # makes the error about one argument
+
+
+class Memory(NamedTuple):
+    """The memory of an object.
+
+    Attributes
+    ----------
+    address, nbytes : int
+    readonly : bool
+    dtype : numpy.dtype
+    before, beyond : int
+        How far elements with gaps may reach: to the ends of the array that it is a part of.
+    origin : int
+        Bytes from the address to where displacements count from.
+    bare : bool
+        Whether it is an address whose length nobody vouches for.
+    gpu : Gpu or None
+        Where it is, if that is out of the CPU's reach.
+    """
+
+    address: int
+    nbytes: int
+    readonly: bool
+    dtype: np.dtype
+    before: int = 0
+    beyond: int = 0
+    origin: int = 0
+    bare: bool = False
+    gpu: Gpu | None = None
+
+    @property
+    def absolute(self) -> bool:
+        """Whether displacements are addresses."""
+        return bool(self.origin)
+
+
+# Displacements from MPI.BOTTOM are addresses. mpi4py takes no null pointer as memory, so
+# whatever lies there is said to lie one byte before the next one.
+BOTTOM = Memory(1, 0, False, BYTE, origin=-1, bare=True)
+
+
+class Foreign:
+    """The memory of an object that has no buffer protocol, exported: by DLPack or as CUDA's.
+
+    Parameters
+    ----------
+    data : object
+
+    Raises
+    ------
+    Exception
+        Whatever its export does.
+    """
+
+    def __init__(self, data: Any):
+        exporter = data
+        if hasattr(data, "__dlpack__") and hasattr(data, "__dlpack_device__"):
+            exporter = _Once(data)
+        self.readonly = False
+        try:
+            memory = MPI.buffer.frombuffer(exporter)
+        except BufferError:
+            memory = MPI.buffer.frombuffer(exporter, True)
+            self.readonly = True
+        self.address, self.nbytes = memory.address, memory.nbytes
+        self.gpu = Gpu.of(data)
+        if self.gpu is None and exporter is not data:
+            _ = memory[:0]  # only what the CPU can read has parts
+        self._data, self._exporter, self._memory = data, exporter, memory
+
+    @cached_property
+    def dtype(self) -> np.dtype:
+        """That of its elements; no number if neither numpy nor ml_dtypes has such a type."""
+        with suppress(AttributeError, TypeError, RuntimeError, BufferError):
+            if hasattr(self._data, "__cuda_array_interface__"):
+                dtype = np.dtype(self._data.__cuda_array_interface__["typestr"])
+                if dtype.kind in "biufcmM":
+                    return dtype
+            else:
+                self._array = np.from_dlpack(self._exporter)  # to which the export now belongs
+                return self._array.dtype
+        return _dtype_like(getattr(self._data, "dtype", None), self.nbytes)
+
+    @property
+    def facts(self) -> tuple:
+        """All but where it lies."""
+        dtype = getattr(self._data, "dtype", None)
+        return self.nbytes, self.dtype if dtype is None else dtype, self.readonly, self.gpu
+
+
+class _Once:
+    """What exports an object by DLPack once, however often it is asked."""
+
+    def __init__(self, data: Any):
+        self._data = data
+        self._capsule: Any = None
+        self.__dlpack_device__ = data.__dlpack_device__
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self._capsule is None:
+            self._capsule = self._data.__dlpack__(**options)
+        return self._capsule
+
+
+@dataclass
+class Refused:
+    """An object that could not be exported, which matters if it is read."""
+
+    kind: type
+    error: Exception
+
+
+# What stands for an object whose memory only its export tells.
+EXPORTS = Foreign, Refused
+
+
+def export(data: Any) -> Any:
+    """What holds the memory of an object that is no array, where it is.
+
+    A view of a memoryview would not keep it from being released, as mpi4py's buffer does. But
+    just that is all that the buffer is used for: memoryviews of what others have exported crash
+    in CPython's garbage collection.
+    """
+    if isinstance(data, EXPORTS):
+        return data
+    try:
+        view = memoryview(data)
+    except TypeError:
+        pass  # it has no buffer protocol
+    except Exception as error:
+        return Refused(type(data), error)
+    else:
+        if type(data) is memoryview:
+            with suppress(BufferError):  # it takes fewer layouts
+                return MPI.buffer.frombuffer(data, True)
+        return view
+    try:
+        return Foreign(data)
+    except Exception as error:
+        return Refused(type(data), error)
+
+
+def is_bare(data: Any) -> bool:
+    """Whether it is but an address, as MPI.buffer.fromaddress makes it."""
+    if type(data) is not MPI.buffer:
+        return False
+    owner: Any = data
+    while type(owner) is MPI.buffer:
+        owner = owner.obj
+    return owner is None
+
+
+def is_constant(data: Any) -> bool:
+    """Whether a buffer is one of the objects that stand for memory."""
+    return data is None or data is MPI.BOTTOM or isinstance(data, MPI.InPlaceType)
+
+
+def held(buffers: Sequence[Any], exported: dict[int, Any]) -> tuple:
+    """The buffers of a call, each object that is no array replaced by its export.
+
+    Parameters
+    ----------
+    buffers : sequence
+    exported : dict
+        What has been exported, by position; what is exported here is added.
+    """
+    return tuple([_held(buf, place, exported) for place, buf in enumerate(buffers)])
+
+
+def _held(buf: Any, place: int, exported: dict[int, Any]) -> Any:
+    data, *layout = buf if isinstance(buf, (list, tuple)) and len(buf) > 1 else (buf,)
+    if not (isinstance(data, (np.ndarray, list, tuple)) or is_constant(data)):
+        if not exported.get(place):
+            exported[place] = export(data)
+        if isinstance(exported[place], EXPORTS):
+            data = exported[place]
+    return [data, *layout] if layout else data
+
+
+def let_go(exported: dict[int, Any]) -> None:
+    """Release what was exported for a call that failed: its traceback would hold it."""
+    for each in exported.values():
+        if isinstance(each, (memoryview, MPI.buffer)):
+            each.release()
+
+
+def memory_of(data: Any, writes: bool, typed: bool, fail: Fail) -> Memory:
+    """The memory of a buffer; its dtype counts if it is `typed`."""
+    if data is MPI.BOTTOM:
+        return BOTTOM
+    array = data if isinstance(data, np.ndarray) else _array(data, fail)
+    if array is None:
+        memory = _foreign_memory(export(data), fail)
+    else:
+        memory = _own_memory(array, is_bare(data), fail)
+    dtype = memory.dtype
+    if dtype.hasobject or (typed and not dtype.isnative):
+        error = UnknownDatatype if dtype.hasobject else MemoryMismatch
+        needed = "numbers in native byte order"
+        raise fail(needed, f"dtype {dtype!r}", error=error, mpi_class="ERR_TYPE")
+    if typed and not dtype.itemsize:
+        raise fail("elements with a size", f"dtype {dtype!r}", error=UnknownDatatype)
+    if writes and memory.readonly:
+        raise fail("writable memory", "a read-only buffer", error=MemoryMismatch)
+    return memory
+
+
+def _foreign_memory(exported: Any, fail: Fail) -> Memory:
+    if isinstance(exported, Foreign):
+        facts = exported.address, exported.nbytes, exported.readonly, exported.dtype
+        return Memory(*facts, gpu=exported.gpu)
+    kind, error = exported.kind, exported.error
+    if isinstance(error, (TypeError, AttributeError)):
+        needed = "an object with memory, such as a numpy array"
+        raise fail(needed, kind, error=SpellingMismatch) from error
+    needed = "contiguous memory that can be read and, if it receives, written"
+    raise fail(needed, f"{kind} ({error})", "pass a copy", MemoryMismatch) from error
+
+
+def _dtype_like(theirs: Any, nbytes: int) -> np.dtype:
+    """The dtype for one of another library's that numpy does not know.
+
+    Without ml_dtypes it is no number: its elements can be moved, and not reduced.
+    """
+    name = getattr(theirs, "name", None) or str(theirs).rpartition(".")[2]
+    dtype = dtype_called(name)
+    size = getattr(theirs, "itemsize", dtype.itemsize if dtype else 1)
+    if dtype is None or dtype.itemsize != size:
+        dtype = np.dtype((np.void, 1 if nbytes % size else size))
+    return dtype
+
+
+def _own_memory(array: np.ndarray, bare: bool, fail: Fail) -> Memory:
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        got = f"an array with strides {array.strides}"
+        raise fail("contiguous memory", got, "pass a contiguous copy", MemoryMismatch)
+    facts = MPI.Get_address(array), array.nbytes, not array.flags.writeable, array.dtype
+    return Memory(*facts, *around(array), bare=bare)
+
+
+def around(array: np.ndarray) -> tuple[int, int]:
+    """Bytes before and beyond an array, in the one that it is a part of."""
+    owner = array
+    while isinstance(owner.base, np.ndarray) and owner.base.flags.forc:
+        owner = owner.base
+    before = MPI.Get_address(array) - MPI.Get_address(owner)
+    return before, owner.nbytes - before - array.nbytes
+
+
+def _array(data: Any, fail: Fail) -> np.ndarray | None:
+    """The array over an object with Python's buffer protocol; None if it has none."""
+    try:
+        view = memoryview(data)
+    except TypeError:
+        return None
+    except (ValueError, BufferError) as error:
+        raise fail("memory that can be read", type(data), error=MemoryMismatch) from error
+    try:
+        return np.asarray(view)
+    except (TypeError, ValueError) as error:
+        needed = "numbers in native byte order"
+        raise fail(needed, f"format {view.format!r}", error=UnknownDatatype) from error
