@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import collectives
+from collectives import algorithms
 from collectives.algorithms.language.registry import Algorithm
+
+ALGORITHMS = Path(algorithms.__file__).parent
 
 
 class Listing:
@@ -42,10 +44,9 @@ class Listing:
 
 
 def _shown(file: str) -> str:
-    """A path as the reader knows it: below the package's folder, or the name of his own file."""
-    for folder in map(Path, collectives.__path__):
-        if Path(file).is_relative_to(folder):
-            return Path(file).relative_to(folder).as_posix()
+    """A path as the reader knows it: from `algorithms` on, or the name of his own file."""
+    if Path(file).is_relative_to(ALGORITHMS):
+        return (Path("algorithms") / Path(file).relative_to(ALGORITHMS)).as_posix()
     return Path(file).name
 
 

@@ -14,6 +14,7 @@ from collectives.__main__ import main
 from collectives.algorithms import REGISTRY
 from collectives.explain.gallery import index, write
 from collectives.explain.html import LANGUAGES, LIBRARY, MODULES, application, page, text
+from collectives.explain.schedule import RANKS
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -23,14 +24,12 @@ def data(document, which):
     return json.loads(zlib.decompress(base64.b64decode(packed)))
 
 
-@pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_small_and_alone(primitive):
-    made = page(primitive, ["tree"])
-    assert len(made.encode()) < 300_000
+def test_all_is_in_it():
+    made = page("scan", ["tree"])
     assert not re.search(r"""(src|href)=["'](?!\$)""", made.replace(text(f"vendor/{LIBRARY}"), ""))
     algorithms = data(made, "schedules")
-    assert list(algorithms) == list(REGISTRY[primitive])
-    assert all(set(one["runs"]) == {str(p) for p in range(2, 17)} for one in algorithms.values())
+    assert list(algorithms) == list(REGISTRY["scan"])
+    assert all(set(one["runs"]) == {str(p) for p in RANKS} for one in algorithms.values())
 
 
 def test_policy_lets_nothing_else_run():
@@ -72,7 +71,7 @@ def test_library_is_what_its_note_says():
 
 def test_command_writes_a_page(tmp_path, capsys):
     path = tmp_path / "two.html"
-    assert main(["explain", "allreduce", "ring", "tree:", "-p", "6", "--html", str(path)]) == 0
+    assert main(["explain", "scan", "ring", "tree:", "-p", "6", "--html", str(path)]) == 0
     assert "open it in a browser" in capsys.readouterr().out
     settings = data(path.read_text(encoding="utf-8"), "settings")
     assert settings["shown"] == ["ring", "tree:"] and settings["p"] == 6
@@ -80,11 +79,11 @@ def test_command_writes_a_page(tmp_path, capsys):
 
 def test_default_algorithm_and_clock(tmp_path):
     path = tmp_path / "one.html"
-    assert main(["explain", "allreduce", "--alpha", "1e-3", "-n", "8", "--html", str(path)]) == 0
+    assert main(["explain", "scatter", "--alpha", "1e-3", "-n", "8", "--html", str(path)]) == 0
     settings = data(path.read_text(encoding="utf-8"), "settings")
     assert settings["machines"][0]["name"] == "given"
     assert settings["machines"][0]["alpha"] == 1e-3 and settings["n"] == 8
-    assert settings["shown"][0].partition(":")[0] in REGISTRY["allreduce"]
+    assert settings["shown"][0].partition(":")[0] in REGISTRY["scatter"]
 
 
 @pytest.mark.parametrize(
