@@ -50,9 +50,9 @@ LIBRARY = "htm-preact-3.1.1.umd.js"
 
 # The modules of the page, each after those that it imports.
 MODULES = (
-    *("html", "words", "colours", "engine", "data", "state", "layouts", "film", "grid", "network"),
-    *("spacetime", "source", "counters", "story", "controls", "picture", "app"),
-)
+    "html words colours engine data state layouts film grid network spacetime source counters story "
+    "picture panel controls keys player app"
+).split()
 
 
 def page(

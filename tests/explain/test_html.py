@@ -6,15 +6,19 @@ import json
 import re
 import zlib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from collectives import PRIMITIVES
 from collectives.__main__ import main
 from collectives.algorithms import REGISTRY
+from collectives.explain import html
 from collectives.explain.gallery import index, write
 from collectives.explain.html import LANGUAGES, LIBRARY, MODULES, application, page, text
 from collectives.explain.schedule import RANKS
+
+PAGE = Path(html.__file__).with_name("page")
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -56,10 +60,12 @@ def test_every_language_says_everything():
 
 def test_modules_are_all_and_in_order():
     seen = set()
+    assert sorted(path.stem for path in (PAGE / "app").iterdir()) == sorted(MODULES)
     for name in MODULES:
         used = set(re.findall(r'from "\./(\w+)\.js"', text(f"app/{name}.js")))
         assert used <= seen, name
         seen.add(name)
+        assert max(map(len, text(f"app/{name}.js").splitlines())) <= 120, name
     assert "import " not in re.sub(r"//.*", "", application()).replace("important", "")
 
 

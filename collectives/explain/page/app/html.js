@@ -1,2 +1,2 @@
-// preact and htm, as one script before this one leaves them.
-export const { html, render, useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } = globalThis.htmPreact;
+// preact and htm: the script before this one leaves them there.
+export const { html, render, useEffect, useMemo, useRef, useState } = globalThis.htmPreact;

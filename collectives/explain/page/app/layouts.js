@@ -49,13 +49,17 @@ function tree(p, links) {
   };
   place(parent.indexOf(-1), 0);
   const step = (WIDTH - 2 * MARGIN) / Math.max(1, leaves - 1), down = (HEIGHT - 2 * MARGIN) / Math.max(1, ...deep);
-  return parent.map((_, rank) => ({ x: leaves > 1 ? MARGIN + wide[rank] * step : WIDTH / 2, y: MARGIN + deep[rank] * down }));
+  const x = (rank) => (leaves > 1 ? MARGIN + wide[rank] * step : WIDTH / 2);
+  return parent.map((_, rank) => ({ x: x(rank), y: MARGIN + deep[rank] * down }));
 }
 
 // The parent of each rank if the links make one tree; its root is the rank with the shortest way to all.
 function parents(p, links) {
   const near = Array.from({ length: p }, () => new Set());
-  for (const [a, b] of links) near[a].add(b), near[b].add(a);
+  for (const [a, b] of links) {
+    near[a].add(b);
+    near[b].add(a);
+  }
   if (near.reduce((sum, peers) => sum + peers.size, 0) !== 2 * (p - 1)) return null;
   const from = (root) => {
     const parent = Array(p).fill(undefined), depth = [];
@@ -64,7 +68,11 @@ function parents(p, links) {
     const queue = [root];
     for (const rank of queue)
       for (const peer of [...near[rank]].sort((a, b) => a - b))
-        if (parent[peer] === undefined) (parent[peer] = rank), (depth[peer] = depth[rank] + 1), queue.push(peer);
+        if (parent[peer] === undefined) {
+          parent[peer] = rank;
+          depth[peer] = depth[rank] + 1;
+          queue.push(peer);
+        }
     return queue.length === p ? { parent, depth: Math.max(...depth) } : null;
   };
   const trees = near.map((_, root) => from(root));

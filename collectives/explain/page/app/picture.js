@@ -1,12 +1,14 @@
 // The picture as a file of its own: an SVG with its looks and a description in it.
 
+const SVG = "http://www.w3.org/2000/svg";
+
 export function svgText(svg, css, description) {
   const copy = svg.cloneNode(true);
-  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copy.setAttribute("xmlns", SVG);
   const [, , width, height] = svg.getAttribute("viewBox").split(" ");
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
-  const make = (name, text) => Object.assign(document.createElementNS("http://www.w3.org/2000/svg", name), { textContent: text });
+  const make = (name, textContent) => Object.assign(document.createElementNS(SVG, name), { textContent });
   copy.querySelector("title").after(make("desc", description), make("style", css));
   return new XMLSerializer().serializeToString(copy);
 }

@@ -1,8 +1,10 @@
 // What the reader has chosen. The address keeps it, so that a moment can be shared.
 
+export const RANKS = Array.from({ length: 15 }, (_, k) => k + 2);
 export const SIZES = [64, 1024, 32 << 10, 1 << 20, 32 << 20, 2 ** 30];
 export const SPEEDS = [0.25, 0.5, 1, 2, 4];
 export const LAYOUTS = ["ring", "line", "tree", "hypercube"];
+export const MUCH = [0.25, 0.5, 1, 2, 4];
 
 export function initial(data) {
   const [first, second] = data.shown;
@@ -27,7 +29,7 @@ export function fromHash(hash, start, data) {
   const found = new URLSearchParams(hash.replace(/^#/, "")), state = { ...start };
   const known = (name) => Object.hasOwn(data.algorithms, name);
   const checks = {
-    a: known, b: (name) => name === "" || known(name), p: (p) => p >= 2 && p <= 16,
+    a: known, b: (name) => name === "" || known(name), p: (p) => RANKS.includes(p),
     n: (n) => n >= 1 && n <= 2 ** 40, clock: (name) => ["rounds", "time"].includes(name),
     machine: (name) => data.machines.some((one) => one.name === name), layout: (name) => LAYOUTS.includes(name),
     disturb: (name) => ["late", "slow"].includes(name), who: (rank) => rank >= 0 && rank < 16,
