@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -55,7 +56,7 @@ def index() -> str:
     for primitive, algorithms in REGISTRY.items():
         rows = "".join(
             f'<tr><th scope="row"><a href="{primitive}/{name}.html">'
-            f"{escape(titled(primitive, name))}</a></th><td>{escape(algorithm.summary)}</td>"
+            f"{escape(titled(primitive, name))}</a></th><td>{_marked(algorithm.summary)}</td>"
             f"<td><code>{escape(algorithm.cost)}</code></td></tr>"
             for name, algorithm in algorithms.items()
         )
@@ -71,3 +72,8 @@ def index() -> str:
         .replace("{{links}}", links)
         .replace("{{sections}}", "\n".join(sections))
     )
+
+
+def _marked(summary: str) -> str:
+    """A line of a docstring, with its `names` as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(summary))

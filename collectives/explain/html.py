@@ -50,8 +50,8 @@ LIBRARY = "htm-preact-3.1.1.umd.js"
 
 # The modules of the page, each after those that it imports.
 MODULES = (
-    "html words colours engine data state layouts film grid network spacetime source counters story "
-    "picture panel controls keys player app"
+    "html words colours engine data state layouts film grid network spacetime source counters "
+    "story picture panel controls keys player app"
 ).split()
 
 

@@ -263,3 +263,4 @@ def test_a_deadlock_is_shown(browser, users):
         expect(shown.locator(".wrong")).to_contain_text("deadlock")
         expect(shown.locator(".sentence")).to_contain_text("4 ranks wait: 0 ← 3; 1 ← 0; 2 ← 1")
         expect(shown.locator(".rank.waits")).to_have_count(4)
+        expect(shown.locator(".waits path")).to_have_count(4)

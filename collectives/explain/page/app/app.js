@@ -71,7 +71,7 @@ function Page({ data }) {
       <div class=${`panels panels-${films.length}`}>${films.map((one, k) => (one.run
         ? html`<${Panel} key=${k} id=${`panel${k}`} film=${one} t=${within(one, t)} at=${within(one, stops[at])}
             from=${within(one, from)} moving=${moving !== null} end=${end} rows=${stops.length} bounds=${data.bounds}
-            layout=${state.layout} say=${say} calm=${calm} go=${(moment) => go(nearest(moment))}
+            layout=${state.layout} say=${say} go=${(moment) => go(nearest(moment))}
             alone=${films.length === 1} />`
         : html`<${Impossible} key=${k} film=${one} p=${state.p} say=${say} />`))}</div>
     </main>
@@ -85,9 +85,12 @@ function Header({ data, state, set, say }) {
       ${name}</button>`);
   return html`<header>
     <div><p class="site">${data.home ? html`<a href=${data.home}>${say("site")}</a>` : say("site")}</p>
-      <h1><span>${data.primitive}</span> ${title}</h1><p class="summary" lang="en">${summary}</p></div>
+      <h1><span>${data.primitive}</span> ${title}</h1><p class="summary" lang="en">${marked(summary)}</p></div>
     <div class="languages switch" role="group" aria-label=${say("language")}>${languages}</div></header>`;
 }
+
+// Text of a docstring, with its `names` as code.
+const marked = (text) => text.split("`").map((part, k) => (k % 2 ? html`<code>${part}</code>` : part));
 
 function Impossible({ film, p, say }) {
   const { title, restrictions } = film.algorithm;

@@ -20,7 +20,8 @@ export function times(run, clock, bytes, { late = {}, slow = {} } = {}) {
     if (!yielded) return;
     const [place, sends, recvs, local] = yielded, beat = (rank.rounds.at(-1)?.until ?? 0) + 1;
     const round = { rank: rank.rank, number, place, local, begin: rank.now, ends: rank.now, beat,
-      until: beat, sends: [], recvs: [], steps: [], waits: recvs.length, posted: false };
+      until: beat, sends: [], recvs: [], steps: [], wanted: recvs.map(([peer]) => peer),
+      waits: recvs.length, posted: false };
     rank.rounds.push(round);
     order.push({ round });
     for (const [peer, ...reads] of sends) send(rank, round, peer, reads);

@@ -75,9 +75,15 @@ export function waitsFor(film, rank, t) {
   const round = current(film, rank, t);
   if (!round || round.closes <= t + film.close) return [];
   const later = round.recvs.filter((x) => x.leaves >= t - film.close).map((x) => x.source);
-  if (round.end !== undefined) return later;
-  const got = round.recvs.map((x) => x.source), wanted = film.run.ranks[rank][round.number - 1][2];
-  return [...later, ...wanted.map(([peer]) => peer).filter((peer) => !got.includes(peer))];
+  return [...later, ...neverHeard(film, rank, t)];
+}
+
+// The ranks for whose messages a rank waits at a moment, and will for ever.
+export function neverHeard(film, rank, t) {
+  const round = current(film, rank, t);
+  if (!round || round.end !== undefined) return [];
+  const got = round.recvs.map((x) => x.source);
+  return round.wanted.filter((peer) => !got.includes(peer));
 }
 
 // The messages to be seen at a moment, each with how far it has come, from 0 to 1.

@@ -1,6 +1,6 @@
 // The picture: ranks and the messages between them.
 import { colour } from "./colours.js";
-import { count, current, flying, partsOf, reductions, waitsFor } from "./film.js";
+import { count, current, flying, neverHeard, partsOf, reductions, waitsFor } from "./film.js";
 import { html } from "./html.js";
 import { fitting, heightOf, places, WIDTH } from "./layouts.js";
 import { runs } from "./words.js";
@@ -74,7 +74,7 @@ function linksOf({ messages }) {
   return [...new Map(pairs.map((pair) => [pair.join(), pair])).values()];
 }
 
-export function Network({ film, t, from, layout, say, still, id }) {
+export function Network({ film, t, from, layout, say, id }) {
   const links = linksOf(film.played), p = film.run.ranks.length, round = radius(p);
   const chosen = layout || fitting(p, links), where = places(chosen, p, links);
   const line = chosen === "line", bend = line ? 0.32 : 0.13;
@@ -89,12 +89,13 @@ export function Network({ film, t, from, layout, say, still, id }) {
       <path d=${path(curve(where[a], where[b], line ? bend : 0, round))} />`)}</g>
     <g class="arrows">${moving.map(({ message }) => html`
       <path d=${path(way(message))} marker-end=${`url(#${id}-tip)`} />`)}</g>
+    <g class="waits">${film.run.ranks.flatMap((_, dest) => neverHeard(film, dest, t).map((source) => html`
+      <path d=${path(way({ source: dest, dest: source }))} marker-end=${`url(#${id}-tip)`} />`))}</g>
     <g class="ranks">${where.map((place, rank) => html`
       <${Rank} film=${film} rank=${rank} t=${t} place=${place} round=${round} say=${say}
         sums=${sums.filter((x) => x.rank === rank).length} />`)}</g>
     <g class="messages">${moving.map(({ message, done }) => html`
-      <${Pill} film=${film} message=${message} spot=${along(way(message), 0.1 + 0.56 * (still ? 1 : done))}
-        say=${say} />`)}</g>
+      <${Pill} film=${film} message=${message} spot=${along(way(message), 0.1 + 0.56 * done)} say=${say} />`)}</g>
   </svg>`;
 }
 

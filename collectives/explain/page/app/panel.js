@@ -10,7 +10,7 @@ import { Messages, sentence } from "./story.js";
 
 // t is the moment to be seen, `at` the stop that belongs to it and `from` the stop before; `end` and
 // `rows` are the last moment and the number of stops of all films on the page.
-export function Panel({ id, film, t, at, from, moving, end, rows, bounds, layout, say, calm, go, alone }) {
+export function Panel({ id, film, t, at, from, moving, end, rows, bounds, layout, say, go, alone }) {
   const { algorithm, run } = film, box = useRef(null);
   // What is held and counted changes when a message has landed, the rest when it leaves.
   const landed = moving ? from : at;
@@ -34,8 +34,7 @@ export function Panel({ id, film, t, at, from, moving, end, rows, bounds, layout
     <div class="columns">
       <div>
         <figure class="first">
-          <${Network} id=${id} film=${film} t=${t} from=${moving ? t : from} layout=${layout} say=${say}
-            still=${calm} />
+          <${Network} id=${id} film=${film} t=${t} from=${moving ? t : from} layout=${layout} say=${say} />
           <figcaption><span class="hint">${say(reading(film))} ${say("dark")}</span>
             ${saving("network")}</figcaption>
         </figure>

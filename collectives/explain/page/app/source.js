@@ -45,7 +45,7 @@ function Line({ line, text, ranks, say }) {
 
 // Some ranks, by number where that is short.
 function Ranks({ ranks, say }) {
-  const all = runs(ranks), text = all.length > 9 ? say("someRanks", { count: ranks.length }) : all;
+  const all = runs(ranks), text = all.length > 8 ? say("someRanks", { count: ranks.length }) : all;
   return html`<span title=${say("ranksHere", { ranks: all })}>
     <span class="hidden">${say("standHere")}</span>${text}</span>`;
 }

@@ -8,6 +8,9 @@ import { bytesText, runs, secondsText } from "./words.js";
 // So many messages, or ranks, are named one by one.
 const SHOWN = 6;
 
+// A space at which no line ends.
+const NEAR = "\u00a0";
+
 // Who sends to whom, in the fewest words: all the same way, or in pairs, or one by one.
 function pattern(messages, p, say) {
   const ways = [...new Set(messages.map(({ source, dest }) => (dest - source + p) % p))];
@@ -19,7 +22,7 @@ function pattern(messages, p, say) {
   const bits = [...new Set(messages.map(({ source, dest }) => source ^ dest))];
   const answered = ({ source, dest }) => messages.some((x) => x.source === dest && x.dest === source);
   if (messages.length > 2 && bits.length === 1 && messages.every(answered)) return say("pairs", { count: bits[0] });
-  const pairs = messages.slice(0, SHOWN).map(({ source, dest }) => `${source} → ${dest}`).join(", ");
+  const pairs = messages.slice(0, SHOWN).map(({ source, dest }) => `${source}${NEAR}→${NEAR}${dest}`).join(", ");
   const more = messages.length - SHOWN;
   return more > 0 ? `${pairs} ${say("more", { count: more })}` : pairs;
 }
@@ -39,13 +42,13 @@ export function sentence(film, from, t, say) {
     const here = ({ lands }) => lands <= t + film.close;
     tell("onTheWay", moving.filter((message) => !here(message)));
     tell("arrived", moving.filter(here));
-  } else if (moving.length) tell("sent", moving);
-  else said.push(say("noMessages"));
+  } else tell("sent", moving);
+  const waiting = ranks.map((rank) => [rank, waitsFor(film, rank, t)]).filter(([, peers]) => peers.length);
+  if (film.rounds && !moving.length && !waiting.length) said.push(say("noMessages"));
   const sums = reductions(film, from, t).length;
   if (sums) said.push(say("summed", { count: sums }));
   if (!film.rounds || t >= played.beats) {
-    const waiting = ranks.map((rank) => [rank, waitsFor(film, rank, t)]).filter(([, peers]) => peers.length);
-    const who = waiting.slice(0, SHOWN).map(([rank, peers]) => `${rank} ← ${runs(peers)}`).join("; ");
+    const who = waiting.slice(0, SHOWN).map(([rank, peers]) => `${rank}${NEAR}←${NEAR}${runs(peers)}`).join("; ");
     if (waiting.length) said.push(say("waiting", { count: waiting.length, who }));
   }
   if (ranks.every((rank) => count(film, rank, t) === run.ranks[rank].length)) said.push(say("end"));
