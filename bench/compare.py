@@ -15,12 +15,17 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
+
+from collectives.commands.options import number, ranks
+from collectives.console import to_the_end
 
 SLOWER = 1.1  # a ratio from which a cell is named
 LIMIT = 1800  # seconds for one run
@@ -63,10 +68,10 @@ def report(old: Sequence[Mapping[Cell, float]], new: Sequence[Mapping[Cell, floa
         lines.append(f"{column:12} {_mean(ratios[[c == column for _, c in cells]]):6.3f}")
     lines.append(f"{'all':12} {_mean(ratios):6.3f}  geometric mean")
     slower = (after > SLOWER * before).all(axis=0)
-    for number in np.flatnonzero(slower):
-        row, column = cells[number]
-        times = f"{before[:, number].min():.2f} us, now {after[:, number].min():.2f} us"
-        lines.append(f"slower: {row}, {column}: {ratios[number]:.2f} ({times})")
+    for place in np.flatnonzero(slower):
+        row, column = cells[place]
+        times = f"{before[:, place].min():.2f} us, now {after[:, place].min():.2f} us"
+        lines.append(f"slower: {row}, {column}: {ratios[place]:.2f} ({times})")
     if not slower.any():
         lines.append(f"no cell is slower by {SLOWER - 1:.0%} in every repetition")
     return lines
@@ -83,7 +88,8 @@ def measure(checkout: Path, ranks: int, arguments: Sequence[str]) -> dict[Cell, 
         [*command, *arguments],
         cwd=checkout,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=LIMIT,
     )
     if run.returncode:
@@ -91,24 +97,43 @@ def measure(checkout: Path, ranks: int, arguments: Sequence[str]) -> dict[Cell, 
     return read(run.stdout)
 
 
-def main(argv: Sequence[str]) -> None:
-    """Measure both and print the report."""
+def main(argv: Sequence[str]) -> int:
+    """Measure both and print the report, of what there is when stopped; the exit status."""
     at = argv.index("--") if "--" in argv else len(argv)
     parser = argparse.ArgumentParser("python -m collectives.bench.compare")
     parser.add_argument("old", type=Path, metavar="OLD", help="a checkout")
     parser.add_argument("new", type=Path, metavar="NEW", help="another one")
-    parser.add_argument("-n", type=int, default=2, help="number of ranks (%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=3, help="runs of each (%(default)s)")
+    parser.add_argument("-n", type=ranks, default=2, help="number of ranks (%(default)s)")
+    parser.add_argument("--repetitions", type=number, default=3, help="runs of each (%(default)s)")
     given = parser.parse_args(argv[:at])
     for checkout in (given.old, given.new):
         if not (checkout / "bench" / "forms.py").is_file():
             parser.error(f"a checkout with bench/forms.py is needed, got {checkout}")
     old, new = [], []
-    for _ in range(given.repetitions):
-        old.append(measure(given.old.resolve(), given.n, argv[at + 1 :]))
-        new.append(measure(given.new.resolve(), given.n, argv[at + 1 :]))
-    print(*report(old, new), sep="\n")
+    status = 0
+    signals: list[int] = []
+
+    def stop(which: int, _: object) -> NoReturn:
+        signals.append(which)
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+    try:
+        for _ in range(given.repetitions):
+            old.append(measure(given.old.resolve(), given.n, argv[at + 1 :]))
+            new.append(measure(given.new.resolve(), given.n, argv[at + 1 :]))
+    except KeyboardInterrupt:
+        status = 128 + signals[0]
+    except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
+        print(error, file=sys.stderr)
+        status = 1
+    if new:
+        print(*report(old[: len(new)], new), sep="\n")
+    if signals:
+        print(f"stopped after {len(new)} repetitions of both", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(to_the_end(lambda: main(sys.argv[1:])))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import TextIO
 
 from collectives.errors import ArgumentError
 
@@ -18,6 +19,7 @@ from .preflight import Outlook
 from .results import results
 from .schedule import Schedule
 from .system import System
+from .terminal import past_launcher
 
 
 @dataclass
@@ -40,6 +42,8 @@ class Outcome:
     schedule : Schedule or None
         It has the repetitions; None before the first.
     date : datetime
+    past : TextIO or None
+        Where to print if the launcher has been stopped as well.
     """
 
     todo: Sequence[Cell]
@@ -52,6 +56,7 @@ class Outcome:
     errors: Mapping[int, float] = field(default_factory=dict)
     schedule: Schedule | None = None
     date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    past: TextIO | None = field(default_factory=past_launcher)
 
     def leave(self, stopped: str = "") -> int:
         """Print and write all there is; returns the exit status of a run that has ended.
@@ -67,7 +72,8 @@ class Outcome:
         status = 1 if any(result.wrong for result in found) else 0
         elapsed = time.perf_counter() - self.start
         written = self._write(found, status, stopped)  # first: it is there whoever reads the rest
-        report.show(found, self.where, elapsed, report.console(stopped), stopped)
+        out = report.console(self.past if stopped else None)
+        report.show(found, self.where, elapsed, out, stopped)
         return status if written else 1
 
     def _write(self, found: Sequence, status: int, stopped: str) -> bool:

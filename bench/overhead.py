@@ -18,6 +18,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TextIO
 
 import numpy as np
 from mpi4py import MPI
@@ -32,6 +33,7 @@ from .program import Parser, Usage, add_seconds, options, start
 from .report import console, header, microseconds
 from .stop import Stop, say
 from .system import System, system
+from .terminal import past_launcher
 
 NAMES = ("library", "persistent", "by hand", "plain", "set up", "built-in")
 SIZES = [8, 64, 512, 4096, 2**15, 2**18, 2**20]
@@ -177,7 +179,8 @@ def main(comm: MPI.Intracomm, seconds: float, stop: Stop) -> None:
     ratios = [f"library\n/ {name}" for name in NAMES[2:]]
     for title in ("size", *NAMES, *ratios, "reps"):
         table.add_column(title, justify="right")
-    stop.leave = lambda name: show(where, LEGEND, table, name)
+    past = past_launcher()
+    stop.leave = lambda why: show(where, LEGEND, table, why, past)
     for size in SIZES:
         calls, requests = ways(comm, size)
         times = compare(comm, calls, seconds)
@@ -195,9 +198,11 @@ def main(comm: MPI.Intracomm, seconds: float, stop: Stop) -> None:
         show(where, LEGEND, table)
 
 
-def show(where: System, legend: str, table: Table, stopped: str = "") -> None:
+def show(
+    where: System, legend: str, table: Table, stopped: str = "", past: TextIO | None = None
+) -> None:
     """Print where it was measured, what the columns mean, and the table as far as it goes."""
-    out = console(stopped)
+    out = console(past)
     out.print(Text(f"{header(where)}\n\n{legend}\n"), soft_wrap=True)
     out.print(table)
     out.file.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -19,7 +19,7 @@ from collectives.units import format_bytes
 from .cells import BUILTIN
 from .results import Result
 from .schedule import MINIMUM
-from .terminal import past_launcher, terminal, width
+from .terminal import terminal, width
 
 if TYPE_CHECKING:
     from .system import System
@@ -52,15 +52,12 @@ BUSY = """\
 Warning: other programs were running here (load {load:g} on {cores} cores); all times suffer."""
 
 
-def console(stopped: str = "") -> Console:
-    """Standard output: as wide as the terminal, or plain and never cut off.
-
-    Of a run that is being stopped, past a launcher that does not forward it any more.
-    """
+def console(instead: TextIO | None = None) -> Console:
+    """Standard output, or another file: as wide as the terminal, or plain and never cut off."""
     screen = terminal(1)
     columns = width(screen) if screen else PLAIN
     return Screen(
-        file=(past_launcher() if stopped else None) or sys.stdout,
+        file=instead or sys.stdout,
         width=columns,
         force_terminal=screen is not None,
         highlight=False,

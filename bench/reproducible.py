@@ -26,6 +26,7 @@ from .program import Parser, add_seconds, options, start
 from .report import microseconds
 from .stop import Stop
 from .system import system
+from .terminal import past_launcher
 
 SIZES = [8, 512, 2**15, 2**20, 2**23]
 SECONDS = 2.0
@@ -73,7 +74,8 @@ def main(comm: MPI.Intracomm, seconds: float, stop: Stop) -> None:
     titles = ("elementwise\nusual", "\nreproducible", "\nratio")
     for title in ("\nsize", *titles, titles[0].replace("elementwise", "to a number"), *titles[1:]):
         table.add_column(title, justify="right")
-    stop.leave = lambda name: show(where, LEGEND, table, name)
+    past = past_launcher()
+    stop.leave = lambda why: show(where, LEGEND, table, why, past)
     for size in SIZES:
         times = compare(comm, ways(comm, size), seconds).min(axis=0)
         row = [format_bytes(size)]

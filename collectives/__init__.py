@@ -41,8 +41,8 @@ _HOME = {
     "operators.operator": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
     "algorithms.language.registry": "PRIMITIVES Algorithm algorithm",
-    "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock RestrictionError "
-    "RemoteError ScheduleError Timeout UnknownAlgorithm WrongResult",
+    "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock Endless "
+    "Interrupted RemoteError RestrictionError ScheduleError Timeout UnknownAlgorithm WrongResult",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 

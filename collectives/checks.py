@@ -6,6 +6,7 @@ Each raises ArgumentError in one sentence, and returns the argument as what it s
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import os
@@ -81,9 +82,10 @@ def lengths(title: str, counts: Any, shape: tuple[int, ...]) -> Any:
 
 def seconds(title: str, name: str, value: Any) -> float:
     """A time."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if is_number and 0 <= value <= LONGEST:
-        return float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            if 0 <= float(value) <= LONGEST:
+                return float(value)
     raise ArgumentError(
         f"{title}: {name} must be a number of seconds from 0 to {LONGEST:g}, got {value!r}"
     )

@@ -194,7 +194,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         return _kind(comm, cls)(comm)
 
     def Free(self) -> None:
-        """Free the communicator and our private duplicate; what is in flight ends first."""
+        """Free the communicator and what we keep for it; what is in flight ends first."""
         self._settle()
         super().Free()
 

@@ -8,6 +8,7 @@ want to start later.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
@@ -74,7 +75,10 @@ def replace(
     from collectives.mpi.guards.settings import from_environment
 
     for name in ("COMM_WORLD", "COMM_SELF"):
-        comm = MPI.Intracomm.__new__(Comm, getattr(MPI, name))
+        comm = MPI.Intracomm.__new__(Comm)
+        # Given a communicator, mpi4py would ask MPI about it, which may not have begun.
+        source, target = MPI._addressof(getattr(MPI, name)), MPI._addressof(comm)
+        ctypes.memmove(target, source, MPI._sizeof(comm))
         comm._settings = from_environment().but(check, timeout)
         if algorithms is not None:
             comm._algorithms = algorithms

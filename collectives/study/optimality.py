@@ -97,9 +97,9 @@ def _cells(term: str, value: int, along: int | None = None) -> list[str]:
 
 def literature(primitives: Sequence[str]) -> list[Work]:
     """The works that algorithms and bounds of these primitives cite, in the order of their keys."""
-    citing = [algorithm for name in primitives for algorithm in REGISTRY[name].values()]
-    citing += [bound for name in primitives for bound in bounds_of(name).values()]
-    found = {work.key for each in citing for work in cited(each.reference)}
+    lines = [algorithm.reference for name in primitives for algorithm in REGISTRY[name].values()]
+    lines += [bound.reference for name in primitives for bound in bounds_of(name).values()]
+    found = {work.key for line in lines for work in cited(line)}
     return [work for work in works().values() if work.key in found]
 
 

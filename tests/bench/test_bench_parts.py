@@ -54,7 +54,6 @@ def test_names_are_split_outside_of_parameters(text, names):
         ["--size", "8"],
         ["--algorithm", "ring:segmnts=2", "allreduce"],
         ["--load", "nowhere.py"],
-        ["--json", "nowhere/run.json"],
     ],
 )
 def test_wrong_options_are_refused(arguments):

@@ -111,6 +111,7 @@ PROGRAM = """
 import sys
 import mpi4py
 mpi4py.rc.recv_mprobe = False
+mpi4py.rc.initialize = "late" not in sys.argv
 from mpi4py.MPI import COMM_WORLD, COMM_SELF
 from mpi4py import MPI
 import numpy as np
@@ -118,6 +119,9 @@ import numpy as np
 class Thing:
     pass
 
+if "late" in sys.argv:
+    assert not MPI.Is_initialized()
+    MPI.Init_thread()
 rank, p = COMM_WORLD.rank, COMM_WORLD.size
 assert type(COMM_WORLD).__name__ == type(COMM_SELF).__name__ == "Comm"
 assert MPI.COMM_WORLD is COMM_WORLD and not mpi4py.rc.recv_mprobe
@@ -127,6 +131,8 @@ total, mine = np.empty(5, int), np.arange(5) + rank
 for _ in range(3):
     COMM_WORLD.Allreduce(mine, total)
 assert isinstance(COMM_WORLD.bcast(Thing()), Thing)
+first = COMM_WORLD.Create_group(COMM_WORLD.group.Incl([0]))
+assert rank or first.allreduce(3) == 3
 half = COMM_WORLD.Split(rank % 2)
 half.Ibarrier().Wait()
 half.Free()
@@ -147,10 +153,10 @@ def program(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("early", [False, True])
-def test_what_ran(program, early):
+@pytest.mark.parametrize("words", [(), ("late", "early")], ids=" ".join)
+def test_what_ran(program, words):
+    """Also where the program starts MPI after its import, and ends it before its own end."""
     options = "--algorithm", "allreduce=ring_segmented:segments=2,bcast=naive", "--counts"
-    words = ["early"] if early else []
     done = mpirun(3, "-m", "collectives", "run", *options, program, *words)
     assert done.status == 0, done.err
     first, *lines = done.out.splitlines()

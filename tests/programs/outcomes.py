@@ -1,34 +1,41 @@
 """A plugin of pytest: write down at once what became of each test on this rank.
 
 OUTCOMES names the file; the rank is added to it. A test that hangs is begun there and
-not ended.
+not ended: it ends the run, and says where it stood.
 """
 
+import faulthandler
 import json
 import os
 from pathlib import Path
 
 from mpi4py import MPI
 
-_PATH = Path(f"{os.environ['OUTCOMES']}-{MPI.COMM_WORLD.Get_rank()}.jsonl")
+PATIENCE = 150  # seconds for one test
+PATH = Path(f"{os.environ['OUTCOMES']}-{MPI.COMM_WORLD.Get_rank()}.jsonl")
+STDERR = os.dup(2)  # pytest takes the other one
 
 
-def _note(test, outcome, why=""):
-    with _PATH.open("a", encoding="utf-8") as file:
+def note(test, outcome, why=""):
+    with PATH.open("a", encoding="utf-8") as file:
         file.write(json.dumps([test.partition("[Rank ")[0], outcome, why]) + "\n")
 
 
 def pytest_runtest_logstart(nodeid):
-    _note(nodeid, "begun")
+    note(nodeid, "begun")
+    faulthandler.dump_traceback_later(PATIENCE, exit=True, file=STDERR)
+
+
+def pytest_runtest_logfinish():
+    faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_runtest_logreport(report):
-    bad = report.outcome != "passed"
-    if bad or report.when == "call":
+    if report.outcome != "passed" or report.when == "call":
         why = str(report.longrepr or "").strip().splitlines()
-        _note(report.nodeid, report.outcome, why[-1] if why else "")
+        note(report.nodeid, report.outcome, why[-1] if why else "")
 
 
 def pytest_collectreport(report):
     if report.failed:
-        _note(report.nodeid, "failed", str(report.longrepr).strip().splitlines()[-1])
+        note(report.nodeid, "failed", str(report.longrepr).strip().splitlines()[-1])

@@ -1,7 +1,8 @@
 """Read buffers as mpi4py spells them, and say clearly what is wrong with one.
 
 A buffer is an object with memory: a numpy array or another one with Python's
-buffer protocol, or with DLPack's. Or it is a list or tuple of two to four items,
+buffer protocol, with DLPack's, or with `__cuda_array_interface__`. Or it is a list or
+tuple of two to four items,
 
 ::
 
@@ -15,7 +16,7 @@ it; without a count there are as many elements as the memory holds. Displacement
 are in elements. Where a buffer has one block per rank, the count is that of a
 block; in the v-variants there may be a count and a displacement for each rank,
 equal counts are given as one, and one displacement is the distance from block to
-block.
+block. With MPI.BOTTOM as data, the datatype holds addresses.
 """
 
 from __future__ import annotations

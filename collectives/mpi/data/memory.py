@@ -21,6 +21,8 @@ from collectives.mpi.data.datatypes import BYTE
 from collectives.mpi.data.gpu import Gpu
 from collectives.operators.dtypes import dtype_called
 
+_buffer: Any = MPI.buffer.frombuffer
+
 Fail = Callable[..., Exception]  # makes the error about one argument
 
 
@@ -66,6 +68,8 @@ BOTTOM = Memory(1, 0, False, BYTE, origin=-1, bare=True)
 class Foreign:
     """The memory of an object that has no buffer protocol, exported: by DLPack or as CUDA's.
 
+    It exports the object in its place, so that this is exported once however often it is asked.
+
     Parameters
     ----------
     data : object
@@ -77,60 +81,80 @@ class Foreign:
     """
 
     def __init__(self, data: Any):
-        exporter = data
-        if hasattr(data, "__dlpack__") and hasattr(data, "__dlpack_device__"):
-            exporter = _Once(data)
-        self.readonly = False
+        self.data = data
+        self._capsule: Any = None
+        self._device: Any = None
+        exporter = self if hasattr(data, "__dlpack__") else data
         try:
-            memory = MPI.buffer.frombuffer(exporter)
+            memory = _buffer(exporter)
+            self.readonly = False
         except BufferError:
-            memory = MPI.buffer.frombuffer(exporter, True)
+            memory = _buffer(exporter, True)
             self.readonly = True
-        self.address, self.nbytes = memory.address, memory.nbytes
-        self.gpu = Gpu.of(data)
-        if self.gpu is None and exporter is not data:
-            _ = memory[:0]  # only what the CPU can read has parts
-        self._data, self._exporter, self._memory = data, exporter, memory
+        self.address, self.nbytes, self._memory = memory.address, memory.nbytes, memory
+
+    def __dlpack_device__(self) -> Any:
+        self._device = device = self.data.__dlpack_device__()
+        return device
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self._capsule is None:
+            self._capsule = self.data.__dlpack__(**options)
+        return self._capsule
+
+    @property
+    def facts(self) -> tuple:
+        """All but where it lies."""
+        dtype = getattr(self.data, "dtype", None)
+        if dtype is None:
+            dtype = self.dtype
+        return type(self.data), self.nbytes, dtype, self.readonly, self._device
 
     @cached_property
     def dtype(self) -> np.dtype:
         """That of its elements; no number if neither numpy nor ml_dtypes has such a type."""
         with suppress(AttributeError, TypeError, RuntimeError, BufferError):
-            if hasattr(self._data, "__cuda_array_interface__"):
-                dtype = np.dtype(self._data.__cuda_array_interface__["typestr"])
+            if hasattr(self.data, "__cuda_array_interface__"):
+                dtype = np.dtype(self.data.__cuda_array_interface__["typestr"])
                 if dtype.kind in "biufcmM":
                     return dtype
             else:
-                self._array = np.from_dlpack(self._exporter)  # to which the export now belongs
+                self._array = np.from_dlpack(self)  # to which the export now belongs
                 return self._array.dtype
-        return _dtype_like(getattr(self._data, "dtype", None), self.nbytes)
+        return _dtype_like(getattr(self.data, "dtype", None), self.nbytes)
 
-    @property
-    def facts(self) -> tuple:
-        """All but where it lies."""
-        dtype = getattr(self._data, "dtype", None)
-        return self.nbytes, self.dtype if dtype is None else dtype, self.readonly, self.gpu
+    def memory(self) -> Memory:
+        """Where it is.
+
+        Raises
+        ------
+        BufferError
+            That is out of reach.
+        """
+        gpu = Gpu.of(self.data)
+        if gpu is None and self._capsule is not None:
+            _ = self._memory[:0]  # only what the CPU can read has parts
+        return Memory(self.address, self.nbytes, self.readonly, self.dtype, gpu=gpu)
 
 
-class _Once:
-    """What exports an object by DLPack once, however often it is asked."""
+def _dtype_like(theirs: Any, nbytes: int) -> np.dtype:
+    """The dtype for one of another library's that numpy does not know.
 
-    def __init__(self, data: Any):
-        self._data = data
-        self._capsule: Any = None
-        self.__dlpack_device__ = data.__dlpack_device__
-
-    def __dlpack__(self, **options: Any) -> Any:
-        if self._capsule is None:
-            self._capsule = self._data.__dlpack__(**options)
-        return self._capsule
+    Without ml_dtypes it is no number: its elements can be moved, and not reduced.
+    """
+    name = getattr(theirs, "name", None) or str(theirs).rpartition(".")[2]
+    dtype = dtype_called(name)
+    size = getattr(theirs, "itemsize", dtype.itemsize if dtype else 1)
+    if dtype is None or dtype.itemsize != size:
+        dtype = np.dtype((np.void, 1 if nbytes % size else size))
+    return dtype
 
 
 @dataclass
 class Refused:
     """An object that could not be exported, which matters if it is read."""
 
-    kind: type
+    data: object
     error: Exception
 
 
@@ -139,29 +163,38 @@ EXPORTS = Foreign, Refused
 
 
 def export(data: Any) -> Any:
-    """What holds the memory of an object that is no array, where it is.
+    """What holds the memory of an object that is no array, where it is."""
+    try:
+        return hold(data, memoryview(data))
+    except TypeError:
+        return foreign(data)
+    except Exception as error:
+        return Refused(data, error)
+
+
+def foreign(data: Any) -> Foreign | Refused:
+    """The export of an object that has no buffer protocol, or of what stands for one."""
+    if isinstance(data, EXPORTS):
+        return data
+    try:
+        return Foreign(data)
+    except Exception as error:
+        return Refused(data, error)
+
+
+def hold(data: Any, view: memoryview) -> Any:
+    """What holds the memory of an object that has a view.
 
     A view of a memoryview would not keep it from being released, as mpi4py's buffer does. But
     just that is all that the buffer is used for: memoryviews of what others have exported crash
     in CPython's garbage collection.
     """
-    if isinstance(data, EXPORTS):
-        return data
-    try:
-        view = memoryview(data)
-    except TypeError:
-        pass  # it has no buffer protocol
-    except Exception as error:
-        return Refused(type(data), error)
-    else:
-        if type(data) is memoryview:
-            with suppress(BufferError):  # it takes fewer layouts
-                return MPI.buffer.frombuffer(data, True)
+    if type(data) is not memoryview:
         return view
     try:
-        return Foreign(data)
-    except Exception as error:
-        return Refused(type(data), error)
+        return _buffer(data, True)
+    except BufferError:
+        return view  # of Fortran's layout, for which it has no buffer
 
 
 def is_bare(data: Any) -> bool:
@@ -179,31 +212,32 @@ def is_constant(data: Any) -> bool:
     return data is None or data is MPI.BOTTOM or isinstance(data, MPI.InPlaceType)
 
 
-def held(buffers: Sequence[Any], exported: dict[int, Any]) -> tuple:
-    """The buffers of a call, each object that is no array replaced by its export.
+def held(buffers: Sequence[Any], exported: list) -> tuple:
+    """The buffers of a call, some objects replaced by what their export told.
 
     Parameters
     ----------
     buffers : sequence
-    exported : dict
-        What has been exported, by position; what is exported here is added.
+    exported : list
+        What holds their memory, as far as that is known; the rest is added.
     """
-    return tuple([_held(buf, place, exported) for place, buf in enumerate(buffers)])
+    return tuple([_held(buf, exported) for buf in buffers])
 
 
-def _held(buf: Any, place: int, exported: dict[int, Any]) -> Any:
+def _held(buf: Any, exported: list) -> Any:
     data, *layout = buf if isinstance(buf, (list, tuple)) and len(buf) > 1 else (buf,)
     if not (isinstance(data, (np.ndarray, list, tuple)) or is_constant(data)):
-        if not exported.get(place):
-            exported[place] = export(data)
-        if isinstance(exported[place], EXPORTS):
-            data = exported[place]
+        known = (x for x in exported if isinstance(x, EXPORTS) and x.data is data)
+        holder = next(known, None) or export(data)
+        exported.append(holder)
+        if isinstance(holder, EXPORTS):
+            data = holder
     return [data, *layout] if layout else data
 
 
-def let_go(exported: dict[int, Any]) -> None:
+def let_go(exported: list) -> None:
     """Release what was exported for a call that failed: its traceback would hold it."""
-    for each in exported.values():
+    for each in exported:
         if isinstance(each, (memoryview, MPI.buffer)):
             each.release()
 
@@ -230,28 +264,17 @@ def memory_of(data: Any, writes: bool, typed: bool, fail: Fail) -> Memory:
 
 
 def _foreign_memory(exported: Any, fail: Fail) -> Memory:
-    if isinstance(exported, Foreign):
-        facts = exported.address, exported.nbytes, exported.readonly, exported.dtype
-        return Memory(*facts, gpu=exported.gpu)
-    kind, error = exported.kind, exported.error
+    kind, error = type(exported.data), getattr(exported, "error", None)
+    if error is None:
+        try:
+            return exported.memory()
+        except BufferError as unreachable:
+            error = unreachable
     if isinstance(error, (TypeError, AttributeError)):
         needed = "an object with memory, such as a numpy array"
         raise fail(needed, kind, error=SpellingMismatch) from error
     needed = "contiguous memory that can be read and, if it receives, written"
     raise fail(needed, f"{kind} ({error})", "pass a copy", MemoryMismatch) from error
-
-
-def _dtype_like(theirs: Any, nbytes: int) -> np.dtype:
-    """The dtype for one of another library's that numpy does not know.
-
-    Without ml_dtypes it is no number: its elements can be moved, and not reduced.
-    """
-    name = getattr(theirs, "name", None) or str(theirs).rpartition(".")[2]
-    dtype = dtype_called(name)
-    size = getattr(theirs, "itemsize", dtype.itemsize if dtype else 1)
-    if dtype is None or dtype.itemsize != size:
-        dtype = np.dtype((np.void, 1 if nbytes % size else size))
-    return dtype
 
 
 def _own_memory(array: np.ndarray, bare: bool, fail: Fail) -> Memory:

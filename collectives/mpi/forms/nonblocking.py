@@ -31,7 +31,7 @@ class Nonblocking(Forms):
     ) -> Request:
         """Start a call; find its plan at once if there is one."""
         shape = pool = plan = None
-        exported: dict[int, Any] = {}
+        exported: list = []
         try:
             facts = algorithm, buffers, root, op, parameters, counts
             key, addresses = key_of(form or primitive, *facts, exported)

@@ -28,7 +28,7 @@ class Persistent(Forms):
         form: str = "",
     ) -> Prequest:
         """Set up a call."""
-        exported: dict[int, Any] = {}
+        exported: list = []
         facts = held(buffers, exported), root, op, counts, form
         try:
             call = self._invocation(primitive, algorithm, parameters, *facts)

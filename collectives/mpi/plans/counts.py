@@ -125,7 +125,7 @@ def _counts_in(
 ) -> Sequence[int]:
     """The counts that buffers say, as `read` tells: asked once for all buffers like these."""
     try:
-        shape, addresses = key_of(what, reader.title, buffers, reader.root, None, None, None, {})
+        shape, addresses = key_of(what, reader.title, buffers, reader.root, None, None, None, [])
         found = channel.counts.get(shape)
     except NOT_KEPT:
         return read()

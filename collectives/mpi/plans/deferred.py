@@ -10,6 +10,7 @@ from typing import Any
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.shield import shielded
 from collectives.mpi.engines.stages import Stage
 from collectives.mpi.plans.callplan import Addresses, CallPlan
 from collectives.mpi.plans.channel import Channel, Found
@@ -21,7 +22,7 @@ from collectives.mpi.plans.traffic import Flight, Traffic
 
 
 def start(
-    channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None, exported: dict
+    channel: Channel, invocation: Invocation, ready: Ready, shape: tuple | None, exported: list
 ) -> Request:
     """Start a call. Its buffers are kept until the operation has ended.
 
@@ -55,7 +56,7 @@ def replay(
     plan: CallPlan,
     addresses: Addresses,
     buffers: Sequence[Any],
-    exported: dict,
+    exported: list,
     traffic: Traffic,
     wait: Callable[[Operation], None],
 ) -> Request:
@@ -88,7 +89,7 @@ def replay(
 
 
 def _start_all(
-    channel: Channel, whole: Invocation, calls: Iterator[Invocation], exported: dict
+    channel: Channel, whole: Invocation, calls: Iterator[Invocation], exported: list
 ) -> Request:
     """Start what a call comes to, one after the other.
 
@@ -105,8 +106,8 @@ def _start_all(
     except BaseException:
         first.end(False)
         raise
-    stages = _stages(channel, chain([(first, invocation)], parts), number)
-    flight = Flight(channel.traffic, stages, keep=whole)
+    flight = Flight(channel.traffic, iter(()), keep=(whole, exported))
+    flight.stages = _stages(channel, chain([(first, invocation)], parts), number, flight)
     return Request(flight, supervisor.waiter(first.attempt.name, number), exported)
 
 
@@ -122,7 +123,10 @@ def _parts(
 
 
 def _stages(
-    channel: Channel, parts: Iterable[tuple[Found, Invocation | None]], number: int
+    channel: Channel,
+    parts: Iterable[tuple[Found, Invocation | None]],
+    number: int,
+    call: Operation,
 ) -> Iterator[Stage]:
     """Compare each call with the other ranks' if they do that, and carry it out."""
     supervisor = channel.supervisor
@@ -133,13 +137,16 @@ def _stages(
                 name = f"nonblocking {within}".strip()
                 yield from supervisor.compare(found.attempt, name, number)
             yield from found.attempt.result().rounds(found.addresses)
+            lost = call.lost
+            yield from supervisor.closing(found.attempt.name, call, alone=False)
         except BaseException:
             found.end(False)
             raise
-        found.end(True)
+        found.end(not lost)
 
 
-def set_up(channel: Channel, call: Invocation, exported: dict) -> Prequest:
+@shielded
+def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
     """Set up a call, to start it often. It and its memory are kept until the request is freed.
 
     Counts that ranks have to exchange first are exchanged here, once.
@@ -152,9 +159,13 @@ def set_up(channel: Channel, call: Invocation, exported: dict) -> Prequest:
             channel.carry_out(each)
         call = each
     attempt = channel.recorder.attempt(call, stage=0)
+    number = supervisor.begin(attempt.name)
     if supervisor.settings.check:
-        number = supervisor.begin(attempt.name)
-        compared = supervisor.compare(attempt, "persistent", number)
+
+        def compared(operation: Operation) -> Iterator[Stage]:
+            yield from supervisor.compare(attempt, "persistent", number)
+            yield from supervisor.closing(attempt.name, operation)
+
         supervisor.see_through(compared, attempt.name, number)
     plan = attempt.result()
     plan.improve()

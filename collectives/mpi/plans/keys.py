@@ -19,7 +19,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.language import registry
-from collectives.mpi.data.memory import BOTTOM, Foreign, Refused, around, export, is_bare
+from collectives.mpi.data.memory import BOTTOM, Refused, around, foreign, hold, is_bare
 from collectives.mpi.data.operators import PREDEFINED
 from collectives.mpi.data.tokens import Token, token_of
 from collectives.operators.operator import REPRODUCIBLE_SUM
@@ -29,6 +29,7 @@ Addresses = tuple  # an int or None for each buffer
 Key = tuple[Shape, Addresses]
 
 _Array = np.ndarray
+_Buffer = MPI.buffer
 _address = MPI.Get_address
 
 # These objects live as long as mpi4py and we do, so that their identity stands for them. Pairs
@@ -76,13 +77,13 @@ def key_of(
     op: Any,
     parameters: dict[str, Any] | None,
     counts: Any,
-    held: dict[int, Any],
+    held: list,
 ) -> Key:
     """The key of a call; raises `NOT_KEPT` if its plan must not be kept.
 
     The root has to be an int, or None. The key begins with the primitive, together
     with the call on whose behalf it is used if there is one, and the algorithm.
-    What holds the memory of the buffers is added to `held`, by their position.
+    What holds the memory of the buffers is added to `held`.
     """
     if root is not None and type(root) is not int:
         raise _NotKept
@@ -92,7 +93,7 @@ def key_of(
         counts = _content(counts)
     facts = [primitive, algorithm, root, name, registry.revision, counts, given]
     addresses: list[int | None] = []
-    for place, buf in enumerate(buffers):
+    for buf in buffers:
         data = buf
         typed = False
         if type(buf) is not _Array and isinstance(buf, (list, tuple)) and buf:
@@ -102,41 +103,49 @@ def key_of(
                 facts.append(fact)
                 typed = typed or type(fact) is Token
             facts.append(len(buf))
-            held[place] = data  # whatever becomes of the list
         if type(data) is _Array:
             addresses.append(_address(data))
             facts += data.size, data.dtype, data.flags.num
+            if data is not buf:
+                held.append(data)  # whatever becomes of the list
             if typed:
                 facts.append(around(data))
-        elif data is MPI.BOTTOM:
-            addresses.append(BOTTOM.address)
-            facts.append(id(data))
         elif data is None or data is MPI.IN_PLACE:
             addresses.append(None)
             facts.append(id(data))
-        elif isinstance(data, _Array):
-            addresses.append(_address(data))
-            facts += data.size, data.dtype, data.flags.num, around(data)
+        elif data is MPI.BOTTOM:
+            addresses.append(BOTTOM.address)
+            facts.append(id(data))
         else:
-            exported = held[place] = export(data)
-            address, *memory = _exported_facts(data, exported)
+            address, *memory = _other_memory(data, held)
             addresses.append(address)
             facts += memory
     return tuple(facts), tuple(addresses)
 
 
-def _exported_facts(data: Any, exported: Any) -> tuple:
-    """Where the memory of an object is that is no array, and what it holds."""
-    if type(exported) is Foreign:
-        return exported.address, exported.facts
-    if type(exported) is Refused:
-        raise _NotKept
-    view = data if type(data) is memoryview else exported
+def _other_memory(data: Any, held: list) -> tuple:
+    """Where memory is that is not a numpy array's, and what it holds."""
+    if isinstance(data, _Array):
+        held.append(data)
+        return _address(data), data.size, data.dtype, data.flags.num, around(data)
+    kind: Any = type(data)
+    try:
+        view = memoryview(data)
+    except TypeError:
+        exported = foreign(data)
+        held.append(exported)
+        if isinstance(exported, Refused):
+            raise _NotKept from exported.error
+        return exported.address, *exported.facts
+    if kind is memoryview:
+        held.append(hold(data, view))
+    else:
+        held.append(view)
+        if kind is _Buffer and is_bare(data):
+            kind = "bare"
     if not view.c_contiguous:
         raise _NotKept
-    kind = type(data)
-    bare = kind is MPI.buffer and is_bare(data)
-    return _address(view), kind, bare, view.nbytes, view.format, view.readonly
+    return _address(view), kind, view.nbytes, view.format, view.readonly
 
 
 def _content(value: Any) -> Any:
