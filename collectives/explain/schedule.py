@@ -75,7 +75,8 @@ class Recorder:
             runs of units with the ranks whose contributions they need (first unit, units,
             first rank, one after the last); and in `ranks` its rounds: the number of the
             place, and a `Compact`. `views` (memory, first unit, units), which rounds name by
-            number. `wrong`, a sentence, if something is.
+            number. `wrong`, a sentence, if something is; `unsafe`, one, if it is right only as
+            long as messages leave at once.
         """
         try:
             check_restrictions(self.algorithm, p)
@@ -91,7 +92,7 @@ class Recorder:
                 rounds.extend(self._rounds(problem, rank, views))
             except Exception as error:  # the page may be a user's, and raise anything
                 wrong = wrong or _sentence(f"{self.algorithm}: rank {rank} of {p}", error)
-        wrong = wrong or self._fault(p)
+        faults = {"wrong": wrong} if wrong else self._faults(p)
         blocks = p if problem.primitive in BLOCKWISE else 1
         unit = views.unit(_bytes(problem) // blocks)
         made = {
@@ -102,7 +103,7 @@ class Recorder:
             "views": views.in_units(unit),
             "ranks": ranks,
         }
-        return {**made, "wrong": wrong} if wrong else made
+        return {**made, **faults}
 
     def _rounds(self, problem: Problem, rank: int, views: Views) -> Iterator[Compact]:
         """The rounds of one rank."""
@@ -119,14 +120,16 @@ class Recorder:
             place = tuple(stack(generator))
             yield [self._places.setdefault(place, len(self._places)), *memories.round(round_)]
 
-    def _fault(self, p: int) -> str | None:
-        """What is wrong with the answer of a user's algorithm; the others are tested."""
+    def _faults(self, p: int) -> dict[str, str]:
+        """What is wrong with a user's algorithm; the others are tested."""
         if is_loaded(self.algorithm):
-            try:
-                prove(self.algorithm, p, root=self.root, **self.parameters)
-            except CollectiveError as error:
-                return str(error)
-        return None
+            for kind, rendezvous in (("wrong", False), ("unsafe", True)):
+                options = {"root": self.root, "rendezvous": rendezvous, **self.parameters}
+                try:
+                    prove(self.algorithm, p, **options)
+                except CollectiveError as error:
+                    return {kind: str(error)}
+        return {}
 
     def _lengths(self) -> dict[str, Any]:
         """How long a packet is: of a whole number of buckets, in proportion to the vector."""

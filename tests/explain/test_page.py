@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 from browser import expect
+from launch import ROOT
 
 from collectives import load
 from collectives.algorithms import PRIMITIVES
@@ -256,6 +257,15 @@ def test_nothing_of_a_users_file_runs(browser, users):
         shown.goto(shown.url.partition("#")[0] + "#p=6")
         shown.reload()
         expect(shown.locator(".wrong")).to_contain_text("cannot do 6 ranks")
+
+
+def test_what_short_messages_hide_is_said(browser, users):
+    text = (ROOT / "examples" / "deadlock.py").read_text(encoding="utf-8")
+    with opened(browser, users(text, "allgather", 5) + "#p=5&round=2") as shown:
+        expect(shown.locator(".wrong")).to_contain_text("Messages leave at once here.")
+        expect(shown.locator(".sentence")).to_contain_text("5 messages are on the way: every rank")
+        shown.keyboard.press("End")
+        expect(shown.locator(".sentence")).to_contain_text("All ranks are done.")
 
 
 def test_a_deadlock_is_shown(browser, users):

@@ -2,7 +2,7 @@
 import { Counters } from "./counters.js";
 import { Grid } from "./grid.js";
 import { html, useMemo, useRef } from "./html.js";
-import { Network } from "./network.js";
+import { areBlocks, Network } from "./network.js";
 import { save, svgText } from "./picture.js";
 import { Source } from "./source.js";
 import { Spacetime } from "./spacetime.js";
@@ -30,7 +30,8 @@ export function Panel({ id, film, t, at, from, moving, end, rows, bounds, layout
   const saving = (kind) => html`<button type="button" class="quiet" onClick=${saveAs(kind)}>${say("save")}</button>`;
   return html`<section class="panel" ref=${box} aria-labelledby=${`${id}-h`}>
     <h2 id=${`${id}-h`} class=${alone ? "hidden" : ""}>${algorithm.title}</h2>
-    ${run.wrong && html`<p class="wrong" role="note"><b>${say("wrong")}</b> ${run.wrong}</p>`}
+    ${["wrong", "unsafe"].map((kind) => run[kind] && html`
+      <p class="wrong" role="note"><b>${say(kind)}</b> ${run[kind]}</p>`)}
     <div class="columns">
       <div>
         <figure class="first">
@@ -62,8 +63,9 @@ export function Panel({ id, film, t, at, from, moving, end, rows, bounds, layout
 }
 
 // How the words on messages are to be read.
-function reading({ run, joins }) {
+function reading(film) {
+  const { run, joins } = film;
   if (run.parts[0] === "news") return "pillNews";
-  if (run.parts.length > 1) return "pillBlocks";
+  if (run.parts.length > 1) return areBlocks(film) ? "pillBlocks" : "pillPieces";
   return joins ? "pillSums" : "pillAll";
 }

@@ -38,13 +38,17 @@ export function sentence(film, from, t, say) {
     if (messages.length) said.push(say(key, { count: messages.length, who: pattern(messages, p, say) }));
   };
   const moving = flying(film, t).map(({ message }) => message);
+  const sent = played.messages.filter((x) => x.sent.opens < t && x.leaves >= t); // and not taken
   if (!film.rounds) {
     const here = ({ lands }) => lands <= t + film.close;
     tell("onTheWay", moving.filter((message) => !here(message)));
     tell("arrived", moving.filter(here));
-  } else tell("sent", moving);
+  } else {
+    tell("sent", moving);
+    tell("onTheWay", sent);
+  }
   const waiting = ranks.map((rank) => [rank, waitsFor(film, rank, t)]).filter(([, peers]) => peers.length);
-  if (film.rounds && !moving.length && !waiting.length) said.push(say("noMessages"));
+  if (film.rounds && !moving.length && !sent.length && !waiting.length) said.push(say("noMessages"));
   const sums = reductions(film, from, t).length;
   if (sums) said.push(say("summed", { count: sums }));
   if (!film.rounds || t >= played.beats) {
