@@ -4,11 +4,13 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import NEED, chromium
 
 from collectives import PRIMITIVES
 from collectives.__main__ import main
@@ -143,3 +145,13 @@ def test_gallery(tmp_path):
     for path in written[:-1]:
         made = path.read_text(encoding="utf-8")
         assert len(made.encode()) < 300_000 and data(made, "settings")["home"] == "../index.html"
+
+
+def test_without_a_browser(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delenv(NEED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="the page is not tested: needs"):
+        next(chromium())
+    monkeypatch.setenv(NEED, "1")
+    with pytest.raises(pytest.fail.Exception, match="install"):
+        next(chromium())

@@ -57,6 +57,7 @@ function Page({ data }) {
     const words = sentence(one, within(one, from), within(one, stops[at]), say);
     return names.length > 1 ? `${one.name}: ${words}` : words;
   });
+  const hasty = player.playing && state.clock === "time"; // more sentences than anybody could hear
   const spoken = state.clock === "rounds" ? say("roundOf", { round: at, rounds: end })
     : say("timeOf", { time: secondsText(stops[at]), all: secondsText(end) });
   const distance = (k, moment) => Math.abs(stops[k] - moment);
@@ -67,7 +68,7 @@ function Page({ data }) {
       <${Settings} data=${data} state=${state} set=${set} say=${say} />
       <${Transport} at=${at} last=${last} speed=${state.speed} player=${player} set=${set} say=${say}
         spoken=${spoken} />
-      <div class="sentence" aria-live="polite" role="status">${said.map((words) => html`<p>${words}</p>`)}</div>
+      <div class="sentence" aria-live=${hasty ? "off" : "polite"}>${said.map((words) => html`<p>${words}</p>`)}</div>
       <div class=${`panels panels-${films.length}`}>${films.map((one, k) => (one.run
         ? html`<${Panel} key=${k} id=${`panel${k}`} film=${one} t=${within(one, t)} at=${within(one, stops[at])}
             from=${within(one, from)} moving=${moving !== null} end=${end} rows=${stops.length} bounds=${data.bounds}
