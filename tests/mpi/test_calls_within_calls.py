@@ -4,12 +4,15 @@ import gc
 
 import numpy as np
 import pytest
-from common import COMM, RANK, P, check
+from common import COMM, EVERYWHERE, RANK, P, check
 from mpi4py import MPI
 
 import collectives
 
-pytestmark = pytest.mark.mpi
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(P > 4 and not EVERYWHERE, reason="runs on up to 4 ranks"),
+]
 
 LONG = "z" * 3000  # too long for an envelope
 
