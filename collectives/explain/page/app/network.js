@@ -20,11 +20,10 @@ export function label(film, message, say) {
   return text.length <= 5 ? text : say(areBlocks(film) ? "someBlocks" : "somePieces", { count: parts.length });
 }
 
-// The colour of a message, and the ink on it: of its first block, or of the first rank in its sum.
+// The colour of a message, and the ink on it: of its first block, or of its source if there is one part.
 export function hue({ run }, message) {
   const cell = message.cells.find(Boolean);
-  if (run.parts[0] === "news" || !cell) return colour(message.source);
-  return colour(run.parts.length > 1 ? cell.at : Number.parseInt(cell.value, 10) || 0);
+  return colour(cell && run.parts.length > 1 ? cell.at : message.source);
 }
 
 // Names of parts; neighbours as a run: "0–3", "s0–3".
@@ -62,8 +61,10 @@ const path = (points) => {
   return `M${a}Q${b} ${c}`;
 };
 
-// The point at a share of the way.
-const along = ([a, b, c], f) => {
+// Where a message is that has come so far: in the end it stays before its destination, on a long way
+// nearer to it, so that messages that cross do not hide each other.
+const along = ([a, b, c], done) => {
+  const f = 0.1 + done * (Math.hypot(c.x - a.x, c.y - a.y) > 150 ? 0.68 : 0.56);
   const mixed = (side) => digits((1 - f) ** 2 * a[side] + 2 * f * (1 - f) * b[side] + f * f * c[side]);
   return { x: mixed("x"), y: mixed("y") };
 };
@@ -95,7 +96,7 @@ export function Network({ film, t, from, layout, say, id }) {
       <${Rank} film=${film} rank=${rank} t=${t} place=${place} round=${round} say=${say}
         sums=${sums.filter((x) => x.rank === rank).length} />`)}</g>
     <g class="messages">${moving.map(({ message, done }) => html`
-      <${Pill} film=${film} message=${message} spot=${along(way(message), 0.1 + 0.56 * done)} say=${say} />`)}</g>
+      <${Pill} film=${film} message=${message} spot=${along(way(message), done)} say=${say} />`)}</g>
   </svg>`;
 }
 
