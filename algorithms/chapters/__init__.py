@@ -17,6 +17,7 @@ from . import (
     pat,
     pipelined_trees,
     rabenseifner,
+    radix,
     rings,
     scans,
 )

@@ -28,11 +28,11 @@ from ..language import (
 from . import bruck
 
 
-def team_of(p, k):
+def team_of(p, k, keep=None):
     """The stages of `digits(p, k)`, and p ranks folded onto as many as they multiply to."""
     stages = digits(p, k)
     size = prod(groups for groups, _ in stages)
-    return stages, Fold(size, p - size)
+    return stages, Fold(size, p - size, keep)
 
 
 def circle(player, groups, stride):
