@@ -20,4 +20,5 @@ from . import (
     radix,
     rings,
     scans,
+    torus,
 )
