@@ -326,13 +326,12 @@ def swing(rank, p, sendbuf, recvbuf):
 def swing_latency(rank, p, sendbuf, recvbuf):
     """Swing for short vectors: swap whole sums with partners at ..., -5, +3, -1, +1.
 
-    Recursive doubling with the partners of `swing`, the longest jump first: both partners
-    then know the sum over twice as many players. The papers begin with the shortest. Then
-    no two players but partners have heard of the same ones on the way, each brackets the sum
-    in its own way, and results differ in their last bits; like this, all compute the same.
-    Sums would overlap unless the number of players is a power of two; so 2**floor(lg p) ranks
-    play, and the first even ranks hand their vector to the odd rank after them, which brings
-    the result back.
+    Recursive doubling with the partners of `swing`, the longest jump first: groups of players
+    who know the same sum join in pairs. The papers begin with the shortest jump. Then players
+    who know one sum meet others who know different ones; each brackets the whole in its own
+    way, and the results differ in their last bits. Here all are the same. Sums would overlap if
+    the number of players were no power of two; so 2**floor(lg p) ranks play, and the first
+    even ranks hand their vector to the odd rank after them, which brings the result back.
 
     Cost: (floor(lg(p)) + 2*fold(p))*(alpha + n*beta) + ceil(lg(p))*n*gamma
     Restrictions: commutative op; distant ranks meet first
