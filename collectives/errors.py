@@ -17,6 +17,7 @@
       WrongResult      (RuntimeError)  the algorithm ran and its answer is wrong
       RemoteError      (RuntimeError)  another rank raised in user code; says what
       Timeout          (TimeoutError)  a call did not end within its limit; says who is where
+      Interrupted      (RuntimeError)  a rank left a call, or failed in the middle of it
 
 A message reads ``<primitive>.<algorithm>: <what is needed>, got <value>; <what
 to do>``. The first five are raised before anything is sent: no buffer has
@@ -164,6 +165,10 @@ class Timeout(CollectiveError, TimeoutError):
     The communicator cannot be used for collectives any more. Also a simulated run that did
     not end in time.
     """
+
+
+class Interrupted(CollectiveError, RuntimeError):
+    """A rank failed in the middle of a call, or left it and takes part in no further one."""
 
 
 class WrongResult(CollectiveError, RuntimeError):

@@ -89,4 +89,6 @@ def ends(trace: Trace) -> str:
         return f"{seconds(max(done))} on every rank"
     last = [rank for rank, time in enumerate(times) if time == max(done)]
     early = seconds(min(done))
+    if early == seconds(max(done)):
+        return f"{early} on every rank, or nearly so"
     return f"{seconds(max(done))} until {named(last)} ended; the first rank ended after {early}"

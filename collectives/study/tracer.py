@@ -25,7 +25,6 @@ from collectives.study.holdings import Ledger, Packet, Piece, Store, Vessel, unp
 from collectives.study.layout import Layout
 
 Ranges = list[tuple[Vessel, int, int]]
-Spans = list[tuple[int, int, Any]]
 
 ALGORITHMS = Path(algorithms.__file__).parent
 
@@ -69,7 +68,8 @@ class RoundNote:
         self.sends: list[MessageNote] = []
         self.recvs: list[MessageNote] = []
         self.steps: list[StepNote] = []
-        self.contents: dict[int, Spans] = {}  # of the memories that were written
+        self.lost: list[Piece] = []  # what was in the memory that was written
+        self.gained: list[Piece] = []  # and what is there now
 
 
 class Tracer(Simulator):
@@ -89,7 +89,7 @@ class Tracer(Simulator):
         self.problem, self.layout, self.ledger = problem, Layout(problem), Ledger()
         self.stores = [Store(self.ledger) for _ in range(problem.p)]
         self.buffers = [self._buffers(rank) for rank in range(problem.p)]
-        self.begin = [self._contents(store) for store in self.stores]
+        self.begin = [store.contents() for store in self.stores]
         self.rounds: list[list[RoundNote]] = [[] for _ in range(problem.p)]
         self.messages: list[MessageNote] = []
         self.flying: dict[int, MessageNote] = {}
@@ -126,10 +126,6 @@ class Tracer(Simulator):
             store.write([(vessel, 0, vessel.nbytes)], pieces, 0)
             vessel.fixed = not bcast
         return Buffers(made.get("sendbuf"), made.get("buf" if bcast else "recvbuf"))
-
-    @staticmethod
-    def _contents(store: Store) -> dict[int, Spans]:
-        return {vessel.number: vessel.contents() for vessel in store.vessels}
 
     # What the simulator does, and what is noted of it.
 
@@ -177,10 +173,16 @@ class Tracer(Simulator):
             note.source.until = max(note.source.until, note.beat)
         target.recvs.append(note)
         note.writes = self._ranges(target.rank, message.views, written="recv")
-        self.stores[target.rank].write(note.writes, note.pieces, target.number)
         if self.problem.primitive == "barrier":
             self._hear(target, note.pieces[0])
-        self._changed(target, note.writes)
+        else:
+            self._write(target, note.writes, note.pieces)
+
+    def _write(self, note: RoundNote, writes: Ranges, pieces: list[Piece]) -> None:
+        store = self.stores[note.rank]
+        note.lost += store.read(writes)
+        note.gained += pieces
+        store.write(writes, pieces, note.number)
 
     def _hear(self, target: RoundNote, news: Piece) -> None:
         """The destination has heard of all of whom the source has heard."""
@@ -192,8 +194,8 @@ class Tracer(Simulator):
             for _, first, stop in known[mine.history] + known[news.history]
             for rank in range(first, stop)
         }
-        vessel.write(0, Piece(1, 0, self.ledger.heard(sorted(heard))), target.number)
-        target.contents[0] = vessel.contents()
+        known_now = Piece(1, 0, self.ledger.heard(sorted(heard)))
+        self._write(target, [(vessel, 0, 1)], [known_now])
 
     def _end(self, rank: Any) -> None:
         note = self.rounds[rank.process.rank][-1]
@@ -215,8 +217,7 @@ class Tracer(Simulator):
             reads = [[each for ranges in reads for each in ranges]]
         writes = self._ranges(me, views_of(step.written), written=type(step).__name__)
         pieces = self._made(step, [store.read(ranges) for ranges in reads], writes)
-        store.write(writes, pieces, note.number)
-        self._changed(note, writes)
+        self._write(note, writes, pieces)
         noted = StepNote(type(step).__name__, reads, writes, pieces)
         noted.start, noted.end = start, rank.ends
         note.steps.append(noted)
@@ -259,10 +260,6 @@ class Tracer(Simulator):
         if written and any(vessel.fixed for vessel, _, _ in found):
             process.fail(f"{written} needs writable memory", "sendbuf, read-only")
         return found
-
-    def _changed(self, note: RoundNote, writes: Ranges) -> None:
-        for vessel in {vessel for vessel, _, _ in writes}:
-            note.contents[vessel.number] = vessel.contents()
 
     # The end.
 

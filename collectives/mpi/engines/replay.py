@@ -6,13 +6,13 @@ started and waited for with nothing to look up, whatever the buffers hold by now
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 
 from mpi4py import MPI
 
-from collectives.engines.packing import Call
-from collectives.mpi.engines.calls import run
+from collectives.engines.packing import Call, Work
+from collectives.mpi.engines.calls import GivenUp, go_on, run
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS
@@ -81,6 +81,7 @@ class Setup:
     """
 
     def __init__(self, stages: list[Stage], lane: Lane, tag: int):
+        self.lane = lane
         self.stages = stages or [Stage()]
         self.transfers = [Transfers(stage, lane, tag) for stage in self.stages]
 
@@ -106,6 +107,10 @@ class Setup:
             for request in messages.requests:
                 request.Free()
         self.transfers.clear()
+
+
+def _messages(calls: list[Call]) -> list[Call]:
+    return [call for call in calls if not isinstance(call, Work)]
 
 
 def _nbytes(message: Message) -> int:
@@ -157,31 +162,45 @@ class Replay(Operation):
 
         The caller has the turn.
         """
-        self.done = False
+        self.done = self.lost = False
         OPERATIONS[self] = None
+        rest, call = iter(self.opening), None
         try:
-            for call in self.opening:
+            for call in rest:
                 call()
-        except BaseException as error:  # whoever waits for the operation gets it
-            self._end(error)
+        except BaseException as error:
+            self._finish(rest, call, error)
 
     def run_out(self) -> None:
         """Go to the end, waiting for every stage. The caller has the turn.
 
         What `finish` and `_end` would do is spelled out here for the usual case.
         """
+        calls = self.rests[self.rounds]
+        rest, call = iter(_messages(calls) if self.lost else calls), None
         try:
-            for call in self.rests[self.rounds]:
+            for call in rest:
                 call()
         except BaseException as error:
-            self._end(error)
-            return
+            self._finish(rest, call, error)
+            if self.done:
+                return
         del OPERATIONS[self]
         self.receive()
         self.received()
         if self._caught_up:
             self.rounds, self._caught_up = self.first + 1, False
         self.done = True
+
+    def _finish(self, rest: Iterator[Call], call: Call | None, error: BaseException) -> None:
+        """Start the remaining messages after an error, which whoever waits gets."""
+        try:
+            self.lost = go_on(rest, call, error) or self.lost
+            self.error = self.error or error
+        except GivenUp as given_up:
+            self._end(given_up.__cause__)
+        except BaseException as failed:
+            self._end(failed)
 
     def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
         if not self._caught_up:  # what most runs never need
@@ -202,6 +221,7 @@ class Replay(Operation):
         self.receive()
         self.received()
         if error is not None:
-            self.error = error
+            self.lost, self.error = True, error
+            self.setup.lane.spoilt = True
         self.rounds, self._caught_up = self.first + 1, False
         self.done = True  # not before: the message, still pending, would look like a new start

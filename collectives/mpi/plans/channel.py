@@ -16,17 +16,19 @@ from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.errors import ArgumentError
 from collectives.mpi.data.lifetime import before_finalize
-from collectives.mpi.engines.calls import run
+from collectives.mpi.engines.calls import GivenUp, run
 from collectives.mpi.engines.lanes import Carrier
+from collectives.mpi.engines.operation import Operation
+from collectives.mpi.engines.shield import SHIELD
 from collectives.mpi.engines.tally import Tally, Usage
 from collectives.mpi.guards import settings
 from collectives.mpi.guards.settings import Settings
-from collectives.mpi.plans.callplan import Addresses, CallPlan
+from collectives.mpi.plans.callplan import Addresses, CallPlan, Turn
 from collectives.mpi.plans.keys import NOT_KEPT, Key, key_of
 from collectives.mpi.plans.meeting import meet
 from collectives.mpi.plans.recording import Attempt, Invocation, Recorder
-from collectives.mpi.plans.store import Pool, Ready, Store
-from collectives.mpi.plans.supervisor import Supervisor
+from collectives.mpi.plans.store import Direct, Pool, Ready, Store
+from collectives.mpi.plans.supervisor import Stages, Supervisor, describe
 from collectives.mpi.plans.traffic import Traffic
 
 IN_FLIGHT = "in flight"  # ends the shape of calls that others may run beside
@@ -65,9 +67,10 @@ class Channel:
         self.recorder = Recorder(lane, lane.rank, lane.p, nodes, self.tally)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
         plain = MPI.Intracomm(comm)  # it shares the handle, and keeps nothing of ours alive
-        self.traffic = Traffic(lane, lambda: meet(plain, carrier=lane.carrier).lane)
+        self.traffic = Traffic(lane, lambda: meet(plain, carrier=lane.carrier).lane, self.give_up)
         self.supervisor = Supervisor(lane, self.traffic, self.tally)
-        self.store = Store(lane, self.traffic, self.supervisor.waiter)
+        self.store = Store(lane, self.traffic, self.supervisor.waiter, self.give_up)
+        self.kept: list[object] = []  # what messages of calls that were given up may still use
         if not alike:
             try:
                 self.supervisor.compare_settings(wanted)
@@ -82,6 +85,27 @@ class Channel:
 
     def carry_out(self, invocation: Invocation, shortcut: Shortcut | None = None) -> None:
         """Carry out one collective, by a plan that there is or a new one."""
+        try:
+            self._carry_out(invocation, shortcut)
+        except GivenUp as lost:
+            raise self.give_up(lost) from None
+        except BaseException as error:
+            if error is SHIELD.insistent:
+                self.give_up(GivenUp(), error)
+            raise
+
+    def give_up(self, lost: BaseException, kept: object = None) -> BaseException:
+        """A call was left in the middle: no other can be made here. Returns why it was left."""
+        cause = lost.__cause__ or lost
+        self.lane.spoilt = True
+        self.kept.append(kept)
+        if isinstance(cause, MPI.Exception):  # a message that was too long, or a Timeout
+            return cause
+        self.supervisor.give_up(f"a call that rank {self.rank} left after {describe(cause)}")
+        self.store.hide()
+        return cause
+
+    def _carry_out(self, invocation: Invocation, shortcut: Shortcut | None) -> None:
         if self.supervisor.active:
             self._supervise(invocation)
             return
@@ -93,10 +117,10 @@ class Channel:
         shape, addresses = key
         pool = self.store.pools.get(shape)
         if pool is not None and shortcut is not None and addresses in pool.seen:
-            calls = self._direct(pool, addresses)
-            if calls is not None:
-                pool.note(shortcut.ready, shortcut.whole, calls)
-                run(calls)
+            direct = self._direct(pool, addresses)
+            if direct is not None:
+                pool.note(shortcut.ready, shortcut.whole, direct)
+                self._run(*direct)
                 return
         plan = None if pool is None else pool.take(addresses)
         if pool is None or plan is None:
@@ -121,7 +145,7 @@ class Channel:
         plan = None if pool is None else pool.take(addresses)
         if plan is not None:
             return Found(Attempt.of(plan), addresses, pool)
-        attempt = self.recorder.attempt(invocation)
+        attempt = self._attempt(invocation)
         if attempt.plan is None:
             return Found(attempt)
         pool = None if key is None else self.store.add(shape, attempt.plan, alone)
@@ -163,7 +187,8 @@ class Channel:
             return  # MPI frees it while it is finalized
         self.supervisor.close()
         if self.supervisor.given_up:
-            return  # messages without an end keep the communicator
+            _LOST.append(self)  # messages without an end keep the communicator
+            return
         self.finish()
         self.forget()
         self.traffic.close()
@@ -176,7 +201,18 @@ class Channel:
         if not self.supervisor.given_up:
             self.forget()
 
-    def _direct(self, pool: Pool, addresses: Addresses) -> list[Call] | None:
+    def _run(self, turn: Turn, calls: list[Call]) -> None:
+        turn.taken = True
+        try:
+            run(calls)
+        except GivenUp:  # the turn stays taken: messages may still come
+            raise
+        except BaseException:
+            turn.taken = False
+            raise
+        turn.taken = False
+
+    def _direct(self, pool: Pool, addresses: Addresses) -> Direct | None:
         plan = pool.take(addresses)
         if plan is None:
             return None
@@ -185,9 +221,15 @@ class Channel:
         finally:
             pool.give(plan)
 
+    def _attempt(self, invocation: Invocation) -> Attempt:
+        """A plan or a problem: of one that is this rank's alone, others send in vain."""
+        attempt = self.recorder.attempt(invocation)
+        self.lane.spoilt = self.lane.spoilt or attempt.plan is None
+        return attempt
+
     def _record(self, invocation: Invocation) -> CallPlan:
         """A new plan; everything is checked, together with the other ranks the first time."""
-        attempt = self.recorder.attempt(invocation)
+        attempt = self._attempt(invocation)
         if self.supervisor.compares(attempt):
             self.supervisor.run(self.supervisor.compare(attempt, invocation.within))
         return attempt.result()
@@ -198,16 +240,20 @@ class Channel:
         attempt, within = found.attempt, invocation.within
         name = invocation.behalf or attempt.name  # what the user knows of
 
-        def stages(number: int):
+        def stages(call: Operation) -> Stages:
             if supervisor.compares(attempt):
                 yield from supervisor.compare(attempt, within, number)
             yield from attempt.result().rounds(found.addresses)
+            yield from supervisor.closing(attempt.name, call)
 
         try:
             number = supervisor.begin(name, within)
-            supervisor.see_through(stages(number), name, number)
+            supervisor.see_through(stages, name, number)
         except BaseException:
-            found.end(False)
+            if supervisor.given_up:
+                self.kept.append(found)
+            else:
+                found.end(False)
             raise
         found.end(True)
 
@@ -301,6 +347,8 @@ def _leave() -> None:
     for channel in _CHANNELS.values():
         channel.leave()
 
+
+_LOST: list[Channel] = []  # whose messages have no end
 
 # By handle, which is quicker to look up than MPI's own attribute.
 _CHANNELS: dict[int | None, Channel] = {}

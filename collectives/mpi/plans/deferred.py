@@ -10,6 +10,7 @@ from typing import Any
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.shield import shielded
 from collectives.mpi.engines.stages import Stage
 from collectives.mpi.plans.callplan import Addresses, CallPlan
 from collectives.mpi.plans.channel import Channel, Found
@@ -105,8 +106,8 @@ def _start_all(
     except BaseException:
         first.end(False)
         raise
-    stages = _stages(channel, chain([(first, invocation)], parts), number)
-    flight = Flight(channel.traffic, stages, keep=whole)
+    flight = Flight(channel.traffic, iter(()), keep=(whole, exported))
+    flight.stages = _stages(channel, chain([(first, invocation)], parts), number, flight)
     return Request(flight, supervisor.waiter(first.attempt.name, number), exported)
 
 
@@ -122,7 +123,10 @@ def _parts(
 
 
 def _stages(
-    channel: Channel, parts: Iterable[tuple[Found, Invocation | None]], number: int
+    channel: Channel,
+    parts: Iterable[tuple[Found, Invocation | None]],
+    number: int,
+    call: Operation,
 ) -> Iterator[Stage]:
     """Compare each call with the other ranks' if they do that, and carry it out."""
     supervisor = channel.supervisor
@@ -133,12 +137,15 @@ def _stages(
                 name = f"nonblocking {within}".strip()
                 yield from supervisor.compare(found.attempt, name, number)
             yield from found.attempt.result().rounds(found.addresses)
+            lost = call.lost
+            yield from supervisor.closing(found.attempt.name, call, alone=False)
         except BaseException:
             found.end(False)
             raise
-        found.end(True)
+        found.end(not lost)
 
 
+@shielded
 def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
     """Set up a call, to start it often. It and its memory are kept until the request is freed.
 
@@ -152,9 +159,13 @@ def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
             channel.carry_out(each)
         call = each
     attempt = channel.recorder.attempt(call, stage=0)
+    number = supervisor.begin(attempt.name)
     if supervisor.settings.check:
-        number = supervisor.begin(attempt.name)
-        compared = supervisor.compare(attempt, "persistent", number)
+
+        def compared(operation: Operation) -> Iterator[Stage]:
+            yield from supervisor.compare(attempt, "persistent", number)
+            yield from supervisor.closing(attempt.name, operation)
+
         supervisor.see_through(compared, attempt.name, number)
     plan = attempt.result()
     plan.improve()

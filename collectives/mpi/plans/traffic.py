@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from mpi4py import MPI
 
@@ -61,7 +62,7 @@ class Flight(Operation):
         The tag of the message to be received at the end.
     """
 
-    __slots__ = ("end", "keep", "lane", "number", "operations", "signal", "tag")
+    __slots__ = ("end", "give_up", "keep", "lane", "number", "operations", "signal", "tag")
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class Flight(Operation):
         self.operations[number] = self
         self.signal: int | None = None
         self.end, self.keep = end, keep
+        self.give_up = traffic.give_up
 
     def _post(self, stage: Stage) -> list[MPI.Request]:
         lane, tag = self.lane, self.tag
@@ -88,12 +90,16 @@ class Flight(Operation):
             requests.append(comm.Isend(buf, ranks[dest], tags[dest] + tag))
         return requests
 
-    def _ended(self) -> None:
+    def _ended(self, left: list[MPI.Request]) -> None:
         del self.operations[self.number]
+        if self.error is not None:
+            self.lane.spoilt = True
+        if left:
+            self.give_up(self.error, (left, self.keep))
         end, self.end = self.end, None
         if end is not None:
             try:
-                end(self.error is None)
+                end(not self.lost)
             except BaseException as error:  # whoever waits for the operation gets it
                 self.error = error
         self.keep = None
@@ -121,11 +127,16 @@ class Traffic:
         How many there have been.
     tags : int
         How many different tags they have.
+    give_up : callable
+        Told why an operation has left messages in flight, and what these may still use.
     """
 
-    def __init__(self, lane: Lane, more: Callable[[], Lane]):
+    def __init__(
+        self, lane: Lane, more: Callable[[], Lane], give_up: Callable[[Any, object], object]
+    ):
         self.lane = lane
         self.more = more
+        self.give_up = give_up
         self.operations: dict[int, Flight] = {}
         self.started = 0
         half = (tags_of_a_lane() - FIRST_TAG) // 2
