@@ -11,6 +11,7 @@ from typing import Any
 
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import algorithms_for, is_loaded
+from collectives.commands import recorded
 from collectives.commands.options import add_clock, given_clock, ranks
 from collectives.commands.page import write_page
 from collectives.engines.trace import Trace
@@ -50,6 +51,7 @@ def add(commands: Any) -> None:
         "--html", metavar="FILE", type=Path, help="write a page for a browser, for every p"
     )
     parser.add_argument("--width", type=int, help=f"of lines (the terminal's, {WIDTH} at most)")
+    recorded.add(parser)
     add_clock(parser)
 
 
@@ -60,6 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     view = View(
         _width(arguments.width), arguments.data, arguments.rank, arguments.round, arguments.all
     )
+    if arguments.directory is not None:
+        return recorded.run(arguments, view)
+    recorded.check(arguments)
     failed = False
     for number, (primitive, spec) in enumerate(_chosen(arguments)):
         if arguments.json is None:
