@@ -195,7 +195,7 @@ def test_picture_as_a_file(kind, browser, written):
 
 def test_a_chinese_browser_gets_chinese(browser, written):
     with opened(browser, written("scan", "tree"), locale="zh-CN") as shown:
-        expect(shown.locator(".moment")).to_have_text("第 0 轮，共 5 轮")
+        expect(shown.locator(".moment")).to_have_text(re.compile("第 0 轮，共 . 轮"))
 
 
 @pytest.mark.parametrize("width", [360, 768])
