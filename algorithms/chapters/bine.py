@@ -182,10 +182,10 @@ def reduce_(rank, p, sendbuf, recvbuf, root):
 
 @algorithm("scatter", name="bine")
 def scatter(rank, p, sendbuf, recvbuf, root, counts):
-    """Bine tree: pass on all the blocks of a subtree in one message, the longest jumps first.
+    """Bine tree: blocks go down, those of a subtree in one message.
 
-    As `scatter.tree`, but that half of the blocks goes a third of the way round, not half
-    of it. If p is not a power of two, the factor of beta is an upper bound.
+    As `scatter.tree`, the longest jumps first; but half of the blocks goes a third of the way
+    round, not half of it. If p is not a power of two, the factor of beta is an upper bound.
 
     Cost: ceil(lg(p))*alpha + (p-1 + fold(p)*(p+7)/8)*n/p*beta
     Restrictions: none
@@ -203,9 +203,10 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts):
 
 @algorithm("gather", name="bine")
 def gather(rank, p, sendbuf, recvbuf, root, counts):
-    """Bine tree: pass up all the blocks of a subtree in one message, the shortest jumps first.
+    """Bine tree: blocks come up, those of a subtree in one message.
 
-    The scatter backwards. If p is not a power of two, the factor of beta is an upper bound.
+    The scatter backwards, the shortest jumps first. If p is not a power of two, the factor of
+    beta is an upper bound.
 
     Cost: ceil(lg(p))*alpha + (p-1 + fold(p)*(p+7)/8)*n/p*beta
     Restrictions: none
@@ -357,7 +358,7 @@ def swing_latency(rank, p, sendbuf, recvbuf):
 
 @algorithm("alltoall", name="bine")
 def alltoall(rank, p, sendbuf, recvbuf, counts):
-    """Bine butterfly: each block goes down the Bine tree of its source, the longest jump first.
+    """Bine butterfly: each block goes down the Bine tree of its source.
 
     In a round a player swaps with its partner all blocks whose way to their destination, from
     wherever they come, leads over this edge: half of what it holds for a power of two, or
