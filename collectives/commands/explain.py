@@ -11,7 +11,7 @@ from typing import Any
 
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import algorithms_for, is_loaded
-from collectives.commands.options import add_clock, given_clock, ranks
+from collectives.commands.options import add_clock, given_clock, one_primitive, ranks
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
 from collectives.explain.terminal import WIDTH, Page, View, check_ranks, show
@@ -73,8 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _chosen(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
     """Primitives and algorithms: those named, or those of the loaded files."""
     if arguments.primitive is not None:
-        algorithms_for(arguments.primitive)  # raises if there is no such primitive
-        chosen = [(arguments.primitive, spec) for spec in arguments.algorithms or [None]]
+        primitive, specs = one_primitive(arguments.primitive, arguments.algorithms)
+        algorithms_for(primitive)  # raises if there is no such primitive
+        chosen = [(primitive, spec) for spec in specs or [None]]
     else:
         chosen = [
             (primitive, name)

@@ -131,7 +131,7 @@ def examine(algorithm: Algorithm, most: int, parameters: Mapping[str, Any]) -> E
             try:
                 case.run(algorithm)
             except FAILURES as error:
-                return Examined(runs, found(algorithm, case, error))
+                return Examined(runs, finding(algorithm, case, error))
     try:
         check_lines(algorithm)
         check_cost(algorithm, ranks, parameters)
@@ -198,7 +198,7 @@ def _possible(algorithm: Algorithm, p: int) -> bool:
 # In words
 
 
-def found(algorithm: Algorithm, case: Case, error: BaseException) -> Finding:
+def finding(algorithm: Algorithm, case: Case, error: BaseException) -> Finding:
     """What is wrong, as well as it can be said.
 
     Parameters
