@@ -75,7 +75,8 @@ def _chosen(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
     if arguments.primitive is not None:
         primitive, specs = one_primitive(arguments.primitive, arguments.algorithms)
         algorithms_for(primitive)  # raises if there is no such primitive
-        chosen = [(primitive, spec) for spec in specs or [None]]
+        chosen: list[tuple[str, str | None]] = [(primitive, spec) for spec in specs]
+        chosen = chosen or [(primitive, None)]
     else:
         chosen = [
             (primitive, name)
