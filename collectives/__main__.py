@@ -13,7 +13,8 @@ from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
 COMMANDS = (
-    *("list", "count", "explain", "new", "check", "prove", "plan", "error", "why", "table", "run"),
+    *("list", "count", "explain", "gallery", "new", "check", "prove", "plan", "error", "why"),
+    *("table", "run"),
 )
 
 

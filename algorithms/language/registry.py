@@ -59,7 +59,7 @@ WITH_COUNTS: frozenset[str] = frozenset({"scatter", "gather", "alltoall"})
 GROUP = "group"
 
 # A parameter that is a number counts something, so 1 is the least it can be, but for:
-LEAST: Mapping[str, int] = MappingProxyType({"k": 2, "seed": 0})
+LEAST: Mapping[str, int] = MappingProxyType({"k": 2, "seed": 0, "halvings": 0})
 
 # A parameter that is a name is one of these.
 CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType({"codec": tuple(CODECS)})

@@ -11,7 +11,9 @@ from typing import Any
 
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import algorithms_for, is_loaded
+from collectives.commands import recorded
 from collectives.commands.options import add_clock, given_clock, one_primitive, ranks
+from collectives.commands.page import write_page
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
 from collectives.explain.terminal import WIDTH, Page, View, check_ranks, show
@@ -45,15 +47,24 @@ def add(commands: Any) -> None:
         "--eager", type=parse_bytes, metavar="BYTES", help="sends of more than that wait"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the trace, for programs")
+    parser.add_argument(
+        "--html", metavar="FILE", type=Path, help="write a page for a browser, for every p"
+    )
     parser.add_argument("--width", type=int, help=f"of lines (the terminal's, {WIDTH} at most)")
+    recorded.add(parser)
     add_clock(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
+    if arguments.html is not None:
+        return write_page(arguments, _chosen(arguments))
     view = View(
         _width(arguments.width), arguments.data, arguments.rank, arguments.round, arguments.all
     )
+    if arguments.directory is not None:
+        return recorded.run(arguments, view)
+    recorded.check(arguments)
     failed = False
     for number, (primitive, spec) in enumerate(_chosen(arguments)):
         if arguments.json is None:

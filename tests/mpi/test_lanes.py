@@ -158,6 +158,23 @@ def test_no_lane_left(monkeypatch, apart):
     assert len(lanes._CARRIERS) == before
 
 
+def test_tags_come_again(monkeypatch, apart):
+    """Communicators that come and go have the same tags in turn, others on each rank."""
+    world = Comm(COMM)
+    carrier = lane_of(world).carrier
+    most = carrier._next + 2
+    monkeypatch.setattr(lanes, "_lanes", lambda: most)
+    monkeypatch.setattr(carrier, "_returned", type(carrier._returned)())
+    seen = []
+    for number in range(12):
+        comm = world.Dup()
+        assert lane_of(comm).carrier is carrier
+        seen.append(lane_of(comm).tags[RANK])
+        works(comm, number)
+        comm.Free()
+    assert seen == seen[:2] * 6
+
+
 def test_a_part_of_the_world_alone():
     """Without a carrier of the world: one of the part, shared by what is made of it, then gone."""
     kept, lanes._CARRIERS[:] = lanes._CARRIERS[:], []
