@@ -11,7 +11,7 @@ from typing import Any
 from rich.markup import escape
 
 from collectives.catalogue import find
-from collectives.commands.options import chosen, ranks
+from collectives.commands.options import NAMES_HELP, chosen, ranks, what_to_do
 from collectives.console import console
 from collectives.study.examine import Examined, Finding, examine
 
@@ -19,13 +19,7 @@ from collectives.study.examine import Examined, Finding, examine
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("check", help="run algorithms in the simulator, for many p")
-    parser.add_argument(
-        "names",
-        nargs="*",
-        metavar="algorithm",
-        help="bcast.ring, bcast ring, or bcast: all its algorithms; "
-        "without one all, or all that --load adds",
-    )
+    parser.add_argument("names", **NAMES_HELP)
     parser.add_argument("-p", type=ranks, default=17, help="up to so many ranks (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print it for programs")
     parser.add_argument(
@@ -66,7 +60,7 @@ def _lines(name: str, examined: Examined, most: int) -> list[str]:
         lines.append(f"  its answers are right in {examined.runs} runs, p up to {most}")
     else:
         lines.append(f"  smallest case: {finding.case}")
-    return [*lines, f"  what to do: {finding.hint}"] if finding.hint else lines
+    return [*lines, *what_to_do(finding.hint)]
 
 
 def _plain(name: str, examined: Examined) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import algorithms_for, is_loaded
 from collectives.commands import recorded
-from collectives.commands.options import add_clock, given_clock, ranks
+from collectives.commands.options import add_clock, given_clock, one_primitive, ranks
 from collectives.commands.page import write_page
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
@@ -84,8 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _chosen(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
     """Primitives and algorithms: those named, or those of the loaded files."""
     if arguments.primitive is not None:
-        algorithms_for(arguments.primitive)  # raises if there is no such primitive
-        chosen = [(arguments.primitive, spec) for spec in arguments.algorithms or [None]]
+        primitive, specs = one_primitive(arguments.primitive, arguments.algorithms)
+        algorithms_for(primitive)  # raises if there is no such primitive
+        chosen: list[tuple[str, str | None]] = [(primitive, spec) for spec in specs]
+        chosen = chosen or [(primitive, None)]
     else:
         chosen = [
             (primitive, name)

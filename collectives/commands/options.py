@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +24,8 @@ Outcome = tuple[str, int, str | None]
 PRIMITIVES_HELP: dict[str, Any] = {"nargs": "*", "metavar": "primitive", "help": "all without one"}
 NAMES_HELP: dict[str, Any] = {
     "nargs": "*",
-    "metavar": "primitive.algorithm",
-    "help": "without one all, or all that --load adds",
+    "metavar": "algorithm",
+    "help": "as bcast.ring, bcast ring:segments=8, or bcast, which is all of it; all without one",
 }
 
 
@@ -89,14 +89,20 @@ def report(examined: Iterable[Outcome], what: str) -> int:
     for name, done, error in examined:
         wrong += error is not None
         line = f"{name}: {done} {what}, all right" if error is None else f"WRONG {error}"
-        console().print(escape(line))
+        console().print(escape(line), soft_wrap=True)
     return 1 if wrong else 0
 
 
 def failed(name: str, error: BaseException) -> str:
-    """What an algorithm raised, with its name; our errors begin with it."""
-    text = in_words(error)
-    return text if isinstance(error, CollectiveError) else f"{name}: {text}"
+    """What an algorithm raised, with its name, and what to do on a line of its own."""
+    text, hint = in_words(error), getattr(error, "hint", "")
+    text = text if isinstance(error, CollectiveError) else f"{name}: {text}"
+    return "\n".join([text.removesuffix(f"; {hint}"), *what_to_do(hint)])
+
+
+def what_to_do(hint: str) -> list[str]:
+    """The line that says so, if there is something to say."""
+    return [f"  what to do: {hint}"] if hint else []
 
 
 def chosen(arguments: argparse.Namespace) -> list[str]:
@@ -139,6 +145,22 @@ def full_names(words: Iterable[str]) -> list[str]:
             names.append(f"{primitive}.{spec}")
             alone = False
     return names
+
+
+def one_primitive(first: str, others: Sequence[str]) -> tuple[str, list[str]]:
+    """A primitive and its algorithms, from `bcast ring tree`, `bcast.ring tree` and the like."""
+    primitive, dot, spec = first.partition(".")
+    names = [other.removeprefix(f"{primitive}.") for other in others]
+    return primitive, [spec, *names] if dot else names
+
+
+def by_primitive(names: Iterable[str]) -> dict[str, list[str]]:
+    """The algorithms of full names, for each primitive."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        primitive, _, spec = name.partition(".")
+        found.setdefault(primitive, []).append(spec)
+    return found
 
 
 def _no_primitive(word: str, first: str) -> str:

@@ -91,6 +91,10 @@ def _import(error: ImportError) -> str:
 def _type(text: str) -> str:
     called = re.match(r"(\w+)\.__init__\(\)|(\w+)\(\)", text)
     name = (called.group(1) or called.group(2)) if called else ""
+    if word := re.search(r"unexpected keyword argument '(\w+)'", text):
+        known = inspect.signature(getattr(language, name, _nothing)).parameters
+        if near := _nearest(word.group(1), known):
+            return f"did you mean `{near}`?"
     if verb := _VERBS.get(name):
         return f"it is called as {name}({', '.join(inspect.signature(verb).parameters)})"
     if "unexpected keyword" in text or "positional argument" in text or "required" in text:
@@ -104,6 +108,10 @@ def _type(text: str) -> str:
     if "NoneType" in text:
         return "a buffer is None on ranks for which it means nothing, as recvbuf off the root"
     return "look at the types of what stands on this line"
+
+
+def _nothing() -> None:
+    """What has no parameters."""
 
 
 def _attribute(error: AttributeError) -> str:

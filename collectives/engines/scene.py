@@ -49,7 +49,6 @@ def loop_variables(place: tuple[str, int], values: Mapping[str, Any]) -> list[st
     return numbers[-MOST_SHOWN:]
 
 
-@lru_cache(maxsize=64)
 def _names(path: str, line: int) -> tuple[str, ...]:
     """The variables of the loops around a line, the outermost loop first."""
     inner = _function_at(parsed(path), line)
@@ -78,10 +77,14 @@ def _around(node: Any, line: int) -> bool:
     return node.lineno <= line <= (node.end_lineno or node.lineno)
 
 
-@lru_cache(maxsize=64)
 def parsed(path: str) -> ast.Module:
     """The syntax tree of a file; an empty one if its text is not to be had."""
+    return _tree("".join(linecache.getlines(path)))
+
+
+@lru_cache(maxsize=16)
+def _tree(text: str) -> ast.Module:
     try:
-        return ast.parse("".join(linecache.getlines(path)))
+        return ast.parse(text)
     except (SyntaxError, ValueError):
         return ast.Module([], [])

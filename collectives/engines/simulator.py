@@ -30,14 +30,12 @@ import numpy as np
 
 from collectives import checks
 from collectives.algorithms.language.steps import Local, copy, decode, encode
+from collectives.engines.advice import LEFT_OVER, LENGTHS, way_out
 from collectives.engines.driver import Message, Process, Round, views_of
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.scene import scene
 from collectives.errors import Deadlock, ScheduleError, Timeout
 from collectives.operators.operator import SUM, Operator
-
-LENGTHS = "cut the vector alike on both ranks: block i of one is block i of the other"
-LEFT_OVER = "every send needs one recv on the other side, whatever the values are"
 
 # Local steps that take no time.
 FREE = (copy, encode, decode)
@@ -356,7 +354,7 @@ class Simulator:
         links.append(f"rank {peer} again" if peer in cycle else f"rank {peer} has finished")
         others = len(stuck) - len(cycle)
         behind = f"; {others} more ranks wait behind them" if others else ""
-        hint = _way_out(chain, None if peer in cycle else peer)
+        hint = way_out(chain, None if peer in cycle else peer)
         return f"{self.title}: deadlock: {', '.join(links)}{behind}; {hint}", chain, hint
 
     def _check_nothing_left(self) -> None:
@@ -433,28 +431,6 @@ class _Posted:
     def __init__(self, rank: _Rank, message: Message):
         self.rank = rank
         self.message = message
-
-
-def _way_out(chain: list[tuple[int, str, str]], finished: int | None) -> str:
-    """What to do about a deadlock."""
-    rank, step, _ = chain[-1]
-    if finished is not None:
-        verb = "send to" if step.startswith("recv") else "recv from"
-        return (
-            f"let rank {finished} {verb} rank {rank} before it ends, or leave this {step[:4]} out"
-        )
-    if all(step.startswith("send") for _, step, _ in chain):
-        return "start both in one yield, `yield send(...), recv(...)`, or let some ranks recv first"
-    if all(step.startswith("recv") for _, step, _ in chain):
-        return "somebody has to send first: look at the peers and at the order of the yields"
-    for (sender, sends, _), (taker, takes, _) in zip(chain, chain[1:] + chain[:1], strict=True):
-        other = int(takes.split()[-1])
-        if sends.startswith("send") and takes.startswith("recv") and other != sender:
-            return (
-                f"rank {sender} sends to rank {taker}, which listens to rank {other}: "
-                "look at the peers on both sides"
-            )
-    return "every send needs a recv of its peer that can begin: look at peers and order"
 
 
 def _take(queues: dict[int, deque], channel: int):

@@ -32,7 +32,7 @@ from collectives.problems import CAN_BE_IN_PLACE, Problem
 from collectives.study.promises import check_cost, check_lines
 from collectives.study.slips import slip
 from collectives.study.strict import strict_buffers
-from collectives.study.symbolic import fault, hint_for
+from collectives.study.symbolic import NEVER, fault, hint_for
 from collectives.study.verify import settle, verify
 
 # Up to so many ranks everything is tried with everything.
@@ -131,7 +131,7 @@ def examine(algorithm: Algorithm, most: int, parameters: Mapping[str, Any]) -> E
             try:
                 case.run(algorithm)
             except FAILURES as error:
-                return Examined(runs, found(algorithm, case, error))
+                return Examined(runs, finding(algorithm, case, error))
     try:
         check_lines(algorithm)
         check_cost(algorithm, ranks, parameters)
@@ -198,7 +198,7 @@ def _possible(algorithm: Algorithm, p: int) -> bool:
 # In words
 
 
-def found(algorithm: Algorithm, case: Case, error: BaseException) -> Finding:
+def finding(algorithm: Algorithm, case: Case, error: BaseException) -> Finding:
     """What is wrong, as well as it can be said.
 
     Parameters
@@ -248,6 +248,8 @@ def _better_hint(algorithm: Algorithm, case: Case, error: BaseException, message
             "under MPI.IN_PLACE sendbuf is recvbuf, or its block: what you write to recvbuf "
             "changes sendbuf, so send what you need later from scratch(...)"
         )
+    if problem.p == 1 and message.endswith(NEVER):
+        return "with p = 1 no loop over range(p - 1) runs: let a copy stand outside of it"
     if "not in rank order" in message:
         return ""
     if problem.root and _right(algorithm, replace(case, problem=_moved(problem, root=0))):

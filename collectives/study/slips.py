@@ -14,12 +14,12 @@ _STEPS = frozenset({"send", "recv", "reduce", "copy", "encode", "decode"})
 
 def slip(algorithm: Algorithm) -> str:
     """What to do about the first slip in an algorithm; empty if there is none."""
-    return next(_slips(inspect.unwrap(algorithm.generator)), "")
+    return [*_slips(inspect.unwrap(algorithm.generator)), ""][0]
 
 
 def _slips(generator: Generator) -> Iterator[str]:
-    code = getattr(generator, "__code__", None)
-    page = None if code is None else _page(code.co_filename, code.co_firstlineno)
+    code = generator.__code__
+    page = _page(code.co_filename, code.co_firstlineno)
     if page is None:
         return
     for node in ast.walk(page):
@@ -41,11 +41,17 @@ def _lost(value: ast.expr, place: str, generator: Generator) -> Iterator[str]:
         name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
         if isinstance(called, ast.Name) and name in _STEPS:
             yield f"a step happens only if it is yielded ({place}): write `yield {text}`"
-        elif inspect.isgeneratorfunction(_meant(called, generator)):
+        elif _runs(_meant(called, generator)):
             short = ast.unparse(called)
             yield f"{short}(...) does nothing by itself ({place}): write `yield from {short}(...)`"
     elif isinstance(value, (ast.Name, ast.Tuple, ast.List)):
         yield f"this line does nothing ({place}): write `yield {text}`"
+
+
+def _runs(function: object) -> bool:
+    """Whether a call of it makes a generator, which then has to be run."""
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & inspect.CO_GENERATOR)
 
 
 def _meant(called: ast.expr, generator: Generator) -> object:

@@ -35,11 +35,10 @@ class Strict(Phantom):
     def __setitem__(self, index: Any, value: Any) -> None:
         _work("an assignment to elements")
 
-    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        out = options.get("out") or ()
-        if any(isinstance(view, Strict) for view in out):
-            _work(f"numpy.{function.__name__}")
-        _read(f"numpy.{function.__name__} of elements")
+    def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **kwargs: Any) -> Any:
+        if any(isinstance(view, Strict) for view in kwargs.get("out") or ()):
+            _work(f"numpy.{ufunc.__name__}")
+        _read(f"numpy.{ufunc.__name__} of elements")
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         if function.__name__ in _HARMLESS:

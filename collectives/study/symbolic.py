@@ -52,8 +52,7 @@ HINTS = {
         "put the operand of the lower ranks first, as `in_rank_order` does, "
         "or declare commutative=True"
     ),
-    NEVER: "this rank needs a recv or a copy there, on every way through: also where a loop "
-    "over range(p - 1) does not run, for p = 1",
+    NEVER: "this rank needs a recv or a copy there, on every way through",
     UNWRITTEN_MEMORY: "something was read before it was written: "
     "the reduces and copies of a yield run after its messages",
     "twice": "send on what came from others, not a sum that the receiver has parts of",
