@@ -133,7 +133,11 @@ class Observer:
         """The stages of a call that a flight carries out; it is recorded when they have ended."""
         plan.tick()
         part, flight.parts = flight.parts, flight.parts + 1
-        stages, log = timed(whole := plan.whole(addresses))
+        if plan.timed is None or plan.timed[0] != addresses:
+            whole = plan.whole(addresses)
+            plan.timed = addresses, whole, *timed(whole)
+        _, whole, stages, log = plan.timed
+        log.restart()
         yield from stages
         key = f"{flight.number}.{part}"
         self._add(plan, whole, log, key, form, flight.lost)
