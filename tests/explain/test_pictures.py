@@ -202,7 +202,8 @@ def test_wrong_answers_are_marked(tmp_path):
     file.write_text(
         "from collectives.algorithms.language import *\n\n"
         "@algorithm('bcast')\ndef forgetful(rank, p, buf, root):\n"
-        '    """Forgets the last rank.\n\n    Cost: alpha\n    Restrictions: none\n    Reference: x\n    """\n'
+        '    """Forgets the last rank.\n\n    Cost: alpha\n    Restrictions: none\n'
+        '    Reference: x\n    """\n'
         "    if rank == root:\n        yield [send(buf, dest) for dest in range(1, p - 1)]\n"
         "    elif rank < p - 1:\n        yield recv(buf, root)\n"
     )
