@@ -42,7 +42,7 @@ _HOME = {
     "problems": "Problem",
     "algorithms.language.registry": "PRIMITIVES Algorithm algorithm",
     "errors": "ArgumentError BufferMismatch CallMismatch CollectiveError Deadlock Endless "
-    "RemoteError RestrictionError ScheduleError Timeout UnknownAlgorithm WrongResult",
+    "Interrupted RemoteError RestrictionError ScheduleError Timeout UnknownAlgorithm WrongResult",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 

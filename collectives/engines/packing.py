@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from operator import setitem
 from typing import Any
 
@@ -21,6 +22,38 @@ from collectives.engines.driver import Round, views_of
 from collectives.operators.operator import Operator
 
 Call = Callable[[], Any]
+
+
+class Work(partial):
+    """A call that works on this rank's data alone: no other rank waits for it."""
+
+    __slots__ = ()
+
+
+# MPI has no floating-point errors, so those of numpy that the caller asks for are not asked
+# for here. numpy 2 keeps what is asked for in the context, which is quick to change.
+_CALM = Context()
+if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+    _CALM.run(np.seterr, all="ignore")
+
+
+def quiet(kernel: Callable, *operands: Any) -> Work:
+    """Work of ours on numbers: it neither raises nor warns, whatever the caller asks of numpy."""
+    if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+        return Work(_CALM.copy().run, kernel, *operands)
+    return Work(calm(kernel), *operands)
+
+
+def calm(kernel: Callable) -> Callable:
+    """The same kernel, which neither raises nor warns; a context would hide the user's own."""
+
+    @wraps(kernel)
+    def call(*operands: Any) -> None:
+        with np.errstate(all="ignore"):
+            kernel(*operands)
+
+    return call
+
 
 SHORT = 2**12  # bytes of a copy
 
@@ -55,7 +88,7 @@ def pack(round_: Round, operator: Operator) -> Packed:
         views = merge(message.views)
         memory = _one_piece(views, packed)
         if len(views) > 1:
-            packed.before.append(partial(np.concatenate, views, 0, memory))
+            packed.before.append(Work(np.concatenate, views, 0, memory))
         packed.sends.append((memory, message.peer))
     for message in round_.recvs:
         views = merge(message.views)
@@ -82,10 +115,11 @@ def local_calls(step: Local, operator: Operator) -> list[Call]:
     if isinstance(step, copy):
         return copies(views_of(step.src), views_of(step.dst))
     if isinstance(step, encode):
-        return [partial(step.codec.encode, step.src, step.packet)]
+        return [quiet(step.codec.encode, step.src, step.packet)]
     if isinstance(step, decode):
-        return [partial(step.codec.decode, step.packet, step.dst)]
-    return [partial(operator.kernel, step.inbuf, step.inoutbuf, step.out)]
+        return [quiet(step.codec.decode, step.packet, step.dst)]
+    work = Work if operator.foreign else quiet
+    return [work(operator.kernel, step.inbuf, step.inoutbuf, step.out)]
 
 
 def copies(src: Sequence[np.ndarray], dst: Sequence[np.ndarray]) -> list[Call]:
@@ -118,9 +152,9 @@ def _copy(source: np.ndarray, target: np.ndarray) -> Call:
     other threads run meanwhile.
     """
     if source.nbytes > SHORT:
-        return partial(setitem, target, ..., source)
+        return Work(setitem, target, ..., source)
     here, there = source.view(np.uint8).data, target.view(np.uint8).data
-    return partial(setitem, there, slice(None), here)
+    return Work(setitem, there, slice(None), here)
 
 
 def merge(views: tuple[np.ndarray, ...]) -> list[np.ndarray]:

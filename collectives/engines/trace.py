@@ -429,7 +429,8 @@ class Trace:
     def time(self) -> float:
         """Seconds until the last rank ended, or came to where it waits."""
         ends = [rank.finished for rank in self.ranks if rank.finished is not None]
-        return max([*ends, *[r.end or r.start for rank in self.ranks for r in rank.rounds]])
+        begun = [r.end or r.start for rank in self.ranks for r in rank.rounds]
+        return max([*ends, *begun], default=0.0)
 
     @property
     def beats(self) -> int:

@@ -172,14 +172,16 @@ class Page:
         return Text.assemble(("    " + where, ""), ("  " + line_at(self.trace, line.place), "dim"))
 
     def _messages(self, messages: Sequence[Message], close: bool) -> Iterator[Text]:
-        texts = []
-        for message in messages:
-            text = self.words.message(message)
-            if message.taken is None:
-                text += " (waits)" if message.left is None else " (nobody takes it)"
-            elif close and message.left is not None and message.arrived is not None:
-                text += f"  {seconds(message.left)} to {seconds(message.arrived)}"
-            texts.append(text)
+        lost = [message for message in messages if message.taken is None]
+        taken = [message for message in messages if message.taken is not None]
+        texts = [] if close else self.words.messages(taken)
+        for message in taken if close else ():
+            assert message.left is not None
+            when = "" if message.arrived is None else f" to {seconds(message.arrived)}"
+            texts.append(f"{self.words.message(message)}  {seconds(message.left)}{when}")
+        for message in lost:
+            why = "waits" if message.left is None else "nobody takes it"
+            texts.append(f"{self.words.message(message)} ({why})")
         yield from self._columns(texts)
 
     def _columns(self, texts: Sequence[str]) -> Iterator[Text]:

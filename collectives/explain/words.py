@@ -21,6 +21,9 @@ OWNED = frozenset({"bcast", "scatter", "gather", "allgather"})
 # Cells that take more characters leave out the order, or more.
 SHORT = 11
 
+# So many messages of one rank in one beat are told together, if they are alike.
+MANY = 4
+
 # How many separate values are listed as integers.
 FEW = 3
 
@@ -131,6 +134,23 @@ class Words:
     def message(self, message: Message) -> str:
         """Who sends what to whom."""
         return f"{message.source} -> {message.dest}: {self.carried(message.carries)}"
+
+    def messages(self, messages: Sequence[Message]) -> list[str]:
+        """The same of several; those of one rank that are alike in one."""
+        texts = []
+        for source, numbers in _grouped((m.source, i) for i, m in enumerate(messages)).items():
+            mine = [messages[number] for number in numbers]
+            held = [message.carries for message in mine]
+            dests = ranks_in_words(message.dest for message in mine)
+            single = all(len(each) == 1 and each[0].value == held[0][0].value for each in held)
+            if len(mine) >= MANY and all(each == held[0] for each in held):
+                texts.append(f"{source} -> {dests}: {self.carried(held[0])}")
+            elif len(mine) >= MANY and single:
+                everything = self.carried([each[0] for each in held])
+                texts.append(f"{source} -> {dests}: {everything}, one to each")
+            else:
+                texts += [self.message(message) for message in mine]
+        return texts
 
 
 def heading(trace: Trace) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.errors import ArgumentError
+from collectives.mpi.engines.shield import shielded
 from collectives.mpi.plans.channel import channel_of
 from collectives.mpi.plans.dispatch import call
 from collectives.operators import accumulator, binned
@@ -17,6 +18,7 @@ from collectives.operators import accumulator, binned
 REFUSED, COMPLEX, PARTS = 0, 1, 2
 
 
+@shielded
 def reproducible_sum(
     comm: MPI.Intracomm, array: Any, algorithm: str | None = None, **parameters: Any
 ) -> float | complex:
@@ -53,7 +55,8 @@ def reproducible_sum(
     """
     channel = channel_of(comm)
     mine, total = np.empty((2, PARTS + 2 * accumulator.SIZE), np.int64)
-    problem = _fill(mine, array)
+    with np.errstate(all="ignore"):
+        problem = _fill(mine, array)
     call(channel, "allreduce", algorithm, (mine, total), None, MPI.SUM, parameters)
     if total[REFUSED]:
         raise problem or ArgumentError(

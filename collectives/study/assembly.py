@@ -11,7 +11,7 @@ from collectives.algorithms.language.registry import REDUCTIONS, ROOTED, Algorit
 from collectives.problems import BLOCKWISE, Problem
 from collectives.study.critical import critical_messages
 from collectives.study.faults import failure_of
-from collectives.study.parts import Hand, Parts, Values, cuts_of, pieces_in
+from collectives.study.parts import Hand, Parts, Values, cuts_of
 from collectives.study.tracer import MessageNote, RoundNote, StepNote, Tracer, short_name
 
 
@@ -49,13 +49,12 @@ class Assembly:
         tracer = self.tracer
         for message in tracer.messages:
             yield from cuts_of(message.pieces)
-        for contents in tracer.begin:
-            for spans in contents.values():
-                yield from cuts_of(pieces_in(spans))
+        for pieces in tracer.begin:
+            yield from cuts_of(pieces)
         for mine in tracer.rounds:
             for note in mine:
-                for step in note.steps:
-                    yield from cuts_of(step.pieces)
+                yield from cuts_of(note.lost)
+                yield from cuts_of(note.gained)
 
     def trace(self, setting: plain.Setting, cost: plain.Cost) -> plain.Trace:
         """All of it, with what is known from elsewhere."""
@@ -83,7 +82,7 @@ class Assembly:
     def _rank(self, rank: int) -> plain.Rank:
         tracer = self.tracer
         store, hand = tracer.stores[rank], Hand(self.parts, self.values)
-        begin = hand.change(tracer.begin[rank])
+        begin = hand.change([], tracer.begin[rank])
         rounds = tuple(self._round(note, hand) for note in tracer.rounds[rank])
         simulated = tracer.ranks[rank]
         return plain.Rank(
@@ -100,7 +99,7 @@ class Assembly:
             for memory, last in store.touched.items()
             if last == note.number and memory >= store.given and note.end is not None
         )
-        contents = {**note.contents, **{memory: [] for memory in drops}}
+        dropped = [piece for memory in drops for piece in store.vessels[memory].contents()]
         return plain.Round(
             note.number,
             note.beat,
@@ -113,7 +112,7 @@ class Assembly:
             tuple(self.numbers[message] for message in note.recvs),
             tuple(map(self._step, note.steps)),
             drops,
-            hand.change(contents),
+            hand.change([*note.lost, *dropped], note.gained),
         )
 
     def _step(self, note: StepNote) -> plain.Step:

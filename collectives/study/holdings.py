@@ -173,9 +173,9 @@ class Vessel:
         else:
             self.spans.forget(start, stop)
 
-    def contents(self) -> list[tuple[int, int, Any]]:
-        """All spans of it that have been written."""
-        return self.spans.within(0, self.nbytes)
+    def contents(self) -> list[Piece]:
+        """All that lies in it."""
+        return list(self.read(0, self.nbytes))
 
 
 class Vector(Phantom):
@@ -225,6 +225,10 @@ class Store:
         vector = Vector((size,), dtype, bytes(dtype.itemsize), strides=(0,))
         vector.vessel, vector.start = vessel, 0
         return vector
+
+    def contents(self) -> list[Piece]:
+        """All that lies in it."""
+        return [piece for vessel in self.vessels for piece in vessel.contents()]
 
     def ranges(self, views: Iterable[np.ndarray], number: int) -> list[tuple[Vessel, int, int]]:
         """The memory of views, which is used in this round."""

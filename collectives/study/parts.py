@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 from collectives.engines.trace import Cell, Held, Part
-from collectives.study.holdings import Ledger, Packet, Piece, unpacked
-
-Spans = Sequence[tuple[int, int, Any]]
+from collectives.study.holdings import Ledger, Piece, unpacked
 
 
 class Values:
@@ -127,41 +124,28 @@ def cuts_of(pieces: Iterable[Piece]) -> Iterator[int]:
             yield piece.start + piece.nbytes
 
 
-def pieces_in(spans: Spans) -> Iterator[Piece]:
-    """What lies in the spans of a memory."""
-    for start, stop, fact in spans:
-        if isinstance(fact, Packet):
-            yield from fact.pieces
-        else:
-            yield Piece(stop - start, start + fact.shift, fact.history)
-
-
 class Hand:
     """What one rank holds, while it changes."""
 
     def __init__(self, parts: Parts, values: Values):
         self.parts, self.values = parts, values
-        self.memories: dict[int, Spans] = {}
         self.counts: list[Counter[int]] = [Counter() for _ in parts.all]
         self.cells: list[tuple[int, ...]] = [()] * len(parts.all)
 
-    def change(self, contents: Mapping[int, Spans]) -> tuple[Cell, ...]:
-        """These memories hold something else now; the cells that change by that."""
+    def change(self, lost: Iterable[Piece], gained: Iterable[Piece]) -> tuple[Cell, ...]:
+        """Memory holds other pieces in place of these; the cells that change by that."""
         touched: set[int] = set()
-        for memory, after in contents.items():
-            before = self.memories.get(memory, ())
-            kept = set(before) & set(after)
-            for spans, sign in ((after, 1), (before, -1)):
-                for piece in pieces_in([span for span in spans if span not in kept]):
-                    if piece.history:
-                        there = self.parts.within(piece.start, piece.start + piece.nbytes)
-                        touched.update(there)
-                        for part in there:
-                            self.counts[part][piece.history] += sign
-            self.memories[memory] = after
+        for pieces, sign in ((gained, 1), (lost, -1)):
+            for piece in unpacked(pieces):
+                if piece.history:
+                    there = self.parts.within(piece.start, piece.start + piece.nbytes)
+                    touched.update(there)
+                    for part in there:
+                        self.counts[part][piece.history] += sign
         changed = []
         for part in sorted(touched):
-            now = self.values.foremost(h for h, count in self.counts[part].items() if count)
+            counts = self.counts[part] = +self.counts[part]  # those that are left
+            now = self.values.foremost(counts)
             if now != self.cells[part]:
                 self.cells[part] = now
                 changed.append(Cell(part, now))

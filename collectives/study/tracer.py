@@ -25,7 +25,6 @@ from collectives.study.holdings import Ledger, Packet, Piece, Store, Vessel, unp
 from collectives.study.layout import Layout
 
 Ranges = list[tuple[Vessel, int, int]]
-Spans = list[tuple[int, int, Any]]
 
 ALGORITHMS = Path(algorithms.__file__).parent
 
@@ -69,7 +68,8 @@ class RoundNote:
         self.sends: list[MessageNote] = []
         self.recvs: list[MessageNote] = []
         self.steps: list[StepNote] = []
-        self.contents: dict[int, Spans] = {}  # of the memories that were written
+        self.lost: list[Piece] = []  # what was in the memory that was written
+        self.gained: list[Piece] = []  # and what is there now
 
 
 class Tracer(Simulator):
@@ -89,7 +89,7 @@ class Tracer(Simulator):
         self.problem, self.layout, self.ledger = problem, Layout(problem), Ledger()
         self.stores = [Store(self.ledger) for _ in range(problem.p)]
         self.buffers = [self._buffers(rank) for rank in range(problem.p)]
-        self.begin = [self._contents(store) for store in self.stores]
+        self.begin = [store.contents() for store in self.stores]
         self.rounds: list[list[RoundNote]] = [[] for _ in range(problem.p)]
         self.messages: list[MessageNote] = []
         self.flying: dict[int, MessageNote] = {}
@@ -126,10 +126,6 @@ class Tracer(Simulator):
             store.write([(vessel, 0, vessel.nbytes)], pieces, 0)
             vessel.fixed = not bcast
         return Buffers(made.get("sendbuf"), made.get("buf" if bcast else "recvbuf"))
-
-    @staticmethod
-    def _contents(store: Store) -> dict[int, Spans]:
-        return {vessel.number: vessel.contents() for vessel in store.vessels}
 
     # What the simulator does, and what is noted of it.
 
@@ -177,10 +173,16 @@ class Tracer(Simulator):
             note.source.until = max(note.source.until, note.beat)
         target.recvs.append(note)
         note.writes = self._ranges(target.rank, message.views, written="recv")
-        self.stores[target.rank].write(note.writes, note.pieces, target.number)
         if self.problem.primitive == "barrier":
             self._hear(target, note.pieces[0])
-        self._changed(target, note.writes)
+        else:
+            self._write(target, note.writes, note.pieces)
+
+    def _write(self, note: RoundNote, writes: Ranges, pieces: list[Piece]) -> None:
+        store = self.stores[note.rank]
+        note.lost += store.read(writes)
+        note.gained += pieces
+        store.write(writes, pieces, note.number)
 
     def _hear(self, target: RoundNote, news: Piece) -> None:
         """The destination has heard of all of whom the source has heard."""
@@ -192,8 +194,8 @@ class Tracer(Simulator):
             for _, first, stop in known[mine.history] + known[news.history]
             for rank in range(first, stop)
         }
-        vessel.write(0, Piece(1, 0, self.ledger.heard(sorted(heard))), target.number)
-        target.contents[0] = vessel.contents()
+        known_now = Piece(1, 0, self.ledger.heard(sorted(heard)))
+        self._write(target, [(vessel, 0, 1)], [known_now])
 
     def _end(self, rank: Any) -> None:
         note = self.rounds[rank.process.rank][-1]
@@ -215,8 +217,7 @@ class Tracer(Simulator):
             reads = [[each for ranges in reads for each in ranges]]
         writes = self._ranges(me, views_of(step.written), written=type(step).__name__)
         pieces = self._made(step, [store.read(ranges) for ranges in reads], writes)
-        store.write(writes, pieces, note.number)
-        self._changed(note, writes)
+        self._write(note, writes, pieces)
         noted = StepNote(type(step).__name__, reads, writes, pieces)
         noted.start, noted.end = start, rank.ends
         note.steps.append(noted)
@@ -254,15 +255,19 @@ class Tracer(Simulator):
     def _ranges(self, me: int, views: Sequence[np.ndarray], written: str = "") -> Ranges:
         process, number = self.ranks[me].process, len(self.rounds[me])
         if any(view.nbytes and view.start < 0 for view in views):  # type: ignore[attr-defined]
-            process.fail("a step needs contiguous views", "some with gaps")
+            process.fail(
+                "a step needs contiguous views",
+                "some with gaps",
+                "a slice may have no stride, as in buf[::2]; send a list of views",
+            )
         found = self.stores[me].ranges(views, number)
         if written and any(vessel.fixed for vessel, _, _ in found):
-            process.fail(f"{written} needs writable memory", "sendbuf, read-only")
+            process.fail(
+                f"{written} needs writable memory",
+                "sendbuf, read-only",
+                "sendbuf must stay as it is: copy it to scratch(sendbuf), and work there",
+            )
         return found
-
-    def _changed(self, note: RoundNote, writes: Ranges) -> None:
-        for vessel in {vessel for vessel, _, _ in writes}:
-            note.contents[vessel.number] = vessel.contents()
 
     # The end.
 
@@ -271,11 +276,6 @@ class Tracer(Simulator):
         try:
             self.run()
         except ScheduleError as error:
-            self._take_in()
-            return error
-        except Exception as error:
-            if not self._from_page(error):
-                raise
             self._take_in()
             return error
         return None
@@ -287,16 +287,6 @@ class Tracer(Simulator):
                 self._receive(rank)
             if rounds and rounds[-1].end is None:
                 self._time(rounds[-1])
-
-    def _from_page(self, error: Exception) -> bool:
-        """Whether an error was raised in a page, or in what it called."""
-        code: Any = self.ranks[self.at].process.generator
-        trace = error.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code is code.gi_code:
-                return True
-            trace = trace.tb_next
-        return False
 
 
 @cache

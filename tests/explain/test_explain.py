@@ -50,8 +50,9 @@ def test_everything_is_told_in_a_hundred_columns(chosen):
     text = "\n".join(page(made, everything=True))
     assert max(map(len, text.splitlines())) <= 100 and text.isascii()
     words = Words(made)
-    for message in made.messages:
-        assert words.message(message)[:90] in text
+    for moment in moments(made):
+        told = words.messages(moment.messages)
+        assert all(line[:90] in text for line in told)
     for view in (
         {"rank": 3},
         {"beat": min(2, made.beats)},
@@ -225,3 +226,14 @@ def test_rank_that_waits_for_one_that_has_finished(explain, tmp_path):
 def test_bad_input_is_one_sentence(explain, wrong, message):
     text, status = explain(*wrong.split())
     assert status == 2 and message in text and len(text.splitlines()) == 1
+
+
+def test_messages_of_one_rank_that_are_alike_are_told_together():
+    def told(primitive, name):
+        made = trace(primitive, name, p=6)
+        return [x for moment in moments(made) for x in Words(made).messages(moment.messages)]
+
+    assert told("bcast", "naive") == ["0 -> 1-5: the vector"]
+    assert told("scatter", "naive") == ["0 -> 1-5: blocks 1-5, one to each"]
+    assert told("alltoall", "naive")[1] == "1 -> 2-5,0: blocks 2-5,0 from 1, one to each"
+    assert told("gather", "naive")[0] == "1 -> 0: block 1"

@@ -7,6 +7,7 @@ from common import COMM, RANK, P, algorithms, at_few_ranks
 from mpi4py import MPI
 
 import collectives
+from collectives.engines.packing import Work
 from collectives.mpi.plans import traffic
 from collectives.mpi.plans.channel import channel_of
 
@@ -206,7 +207,7 @@ def test_an_error_that_only_mpi_has_waited_for_is_raised_at_the_next_start(comm)
         raise ValueError("on the way")
 
     opening = request._replay.opening
-    request._replay.opening = [fail]
+    request._replay.opening = [Work(fail), *opening]
     request.Start()
     MPI.Request.Waitall([request])
     request._replay.opening = opening
@@ -226,10 +227,11 @@ def test_after_an_error_it_can_be_started_again(comm, finish):
         raise ValueError("on the way")
 
     for turn in range(3):
-        request._replay.opening = [fail]
+        request._replay.opening = [Work(fail), *plan]
         request.Start()
         with pytest.raises(ValueError, match="on the way"):
-            getattr(request, finish)()
+            while True:  # until the rest of its messages has come
+                getattr(request, finish)()
         request._replay.opening = plan
         call = renew(call, "allreduce", turn)
         request.Start()

@@ -11,7 +11,6 @@ operator, so one that was made elsewhere, in C, has to live until the call ends.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from collectives.engines.packing import calm
 from collectives.errors import ArgumentError
 from collectives.mpi.data.buffers import datatype_of
 from collectives.mpi.data.datatypes import LARGEST, Element, Layout, Own
@@ -166,7 +166,9 @@ def _fitting(title: str, op: Operator, dtype: np.dtype) -> Operator:
             f"{error}",
             mpi_class="ERR_OP",
         ) from error
-    return replace(op, kernel=kernel, foreign=not isinstance(kernel, np.ufunc))
+    if isinstance(kernel, np.ufunc):
+        return replace(op, kernel=kernel)
+    return replace(op, kernel=calm(kernel), foreign=True)
 
 
 def _kernel(op: UserOperator, element: Element) -> Kernel:
@@ -224,12 +226,7 @@ def _call(function: Callable, datatype: MPI.Datatype, extent: int) -> Apply:
     """Apply an operator by its Python function."""
 
     def apply(left: int, right: int, count: int) -> None:
-        try:
-            function(_buffer(left, count * extent), _buffer(right, count * extent), datatype)
-        except BaseException:
-            # The other ranks wait for the result and cannot be told: end them, as mpi4py does.
-            traceback.print_exc()
-            MPI.COMM_WORLD.Abort(1)
+        function(_buffer(left, count * extent), _buffer(right, count * extent), datatype)
 
     return apply
 

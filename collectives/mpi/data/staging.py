@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from mpi4py import MPI
 
-from collectives.engines.packing import address_of, array_at
+from collectives.engines.packing import address_of, array_at, calm
 from collectives.mpi.data.datatypes import Layout
 from collectives.mpi.data.gpu import Gpu
 from collectives.operators.operator import Widening
@@ -119,13 +119,13 @@ class Widened:
         self.view = np.empty(numbers.size, dtype)
         self.offset = address_of(numbers) - origin if numbers.size else 0
         self.nbytes, self.dtype = numbers.nbytes, numbers.dtype
-        self.widening = widening
+        self._encode, self._decode = calm(widening.encode), calm(widening.decode)
 
     def load(self, address: int) -> None:
-        self.widening.encode(array_at(address + self.offset, self.nbytes, self.dtype), self.view)
+        self._encode(array_at(address + self.offset, self.nbytes, self.dtype), self.view)
 
     def store(self, address: int) -> None:
-        self.widening.decode(self.view, array_at(address + self.offset, self.nbytes, self.dtype))
+        self._decode(self.view, array_at(address + self.offset, self.nbytes, self.dtype))
 
 
 class Fetched:

@@ -7,5 +7,6 @@ operation   a plan that is advanced bit by bit: the nonblocking engine
 replay      a plan whose messages are set up once: the persistent engine
 relocation  a plan on other memory
 progress    who advances what is in flight
+shield      what holds back what signals raise
 signals     messages of a process to itself, by which MPI waits for us
 """

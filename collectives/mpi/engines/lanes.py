@@ -8,8 +8,8 @@ belongs to another there, and nobody has to ask the others whether a tag is free
 be hard where communicators overlap and threads make several at once. The ranks of a
 communicator only tell each other what they have chosen. All that is its lane.
 
-With communicators of the same kind, the program would see more of them: MPI can have some
-thousands, and duplicates copy attributes.
+A duplicate of each communicator would tell messages apart, too. But MPI can have some
+thousands only, and duplicates copy the attributes of the program.
 """
 
 from __future__ import annotations
@@ -110,9 +110,7 @@ class Carrier:
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.group = comm.Get_group()
         self.nodes: Sequence[int] = ()
-        world = MPI.COMM_WORLD.Get_group()
-        self._stays = MPI.Group.Compare(self.group, world) != MPI.UNEQUAL
-        world.Free()
+        self._stays = False
         self._lanes = 0  # in use
         self._next = 0
         self._returned: deque[int] = deque()
@@ -135,7 +133,7 @@ class Carrier:
             return number * tags_of_a_lane()
 
     def give(self, tag: int | None) -> None:
-        """Give the tags of a lane back; the last one frees the carrier, unless it is the world's.
+        """Give the tags of a lane back; the last one frees the carrier, unless it is to stay.
 
         Every rank frees it when it does not need it any more, as with MPI's own.
         """
@@ -151,8 +149,15 @@ class Carrier:
             self.comm.Free()
 
     def join(self) -> None:
-        """From now on, communicators of some of its ranks may have lanes on it."""
+        """From now on, communicators of some of its ranks may have lanes on it.
+
+        The first of all ranks of the world stays, for it serves most communicators to come.
+        """
+        world = MPI.COMM_WORLD.Get_group()
+        of_all = MPI.Group.Compare(self.group, world) != MPI.UNEQUAL
+        world.Free()
         with _LOCK:
+            self._stays = of_all and not any(other._stays for other in _CARRIERS)
             _CARRIERS.append(self)
 
     def has(self, group: MPI.Group) -> bool:

@@ -11,6 +11,8 @@ from time import sleep
 
 from mpi4py import MPI
 
+from collectives.engines.packing import Call, Work
+from collectives.mpi.engines.shield import SHIELD
 from collectives.mpi.engines.stages import Stage
 
 _NOTHING = Stage()
@@ -32,9 +34,13 @@ class Operation:
     turn : list
         A lock that costs half as much as Python's, which is felt at a few bytes: whoever takes
         out what is in it may touch the operation, and puts it back.
+    error : BaseException or None
+        Raised when it has ended.
+    lost : bool
+        Whether this rank's own work has failed: then only the messages go on.
     """
 
-    __slots__ = ("before", "done", "error", "requests", "rounds", "stage", "stages", "turn")
+    __slots__ = ("before", "done", "error", "lost", "requests", "rounds", "stage", "stages", "turn")
 
     def __init__(self, stages: Iterator[Stage], before: Operation | None = None):
         self.stages = stages
@@ -44,14 +50,15 @@ class Operation:
         self.rounds = 0  # begun
         self.done = False
         self.error: BaseException | None = None
+        self.lost = False
         self.turn: list[None] = [None]
 
     def _post(self, stage: Stage) -> list:
         """Start the messages of a stage and return their requests."""
         raise NotImplementedError
 
-    def _ended(self) -> None:
-        """Called once, when the operation has ended or failed."""
+    def _ended(self, left: list[MPI.Request]) -> None:
+        """Called once, when the operation has ended or failed; then messages may be left."""
 
     def claim(self) -> None:
         """Take the turn; wait for whoever has it, which is never long."""
@@ -60,6 +67,9 @@ class Operation:
                 return self.turn.pop()
             except IndexError:
                 sleep(0)  # lets other threads run
+            except BaseException:  # a signal's handler has raised when it was ours
+                self.turn.append(None)
+                raise
 
     def advance(self) -> bool:
         """Go as far as possible without waiting; return whether there was any progress."""
@@ -67,6 +77,9 @@ class Operation:
             self.turn.pop()
         except IndexError:
             return False  # another thread is at it
+        except BaseException:  # a signal's handler has raised when it was ours
+            self.turn.append(None)
+            raise
         try:
             return not self.done and self._go(arrived)
         finally:
@@ -98,8 +111,9 @@ class Operation:
             if self.done:
                 return
             for request in self.requests[: len(self.stage.recvs)]:
-                request.Cancel()
-                request.Wait()
+                if request:
+                    request.Cancel()
+                    request.Wait()
             self._end(error)
         finally:
             self.turn.append(None)
@@ -111,28 +125,53 @@ class Operation:
             self.before = None
         progress = False
         try:
-            while not self.done and (not self.requests or completed(self.requests)):
+            while not self.done and (not self.requests or self._completed(completed)):
                 progress = True
-                for call in self.stage.after:
-                    call()
+                self._work(self.stage.after)
                 stage = next(self.stages, None)
                 if stage is None:
                     self._end()
                     break
                 self.stage = stage
                 self.rounds += 1
-                for call in stage.before:
-                    call()
+                self._work(stage.before)
                 self.requests = self._post(stage)
         except BaseException as error:  # whoever waits for the operation gets it
             self._end(error)
         return progress
 
+    def _completed(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
+        """Whether the messages have ended; a signal's handler that raises meanwhile has to wait."""
+        while True:
+            try:
+                return completed(self.requests)
+            except (MPI.Exception, MemoryError):
+                raise
+            except BaseException as error:
+                if self.error is not None or error is SHIELD.insistent:
+                    raise  # the second signal: nobody waits longer
+                self.error = error
+
+    def _work(self, calls: list[Call]) -> None:
+        """Carry out this rank's own work, unless some has failed: then only messages go on."""
+        for call in calls:
+            if not self.lost or not isinstance(call, Work):
+                try:
+                    call()
+                except BaseException as error:
+                    if error is SHIELD.insistent:
+                        raise
+                    self.lost, self.error = True, self.error or error
+
     def _end(self, error: BaseException | None = None) -> None:
-        self.error = error
-        self.stage, self.requests, self.stages = _NOTHING, [], iter(())
+        if error is not None:
+            self.lost = True
+            if self.error is None or self.requests:
+                self.error = error
+        left, self.requests = self.requests, []
+        self.stage, self.stages = _NOTHING, iter(())
         self.done = True
-        self._ended()
+        self._ended(left)
 
 
 # One by one is quicker than all at once, whose arrays and statuses MPI's binding has to build,

@@ -23,6 +23,7 @@ from mpi4py import MPI
 from collectives.errors import RestrictionError
 from collectives.mpi.data.lifetime import before_finalize
 from collectives.mpi.engines.operation import Operation
+from collectives.mpi.engines.shield import SHIELD
 
 QUIET = 1e-3  # seconds without a poll after which the thread takes an operation over
 SHORTEST, LONGEST = 50e-6, 1e-3  # its sleep after progress, and then without
@@ -105,12 +106,19 @@ class Progress:
 
     def wait(self, operation: Operation) -> None:
         """Advance all operations until this one has ended."""
-        idle = 0
         while not operation.done:
             if len(self.operations) == (operation in self.operations):
                 self.polled = True
                 operation.finish()
-            elif self.advance(operation):
+            else:
+                with SHIELD:
+                    self._share(operation)
+
+    def _share(self, operation: Operation) -> None:
+        """Advance all operations until this one has ended, or no other is left."""
+        idle = 0
+        while not operation.done and len(self.operations) > (operation in self.operations):
+            if self.advance(operation):
                 idle = 0
             elif (idle := idle + 1) > PATIENCE:
                 offer_core()

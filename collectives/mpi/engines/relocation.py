@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from collectives.engines.packing import Call, array_at
+from collectives.engines.packing import Call, Work, array_at
 from collectives.mpi.data.staging import Place
 from collectives.mpi.engines.stages import Message, Stage
 
@@ -85,7 +85,7 @@ class Relocatable:
         if function is None or isinstance(getattr(function, "__self__", None), np.ndarray):
             raise NotMovable
         movers = [self._argument(x) for x in call.args]  # type: ignore[attr-defined]
-        return lambda forms: partial(function, *[move(forms) for move in movers])
+        return lambda forms: Work(function, *[move(forms) for move in movers])
 
     def _message(self, message: Message) -> Mover:
         (memory, count, datatype), peer = message
@@ -102,7 +102,7 @@ class Relocatable:
         if isinstance(value, list):
             movers = [self._argument(x) for x in value]
             return lambda forms: [move(forms) for move in movers]
-        if value is ... or isinstance(value, (int, slice)):
+        if value is ... or isinstance(value, (int, slice)) or callable(value):
             return _as_it_is(value)
         raise NotMovable
 

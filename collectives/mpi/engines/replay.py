@@ -6,17 +6,17 @@ started and waited for with nothing to look up, whatever the buffers hold by now
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 
 from mpi4py import MPI
 
-from collectives.engines.packing import Call
-from collectives.mpi.engines.calls import run
+from collectives.engines.packing import Call, Work
+from collectives.mpi.engines.calls import GivenUp, go_on, run
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS
-from collectives.mpi.engines.stages import Message, Stage
+from collectives.mpi.engines.stages import Stage, nbytes
 
 # Up to this many requests, starting each and waiting for each is quicker than
 # to build MPI's array of them.
@@ -49,7 +49,7 @@ class Transfers:
         comm, to, of = lane.comm, lane.to, lane.of
         self.requests = [comm.Recv_init(buf, *of(source, tag)) for buf, source in stage.recvs]
         self.sends: list[Call] = []
-        if all(0 < _nbytes(message) <= BUFFERED for message in stage.sends):
+        if all(0 < nbytes(message) <= BUFFERED for message in stage.sends):
             self.sends = [partial(comm.Send, buf, *to(dest, tag)) for buf, dest in stage.sends]
         else:
             self.requests += [comm.Send_init(buf, *to(dest, tag)) for buf, dest in stage.sends]
@@ -80,9 +80,12 @@ class Setup:
     tag : int
     """
 
+    transfers_of = Transfers
+
     def __init__(self, stages: list[Stage], lane: Lane, tag: int):
+        self.lane = lane
         self.stages = stages or [Stage()]
-        self.transfers = [Transfers(stage, lane, tag) for stage in self.stages]
+        self.transfers = [self.transfers_of(stage, lane, tag) for stage in self.stages]
 
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
@@ -108,10 +111,8 @@ class Setup:
         self.transfers.clear()
 
 
-def _nbytes(message: Message) -> int:
-    """How long a message is, as the stages spell it."""
-    (_, count, datatype), _ = message
-    return count * datatype.Get_size()
+def _messages(calls: list[Call]) -> list[Call]:
+    return [call for call in calls if not isinstance(call, Work)]
 
 
 class Replay(Operation):
@@ -157,31 +158,45 @@ class Replay(Operation):
 
         The caller has the turn.
         """
-        self.done = False
+        self.done = self.lost = False
         OPERATIONS[self] = None
+        rest, call = iter(self.opening), None
         try:
-            for call in self.opening:
+            for call in rest:
                 call()
-        except BaseException as error:  # whoever waits for the operation gets it
-            self._end(error)
+        except BaseException as error:
+            self._finish(rest, call, error)
 
     def run_out(self) -> None:
         """Go to the end, waiting for every stage. The caller has the turn.
 
         What `finish` and `_end` would do is spelled out here for the usual case.
         """
+        calls = self.rests[self.rounds]
+        rest, call = iter(_messages(calls) if self.lost else calls), None
         try:
-            for call in self.rests[self.rounds]:
+            for call in rest:
                 call()
         except BaseException as error:
-            self._end(error)
-            return
+            self._finish(rest, call, error)
+            if self.done:
+                return
         del OPERATIONS[self]
         self.receive()
         self.received()
         if self._caught_up:
             self.rounds, self._caught_up = self.first + 1, False
         self.done = True
+
+    def _finish(self, rest: Iterator[Call], call: Call | None, error: BaseException) -> None:
+        """Start the remaining messages after an error, which whoever waits gets."""
+        try:
+            self.lost = go_on(rest, call, error) or self.lost
+            self.error = self.error or error
+        except GivenUp as given_up:
+            self._end(given_up.__cause__)
+        except BaseException as failed:
+            self._end(failed)
 
     def _go(self, completed: Callable[[list[MPI.Request]], bool]) -> bool:
         if not self._caught_up:  # what most runs never need
@@ -202,6 +217,7 @@ class Replay(Operation):
         self.receive()
         self.received()
         if error is not None:
-            self.error = error
+            self.lost, self.error = True, error
+            self.setup.lane.spoilt = True
         self.rounds, self._caught_up = self.first + 1, False
         self.done = True  # not before: the message, still pending, would look like a new start

@@ -25,6 +25,7 @@ from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import DEFAULTS
 from collectives.errors import ArgumentError
 from collectives.mpi.data.arguments import check_root
+from collectives.mpi.engines.shield import shielded
 from collectives.mpi.forms.outcomes import Told, complete, in_words
 from collectives.mpi.plans.channel import Channel
 from collectives.mpi.plans.dispatch import call
@@ -63,6 +64,7 @@ class Objects:
         """`barrier`, started now; every rank has come when the request has ended."""
         return self.Ibarrier(algorithm=algorithm, **parameters)
 
+    @shielded
     def bcast(
         self, obj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
     ) -> Any:
@@ -83,6 +85,7 @@ class Objects:
         call(self, "bcast", algorithm, (data,), root, parameters=parameters, title=name)
         return self._complete(name, lambda: obj if here else MPI.pickle.loads(data))
 
+    @shielded
     def scatter(
         self,
         sendobj: Sequence[Any] | None,
@@ -104,6 +107,7 @@ class Objects:
         call(self, "scatter", algorithm, *facts, title=name)
         return self._complete(name, lambda: MPI.pickle.loads(mine))
 
+    @shielded
     def gather(
         self, sendobj: Any, root: int = 0, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any] | None:
@@ -134,6 +138,7 @@ class Objects:
         call(self, "gather", algorithm, *facts, title=name)
         return None if whole is None else _split(whole, lengths)
 
+    @shielded
     def allgather(
         self, sendobj: Any, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
@@ -157,6 +162,7 @@ class Objects:
         call(self, "allgather", algorithm, *facts, title=name)
         return _split(whole, lengths)
 
+    @shielded
     def alltoall(
         self, sendobj: Sequence[Any] | None, *, algorithm: str | None = None, **parameters: Any
     ) -> list[Any]:
@@ -175,6 +181,7 @@ class Objects:
         call(self, "alltoall", algorithm, buffers, None, None, parameters, counts, title=name)
         return self._complete(name, lambda: _loaded(_split(whole, coming)))
 
+    @shielded
     def reduce(
         self,
         sendobj: Any,
@@ -191,6 +198,7 @@ class Objects:
             name, lambda: None if pieces is None else _combined(op, _loaded(pieces))
         )
 
+    @shielded
     def allreduce(
         self,
         sendobj: Any,
@@ -213,6 +221,7 @@ class Objects:
             raise problem or told.raised(name, 0)
         return result
 
+    @shielded
     def scan(
         self,
         sendobj: Any,
@@ -227,6 +236,7 @@ class Objects:
         lower = pieces[: self._channel().rank + 1]
         return self._complete(name, lambda: _combined(op, _loaded(lower)))
 
+    @shielded
     def exscan(
         self,
         sendobj: Any,
@@ -344,10 +354,11 @@ def _combined(op: Op, objects: Sequence[Any]) -> Any:
         return reduce(op, objects)
     try:
         rows = np.array(objects)
-        if op.widening is None:
-            total = _folded(op, rows)
-        else:
-            total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
+        with np.errstate(all="ignore"):
+            if op.widening is None:
+                total = _folded(op, rows)
+            else:
+                total = binned.rounded(binned.summed(rows), rows.dtype).reshape(rows.shape[1:])
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{op.name} of objects: {error}", mpi_class="ERR_OP") from error
     return total if total.ndim else total.item()

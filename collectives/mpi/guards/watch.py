@@ -32,6 +32,7 @@ from collectives.errors import Timeout
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PATIENCE, PROGRESS, offer_core
+from collectives.mpi.engines.shield import SHIELD
 from collectives.mpi.guards.report import State, explain
 
 LOOK = 0.01  # seconds between two looks at what others ask
@@ -101,12 +102,13 @@ class Watch:
         self._waiting = operation, call, number
         self._thread = get_ident()
         idle = 0
-        while not operation.done:
-            if PROGRESS.advance(operation):
-                idle = 0
-            elif (idle := idle + 1) > PATIENCE:
-                offer_core()
-                self._check(operation, end)
+        with SHIELD:
+            while not operation.done:
+                if PROGRESS.advance(operation):
+                    idle = 0
+                elif (idle := idle + 1) > PATIENCE:
+                    offer_core()
+                    self._check(operation, end)
         self._waiting = None
 
     def look(self) -> bool:
@@ -135,6 +137,12 @@ class Watch:
         state = State(self.rank, self.started, last=self.last, left=how)
         with self._lock:
             self._tell_all((_STATE, self.rank, state))
+
+    def give_up(self, why: str) -> None:
+        """Tell the others that calls cannot end any more because of this rank."""
+        self.verdict = self.verdict or why
+        with self._lock:
+            self._tell_all((_VERDICT, self.rank, self.verdict))
 
     def state(self) -> State:
         """Where this rank stands."""

@@ -7,8 +7,10 @@ for other addresses. With neither there is nothing to do but to run the rounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -16,15 +18,17 @@ from mpi4py import MPI
 from collectives.algorithms.language.registry import Algorithm
 from collectives.engines.driver import views_of
 from collectives.engines.optimise import optimise
-from collectives.engines.packing import Call
+from collectives.engines.packing import Call, Work
 from collectives.engines.plan import Plan
+from collectives.engines.records import Sketch
 from collectives.mpi.data.staging import Copied, Interval, Placement
-from collectives.mpi.engines.calls import TAG, compile_stages
+from collectives.mpi.engines.calls import TAG, compile_stages, finish
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.relocation import NotMovable, Relocatable
 from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.shield import SHIELD
 from collectives.mpi.engines.stages import Stage, local, stages_of
 from collectives.mpi.engines.tally import Meter
 from collectives.operators.operator import Operator
@@ -32,6 +36,20 @@ from collectives.operators.operator import Operator
 CALL_BYTES = 1024  # what one call of a plan takes with its message and views
 
 Addresses = tuple  # an int or None for each buffer of a call
+
+_COPY = Work(tuple)  # stands for what is copied in, in an error
+
+
+class Turn:
+    """Who may use a plan and those made from it, which share its memory: one call at a time.
+
+    User code may run in a call, and make another like it: then that one finds the turn taken.
+    """
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken = False
 
 
 class CallPlan:
@@ -54,6 +72,8 @@ class CallPlan:
         Where it is carried out.
     meter : Meter
         Counts its runs.
+    facts : dict
+        What a `collectives.engines.records.Sketch` says of the call.
 
     Attributes
     ----------
@@ -70,6 +90,11 @@ class CallPlan:
         Whether it has been optimised.
     allows : callable
         Whether buffers at some addresses do not overlap.
+    turn : Turn
+    sketch : Sketch or None
+        If it has run and was recorded.
+    timed : tuple or None
+        Then, too: addresses, and the stages for them with what notes their moments.
     """
 
     def __init__(
@@ -82,9 +107,11 @@ class CallPlan:
         placement: Placement,
         lane: Lane,
         meter: Meter,
+        facts: dict[str, Any],
     ):
         self.lane = lane
         self.meter, self.tick = meter, meter.tick
+        self.facts = facts
         self._operator = operator
         self._placement = placement
         self._given = given
@@ -108,6 +135,7 @@ class CallPlan:
         calls = sum(stage.size for stage in self.stages)
         self.nbytes = own + self.plan.scratch_bytes(given) + packed + CALL_BYTES * calls
         self.wait: Callable[[Operation], None] = PROGRESS.wait
+        self.turn = Turn()
         self._ready: list[Call] = []
         self._setup: Setup | None = None
 
@@ -119,6 +147,8 @@ class CallPlan:
 
     def _take_over(self, plan: Plan) -> None:
         self.plan = plan
+        self.sketch: Sketch | None = None
+        self.timed: tuple[Addresses, list[Stage], list[Stage], Any] | None = None
         self.stages = stages_of(plan, self._operator)
         self._compiled = None
         _restrict(plan, self._placement)
@@ -134,13 +164,21 @@ class CallPlan:
         requests, which are quicker to start than new ones.
         """
         self.tick()
-        calls = self._ready if self._ready and not self.placed else self._calls(addresses)
-        for position, load in self.loads:
-            load(addresses[position])
-        for call in calls:
-            call()
-        for position, store in self.stores:
-            store(addresses[position])
+        if self._ready and not self.placed:
+            calls = self._ready
+        else:
+            with SHIELD:
+                calls = self._calls(addresses)
+        rest, call = iter(calls), None
+        try:
+            for position, load in self.loads:
+                load(addresses[position])
+            for call in rest:
+                call()
+            for position, store in self.stores:
+                store(addresses[position])
+        except BaseException as error:
+            finish(rest, call or _COPY, error)
 
     def stages_at(self, addresses: Addresses) -> list[Stage]:
         """The rounds for buffers at these addresses, without what is copied in and out."""
@@ -168,27 +206,30 @@ class CallPlan:
         except NotMovable:
             return self.whole(addresses)
         before: list[Call] = [
-            partial(x.staging.load, addresses[x.position]) for x in staged if x.loads
+            Work(x.staging.load, addresses[x.position]) for x in staged if x.loads
         ]
         after: list[Call] = [
-            partial(x.staging.store, addresses[x.position]) for x in staged if x.stores
+            Work(x.staging.store, addresses[x.position]) for x in staged if x.stores
         ]
         return [*local(before), *stages, *local(after)]
 
-    def rounds(self, addresses: Addresses) -> Iterator[Stage]:
-        """The rounds of a call: it copies in before the first, and out after the last."""
-        self.tick()
-        for position, load in self.loads:
-            load(addresses[position])
-        yield from self.stages_at(addresses)
-        for position, store in self.stores:
-            store(addresses[position])
-
     def whole(self, addresses: Addresses) -> list[Stage]:
         """All that a call does, with what copies in and out as stages of their own."""
-        before: list[Call] = [partial(load, addresses[place]) for place, load in self.loads]
-        after: list[Call] = [partial(store, addresses[place]) for place, store in self.stores]
+        before: list[Call] = [Work(load, addresses[place]) for place, load in self.loads]
+        after: list[Call] = [Work(store, addresses[place]) for place, store in self.stores]
         return [*local(before), *self.stages_at(addresses), *local(after)]
+
+    def rounds(self, addresses: Addresses) -> list[Stage]:
+        """The same with what copies in as a part of the first round, and out of the last."""
+        self.tick()
+        stages = self.whole(addresses)
+        if self.loads and len(stages) > 1:
+            first, second, *rest = stages
+            stages = [replace(second, before=[*first.after, *second.before]), *rest]
+        if self.stores and len(stages) > 1:
+            *rest, one, last = stages
+            stages = [*rest, replace(one, after=[*one.after, *last.after])]
+        return stages
 
     def free(self) -> None:
         """Give the persistent requests back to MPI."""

@@ -16,18 +16,22 @@ from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
 from collectives.errors import ArgumentError
 from collectives.mpi.data.lifetime import before_finalize
-from collectives.mpi.engines.calls import run
+from collectives.mpi.engines.calls import GivenUp, run
 from collectives.mpi.engines.lanes import Carrier
+from collectives.mpi.engines.operation import Operation
+from collectives.mpi.engines.shield import SHIELD
 from collectives.mpi.engines.tally import Tally, Usage
 from collectives.mpi.guards import settings
-from collectives.mpi.guards.settings import Settings
-from collectives.mpi.plans.callplan import Addresses, CallPlan
+from collectives.mpi.guards.settings import Directory, Settings
+from collectives.mpi.plans.book import book_in, write_books
+from collectives.mpi.plans.callplan import Addresses, CallPlan, Turn
 from collectives.mpi.plans.keys import NOT_KEPT, Key, key_of
 from collectives.mpi.plans.meeting import meet
+from collectives.mpi.plans.observing import Observer, TimedFlight
 from collectives.mpi.plans.recording import Attempt, Invocation, Recorder
-from collectives.mpi.plans.store import Pool, Ready, Store
-from collectives.mpi.plans.supervisor import Supervisor
-from collectives.mpi.plans.traffic import Traffic
+from collectives.mpi.plans.store import Direct, Pool, Ready, Store
+from collectives.mpi.plans.supervisor import Stages, Supervisor, describe
+from collectives.mpi.plans.traffic import Flight, Traffic
 
 IN_FLIGHT = "in flight"  # ends the shape of calls that others may run beside
 
@@ -65,23 +69,88 @@ class Channel:
         self.recorder = Recorder(lane, lane.rank, lane.p, nodes, self.tally)
         self.counts: dict[tuple, Any] = {}  # what the counts are in calls that have come
         plain = MPI.Intracomm(comm)  # it shares the handle, and keeps nothing of ours alive
-        self.traffic = Traffic(lane, lambda: meet(plain, carrier=lane.carrier).lane)
+        self.traffic = Traffic(lane, lambda: meet(plain, carrier=lane.carrier).lane, self.give_up)
         self.supervisor = Supervisor(lane, self.traffic, self.tally)
-        self.store = Store(lane, self.traffic, self.supervisor.waiter)
+        self.store = Store(lane, self.traffic, self.supervisor.waiter, self.give_up)
+        self.kept: list[object] = []  # what messages of calls that were given up may still use
         if not alike:
             try:
                 self.supervisor.compare_settings(wanted)
             finally:
                 self.traffic.close()
-        self.supervisor.adopt(wanted)
+        self.observer: Observer | None = None
+        self._plain = plain
+        self._adopt(wanted)
 
     def configure(self, wanted: Settings) -> None:
-        """Check and limit calls from now on, or stop it. Collective."""
-        self.supervisor.configure(wanted)
+        """Check, limit and record calls from now on, or stop it. Collective."""
+        self.supervisor.compare_settings(wanted)
+        self._adopt(wanted)
         self.store.hide()  # supervised calls are not to be found at once
+
+    def _adopt(self, wanted: Settings) -> None:
+        """All ranks want the same."""
+        self._observe(wanted)
+        self.supervisor.adopt(wanted)
+
+    def _observe(self, wanted: Settings) -> None:
+        """Record calls from now on, or stop it. Collective.
+
+        Raises
+        ------
+        ArgumentError
+            A rank cannot write there.
+        """
+        if wanted.trace == self.supervisor.settings.trace:
+            return
+        self._stop_observing()
+        if not wanted.trace:
+            return
+        book, problem = None, None
+        try:
+            book = book_in(wanted.trace)
+        except ArgumentError as error:
+            problem = error
+        self.supervisor.run(self.supervisor.agree(f"Comm with {wanted}", problem))
+        assert book is not None
+        self.observer = Observer(book, self._plain, self.lane, wanted.timeout)
+        self.traffic.kind = TimedFlight
+
+    def _stop_observing(self) -> None:
+        observer, self.observer = self.observer, None
+        self.traffic.kind = Flight
+        if observer is not None and not self.supervisor.given_up:
+            observer.leave()
+
+    def stages(self, plan: CallPlan, addresses: Addresses, form: str, call: Operation) -> Stages:
+        """The stages of a call that is supervised."""
+        if isinstance(call, TimedFlight) and self.observer is not None:
+            return self.observer.stages(plan, addresses, form, call)
+        return iter(plan.rounds(addresses))
 
     def carry_out(self, invocation: Invocation, shortcut: Shortcut | None = None) -> None:
         """Carry out one collective, by a plan that there is or a new one."""
+        try:
+            self._carry_out(invocation, shortcut)
+        except GivenUp as lost:
+            raise self.give_up(lost) from None
+        except BaseException as error:
+            if error is SHIELD.insistent:
+                self.give_up(GivenUp(), error)
+            raise
+
+    def give_up(self, lost: BaseException, kept: object = None) -> BaseException:
+        """A call was left in the middle: no other can be made here. Returns why it was left."""
+        cause = lost.__cause__ or lost
+        self.lane.spoilt = True
+        self.kept.append(kept)
+        if isinstance(cause, MPI.Exception):  # a message that was too long, or a Timeout
+            return cause
+        self.supervisor.give_up(f"a call that rank {self.rank} left after {describe(cause)}")
+        self.store.hide()
+        return cause
+
+    def _carry_out(self, invocation: Invocation, shortcut: Shortcut | None) -> None:
         if self.supervisor.active:
             self._supervise(invocation)
             return
@@ -93,10 +162,10 @@ class Channel:
         shape, addresses = key
         pool = self.store.pools.get(shape)
         if pool is not None and shortcut is not None and addresses in pool.seen:
-            calls = self._direct(pool, addresses)
-            if calls is not None:
-                pool.note(shortcut.ready, shortcut.whole, calls)
-                run(calls)
+            direct = self._direct(pool, addresses)
+            if direct is not None:
+                pool.note(shortcut.ready, shortcut.whole, direct)
+                self._run(*direct)
                 return
         plan = None if pool is None else pool.take(addresses)
         if pool is None or plan is None:
@@ -121,7 +190,7 @@ class Channel:
         plan = None if pool is None else pool.take(addresses)
         if plan is not None:
             return Found(Attempt.of(plan), addresses, pool)
-        attempt = self.recorder.attempt(invocation)
+        attempt = self._attempt(invocation)
         if attempt.plan is None:
             return Found(attempt)
         pool = None if key is None else self.store.add(shape, attempt.plan, alone)
@@ -161,9 +230,11 @@ class Channel:
         self.tally.close()
         if self.left:
             return  # MPI frees it while it is finalized
+        self._stop_observing()
         self.supervisor.close()
         if self.supervisor.given_up:
-            return  # messages without an end keep the communicator
+            _LOST.append(self)  # messages without an end keep the communicator
+            return
         self.finish()
         self.forget()
         self.traffic.close()
@@ -171,12 +242,24 @@ class Channel:
     def leave(self) -> None:
         """MPI is about to be finalized: persistent requests must be gone before that."""
         self.left = True
+        self._stop_observing()
         if self.supervisor.watch is not None:
             self.supervisor.watch.leave()
         if not self.supervisor.given_up:
             self.forget()
 
-    def _direct(self, pool: Pool, addresses: Addresses) -> list[Call] | None:
+    def _run(self, turn: Turn, calls: list[Call]) -> None:
+        turn.taken = True
+        try:
+            run(calls)
+        except GivenUp:  # the turn stays taken: messages may still come
+            raise
+        except BaseException:
+            turn.taken = False
+            raise
+        turn.taken = False
+
+    def _direct(self, pool: Pool, addresses: Addresses) -> Direct | None:
         plan = pool.take(addresses)
         if plan is None:
             return None
@@ -185,9 +268,15 @@ class Channel:
         finally:
             pool.give(plan)
 
+    def _attempt(self, invocation: Invocation) -> Attempt:
+        """A plan or a problem: of one that is this rank's alone, others send in vain."""
+        attempt = self.recorder.attempt(invocation)
+        self.lane.spoilt = self.lane.spoilt or attempt.plan is None
+        return attempt
+
     def _record(self, invocation: Invocation) -> CallPlan:
         """A new plan; everything is checked, together with the other ranks the first time."""
-        attempt = self.recorder.attempt(invocation)
+        attempt = self._attempt(invocation)
         if self.supervisor.compares(attempt):
             self.supervisor.run(self.supervisor.compare(attempt, invocation.within))
         return attempt.result()
@@ -198,16 +287,20 @@ class Channel:
         attempt, within = found.attempt, invocation.within
         name = invocation.behalf or attempt.name  # what the user knows of
 
-        def stages(number: int):
+        def stages(call: Operation) -> Stages:
             if supervisor.compares(attempt):
                 yield from supervisor.compare(attempt, within, number)
-            yield from attempt.result().rounds(found.addresses)
+            yield from self.stages(attempt.result(), found.addresses, "blocking", call)
+            yield from supervisor.closing(attempt.name, call)
 
         try:
             number = supervisor.begin(name, within)
-            supervisor.see_through(stages(number), name, number)
+            supervisor.see_through(stages, name, number)
         except BaseException:
-            found.end(False)
+            if supervisor.given_up:
+                self.kept.append(found)
+            else:
+                found.end(False)
             raise
         found.end(True)
 
@@ -259,8 +352,10 @@ def known_carrier(comm: MPI.Intracomm) -> Carrier | None:
     return None if channel is None else channel.lane.carrier
 
 
-def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:
-    """Check and limit a communicator's calls; None leaves what there is. Collective.
+def configure(
+    comm: MPI.Intracomm, check: bool | None, timeout: float | None, trace: Directory = None
+) -> None:
+    """Check, limit and record a communicator's calls; None leaves what there is. Collective.
 
     Raises
     ------
@@ -269,9 +364,9 @@ def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) ->
     """
     channel = _CHANNELS.get(comm.handle)
     if channel is None:
-        open_channel(comm, settings.from_environment().but(check, timeout))
+        open_channel(comm, settings.from_environment().but(check, timeout, trace))
     else:
-        channel.configure(channel.supervisor.settings.but(check, timeout))
+        channel.configure(channel.supervisor.settings.but(check, timeout, trace))
 
 
 def open_channel(comm: MPI.Intracomm, wanted: Settings, carrier: Carrier | None = None) -> Channel:
@@ -300,7 +395,10 @@ def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
 def _leave() -> None:
     for channel in _CHANNELS.values():
         channel.leave()
+    write_books()
 
+
+_LOST: list[Channel] = []  # whose messages have no end
 
 # By handle, which is quicker to look up than MPI's own attribute.
 _CHANNELS: dict[int | None, Channel] = {}

@@ -7,9 +7,11 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
+from collectives.mpi.engines.shield import shielded
 from collectives.mpi.engines.stages import Stage
 from collectives.mpi.plans.callplan import Addresses, CallPlan
 from collectives.mpi.plans.channel import Channel, Found
@@ -31,7 +33,7 @@ def start(
     check_threads()
     supervisor = channel.supervisor
     calls = invocations(channel, invocation) if invocation.form else iter([invocation])
-    if supervisor.settings.check:
+    if supervisor.settings.check or channel.observer is not None:
         return _start_all(channel, invocation, calls, exported)
     first = next(calls)
     if first.within:
@@ -105,8 +107,8 @@ def _start_all(
     except BaseException:
         first.end(False)
         raise
-    stages = _stages(channel, chain([(first, invocation)], parts), number)
-    flight = Flight(channel.traffic, stages, keep=whole)
+    flight = channel.traffic.kind(channel.traffic, iter(()), keep=(whole, exported))
+    flight.stages = _stages(channel, chain([(first, invocation)], parts), number, flight)
     return Request(flight, supervisor.waiter(first.attempt.name, number), exported)
 
 
@@ -122,7 +124,10 @@ def _parts(
 
 
 def _stages(
-    channel: Channel, parts: Iterable[tuple[Found, Invocation | None]], number: int
+    channel: Channel,
+    parts: Iterable[tuple[Found, Invocation | None]],
+    number: int,
+    call: Operation,
 ) -> Iterator[Stage]:
     """Compare each call with the other ranks' if they do that, and carry it out."""
     supervisor = channel.supervisor
@@ -132,13 +137,16 @@ def _stages(
                 within = "" if invocation is None else invocation.within
                 name = f"nonblocking {within}".strip()
                 yield from supervisor.compare(found.attempt, name, number)
-            yield from found.attempt.result().rounds(found.addresses)
+            yield from channel.stages(found.attempt.result(), found.addresses, "nonblocking", call)
+            lost = call.lost
+            yield from supervisor.closing(found.attempt.name, call, alone=False)
         except BaseException:
             found.end(False)
             raise
-        found.end(True)
+        found.end(not lost)
 
 
+@shielded
 def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
     """Set up a call, to start it often. It and its memory are kept until the request is freed.
 
@@ -152,18 +160,31 @@ def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
             channel.carry_out(each)
         call = each
     attempt = channel.recorder.attempt(call, stage=0)
+    number = supervisor.begin(attempt.name)
     if supervisor.settings.check:
-        number = supervisor.begin(attempt.name)
-        compared = supervisor.compare(attempt, "persistent", number)
+
+        def compared(operation: Operation) -> Iterator[Stage]:
+            yield from supervisor.compare(attempt, "persistent", number)
+            yield from supervisor.closing(attempt.name, operation)
+
         supervisor.see_through(compared, attempt.name, number)
     plan = attempt.result()
     plan.improve()
     place, tag = channel.traffic.settle()
-    setup = Setup(plan.whole(plan.addresses), place.lane, tag)
+    setup, tick = _set_up(channel, plan, place.lane, tag)
 
     def free(keep: object) -> None:
         setup.free()
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan, exported)), plan.tick, wait)
+    return Prequest(setup, partial(free, (call, plan, exported)), tick, wait)
+
+
+def _set_up(
+    channel: Channel, plan: CallPlan, lane: Lane, tag: int
+) -> tuple[Setup, Callable[[], object]]:
+    """The messages of a plan, and what is called at the start of each run."""
+    if channel.observer is not None:
+        return channel.observer.setup(plan, lane, tag)
+    return Setup(plan.whole(plan.addresses), lane, tag), plan.tick

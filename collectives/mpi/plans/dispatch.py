@@ -10,15 +10,20 @@ checks and records it.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.language import registry
 from collectives.catalogue import DEFAULTS
+from collectives.engines.packing import Call
 from collectives.mpi.data.memory import held, let_go
 from collectives.mpi.data.operators import Op
+from collectives.mpi.engines.calls import GivenUp, finish
+from collectives.mpi.engines.shield import shielded
+from collectives.mpi.plans.callplan import Turn
 from collectives.mpi.plans.channel import PLAIN, Channel, Shortcut, channel_of
 from collectives.mpi.plans.counts import invocations
 from collectives.mpi.plans.keys import LASTING, NOT_KEPT, key_of
@@ -68,12 +73,19 @@ def call_pair(
             sendbuf.size, sendbuf.dtype, recvbuf.size, recvbuf.dtype, recvbuf.flags.num,
         )  # fmt: skip
         addresses = _address(sendbuf), _address(recvbuf)
-        calls = ready.get((shape, addresses))
+        found = ready.get((shape, addresses))
     except NOT_KEPT:
-        shape = calls = None
-    if calls is not None:
-        for each in calls:
-            each()
+        shape = found = None
+    if found is not None and not found[0].taken:
+        turn, calls = found
+        turn.taken = True
+        rest, each = iter(calls), None
+        try:
+            for each in rest:
+                each()
+        except BaseException as error:
+            _hold_back(comm, turn, rest, each, error)
+        turn.taken = False
     elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
         invocation = Invocation(primitive, algorithm, (sendbuf, recvbuf), root, op)
         _carry_out(comm, invocation, shape, addresses)
@@ -99,12 +111,19 @@ def call_one(
             ready = PLAIN.get(comm.handle, NOTHING)
         shape = primitive, algorithm, root, registry.revision, buf.size, buf.dtype, buf.flags.num
         addresses = (_address(buf),)
-        calls = ready.get((shape, addresses))
+        found = ready.get((shape, addresses))
     except NOT_KEPT:
-        shape = calls = None
-    if calls is not None:
-        for each in calls:
-            each()
+        shape = found = None
+    if found is not None and not found[0].taken:
+        turn, calls = found
+        turn.taken = True
+        rest, each = iter(calls), None
+        try:
+            for each in rest:
+                each()
+        except BaseException as error:
+            _hold_back(comm, turn, rest, each, error)
+        turn.taken = False
     elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
         invocation = Invocation(primitive, algorithm, (buf,), root)
         _carry_out(comm, invocation, shape, addresses)
@@ -123,12 +142,19 @@ def call_bare(
         if ready is None:
             ready = PLAIN.get(comm.handle, NOTHING)
         shape = primitive, algorithm, registry.revision
-        calls = ready.get((shape, ()))
+        found = ready.get((shape, ()))
     except NOT_KEPT:
-        shape = calls = None
-    if calls is not None:
-        for each in calls:
-            each()
+        shape = found = None
+    if found is not None and not found[0].taken:
+        turn, calls = found
+        turn.taken = True
+        rest, each = iter(calls), None
+        try:
+            for each in rest:
+                each()
+        except BaseException as error:
+            _hold_back(comm, turn, rest, each, error)
+        turn.taken = False
     elif shape is None or (pool := ready.get(shape)) is None or not pool.run(()):
         _carry_out(comm, Invocation(primitive, algorithm, ()), shape, ())
 
@@ -162,13 +188,20 @@ def call(
         if title or within:
             name = name, title or within
         shape, addresses = key_of(name, algorithm, buffers, root, op, parameters, counts, exported)
-        calls = ready.get((shape, addresses))
+        found = ready.get((shape, addresses))
     except NOT_KEPT:
-        shape = calls = None
+        shape = found = None
     try:
-        if calls is not None:
-            for each in calls:
-                each()
+        if found is not None and not found[0].taken:
+            turn, calls = found
+            turn.taken = True
+            rest, each = iter(calls), None
+            try:
+                for each in rest:
+                    each()
+            except BaseException as error:
+                _hold_back(comm, turn, rest, each, error)
+            turn.taken = False
         elif shape is None or (pool := ready.get(shape)) is None or not pool.run(addresses):
             buffers = held(buffers, exported)
             invocation = Invocation(
@@ -187,6 +220,20 @@ def spec_of(comm: object, primitive: str, algorithm: str | None) -> str:
     return algorithm
 
 
+def _hold_back(
+    comm: Communicator, turn: Turn, rest: Iterator[Call], call: Call | None, error: BaseException
+) -> NoReturn:
+    """An error in the middle of a call, which goes on to its end before it is raised."""
+    try:
+        finish(rest, call, error)
+    except GivenUp as lost:  # the turn stays taken: messages may still come
+        raise channel_of(comm).give_up(lost) from None
+    except BaseException:
+        turn.taken = False
+        raise
+
+
+@shielded
 def _carry_out(
     comm: Communicator, invocation: Invocation, shape: tuple | None, addresses: tuple
 ) -> None:

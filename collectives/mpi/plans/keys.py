@@ -19,7 +19,7 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.language import registry
-from collectives.mpi.data.memory import BOTTOM, Refused, around, export, hold, is_bare
+from collectives.mpi.data.memory import BOTTOM, Refused, around, foreign, hold, is_bare
 from collectives.mpi.data.operators import PREDEFINED
 from collectives.mpi.data.tokens import Token, token_of
 from collectives.operators.operator import REPRODUCIBLE_SUM
@@ -128,20 +128,24 @@ def _other_memory(data: Any, held: list) -> tuple:
     if isinstance(data, _Array):
         held.append(data)
         return _address(data), data.size, data.dtype, data.flags.num, around(data)
-    kind = type(data)
+    kind: Any = type(data)
     try:
         view = memoryview(data)
     except TypeError:
-        exported = export(data)
+        exported = foreign(data)
         held.append(exported)
-        if type(exported) is Refused:
+        if isinstance(exported, Refused):
             raise _NotKept from exported.error
         return exported.address, *exported.facts
-    held.append(view if kind is not memoryview else hold(data, view))
+    if kind is memoryview:
+        held.append(hold(data, view))
+    else:
+        held.append(view)
+        if kind is _Buffer and is_bare(data):
+            kind = "bare"
     if not view.c_contiguous:
         raise _NotKept
-    bare = kind is _Buffer and is_bare(data)
-    return _address(view), kind, bare, view.nbytes, view.format, view.readonly
+    return _address(view), kind, view.nbytes, view.format, view.readonly
 
 
 def _content(value: Any) -> Any:

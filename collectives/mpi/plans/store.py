@@ -3,7 +3,8 @@
 Each shape of calls has a pool of plans. A call takes one out and puts it back at its end,
 so that two calls that are in flight together, or one that user code makes within another,
 never share memory. A call that comes again with the same buffers gets a direct plan, which
-works on these buffers and has nothing to look up; it shares the scratch memory of a plan.
+works on these buffers and has nothing to look up; it shares the scratch memory of a plan,
+and so they have one turn.
 So calls that may run while a nonblocking one is in flight have other plans than that.
 """
 
@@ -17,13 +18,12 @@ from collectives.algorithms.language import registry
 from collectives.algorithms.language.registry import PRIMITIVES
 from collectives.catalogue import DEFAULTS
 from collectives.engines.packing import Call
-from collectives.mpi.data.tokens import Token
-from collectives.mpi.engines.calls import TAG
+from collectives.mpi.engines.calls import TAG, GivenUp
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.replay import Setup
 from collectives.mpi.engines.tally import Meter
-from collectives.mpi.plans.callplan import CALL_BYTES, Addresses, CallPlan
+from collectives.mpi.plans.callplan import CALL_BYTES, Addresses, CallPlan, Turn
 from collectives.mpi.plans.keys import Shape, tokens_in
 from collectives.mpi.plans.traffic import Traffic
 
@@ -35,9 +35,13 @@ MAX_SEEN = 64  # addresses that a shape remembers
 # What makes, of the words for a call and its number, what waits for its operation.
 Waiter = Callable[[str, "int | None"], Callable[[Operation], None]]
 
-# What calls are found by at once: the calls of a direct plan by all that they depend on, a pool
-# by the same without addresses.
+# What becomes of a call that could not even be gone through with, and which memory it used.
+GiveUp = Callable[[GivenUp, object], BaseException]
+
+# What calls are found by at once: a direct plan by all that they depend on, a pool by the same
+# without addresses.
 Ready = dict
+Direct = tuple[Turn, "list[Call]"]
 
 
 class Pool:
@@ -61,11 +65,9 @@ class Pool:
         self.store = store
         self.shape = shape
         self.tokens = [*tokens_in(shape)]
-        # The user's code may make another call like this one while it runs.
-        self.exclusive = isinstance(shape[3], Token)
         self.idle: list[CallPlan] = []
         self.plans = 0
-        self.direct: dict[Addresses, Setup] = {}
+        self.direct: dict[Addresses, tuple[Turn, Setup]] = {}
         self.meter: Meter | None = None
         self.seen: set[Addresses] = set()
         self.nbytes = 0
@@ -78,6 +80,11 @@ class Pool:
             plan = self.idle.pop()
         except IndexError:
             return None
+        if plan.turn.taken:
+            self.idle.insert(0, plan)  # of a direct plan, within which this call is made
+            if self.idle[-1].turn.taken:
+                return None
+            plan = self.idle.pop()
         if not plan.improved:
             plan.improve()
         if plan.allows(addresses) and (not plan.placed or plan.can_be_at(addresses)):
@@ -96,7 +103,7 @@ class Pool:
         if succeeded:
             self.give(plan)
         else:
-            self.store.discard(self, plan)  # its messages may be anywhere
+            self.store.discard(self, plan)
 
     def clear(self) -> None:
         """Free the plans that no call uses now; another thread may be at it, too."""
@@ -105,7 +112,7 @@ class Pool:
                 self.idle.pop().free()
         with suppress(KeyError):
             while True:
-                self.direct.popitem()[1].free()
+                self.store.retire(self.direct.popitem()[1])
 
     def run(self, addresses: Addresses) -> bool:
         """Carry out a call; False if that takes more than a plan that is there.
@@ -122,11 +129,10 @@ class Pool:
         return True
 
     def saw(self, addresses: Addresses) -> None:
-        """Remember that a call has come with buffers there, if a direct plan is allowed."""
-        if not self.exclusive:
-            if len(self.seen) >= MAX_SEEN:
-                self.seen.clear()
-            self.seen.add(addresses)
+        """Remember that a call has come with buffers there."""
+        if len(self.seen) >= MAX_SEEN:
+            self.seen.clear()
+        self.seen.add(addresses)
 
     def note(self, ready: Ready, shortcut: tuple, found: object) -> None:
         """Let a call find a pool, or the calls of a direct plan, at once."""
@@ -136,11 +142,16 @@ class Pool:
 
     def carry_out(self, plan: CallPlan, addresses: Addresses) -> None:
         """Carry out a call by a plan that was taken."""
+        plan.turn.taken = True
         try:
             plan.run(addresses)
+        except GivenUp as lost:  # the turn stays taken: messages may still come
+            raise self.store.give_up(lost, plan) from None
         except BaseException:
+            plan.turn.taken = False
             self.end(plan, succeeded=False)
             raise
+        plan.turn.taken = False
         self.give(plan)
 
 
@@ -158,8 +169,10 @@ class Store:
         How many plans all pools have, and the memory of all.
     """
 
-    def __init__(self, lane: Lane, traffic: Traffic, waiter: Waiter):
+    def __init__(self, lane: Lane, traffic: Traffic, waiter: Waiter, give_up: GiveUp):
         self.lane = lane
+        self._retired: list[tuple[Turn, Setup]] = []
+        self.give_up = give_up
         self.traffic = traffic
         self._waiter = waiter
         self.pools: dict[Shape, Pool] = {}
@@ -205,14 +218,15 @@ class Store:
             while self.pools and not self._room(2):
                 self.drop(next(iter(self.pools)))
 
-    def direct(self, pool: Pool, plan: CallPlan, addresses: Addresses) -> list[Call] | None:
-        """The calls of a direct plan, made from one of the pool; None if there is no room.
+    def direct(self, pool: Pool, plan: CallPlan, addresses: Addresses) -> Direct | None:
+        """A direct plan, made from one of the pool: its turn, and its calls.
 
-        There may be one already, for a call that was spelled otherwise.
+        None if there is no room, or if it is in use. There may be one already, for a call
+        that was spelled otherwise.
         """
-        setup = pool.direct.get(addresses)
-        if setup is not None:
-            return [plan.tick, *setup.calls()]
+        if addresses in pool.direct:
+            turn, setup = pool.direct[addresses]
+            return None if turn.taken else (turn, [plan.tick, *setup.calls()])
         stages = plan.direct(addresses)
         nbytes = CALL_BYTES * sum(stage.size for stage in stages)
         with self._lock:
@@ -221,13 +235,25 @@ class Store:
                 if oldest is pool:
                     return None
                 self.drop(oldest.shape)
-            setup = pool.direct[addresses] = Setup(stages, self.lane, TAG)
+            setup = Setup(stages, self.lane, TAG)
+            pool.direct[addresses] = plan.turn, setup
             self._count(pool, 1, nbytes)
         pool.meter = plan.meter  # which lives as long as the calls below
-        return [plan.tick, *setup.calls()]
+        return plan.turn, [plan.tick, *setup.calls()]
+
+    def retire(self, direct: tuple[Turn, Setup]) -> None:
+        """Free a direct plan, or keep it until the call has ended that uses it."""
+        self._retired.append(direct)
+        retired, self._retired = self._retired, []
+        for turn, setup in retired:
+            if turn.taken:
+                self._retired.append((turn, setup))
+            else:
+                setup.free()
 
     def discard(self, pool: Pool, plan: CallPlan) -> None:
-        """Give up a plan that was in use."""
+        """Give up a plan that was in use: its messages may be anywhere."""
+        self.lane.spoilt = True
         plan.free()
         with self._lock:
             if not pool.closed:

@@ -1,10 +1,10 @@
 """The operations in flight on one communicator, and which tags they have.
 
-Of the tags of its lane, blocking collectives have tag 0, comparisons of first calls tag
-1, and reports of late ranks tag 2. Nonblocking collectives have the next of the tags that
-follow, and so have blocking ones that are checked or limited. Each persistent one has a
-tag of its own from the rest: they may be started in a different order on each
-rank. When that rest is used up, another lane begins it again; all ranks reach that point
+Of the tags of its lane, blocking collectives have tag 0, comparisons of first calls tag 1,
+reports of late ranks tag 2, and what compares clocks tag 3. Nonblocking collectives have the
+next of the tags that follow, and so have blocking ones that are checked, limited or recorded.
+Each persistent one has a tag of its own from the rest: they may be started in a different order
+on each rank. When that rest is used up, another lane begins it again; all ranks reach that point
 in the same call.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from mpi4py import MPI
 
@@ -21,8 +22,8 @@ from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.signals import SIGNALS
 from collectives.mpi.engines.stages import Stage
 
-COMPARISON_TAG, REPORT_TAG = 1, 2
-FIRST_TAG = 3
+COMPARISON_TAG, REPORT_TAG, CLOCK_TAG = 1, 2, 3
+FIRST_TAG = 4
 
 # Tags at most; each kind has half of what there is.
 NONBLOCKING_TAGS = PERSISTENT_TAGS = 2**13
@@ -61,7 +62,7 @@ class Flight(Operation):
         The tag of the message to be received at the end.
     """
 
-    __slots__ = ("end", "keep", "lane", "number", "operations", "signal", "tag")
+    __slots__ = ("end", "give_up", "keep", "lane", "number", "operations", "signal", "tag")
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class Flight(Operation):
         self.operations[number] = self
         self.signal: int | None = None
         self.end, self.keep = end, keep
+        self.give_up = traffic.give_up
 
     def _post(self, stage: Stage) -> list[MPI.Request]:
         lane, tag = self.lane, self.tag
@@ -88,12 +90,16 @@ class Flight(Operation):
             requests.append(comm.Isend(buf, ranks[dest], tags[dest] + tag))
         return requests
 
-    def _ended(self) -> None:
+    def _ended(self, left: list[MPI.Request]) -> None:
         del self.operations[self.number]
+        if self.error is not None:
+            self.lane.spoilt = True
+        if left:
+            self.give_up(self.error, (left, self.keep))
         end, self.end = self.end, None
         if end is not None:
             try:
-                end(self.error is None)
+                end(not self.lost)
             except BaseException as error:  # whoever waits for the operation gets it
                 self.error = error
         self.keep = None
@@ -121,11 +127,19 @@ class Traffic:
         How many there have been.
     tags : int
         How many different tags they have.
+    kind : type
+        Of the operations that are supervised; of others it is `Flight`.
+    give_up : callable
+        Told why an operation has left messages in flight, and what these may still use.
     """
 
-    def __init__(self, lane: Lane, more: Callable[[], Lane]):
+    def __init__(
+        self, lane: Lane, more: Callable[[], Lane], give_up: Callable[[Any, object], object]
+    ):
         self.lane = lane
         self.more = more
+        self.kind: type[Flight] = Flight
+        self.give_up = give_up
         self.operations: dict[int, Flight] = {}
         self.started = 0
         half = (tags_of_a_lane() - FIRST_TAG) // 2
