@@ -11,6 +11,7 @@ from typing import Any
 from rich.text import Text
 
 from collectives.commands.options import given_clock
+from collectives.commands.pictures import write_pictures
 from collectives.errors import ArgumentError
 from collectives.explain.measured import compared, listed
 from collectives.explain.terminal import Page, View, check_ranks, show
@@ -36,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, view: View) -> int:
+def run(arguments: argparse.Namespace, view: View, drawn: bool) -> int:
     """List the calls of a run, or show one of them; returns the exit status."""
     if arguments.primitive is not None:
         raise ArgumentError(
@@ -51,7 +52,14 @@ def run(arguments: argparse.Namespace, view: View) -> int:
         if call is None:
             raise ArgumentError("explain: --json needs one call of a run, got all; give --call N")
         _write("--json", arguments.json, _measured(call, arguments).measured.to_json())
-    if arguments.chrome is None and arguments.json is None:
+    if drawn:
+        if call is None:
+            raise ArgumentError(
+                "explain: a picture needs one call of a run, got all; give --call N"
+            )
+        check_ranks(call.title, call.p)
+        write_pictures(arguments, _measured(call, arguments).measured)
+    if arguments.chrome is None and arguments.json is None and not drawn:
         show(
             listed(found, view.width) if call is None else _lines(call, arguments, view), view.width
         )

@@ -264,7 +264,7 @@ def test_too_much_for_a_picture(monkeypatch):
     monkeypatch.setattr(sheet, "MOST_CELLS", 24)
     with pytest.raises(ArgumentError, match="at most 3 messages, got 4; choose fewer"):
         picture(made, ["spacetime"], 174, ["svg"])
-    with pytest.raises(ArgumentError, match="at most 24 cells in all rounds, got 25; choose fewer"):
+    with pytest.raises(ArgumentError, match="at most 24 cells in all rounds, got 35; choose fewer"):
         picture(made, ["grid"], 174, ["svg"])
 
 

@@ -132,9 +132,9 @@ class Canvas:
         words: str = "",
     ) -> None:
         """A rectangle with its upper left corner at a point."""
-        look = {"facecolor": fill or "none", "edgecolor": edge or "none"}
-        thick = line if edge else 0
-        patch = Rectangle((x, y), width, height, linewidth=thick, zorder=z, **look)
+        patch = Rectangle((x, y), width, height, linewidth=line if edge else 0, zorder=z)
+        patch.set_facecolor(fill or "none")
+        patch.set_edgecolor(edge or "none")
         self._add(patch, name, title, words)
 
     def disc(
