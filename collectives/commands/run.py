@@ -54,6 +54,9 @@ def add(commands: Any) -> None:
         "--timeout", type=float, metavar="SECONDS", help="that a call may take, and no longer"
     )
     parser.add_argument(
+        "--trace", metavar="DIR", help="record every call there, for explain --from DIR"
+    )
+    parser.add_argument(
         "--counts", action="store_true", help="at the end, say which algorithms ran and sent what"
     )
     parser.add_argument("-m", dest="module", action="store_true", help="PROGRAM is a module's name")
@@ -76,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ArgumentError(f"run: needs a program that can be read, got {name!r}; name its file")
 
     def prepare() -> None:
-        program.replace(algorithms, arguments.check, arguments.timeout)
+        program.replace(algorithms, arguments.check, arguments.timeout, arguments.trace)
         if arguments.counts:
             program.before_the_end(_report)
 

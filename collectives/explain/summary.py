@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from collectives.engines.trace import Trace
+from collectives.engines.trace import SIMULATED, Trace
 from collectives.explain.words import named
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY, bounds_of
 from collectives.units import format_bytes, seconds
@@ -48,7 +48,8 @@ def facts(trace: Trace) -> Iterator[tuple[str, str]]:
         yield "", f"= {put_in(trace)}"
         yield "", f"= {seconds(cost.formula_seconds)}"
     clock = [seconds(value) for value in (setting.alpha, setting.beta, setting.gamma)]
-    yield "clock", "alpha {} a message, beta {} a byte, gamma {} a byte reduced".format(*clock)
+    name = "clock" if trace.origin == SIMULATED else "predicted by"
+    yield name, "alpha {} a message, beta {} a byte, gamma {} a byte reduced".format(*clock)
 
 
 def put_in(trace: Trace) -> str:

@@ -7,6 +7,7 @@
     comm = collectives.Comm(MPI.COMM_WORLD, algorithm={"bcast": "tree", "allreduce": "ring"})
     comm = collectives.Comm(MPI.COMM_WORLD, algorithm="auto")
     comm = collectives.Comm(MPI.COMM_WORLD, check=True, timeout=60)
+    comm = collectives.Comm(MPI.COMM_WORLD, trace="recorded")
 
 Collectives take mpi4py's arguments, and as keywords the name of an algorithm and
 its parameters. Everything else is mpi4py's.
@@ -29,7 +30,13 @@ from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
 from collectives.mpi.forms.persistent import Persistent
-from collectives.mpi.guards.settings import Settings, check_time, from_environment
+from collectives.mpi.guards.settings import (
+    Directory,
+    Settings,
+    check_directory,
+    check_time,
+    from_environment,
+)
 from collectives.mpi.plans.channel import (
     Channel,
     channel_of,
@@ -87,8 +94,11 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
     timeout : float, optional
         Seconds after which a call that has not ended raises Timeout on all ranks
         and says where each of them is. By default COLLECTIVES_TIMEOUT, or no limit.
+    trace : str or path, optional
+        A directory in which every rank records its calls, for `python -m collectives explain
+        --from`; "" stops it. By default COLLECTIVES_TRACE, or none.
 
-    `check` and `timeout` belong to the communicator: they hold for all that share
+    `check`, `timeout` and `trace` belong to the communicator: they hold for all that share
     its handle.
 
     Raises
@@ -96,10 +106,10 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
     UnknownAlgorithm
         No primitive has this algorithm, or there is no such primitive.
     ArgumentError
-        `comm` is not an intracommunicator, there is no such parameter, or
-        `timeout` is not a time.
+        `comm` is not an intracommunicator, there is no such parameter,
+        `timeout` is not a time, or a rank cannot write in the directory `trace`.
     CallMismatch
-        The ranks give different values of `check` or `timeout`.
+        The ranks give different values of `check`, `timeout` or `trace`.
     """
 
     _topology: int | None = None  # of its class; any if it has none
@@ -113,12 +123,14 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         algorithm: Choice = None,
         check: bool | None = None,
         timeout: float | None = None,
+        trace: Directory = None,
     ) -> Comm:
         if comm is not None and not isinstance(comm, MPI.Intracomm):
             raise ArgumentError(
                 f"comm must be an intracommunicator, got {comm!r}", mpi_class="ERR_COMM"
             )
         check_time("timeout", timeout)
+        check_directory("trace", trace)
         kind = _kind(comm, cls) if comm and cls is Comm else cls
         self = MPI.Intracomm.__new__(kind, comm)
         if self and kind._topology not in (None, self.Get_topology()):
@@ -131,7 +143,7 @@ class Comm(Blocking, Nonblocking, Persistent, Objects, MPI.Intracomm):
         elif isinstance(comm, Comm):
             self._algorithms = comm._algorithms
         if self:
-            configure(self, check, timeout)
+            configure(self, check, timeout, trace)
         return self
 
     def algorithm_for(self, primitive: str) -> str:

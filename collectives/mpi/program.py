@@ -57,7 +57,10 @@ def when_imported(then: Callable[[], None]) -> None:
 
 
 def replace(
-    algorithms: Mapping[str, str] | None, check: bool | None, timeout: float | None
+    algorithms: Mapping[str, str] | None,
+    check: bool | None,
+    timeout: float | None,
+    trace: str | None = None,
 ) -> None:
     """Replace COMM_WORLD and COMM_SELF by ours; nothing is sent.
 
@@ -67,6 +70,7 @@ def replace(
         The algorithm of every primitive; the library's defaults if None.
     check : bool or None
     timeout : float or None
+    trace : str or None
         As for `Comm`.
     """
     from mpi4py import MPI
@@ -79,7 +83,7 @@ def replace(
         # Given a communicator, mpi4py would ask MPI about it, which may not have begun.
         source, target = MPI._addressof(getattr(MPI, name)), MPI._addressof(comm)
         ctypes.memmove(target, source, MPI._sizeof(comm))
-        comm._settings = from_environment().but(check, timeout)
+        comm._settings = from_environment().but(check, timeout, trace)
         if algorithms is not None:
             comm._algorithms = algorithms
         setattr(MPI, name, comm)

@@ -111,8 +111,9 @@ class Operation:
             if self.done:
                 return
             for request in self.requests[: len(self.stage.recvs)]:
-                request.Cancel()
-                request.Wait()
+                if request:
+                    request.Cancel()
+                    request.Wait()
             self._end(error)
         finally:
             self.turn.append(None)

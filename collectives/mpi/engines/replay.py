@@ -16,7 +16,7 @@ from collectives.mpi.engines.calls import GivenUp, go_on, run
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import OPERATIONS
-from collectives.mpi.engines.stages import Message, Stage
+from collectives.mpi.engines.stages import Stage, nbytes
 
 # Up to this many requests, starting each and waiting for each is quicker than
 # to build MPI's array of them.
@@ -49,7 +49,7 @@ class Transfers:
         comm, to, of = lane.comm, lane.to, lane.of
         self.requests = [comm.Recv_init(buf, *of(source, tag)) for buf, source in stage.recvs]
         self.sends: list[Call] = []
-        if all(0 < _nbytes(message) <= BUFFERED for message in stage.sends):
+        if all(0 < nbytes(message) <= BUFFERED for message in stage.sends):
             self.sends = [partial(comm.Send, buf, *to(dest, tag)) for buf, dest in stage.sends]
         else:
             self.requests += [comm.Send_init(buf, *to(dest, tag)) for buf, dest in stage.sends]
@@ -80,10 +80,12 @@ class Setup:
     tag : int
     """
 
+    transfers_of = Transfers
+
     def __init__(self, stages: list[Stage], lane: Lane, tag: int):
         self.lane = lane
         self.stages = stages or [Stage()]
-        self.transfers = [Transfers(stage, lane, tag) for stage in self.stages]
+        self.transfers = [self.transfers_of(stage, lane, tag) for stage in self.stages]
 
     def calls(self) -> list[Call]:
         """The calls that carry out the plan, each stage to its end before the next."""
@@ -111,12 +113,6 @@ class Setup:
 
 def _messages(calls: list[Call]) -> list[Call]:
     return [call for call in calls if not isinstance(call, Work)]
-
-
-def _nbytes(message: Message) -> int:
-    """How long a message is, as the stages spell it."""
-    (_, count, datatype), _ = message
-    return count * datatype.Get_size()
 
 
 class Replay(Operation):

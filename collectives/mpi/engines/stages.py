@@ -63,6 +63,12 @@ def local(calls: list[Call]) -> list[Stage]:
     return [Stage(after=calls)] if calls else []
 
 
+def nbytes(message: Message) -> int:
+    """How long a message is."""
+    (_, count, datatype), _ = message
+    return count * datatype.Get_size()
+
+
 def stages_of(plan: Plan, operator: Operator) -> list[Stage]:
     """The stages of a plan, in order."""
     rounds = zip(plan.rounds, plan.lines, plan.numbers, strict=True)

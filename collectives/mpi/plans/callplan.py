@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -19,6 +20,7 @@ from collectives.engines.driver import views_of
 from collectives.engines.optimise import optimise
 from collectives.engines.packing import Call, Work
 from collectives.engines.plan import Plan
+from collectives.engines.records import Sketch
 from collectives.mpi.data.staging import Copied, Interval, Placement
 from collectives.mpi.engines.calls import TAG, compile_stages, finish
 from collectives.mpi.engines.lanes import Lane
@@ -70,6 +72,8 @@ class CallPlan:
         Where it is carried out.
     meter : Meter
         Counts its runs.
+    facts : dict
+        What a `collectives.engines.records.Sketch` says of the call.
 
     Attributes
     ----------
@@ -87,6 +91,8 @@ class CallPlan:
     allows : callable
         Whether buffers at some addresses do not overlap.
     turn : Turn
+    sketch : Sketch or None
+        If it has run and was recorded.
     """
 
     def __init__(
@@ -99,9 +105,11 @@ class CallPlan:
         placement: Placement,
         lane: Lane,
         meter: Meter,
+        facts: dict[str, Any],
     ):
         self.lane = lane
         self.meter, self.tick = meter, meter.tick
+        self.facts = facts
         self._operator = operator
         self._placement = placement
         self._given = given
@@ -137,6 +145,7 @@ class CallPlan:
 
     def _take_over(self, plan: Plan) -> None:
         self.plan = plan
+        self.sketch: Sketch | None = None
         self.stages = stages_of(plan, self._operator)
         self._compiled = None
         _restrict(plan, self._placement)

@@ -22,14 +22,16 @@ from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.shield import SHIELD
 from collectives.mpi.engines.tally import Tally, Usage
 from collectives.mpi.guards import settings
-from collectives.mpi.guards.settings import Settings
+from collectives.mpi.guards.settings import Directory, Settings
+from collectives.mpi.plans.book import book_in, write_books
 from collectives.mpi.plans.callplan import Addresses, CallPlan, Turn
 from collectives.mpi.plans.keys import NOT_KEPT, Key, key_of
 from collectives.mpi.plans.meeting import meet
+from collectives.mpi.plans.observing import Observer, TimedFlight
 from collectives.mpi.plans.recording import Attempt, Invocation, Recorder
 from collectives.mpi.plans.store import Direct, Pool, Ready, Store
 from collectives.mpi.plans.supervisor import Stages, Supervisor, describe
-from collectives.mpi.plans.traffic import Traffic
+from collectives.mpi.plans.traffic import Flight, Traffic
 
 IN_FLIGHT = "in flight"  # ends the shape of calls that others may run beside
 
@@ -76,12 +78,55 @@ class Channel:
                 self.supervisor.compare_settings(wanted)
             finally:
                 self.traffic.close()
-        self.supervisor.adopt(wanted)
+        self.observer: Observer | None = None
+        self._plain = plain
+        self._adopt(wanted)
 
     def configure(self, wanted: Settings) -> None:
-        """Check and limit calls from now on, or stop it. Collective."""
-        self.supervisor.configure(wanted)
+        """Check, limit and record calls from now on, or stop it. Collective."""
+        self.supervisor.compare_settings(wanted)
+        self._adopt(wanted)
         self.store.hide()  # supervised calls are not to be found at once
+
+    def _adopt(self, wanted: Settings) -> None:
+        """All ranks want the same."""
+        self._observe(wanted)
+        self.supervisor.adopt(wanted)
+
+    def _observe(self, wanted: Settings) -> None:
+        """Record calls from now on, or stop it. Collective.
+
+        Raises
+        ------
+        ArgumentError
+            A rank cannot write there.
+        """
+        if wanted.trace == self.supervisor.settings.trace:
+            return
+        self._stop_observing()
+        if not wanted.trace:
+            return
+        book, problem = None, None
+        try:
+            book = book_in(wanted.trace)
+        except ArgumentError as error:
+            problem = error
+        self.supervisor.run(self.supervisor.agree(f"Comm with {wanted}", problem))
+        assert book is not None
+        self.observer = Observer(book, self._plain, self.lane, wanted.timeout)
+        self.traffic.kind = TimedFlight
+
+    def _stop_observing(self) -> None:
+        observer, self.observer = self.observer, None
+        self.traffic.kind = Flight
+        if observer is not None and not self.supervisor.given_up:
+            observer.leave()
+
+    def stages(self, plan: CallPlan, addresses: Addresses, form: str, call: Operation) -> Stages:
+        """The stages of a call that is supervised."""
+        if isinstance(call, TimedFlight) and self.observer is not None:
+            return self.observer.stages(plan, addresses, form, call)
+        return iter(plan.rounds(addresses))
 
     def carry_out(self, invocation: Invocation, shortcut: Shortcut | None = None) -> None:
         """Carry out one collective, by a plan that there is or a new one."""
@@ -185,6 +230,7 @@ class Channel:
         self.tally.close()
         if self.left:
             return  # MPI frees it while it is finalized
+        self._stop_observing()
         self.supervisor.close()
         if self.supervisor.given_up:
             _LOST.append(self)  # messages without an end keep the communicator
@@ -196,6 +242,7 @@ class Channel:
     def leave(self) -> None:
         """MPI is about to be finalized: persistent requests must be gone before that."""
         self.left = True
+        self._stop_observing()
         if self.supervisor.watch is not None:
             self.supervisor.watch.leave()
         if not self.supervisor.given_up:
@@ -243,7 +290,7 @@ class Channel:
         def stages(call: Operation) -> Stages:
             if supervisor.compares(attempt):
                 yield from supervisor.compare(attempt, within, number)
-            yield from attempt.result().rounds(found.addresses)
+            yield from self.stages(attempt.result(), found.addresses, "blocking", call)
             yield from supervisor.closing(attempt.name, call)
 
         try:
@@ -305,8 +352,10 @@ def known_carrier(comm: MPI.Intracomm) -> Carrier | None:
     return None if channel is None else channel.lane.carrier
 
 
-def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) -> None:
-    """Check and limit a communicator's calls; None leaves what there is. Collective.
+def configure(
+    comm: MPI.Intracomm, check: bool | None, timeout: float | None, trace: Directory = None
+) -> None:
+    """Check, limit and record a communicator's calls; None leaves what there is. Collective.
 
     Raises
     ------
@@ -315,9 +364,9 @@ def configure(comm: MPI.Intracomm, check: bool | None, timeout: float | None) ->
     """
     channel = _CHANNELS.get(comm.handle)
     if channel is None:
-        open_channel(comm, settings.from_environment().but(check, timeout))
+        open_channel(comm, settings.from_environment().but(check, timeout, trace))
     else:
-        channel.configure(channel.supervisor.settings.but(check, timeout))
+        channel.configure(channel.supervisor.settings.but(check, timeout, trace))
 
 
 def open_channel(comm: MPI.Intracomm, wanted: Settings, carrier: Carrier | None = None) -> Channel:
@@ -346,6 +395,7 @@ def _free(comm: MPI.Comm, keyval: int, handle: int) -> None:
 def _leave() -> None:
     for channel in _CHANNELS.values():
         channel.leave()
+    write_books()
 
 
 _LOST: list[Channel] = []  # whose messages have no end

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.operation import Operation
 from collectives.mpi.engines.progress import check_threads
 from collectives.mpi.engines.replay import Setup
@@ -32,7 +33,7 @@ def start(
     check_threads()
     supervisor = channel.supervisor
     calls = invocations(channel, invocation) if invocation.form else iter([invocation])
-    if supervisor.settings.check:
+    if supervisor.settings.check or channel.observer is not None:
         return _start_all(channel, invocation, calls, exported)
     first = next(calls)
     if first.within:
@@ -106,7 +107,7 @@ def _start_all(
     except BaseException:
         first.end(False)
         raise
-    flight = Flight(channel.traffic, iter(()), keep=(whole, exported))
+    flight = channel.traffic.kind(channel.traffic, iter(()), keep=(whole, exported))
     flight.stages = _stages(channel, chain([(first, invocation)], parts), number, flight)
     return Request(flight, supervisor.waiter(first.attempt.name, number), exported)
 
@@ -136,7 +137,9 @@ def _stages(
                 within = "" if invocation is None else invocation.within
                 name = f"nonblocking {within}".strip()
                 yield from supervisor.compare(found.attempt, name, number)
-            yield from found.attempt.result().rounds(found.addresses)
+            yield from channel.stages(
+                found.attempt.result(), found.addresses, "nonblocking", call
+            )
             lost = call.lost
             yield from supervisor.closing(found.attempt.name, call, alone=False)
         except BaseException:
@@ -170,11 +173,20 @@ def set_up(channel: Channel, call: Invocation, exported: list) -> Prequest:
     plan = attempt.result()
     plan.improve()
     place, tag = channel.traffic.settle()
-    setup = Setup(plan.whole(plan.addresses), place.lane, tag)
+    setup, tick = _set_up(channel, plan, place.lane, tag)
 
     def free(keep: object) -> None:
         setup.free()
         channel.traffic.vacate(place)
 
     wait = supervisor.waiter(f"persistent {attempt.name}", None)
-    return Prequest(setup, partial(free, (call, plan, exported)), plan.tick, wait)
+    return Prequest(setup, partial(free, (call, plan, exported)), tick, wait)
+
+
+def _set_up(
+    channel: Channel, plan: CallPlan, lane: Lane, tag: int
+) -> tuple[Setup, Callable[[], object]]:
+    """The messages of a plan, and what is called at the start of each run."""
+    if channel.observer is not None:
+        return channel.observer.setup(plan, lane, tag)
+    return Setup(plan.whole(plan.addresses), lane, tag), plan.tick

@@ -171,8 +171,42 @@ class Recorder:
         if read.like is not None:
             operator = quickened(operator, read.like.element.unit)
         meter = self.tally.meter(plan, algorithm.name, call.behalf)
-        facts = algorithm, description, plan, operator, arrays, placement, self.lane, meter
-        return CallPlan(*facts)
+        facts = self._facts(chosen, given, algorithm, read, root, operator, call)
+        bound = algorithm, description, plan, operator, arrays, placement, self.lane, meter
+        return CallPlan(*bound, facts)
+
+    def _facts(
+        self,
+        chosen: Algorithm,
+        given: Mapping[str, Any],
+        asked: Algorithm,
+        read: Arguments,
+        root: int | None,
+        operator: Operator,
+        call: Invocation,
+    ) -> dict[str, Any]:
+        """What a `records.Sketch` says of a call."""
+        groups, own = self._groups(chosen, given)
+        view = np.empty(0, np.uint8) if read.like is None else read.like.view
+        counts = np.asarray(read.counts if chosen.primitive in BLOCKWISE else ())
+        if counts.ndim == 2:  # of an alltoall
+            counts = counts[self.rank]
+        reduces = chosen.primitive in REDUCTIONS
+        return {
+            "primitive": chosen.primitive,
+            "algorithm": chosen.name,
+            "parameters": own,
+            "asked": asked.name,
+            "within": call.behalf,
+            "root": root,
+            "n": sum(counts.tolist()) if chosen.primitive in BLOCKWISE else view.size,
+            "itemsize": view.itemsize,
+            "dtype": str(view.dtype),
+            "counts": tuple(counts.tolist()),
+            "operator": operator.name if reduces else None,
+            "commutative": operator.commutative or not reduces,
+            "groups": tuple(groups or ()),
+        }
 
     def _read(
         self, algorithm: Algorithm, call: Invocation, root: int | None, stage: int
@@ -212,8 +246,8 @@ class Recorder:
         if algorithm.needs_groups:
             values.append(groups)
         generator = algorithm.generator(self.rank, self.p, *values, **own)
-        process = Process(title, self.rank, self.p, _after(read, generator))
-        return record(process, first=0 if read.prelude else 1)
+        first = 0 if read.prelude else 1
+        return record(Process(title, self.rank, self.p, _after(read, generator), first=first))
 
     def _groups(
         self, algorithm: Algorithm, parameters: Mapping[str, Any]

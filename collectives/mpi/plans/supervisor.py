@@ -23,7 +23,7 @@ from collectives.mpi.guards.agreement import Agreement
 from collectives.mpi.guards.settings import Settings
 from collectives.mpi.guards.watch import LAST, Watch, limit_the_end
 from collectives.mpi.plans.recording import Attempt
-from collectives.mpi.plans.traffic import COMPARISON_TAG, REPORT_TAG, Flight, Traffic
+from collectives.mpi.plans.traffic import COMPARISON_TAG, REPORT_TAG, Traffic
 
 Each = TypeVar("Each")
 Stages = Iterator[Stage]
@@ -64,17 +64,6 @@ class Supervisor:
         self._agreements: list[Agreement] = []
         self.agreed: set[Generator] = set()
         self.left = ""  # what keeps this rank from further calls
-
-    def configure(self, wanted: Settings) -> None:
-        """Check and limit calls from now on, or stop it. Collective.
-
-        Raises
-        ------
-        CallMismatch
-            The ranks want different things.
-        """
-        self.compare_settings(wanted)
-        self.adopt(wanted)
 
     def compare_settings(self, wanted: Settings) -> None:
         """Raise CallMismatch if the ranks want different things. Collective."""
@@ -126,7 +115,7 @@ class Supervisor:
 
     def see_through(self, stages: Callable[[Operation], Stages], name: str, number: int) -> None:
         """Carry out the stages of an operation, within the time limit if there is one."""
-        operation = Flight(self.traffic, iter(()))
+        operation = self.traffic.kind(self.traffic, iter(()))
         operation.stages = stages(operation)
         try:
             self.waiter(name, number)(operation)

@@ -1,7 +1,7 @@
 """The operations in flight on one communicator, and which tags they have.
 
 Of the tags of its lane, blocking collectives have tag 0, comparisons of first calls tag
-1, and reports of late ranks tag 2. Nonblocking collectives have the next of the tags that
+1, reports of late ranks tag 2, and what compares clocks tag 3. Nonblocking collectives have the next of the tags that
 follow, and so have blocking ones that are checked or limited. Each persistent one has a
 tag of its own from the rest: they may be started in a different order on each
 rank. When that rest is used up, another lane begins it again; all ranks reach that point
@@ -22,8 +22,8 @@ from collectives.mpi.engines.progress import PROGRESS
 from collectives.mpi.engines.signals import SIGNALS
 from collectives.mpi.engines.stages import Stage
 
-COMPARISON_TAG, REPORT_TAG = 1, 2
-FIRST_TAG = 3
+COMPARISON_TAG, REPORT_TAG, CLOCK_TAG = 1, 2, 3
+FIRST_TAG = 4
 
 # Tags at most; each kind has half of what there is.
 NONBLOCKING_TAGS = PERSISTENT_TAGS = 2**13
@@ -127,6 +127,8 @@ class Traffic:
         How many there have been.
     tags : int
         How many different tags they have.
+    kind : type
+        Of the operations that are supervised; of others it is `Flight`.
     give_up : callable
         Told why an operation has left messages in flight, and what these may still use.
     """
@@ -136,6 +138,7 @@ class Traffic:
     ):
         self.lane = lane
         self.more = more
+        self.kind: type[Flight] = Flight
         self.give_up = give_up
         self.operations: dict[int, Flight] = {}
         self.started = 0
