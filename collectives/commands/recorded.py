@@ -52,7 +52,9 @@ def run(arguments: argparse.Namespace, view: View) -> int:
             raise ArgumentError("explain: --json needs one call of a run, got all; give --call N")
         _write("--json", arguments.json, _measured(call, arguments).measured.to_json())
     if arguments.chrome is None and arguments.json is None:
-        show(listed(found) if call is None else _lines(call, arguments, view), view.width)
+        show(
+            listed(found, view.width) if call is None else _lines(call, arguments, view), view.width
+        )
     return 0
 
 

@@ -10,6 +10,7 @@ legend    how both are to be read
 summary   what it cost, beside what nothing can beat
 wrong     where it went wrong, and how that is usually repaired
 terminal  all of it, on a terminal or in a file
+pictures  the same for print
 
 The page for a browser is for every p, so it computes what a trace says, from a schedule:
 

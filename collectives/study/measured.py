@@ -73,7 +73,14 @@ def _predicted(call: Recorded, clock: Clock | None, late: dict[int, float]) -> T
     lossy = algorithm.lossy and sketch.dtype
     dtype = np.dtype(lossy or f"V{whole.itemsize}")
     root = sketch.root or 0
-    facts = {"p": call.p, "n": whole.n, "dtype": dtype, "root": root, "clock": clock, "late": late}
+    facts: dict[str, Any] = {
+        "p": call.p,
+        "n": whole.n,
+        "dtype": dtype,
+        "root": root,
+        "clock": clock,
+        "late": late,
+    }
     return trace(sketch.primitive, sketch.algorithm, **facts, **options)
 
 
@@ -120,10 +127,10 @@ class _Retiming:
                     message = self.predicted.messages[number]
                     waiting = passages[message.source, message.dest]
                     wanted = message.sent, message.taken, message.nbytes
-                    facts, *times = waiting.popleft() if waiting else ((), 0.0, 0.0)
-                    if facts != wanted:
+                    found, left, seen = waiting.popleft() if waiting else (None, 0.0, 0.0)
+                    if found != wanted:
                         raise self._changed()
-                    pairs[number] = message, *times
+                    pairs[number] = message, left, seen
         if any(passages.values()):
             raise self._changed()
         return pairs
@@ -162,9 +169,7 @@ class _Retiming:
         return replace(round_, start=start, end=end, sends=sends, recvs=recvs, steps=steps)
 
 
-def _steps(
-    steps: Sequence[Step], kinds: Sequence[str], row: Row, begin: float
-) -> tuple[Step, ...]:
+def _steps(steps: Sequence[Step], kinds: Sequence[str], row: Row, begin: float) -> tuple[Step, ...]:
     """The page's steps at the times of those that ran; what was not needed takes no time."""
     ran = deque(zip(kinds, row.steps, strict=True))
     left = deque(step.kind for step in steps)
