@@ -150,7 +150,7 @@ def test_deadlock_is_reported_instead_of_run(bad):
 
 def test_failing_algorithm_is_reported_with_its_line(bad):
     said = "WRONG allreduce.bug 8 B, 1 KiB: rank 0 of 3: an algorithm must come to its end, got "
-    assert f"{said}IndexError: no such block (" in bad.out and "faulty.py:27, round 2); " in bad.out
+    assert f"{said}IndexError: no such block (" in bad.out and "faulty.py:26, round 2); " in bad.out
 
 
 def test_barrier_that_holds_nobody_back_is_wrong(bad):
