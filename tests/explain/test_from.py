@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from importlib import resources
 
+import jsonschema
 import pytest
 from launch import mpirun
 from perfetto import BINARY, check_chrome, check_file
@@ -24,6 +26,8 @@ comm.Reduce(mine, total if comm.rank == 1 else None, op=MPI.MAX, root=1)
 request.Wait()
 """
 P = 3
+SCHEMA = resources.files("collectives.engines").joinpath("trace.schema.json").read_text("utf-8")
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,7 @@ def test_the_calls_are_listed(recorded, explain):
 def test_a_call_is_the_same_picture(recorded, explain):
     text, status = explain("--from", recorded, "--call", number_of(recorded, "allreduce.ring"))
     simulated, _ = explain("allreduce", "ring", "-p", P, "-n", 48)
-    assert status == 0 and max(map(len, text.splitlines())) <= 100
+    assert status == 0 and max(map(len, text.splitlines())) <= 100 and text.isascii()
 
     def picture(page):
         return page[: page.index("What it costs")].splitlines()[1:]
@@ -91,6 +95,7 @@ def test_json_is_a_trace(recorded, explain, tmp_path):
     for call in range(1, 5):
         file = tmp_path / "call.json"
         assert explain("--from", recorded, "--call", call, "--json", file) == ("", 0)
+        VALIDATOR.validate(json.loads(file.read_text()))
         made = Trace.from_json(json.loads(file.read_text()))
         assert made.origin == "measured" and made.setting.p == P
         assert made.time == max(rank.finished for rank in made.ranks) > 0
