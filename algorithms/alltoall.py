@@ -128,6 +128,25 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
     Reference: Johnsson, Ho 1989 (for powers of two)
     """
     team = fold(p)
+    yield from forward(
+        rank, p, sendbuf, recvbuf, counts, team, dimensions(team, p, team.player(rank))
+    )
+
+
+def dimensions(team, p, player):
+    """For each dimension the partner, the blocks that a player gives it, those that it gets."""
+    for distance in distances(team.size) if player is not None else ():
+        partner = player ^ distance
+        gives = beyond(team, p, player, partner, distance)
+        yield partner, gives, beyond(team, p, partner, player, distance)
+
+
+def forward(rank, p, sendbuf, recvbuf, counts, team, rounds):
+    """Players swap blocks, named (source, dest), round by round: those of two ranks, some of them.
+
+    `rounds` has the partner of each, the blocks to give away and the blocks to get. Who does
+    not play hands all its blocks to its mate first and gets those for it in the end.
+    """
     player, mate = team.player(rank), team.mate(rank)
     yield copy(sendbuf[rank], recvbuf[rank])
     if player is None:
@@ -144,12 +163,9 @@ def hypercube(rank, p, sendbuf, recvbuf, counts):
 
     if mate is not None:
         yield recv(place_for([(mate, (mate + i) % p) for i in range(1, p)]), mate)
-    for distance in distances(team.size):
-        partner = player ^ distance
-        peer = team.rank(partner)
-        outgoing = [held.pop(pair) for pair in beyond(team, p, player, partner, distance)]
-        incoming = place_for(beyond(team, p, partner, player, distance))
-        yield send(outgoing, peer), recv(incoming, peer)
+    for partner, gives, gets in rounds:
+        outgoing, peer = [held.pop(pair) for pair in gives], team.rank(partner)
+        yield send(outgoing, peer), recv(place_for(gets), peer)
     if mate is not None:
         yield send([held[(mate + i) % p, mate] for i in range(1, p)], mate)
 

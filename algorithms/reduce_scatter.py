@@ -9,6 +9,7 @@ from .language import (
     copy,
     distances,
     fold,
+    in_rank_order,
     neighbours,
     partition,
     pass_up,
@@ -71,7 +72,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     half. Groups that meet are neighbours, so rank order is kept. A rank keeps
     the blocks of the ranks that agree with it in the last k+1 bits; laid out in
     bit-reversed order, these are always one half of what it had. MPICH has this as
-    `noncommutative`; its `recursive_doubling` sends half of the vector or more in every round.
+    `noncommutative`; its `recursive_doubling` is `recursive_exchange` here.
 
     If p is not a power of two, 2**floor(lg p) ranks play: the first even ranks
     hand their whole vector to the odd rank after them, which plays for both and
@@ -125,3 +126,52 @@ def tree(rank, p, sendbuf, recvbuf):
     yield from pass_up(rank, binomial_tree(rank, p), sendbuf.buf, total)
     block = partition(total, counts) if rank == 0 else None
     yield from scatter.tree(rank, p, block, recvbuf, 0, counts)
+
+
+@algorithm("reduce_scatter")
+def recursive_exchange(rank, p, sendbuf, recvbuf):
+    """Recursive exchange: ever farther partners swap all sums that others need.
+
+    Before round k a rank has the sums over its aligned group of 2**k ranks, of all blocks.
+    Nobody outside a group can complete a block of its ranks without their sum; so a rank
+    sends its partner all of them but those of its own group, and adds what it gets. In the end
+    each has its own block. Why half of the vector is enough, and halving was invented: only one
+    rank in each group needs to go on with a block, and here all of them do. MPICH has this as
+    `recursive_doubling`.
+
+    If p is not a power of two, 2**floor(lg p) ranks play: the first even ranks hand
+    their whole vector to the odd rank after them, which plays for both and sends back their
+    block. The factors of beta and gamma are then upper bounds.
+
+    Cost: (floor(lg(p)) + 2*fold(p))*alpha
+        + (floor(lg(p))*p - 2**floor(lg(p)) + 1 + fold(p)*(p+1))*n/p*(beta + gamma)
+    Restrictions: none
+    Reference: Thakur, Rabenseifner, Gropp 2005; MPICH (recursive_doubling)
+    """
+    team = fold(p)
+    player, mate = team.player(rank), team.mate(rank)
+    if player is None:
+        yield send(sendbuf[0:p], mate)
+        yield recv(recvbuf, mate)
+        return
+    counts = [sendbuf.size(i) for i in range(p)]
+    total, arriving = (partition(scratch(recvbuf, sum(counts)), counts) for _ in range(2))
+    yield copy(sendbuf[0:p], total.buf)
+    if mate is not None:
+        yield recv(arriving.buf, mate), reduce(arriving.buf, total.buf)
+    for distance in distances(team.size):
+        partner = player ^ distance
+        peer = team.rank(partner)
+        mine, theirs = team.span(player, distance), team.span(partner, distance)
+        coming = outside(theirs, arriving)
+        add = [in_rank_order(rank, a, peer, b) for a, b in zip(outside(theirs, total), coming)]
+        yield send(outside(mine, total), peer), recv(coming, peer), *add
+    yield copy(total[rank], recvbuf)
+    if mate is not None:
+        yield send(total[mate], mate)
+
+
+def outside(span, block):
+    """The blocks before and after a run of ranks: two views, or one."""
+    runs = slice(0, span.start), slice(span.stop, len(block))
+    return [view for run in runs if run.start < run.stop for view in block[run]]

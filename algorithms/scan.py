@@ -6,6 +6,7 @@ from .language import (
     copy,
     default_segments,
     distances,
+    in_rank_order,
     recv,
     reduce,
     scratch,
@@ -64,7 +65,7 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     or over all from rank 0 on. In each round a rank sends its sum upwards and
     adds the one that comes from below on the left of its own. As a circuit it is the
     adder of Kogge and Stone. The `recursive_doubling` of MPICH and Open MPI is another
-    algorithm: partners whose ranks differ in one bit swap the sums over their groups.
+    algorithm, `recursive_exchange` here.
 
     Cost: ceil(lg(p))*(alpha + n*beta + n*gamma)
     Restrictions: none
@@ -97,3 +98,29 @@ def tree(rank, p, sendbuf, recvbuf):
         yield copy(sendbuf, recvbuf)
     else:
         yield reduce(below, sendbuf, out=recvbuf)
+
+
+@algorithm("scan")
+def recursive_exchange(rank, p, sendbuf, recvbuf):
+    """Recursive exchange: partners swap the sums over their groups.
+
+    Partners' ranks differ in one bit. As in the allreduce by recursive doubling, a rank knows
+    the sum over its aligned group of 2**k ranks after k rounds. What a partner below it sends
+    is the sum over ranks that all come before it, so it goes into the rank's prefix as well:
+    two uses of the operator, one for each sum. A rank without a partner sits out; nobody will
+    need the sum over its group, which is not full. MPICH and Open MPI have this as
+    `recursive_doubling`; ours, of Hillis and Steele, makes do with one use a round. If p is not
+    a power of two, the factor of gamma is an upper bound.
+
+    Cost: ceil(lg(p))*(alpha + n*beta + 2*n*gamma)
+    Restrictions: none
+    Reference: MPICH (recursive_doubling); Open MPI (recursive_doubling)
+    """
+    group, arriving = scratch(sendbuf), scratch(sendbuf)
+    yield copy(sendbuf, group), copy(sendbuf, recvbuf)
+    for distance in distances(p):
+        partner = rank ^ distance
+        if partner < p:
+            prefix = [reduce(arriving, recvbuf)] if partner < rank else []
+            add = in_rank_order(rank, group, partner, arriving)
+            yield send(group, partner), recv(arriving, partner), *prefix, add

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from collectives.errors import (
     WrongResult,
     in_words,
 )
+from collectives.study.examine import Case, finding
 from collectives.study.simulation import Counts, count, simulate
 from collectives.study.verify import verify
 
@@ -53,6 +53,8 @@ class Outlook:
         Why nobody knows whether it may.
     endless : bool
         Whether it is broken because it does not end.
+    wrong : str
+        Why its answer is wrong, if it is in the simulator.
     """
 
     counts: Counts | None = None
@@ -60,6 +62,7 @@ class Outlook:
     broken: str = ""
     late: str = ""
     endless: bool = False
+    wrong: str = ""
 
     @property
     def runs(self) -> bool:
@@ -89,13 +92,14 @@ def outlook(cell: Cell, p: int) -> Outlook:
     algorithm, parameters = find(cell.primitive, cell.algorithm)
     problem = cell.problem(p)
     size: dict[str, Any] = {"p": p, "n": problem.size, "dtype": problem.dtype}
+    wrong = ""
     try:
         check_restrictions(algorithm, p)
         if cell.size <= WITH_DATA:
-            _verify(algorithm, problem, parameters)
+            wrong = _verify(algorithm, problem, parameters, cell)
         else:
             simulate(cell.primitive, cell.algorithm, rendezvous=True, **size)
-        return Outlook(count(cell.primitive, cell.algorithm, **size))
+        return Outlook(count(cell.primitive, cell.algorithm, **size), wrong=wrong)
     except RestrictionError as error:
         return Outlook(not_applicable=reason(error, cell))
     except Timeout:
@@ -104,12 +108,20 @@ def outlook(cell: Cell, p: int) -> Outlook:
         return Outlook(broken=reason(error, cell), endless=isinstance(error, Endless))
 
 
-def _verify(algorithm, problem, parameters) -> None:
-    with suppress(WrongResult):  # it ends, so it may run over MPI, where it is checked again
+def _verify(algorithm, problem, parameters, cell: Cell) -> str:
+    """Why the answer is wrong; it ends, so it may run over MPI, where it is checked again."""
+    try:
         verify(algorithm, problem, rendezvous=True, parameters=parameters)
+    except WrongResult as error:
+        found = finding(algorithm, Case(problem, parameters), error)
+        return f"{_bare(found.message, cell)}; {found.hint}"
+    return ""
 
 
 def reason(error: BaseException, cell: Cell) -> str:
     """The message without the algorithm's name, which the report puts in front."""
-    name = cell.algorithm.partition(":")[0]
-    return in_words(error).removeprefix(f"{cell.primitive}.{name}: ")
+    return _bare(in_words(error), cell)
+
+
+def _bare(text: str, cell: Cell) -> str:
+    return text.removeprefix(f"{find(cell.primitive, cell.algorithm)[0]}: ")

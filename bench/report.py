@@ -174,7 +174,11 @@ def notes(results: Sequence[Result]) -> list[str]:
     sizes: dict[tuple[str, str, str], list[str]] = {}
     errors: dict[str, list[str]] = {}
     for one in results:
-        reason = str(one.wrong) if one.wrong else one.outlook.not_applicable or one.outlook.late
+        reason = (
+            one.outlook.wrong or str(one.wrong)
+            if one.wrong
+            else one.outlook.not_applicable or one.outlook.late
+        )
         if reason:
             verdict = "WRONG" if one.wrong else one.status
             sizes.setdefault((verdict, one.cell.name, reason), []).append(one.cell.readable_size)

@@ -13,13 +13,17 @@ from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
 COMMANDS = (
-    *("list", "count", "explain", "new", "check", "prove", "plan", "error", "why", "table", "run"),
+    *("list", "count", "explain", "gallery", "new", "check", "prove", "plan", "error", "why"),
+    *("table", "run"),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    first = words[0] if words else None
+    # The others need not be imported if it is clear which one it is.
+    arguments = _parser([first] if first in COMMANDS else COMMANDS).parse_args(words)
     try:
         for path in arguments.load:
             load(path)
@@ -29,14 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m collectives",
         allow_abbrev=False,
         description=docstring(sys.modules[__name__]),
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    for name in COMMANDS:
+    for name in names:
         command = import_module(f"collectives.commands.{name}")
         command.add(commands)
         added = commands.choices[name]

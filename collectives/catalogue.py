@@ -5,16 +5,20 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import linecache
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
+from collectives.algorithms.language import registry
 from collectives.algorithms.language.codecs import CODECS
 from collectives.algorithms.language.registry import (
     AUTO,
@@ -25,13 +29,9 @@ from collectives.algorithms.language.registry import (
     WITH_COUNTS,
     named,
 )
-from collectives.errors import (
-    FAILURES,
-    ArgumentError,
-    RestrictionError,
-    UnknownAlgorithm,
-    in_words,
-)
+from collectives.engines.hints import hint_for
+from collectives.engines.scene import locate
+from collectives.errors import FAILURES, ArgumentError, RestrictionError, UnknownAlgorithm
 from collectives.nodes import in_order
 from collectives.operators.dtypes import is_builtin
 from collectives.operators.operator import SUM, Operator
@@ -118,7 +118,7 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
         The algorithm has no such parameter.
     """
     names = algorithms_for(primitive)
-    name, _, text = str(DEFAULTS[primitive] if spec is None else spec).partition(":")
+    name, text = _halves(primitive, str(DEFAULTS[primitive] if spec is None else spec))
     found = (_UNDECIDED[primitive], "") if name == AUTO else named(primitive, name)
     if found is None:
         every = [one for known in names for one in REGISTRY[primitive][known].names]
@@ -132,6 +132,15 @@ def find(primitive: str, spec: str | None = None) -> tuple[Algorithm, dict[str, 
     parameters = dict(_parameter(algorithm, item) for item in items if item)
     check_parameters(algorithm, parameters)
     return algorithm, parameters
+
+
+def _halves(primitive: str, spec: str) -> tuple[str, str]:
+    """The name and the parameters in `name:key=value`; a name may be `file:name`."""
+    first, _, rest = spec.partition(":")
+    second, _, further = rest.partition(":")
+    if f"{first}:{second}" in REGISTRY[primitive]:
+        return f"{first}:{second}", further
+    return first, rest
 
 
 def defaults_for(algorithm: str | Mapping[str, str]) -> dict[str, str]:
@@ -292,6 +301,8 @@ def mixes(algorithm: Algorithm, groups: Sequence[int] | None) -> bool:
 def load(path: str | Path) -> None:
     """Run a Python file whose `@algorithm` decorators add to the catalogue.
 
+    If two files have algorithms of one name, both are called `file:name`.
+
     Parameters
     ----------
     path : str or Path
@@ -301,22 +312,95 @@ def load(path: str | Path) -> None:
     FileNotFoundError
         There is no such file.
     ArgumentError
-        It cannot be run, or what it registers is no algorithm: says which line failed.
+        It cannot be run, it registers nothing, or what it registers is no algorithm: says
+        which line failed, and what to do.
     """
     path = Path(path).resolve()
     if not path.is_file():
         raise FileNotFoundError(f"a Python file with algorithms is needed, got {path}")
+    before = _take_loaded()
+    try:
+        _execute(path)
+        new = _take_loaded()
+    finally:
+        for algorithm in before:
+            registry.put(algorithm)
+    if not new:
+        raise ArgumentError(
+            f"{shown(path)}: a file with an algorithm is needed, got none; "
+            'write `@algorithm("bcast")`, or another primitive, above its function'
+        )
+    for algorithm in new:
+        _join(algorithm)
+
+
+def _execute(path: Path) -> None:
     name = _LOADED + path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    linecache.checkcache(str(path))
     try:
         spec.loader.exec_module(module)
     except FAILURES as error:
-        raise ArgumentError(
-            f"{path}: a file that can be run is needed, got {in_words(error)}; correct it"
-        ) from error
+        _take_loaded()
+        frame, line = _last_line(error, path)
+        text = str(error)
+        if not isinstance(error, registry.Unfit):
+            said = error.msg if isinstance(error, SyntaxError) else error
+            text = f"a file that can be run is needed, got {type(error).__name__}: {said}"
+            text += f"; {hint_for(error, frame)}"
+        raise ArgumentError(f"{shown(path)}:{line}: {text}") from error
+
+
+def shown(path: Path) -> str:
+    """A path as it is shown: relative to the current folder if it lies below."""
+    return locate((str(path), 0)).rpartition(":")[0]
+
+
+def _last_line(error: BaseException, path: Path) -> tuple[FrameType | None, int]:
+    """The last line of a file that an error came through, and its frame."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return None, error.lineno or 1
+    found: tuple[FrameType | None, int] = None, 1
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            found = trace.tb_frame, trace.tb_lineno
+        trace = trace.tb_next
+    return found
+
+
+def _take_loaded() -> list[Algorithm]:
+    """The algorithms of loaded files, which leave the registry."""
+    taken = [one for names in REGISTRY.values() for one in names.values() if is_loaded(one)]
+    for algorithm in taken:
+        registry.remove(algorithm)
+    return taken
+
+
+def _join(new: Algorithm) -> None:
+    """Put an algorithm of a file beside those of others; of two names alike, both get longer."""
+    old = named(new.primitive, new.name)
+    if old is not None and _file(old[0]) != _file(new):
+        registry.remove(old[0])
+        registry.put(_longer(old[0]))
+    own = {one.name for one in REGISTRY[new.primitive].values() if _bare(one) == new.name}
+    registry.put(_longer(new) if own - {new.name} else new)
+
+
+def _longer(algorithm: Algorithm) -> Algorithm:
+    """An algorithm of a file, called `file:name`."""
+    return replace(algorithm, name=f"{_file(algorithm).stem}:{_bare(algorithm)}", also=())
+
+
+def _bare(algorithm: Algorithm) -> str:
+    return algorithm.name.rpartition(":")[2]
+
+
+def _file(algorithm: Algorithm) -> Path:
+    return Path(algorithm.generator.__code__.co_filename)
 
 
 def _undecided(primitive: str, *arguments: Any, **parameters: Any) -> Any:

@@ -13,6 +13,7 @@
       CallMismatch     (ValueError)    ranks call different things
       ScheduleError    (RuntimeError)  the algorithm is wrong: it broke a rule
         Deadlock                       its ranks wait for each other
+        PageError                      it raised an error of Python's
         Endless                        it neither ends nor yields again, or yields for ever
       WrongResult      (RuntimeError)  the algorithm ran and its answer is wrong
       RemoteError      (RuntimeError)  another rank raised in user code; says what
@@ -131,9 +132,23 @@ class CallMismatch(CollectiveError, ValueError):
 
 
 class ScheduleError(CollectiveError, RuntimeError):
-    """The algorithm broke a rule: its steps do not fit together."""
+    """The algorithm broke a rule: its steps do not fit together.
+
+    Attributes
+    ----------
+    hint : str
+        The end of the message: what to do.
+    """
 
     mpi_class = "ERR_INTERN"
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.hint = hint
+
+
+class PageError(ScheduleError):
+    """The algorithm raised an error of Python's, which is this one's cause."""
 
 
 class Deadlock(ScheduleError):
@@ -147,12 +162,12 @@ class Deadlock(ScheduleError):
         has finished.
     """
 
-    def __init__(self, message: str, chain: list[tuple[int, str, str]]):
-        super().__init__(message)
+    def __init__(self, message: str, chain: list[tuple[int, str, str]], hint: str = ""):
+        super().__init__(message, hint)
         self.chain = chain
 
     def __reduce__(self):
-        return type(self), (str(self), self.chain)
+        return type(self), (str(self), self.chain, self.hint)
 
 
 class Endless(ScheduleError):
@@ -172,7 +187,17 @@ class Interrupted(CollectiveError, RuntimeError):
 
 
 class WrongResult(CollectiveError, RuntimeError):
-    """The algorithm ran to its end, and a buffer does not hold the answer."""
+    """The algorithm ran to its end, and a buffer does not hold the answer.
+
+    Attributes
+    ----------
+    hint : str
+        What to do; no part of the message.
+    """
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.hint = hint
 
 
 class RemoteError(CollectiveError, RuntimeError):

@@ -26,6 +26,8 @@ from collectives.operators.operator import SUM, Operator
 # What the simulator keeps for a rank, at least.
 RANK_BYTES = 2048
 
+SENTINEL = 0xA5  # each byte of an output that nobody has written
+
 BLOCKWISE = frozenset({"scatter", "gather", "allgather", "reduce_scatter", "alltoall"})
 CAN_BE_IN_PLACE = frozenset(
     {"scatter", "gather", "allgather", "reduce", "allreduce", "scan", "exscan"}
@@ -296,4 +298,4 @@ def numbers(rank: int, size: int, dtype: np.dtype) -> np.ndarray:
 
 def sentinel(size: int, dtype: np.dtype) -> np.ndarray:
     """A buffer full of a value that no result contains."""
-    return np.frombuffer(bytearray(b"\xa5" * (size * dtype.itemsize)), dtype)
+    return np.frombuffer(bytearray(bytes([SENTINEL]) * (size * dtype.itemsize)), dtype)

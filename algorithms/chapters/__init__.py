@@ -17,6 +17,8 @@ from . import (
     pat,
     pipelined_trees,
     rabenseifner,
+    radix,
     rings,
     scans,
+    torus,
 )

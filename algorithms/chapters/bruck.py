@@ -163,3 +163,47 @@ def padded_bruck(rank, p, sendbuf, recvbuf, counts):
             slots[d], arriving[d] = arriving[d], slots[d]
     landing = [recvbuf[(rank - d) % p] for d in range(p)]
     yield [copy(slots[d][: block.size], block) for d, block in enumerate(landing)]
+
+
+@algorithm("alltoall")
+def hybrid(rank, p, sendbuf, recvbuf, counts, *, short=512):
+    """Short blocks jump as in Bruck's algorithm, long ones go straight.
+
+    What a long block pays for its jumps is bytes, what a short one pays for going straight
+    is a message. Where blocks differ, each has its own way: those of at most `short` bytes
+    travel their distance in powers of two, many in one message; then each of the others
+    goes in a message of its own. Where there is nothing to send there is no message. UCC's
+    `hybrid` has the lengths, and marks for what will come straight, in the head of every
+    message; here they are known before.
+
+    With a `short` that no block has it is `naive`, with one that all have
+    `recursive_doubling`. For the latter the factor of beta is an upper bound if p is not a
+    power of two.
+
+    Cost: ceil(lg(p))*(alpha + n/2*beta) if n/p <= short else (p-1)*(alpha + n/p*beta)
+    Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
+    Reference: UCC (hybrid)
+    """
+    longest = short // recvbuf.buf.itemsize
+
+    def size(origin, d):
+        return int(counts[origin][(origin + d) % p])
+
+    held = [sendbuf[(rank + d) % p] for d in range(p)]
+    yield copy(held[0], recvbuf[rank])
+    for jump in distances(p):
+        moving = [d for d in range(p) if d & jump]
+        leaving = [held[d] for d in moving if 0 < size((rank - d % jump) % p, d) <= longest]
+        coming = []
+        for d in moving:
+            origin = (rank - d % (2 * jump)) % p
+            if 0 < size(origin, d) <= longest:
+                arrived = d < 2 * jump
+                held[d] = recvbuf[origin] if arrived else scratch(recvbuf.buf, size(origin, d))
+                coming.append(held[d])
+        sends = [send(leaving, (rank + jump) % p)] if leaving else []
+        yield sends + ([recv(coming, (rank - jump) % p)] if coming else [])
+    dests = [(rank + d) % p for d in range(1, p) if size(rank, d) > longest]
+    sources = [(rank - d) % p for d in range(1, p) if size((rank - d) % p, d) > longest]
+    sends = [send(sendbuf[dest], dest) for dest in dests]
+    yield sends + [recv(recvbuf[source], source) for source in sources]

@@ -34,12 +34,27 @@ segments move like this, the next ones two ticks later::
 
 All ranks have the first segment of both halves after about 2 lg p ticks, and two
 more, one of each half, after every two ticks.
+
+A reduce is the same backwards; and since the trees are in order, a reduce and a broadcast
+make a scan. Up go the sums over the subtrees, except to rank 0; down comes to every rank the
+sum over all ranks before its subtree, to begin with the vector of rank 0.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..language import algorithm, copy, default_segments, in_rank_order, recv, scratch, send, split
+from ..language import (
+    Blocks,
+    algorithm,
+    copy,
+    default_segments,
+    in_rank_order,
+    recv,
+    scratch,
+    send,
+    split,
+)
+from ..language import reduce as reduce_step
 
 
 @algorithm("bcast", name="double_tree", also="two_tree")
@@ -136,6 +151,124 @@ def allreduce(rank, p, sendbuf, recvbuf, *, segments=None):
     """
     yield from reduce(rank, p, sendbuf, recvbuf if rank == 0 else None, 0, segments=segments)
     yield from bcast(rank, p, recvbuf, 0, segments=segments)
+
+
+@algorithm("scan", name="double_tree", also="two_tree")
+def scan(rank, p, sendbuf, recvbuf, *, segments=None):
+    """Two trees: sums go up both, then what comes before a subtree goes down both.
+
+    On the way up a rank adds its own share to what comes from its left child, keeps that,
+    and reports it with the right child's sum added. On the way down it learns the sum over all
+    ranks before its subtree; that is what the left child is told, too. With what it has kept
+    it makes the rank's own result, which is what the right child is told.
+
+    From p = 13 on `scan.pipelined_tree` sends three vectors from the busiest port, this one two,
+    half up and half down each tree; but the way down begins when the way up has ended. All
+    factors are upper bounds.
+
+    `segments` is the number of segments of each half; by default the optimum
+    where starting a message costs as much as 8 KiB of it.
+
+    Cost: (p > 1)*(2*floor(lg(max(p-2+p%2, 1))) + 2*segments - (p%4 == 1))
+        *(2*alpha + n/2/segments*(2*beta + min(p-1, 5/2)*gamma))
+    Restrictions: none
+    Reference: Sanders, Speck, Träff 2009
+    """
+    yield from up_and_down(rank, p, sendbuf, recvbuf, segments, True)
+
+
+@algorithm("exscan", name="double_tree", also="two_tree")
+def exscan(rank, p, sendbuf, recvbuf, *, segments=None):
+    """Two trees: sums go up both, then what comes before a subtree goes down both.
+
+    The messages are those of `scan.double_tree`. A rank's own result is the sum before its
+    subtree with that of its left child added; its own share goes to the right child only. All
+    factors are upper bounds.
+
+    `segments` is the number of segments of each half; by default the optimum
+    where starting a message costs as much as 8 KiB of it.
+
+    Cost: (p > 1)*(2*floor(lg(max(p-2+p%2, 1))) + 2*segments - (p%4 == 1))
+        *(2*alpha + n/2/segments*(2*beta + 3*(p-2)/max(p-1, 1)*gamma))
+    Restrictions: none
+    Reference: Sanders, Speck, Träff 2009
+    """
+    yield from up_and_down(rank, p, sendbuf, recvbuf, segments, False)
+
+
+class Half(NamedTuple):
+    """What a rank has of one half of the vector in a scan, each in segments."""
+
+    mine: Blocks
+    lower: Blocks  # the sum over the left subtree
+    inner: Blocks  # lower and mine
+    upper: Blocks  # the sum over the right subtree
+    total: Blocks  # lower, mine and upper
+    below: Blocks  # the sum over all ranks before the subtree
+    through: Blocks  # below, lower and mine
+    result: Blocks
+
+
+def halves(rank, children, sendbuf, recvbuf, segments):
+    """Both halves; sums that a rank without this or that child does not need are others."""
+    spaces = [sendbuf, *(scratch(sendbuf) for _ in range(6)), recvbuf]
+    for tree, parts in enumerate(zip(*(split(space, 2) for space in spaces))):
+        half = Half(*(split(part, segments) for part in parts))
+        peers = [link.peer for link in children if link.tree == tree]
+        if not any(peer < rank for peer in peers):
+            half = half._replace(inner=half.mine)
+        if not any(peer > rank for peer in peers):
+            half = half._replace(total=half.inner)
+        yield half if rank > 0 else half._replace(through=half.mine)
+
+
+def up_and_down(rank, p, sendbuf, recvbuf, segments, inclusive):
+    """A scan: up both trees, then down both trees."""
+    parents, children, ticks = place(rank, p)
+    if segments is None:
+        segments = default_segments(ticks, sendbuf.nbytes // 2, rate=2)
+    half = list(halves(rank, children, sendbuf, recvbuf, segments))
+    last = {link.tree: link.peer for link in sorted(children, key=lambda link: -link.first)}
+    if rank == 0 and inclusive:
+        yield copy(sendbuf, recvbuf)
+    period = range(ticks + 2 * (segments - 1))
+    for tick in reversed(period) if rank > 0 else ():
+        reports = due(parents, tick, segments)
+        steps = [send(half[tree].total[k], up) for tree, up, k in reports if up > 0]
+        for tree, child, k in due(children, tick, segments):
+            steps += gathered(rank, half[tree], child, k, child == last[tree])
+        yield steps
+    for tick in period:
+        steps = []
+        for tree, parent, k in due(parents, tick, segments):
+            steps.append(recv(half[tree].below[k], parent))
+            steps += prefixes(half[tree], k, inclusive)
+        for tree, child, k in due(children, tick, segments):
+            news = half[tree].below if child < rank else half[tree].through
+            steps.append(send(news[k], child))
+        yield steps
+
+
+def gathered(rank, half, child, k, last):
+    """Take segment k of a child's sum, from the last child the one that completes the total."""
+    mine, lower, inner, upper, total, _, _, _ = (part[k] for part in half)
+    left, lone = child < rank, half.total is half.inner
+    steps = [recv(lower, child), reduce_step(lower, mine, out=inner)] if left else []
+    steps += [] if left else [recv(upper, child)]
+    return steps + ([reduce_step(inner, upper, out=total)] if last and not lone else [])
+
+
+def prefixes(half, k, inclusive):
+    """What follows when segment k of the sum before the subtree is there."""
+    _, lower, inner, _, _, below, through, result = (part[k] for part in half)
+    steps = []
+    if inclusive or half.total is not half.inner:
+        steps.append(reduce_step(below, inner, out=through))
+    if inclusive:
+        return [*steps, copy(through, result)]
+    if half.inner is half.mine:
+        return [*steps, copy(below, result)]
+    return [*steps, reduce_step(below, lower, out=result)]
 
 
 class Link(NamedTuple):

@@ -6,13 +6,40 @@ messages, so that a rank that can do only one thing at a time loses; a network
 card that can have several messages on their way at once wins.
 
 The extreme is to hear from everybody: all vectors go everywhere, and every rank
-does all the work.
+does all the work. In two such rounds, one for the shares of a block and one for its sum, the
+work is done once.
 """
 
 from math import prod
 
-from ..language import Fold, algorithm, copy, digits, partition, recv, reduce, scratch, send
+from .. import allgather, reduce_scatter
+from ..language import (
+    Fold,
+    algorithm,
+    copy,
+    digits,
+    partition,
+    recv,
+    reduce,
+    scratch,
+    send,
+    split,
+)
 from . import bruck
+
+
+def team_of(p, k, keep=None):
+    """The stages of `digits(p, k)`, and p ranks folded onto as many as they multiply to."""
+    stages = digits(p, k)
+    size = prod(groups for groups, _ in stages)
+    return stages, Fold(size, p - size, keep)
+
+
+def circle(player, groups, stride):
+    """The players at one's place in each of `groups` neighbouring groups, and one's own number."""
+    place = player // stride % groups
+    first = player - place * stride
+    return [first + i * stride for i in range(groups)], place
 
 
 def _add_up(operands, total):
@@ -39,9 +66,7 @@ def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
     Restrictions: none
     Reference: Ruefenacht, Bull, Booth 2017
     """
-    stages = digits(p, k)
-    size = prod(groups for groups, _ in stages)
-    team = Fold(size, p - size)
+    stages, team = team_of(p, k)
     player, mate = team.player(rank), team.mate(rank)
     if player is None:
         yield send(sendbuf, mate)
@@ -53,9 +78,8 @@ def recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
         yield recv(arriving[0], mate), reduce(arriving[0], partial, out=spare)
         partial = spare
     for groups, stride in stages:
-        place = player // stride % groups
-        first = player - place * stride
-        peers = [team.rank(first + i * stride) for i in range(groups)]
+        members, place = circle(player, groups, stride)
+        peers = [team.rank(member) for member in members]
         operands = [partial if i == place else arriving[i] for i in range(groups)]
         others = [(place + i) % groups for i in range(1, groups)]
         sends = [send(partial, peers[i]) for i in others]
@@ -83,3 +107,61 @@ def gather_all(rank, p, sendbuf, recvbuf):
     vector = partition(scratch(recvbuf, p * recvbuf.size), [recvbuf.size] * p)
     yield from bruck.bruck(rank, p, sendbuf, vector)
     yield _add_up(list(vector), recvbuf)
+
+
+@algorithm("allreduce", also="all_pairs")
+def two_shot(rank, p, sendbuf, recvbuf):
+    """Two rounds of direct messages: shares to the owner, its sum to everyone.
+
+    The vector is cut into p blocks. First each rank sends every other its share of that one's
+    block, and adds up its own block in rank order; then it sends the sum to all others. No
+    byte is forwarded, so two hops are enough, with as few bytes as on a ring: for GPUs or
+    cores of one node, all connected to all others. One-shot sends the whole vectors instead,
+    in one hop (`gather_all`).
+
+    Cost: 2*(p-1)*(alpha + n/p*beta) + (p-1)*n/p*gamma
+    Restrictions: none
+    Reference: MSCCL (all pairs)
+    """
+    block = split(recvbuf, p)
+    mine = scratch(block[rank])
+    yield from reduce_scatter.naive(rank, p, split(sendbuf, p), mine)
+    yield from allgather.naive(rank, p, mine, block)
+
+
+@algorithm("allgather", name="recursive_multiplying", also="recexch")
+def allgather_recursive_multiplying(rank, p, sendbuf, recvbuf, *, k=4):
+    """Recursive multiplying: swap all blocks so far with `k` - 1 groups a round.
+
+    A rank that has the blocks of its group sends them to the ranks at its place in k - 1
+    neighbouring groups, and gets theirs. The groups are `k` times as large after each round,
+    but for the last one if fewer are left. Ranks beyond the number of players hand in
+    their block first and get all others in the end; groups then stand for up to twice as many
+    ranks, so the factor of beta is an upper bound.
+
+    With `k` = 2 this is `recursive_doubling`, with p the direct exchange.
+
+    Cost: ((k-1)*floor(log(p, k)) + floor(p/k**floor(log(p, k))) - 1
+        + 2*(p % k**floor(log(p, k)) > 0))*alpha
+        + (1 + 2*(p % k**floor(log(p, k)) > 0))*(p-1)*n/p*beta
+    Restrictions: none
+    Reference: MPICH (recexch); UCC (knomial)
+    """
+    stages, team = team_of(p, k)
+    player, mate = team.player(rank), team.mate(rank)
+    yield copy(sendbuf, recvbuf[rank])
+    if player is None:
+        yield send(sendbuf, mate)
+        yield recv(recvbuf.range(rank + 1, p - 1), mate)
+        return
+    if mate is not None:
+        yield recv(recvbuf[mate], mate)
+    for groups, stride in stages:
+        members, place = circle(player, groups, stride)
+        others = [members[(place + i) % groups] for i in range(1, groups)]
+        mine = recvbuf[team.span(player, stride)]
+        sends = [send(mine, team.rank(other)) for other in others]
+        recvs = [recv(recvbuf[team.span(other, stride)], team.rank(other)) for other in others]
+        yield sends + recvs
+    if mate is not None:
+        yield send(recvbuf.range(mate + 1, p - 1), mate)

@@ -7,7 +7,8 @@ a time, and a reduction needs room for one block, not for p-1 of them.
 
 In round k a rank sends to the one k to the right and hears from the one k to the
 left. Or both are the same: rank XOR k makes pairs of all ranks, if their number is a
-power of two, so that both directions of a link are used at once.
+power of two, so that both directions of a link are used at once. Between one partner a round
+and all at once lies a window of a few.
 """
 
 from ..language import algorithm, ceil_lg, copy, recv, reduce, scratch, send
@@ -47,6 +48,28 @@ def pairwise_xor(rank, p, sendbuf, recvbuf):
         partner = rank ^ k
         if partner < p:
             yield send(sendbuf[partner], partner), recv(recvbuf[partner], partner)
+
+
+@algorithm("alltoall")
+def scattered(rank, p, sendbuf, recvbuf, *, window=32):
+    """Direct exchange in windows: the messages to and from `window` ranks at a time.
+
+    The order is that of `pairwise`, but a round has several partners: enough messages to keep
+    the network busy, not so many that they are in each other's way or take all the memory for
+    messages that nobody has asked for yet.
+
+    With `window` = 1 this is `pairwise`, with p - 1 or more `naive`.
+
+    Cost: (p-1)*(alpha + n/p*beta)
+    Restrictions: none
+    Reference: MPICH (scattered)
+    """
+    yield copy(sendbuf[rank], recvbuf[rank])
+    for first in range(1, p, window):
+        near = range(first, min(first + window, p))
+        sends = [send(sendbuf[(rank + k) % p], (rank + k) % p) for k in near]
+        recvs = [recv(recvbuf[(rank - k) % p], (rank - k) % p) for k in near]
+        yield sends + recvs
 
 
 @algorithm("reduce_scatter", name="pairwise")

@@ -26,12 +26,15 @@ its half::
     lower half               1 -> 0, which adds 0 1   0 -> 1
     upper half               0 -> 1, which adds 0 1
 
+Halving need not go on to the end. Each round of it saves bytes and costs a round on the way
+back: `generalised` has a number of them, and goes on by recursive doubling.
 """
 
 from ..language import (
     algorithm,
     copy,
     distances,
+    floor_lg,
     fold,
     in_rank_order,
     partition,
@@ -229,5 +232,51 @@ def halving_doubling(rank, p, sendbuf, recvbuf):
     yield copy(sendbuf, recvbuf)
     yield from halve_far(rank, team, part, arriving)
     yield from double_near(player, team, part)
+    if mate is not None:
+        yield send(recvbuf, mate)
+
+
+@algorithm("allreduce", also="generalized")
+def generalised(rank, p, sendbuf, recvbuf, *, halvings=2):
+    """Between recursive doubling and Rabenseifner: halve some times, then swap pieces.
+
+    After `halvings` rounds of recursive halving, the nearest partners first, a player has one
+    of 2**halvings pieces, summed over its group. In the rounds that are left partners have the
+    same piece, and swap it whole; then it is complete, and as many rounds as at first collect
+    the pieces in the group. Each halving costs one round more and saves half of the bytes of all
+    further rounds. With floor(lg p) or more this is `rabenseifner`, with 0 `recursive_doubling`
+    but for the ranks left over.
+
+    The paper walks the same line without a fold for any p, on rings. But there each rank that
+    completes a piece begins its sum elsewhere, so that results differ in their last
+    bits; here pairs of ranks swap halves first, as in `rabenseifner`.
+
+    Cost: (floor(lg(p)) + min(halvings, floor(lg(p))) + 3*fold(p))*alpha
+        + (2 - 2/2**min(halvings, floor(lg(p))) + 2*fold(p)
+        + max(floor(lg(p)) - halvings, 0)/2**min(halvings, floor(lg(p))))*n*beta
+        + (1 - 1/2**min(halvings, floor(lg(p))) + fold(p)/2
+        + max(floor(lg(p)) - halvings, 0)/2**min(halvings, floor(lg(p))))*n*gamma
+    Restrictions: none
+    Reference: after Kolmakov, Zhang 2020 (for powers of two)
+    """
+    team = fold(p)
+    player, mate = team.player(rank), team.mate(rank)
+    arriving = scratch(recvbuf)
+    yield copy(sendbuf, recvbuf)
+    if mate is not None:
+        yield from pair_up(rank, mate, player is not None, recvbuf, arriving)
+    if player is None:
+        yield recv(recvbuf, mate)
+        return
+    pieces = 2 ** min(halvings, floor_lg(p))
+    peers = [team.rank(player - player % pieces + i) for i in range(pieces)]
+    part, rounds = split(recvbuf, pieces), list(swaps(player % pieces, peers, range(pieces)))
+    yield from halve(rank, rounds, part, arriving)
+    [mine] = part[rounds[-1][1]] if rounds else part[:]
+    share = arriving[: mine.size]
+    for distance in distances(team.size)[len(rounds) :]:
+        peer = team.rank(player ^ distance)
+        yield send(mine, peer), recv(share, peer), in_rank_order(rank, mine, peer, share)
+    yield from double(rounds, part)
     if mate is not None:
         yield send(recvbuf, mate)

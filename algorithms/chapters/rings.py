@@ -1,22 +1,17 @@
-"""More rings: in pairs, in pieces, and in two dimensions.
+"""More rings: in pairs and in pieces.
 
 A ring keeps every link busy and sends nothing twice, but a rank is p-1 hops away
-from its left neighbour. Three ways to bend it:
+from its left neighbour. Two ways to bend it; `torus.py` has a third:
 
 - `neighbor_exchange` sends in both directions. Two neighbours swap what they know,
   then each swaps with its other neighbour, two blocks at a time: half the rounds.
 - `ring_segmented` adds up a block in pieces, so that its scratch space, one piece,
   stays in the cache.
-- `torus` lays the ranks out in rows and columns, each of them a ring of its own:
-  in a square about 2 sqrt(p) rounds instead of p for an allgather, 4 sqrt(p) instead of
-  2p for an allreduce, and the same bytes. First one ring runs, then the other, each one way
-  only, so most links of a real torus are idle. If p is a prime, there is only one row, and
-  the torus is a ring.
 """
 
 from math import ceil
 
-from ..language import algorithm, copy, neighbours, recv, reduce, rows, scratch, send, split
+from ..language import algorithm, copy, neighbours, recv, reduce, scratch, send, split
 
 
 @algorithm("allgather")
@@ -114,50 +109,3 @@ def ring_segmented(rank, p, sendbuf, recvbuf, *, segments=None):
             outgoing = send(pieces[(rank - k) % p][s], right)
             yield outgoing, recv(share, left), reduce(share, mine)
     yield from pass_round(rank, range(p), block)
-
-
-@algorithm("allgather", name="torus")
-def torus_allgather(rank, p, sendbuf, recvbuf):
-    """Two-dimensional torus: a ring along the columns, then one along the rows.
-
-    The ranks lie in `rows(p)` rows, as near to a square as p can be divided. The ring
-    of its column brings each rank the blocks of the column; the ring of its row then
-    passes round whole columns.
-
-    Cost: (rows(p) + p/rows(p) - 2)*alpha + (p-1)*n/p*beta
-    Restrictions: none
-    Reference: Barnett et al. 1994
-    """
-    columns = p // rows(p)
-    row = range(rank - rank % columns, rank - rank % columns + columns)
-    column = range(rank % columns, p, columns)
-    yield copy(sendbuf, recvbuf[rank])
-    yield from pass_round(rank, column, [recvbuf[member] for member in column])
-    whole = [[recvbuf[i] for i in range(c, p, columns)] for c in range(columns)]
-    yield from pass_round(rank, row, whole)
-
-
-@algorithm("allreduce", commutative=True)
-def torus(rank, p, sendbuf, recvbuf):
-    """Two-dimensional torus: rings along the rows, then along the columns, and back.
-
-    The ranks lie in `rows(p)` rows, as near to a square as p can be divided. A
-    reduce-scatter along its row leaves each rank with one part of the row's sum;
-    a ring allreduce along its column makes that part complete; an allgather along
-    the row tells the others. Every rank sends 2(p-1)/p of the vector.
-
-    Cost: 2*(rows(p) + p/rows(p) - 2)*alpha + 2*(p-1)*n/p*beta + (p-1)*n/p*gamma
-    Restrictions: commutative op; the rings add up in cyclic order
-    Reference: Mikami et al. 2018
-    """
-    columns = p // rows(p)
-    row = range(rank - rank % columns, rank - rank % columns + columns)
-    column = range(rank % columns, p, columns)
-    part = split(recvbuf, columns)
-    piece = split(part[rank % columns], len(column))
-    arriving = scratch(part[0])
-    yield copy(sendbuf, recvbuf)
-    yield from pass_round(rank, row, part, arriving)
-    yield from pass_round(rank, column, piece, arriving)
-    yield from pass_round(rank, column, piece)
-    yield from pass_round(rank, row, part)

@@ -4,7 +4,8 @@ Passing the vectors on and then scanning them, as `exscan.recursive_doubling`
 does, spends a whole round on the shift. The 123-doubling exscan starts with
 distances 1, 2, 3 instead and doubles only from then on: 1, 2, 3, 6, 12, ... More such
 rounds at first, in which the ranks pass on the inclusive sums, reach farther, at one
-more use of the operator each; `two_phase` takes as few as make the rounds the fewest.
+more use of the operator each; `two_phase` takes as few as make the rounds the fewest,
+and `popcount` mixes both kinds of rounds by the binary digits of p-1.
 
 Doubling sends the whole vector ceil(lg p) times. For long vectors the pipelined
 tree sends it three times from any port, however many ranks there are. It is an
@@ -168,6 +169,50 @@ def two_phase(rank, p, sendbuf, recvbuf):
         elif k + 1 >= inclusive:
             outgoing, lowest = below, 1  # the sum below rank 0 is empty
         yield steps
+    if rank > 0:
+        yield copy(below, recvbuf)
+
+
+@algorithm("exscan")
+def popcount(rank, p, sendbuf, recvbuf):
+    """Windows that grow by the binary digits of p-1: the fewest rounds for every p.
+
+    A rank has the sum over the w ranks just below it, w = 0 at first, and for every binary
+    digit of p-1, the highest first, there is a round. For a digit 0 it passes its sum on,
+    w ranks up, which makes 2w of w; for a digit 1 the sum with its own vector, w+1 ranks
+    up, which makes 2w+1. So w ends as p-1. Each round but the first takes a use of the
+    operator, each digit 1 but the first one more: the name is that of the instruction that
+    counts such digits. For p = 12, p-1 = 1011::
+
+        digit   1    0    1    1
+        w       1    2    5    11
+        up      1    1    3    6     ranks
+
+    On a ring the same windows give every rank the sum over all others: this comes from an
+    allreduce in ceil(lg p) rounds for every p. There each rank begins elsewhere, so that results
+    may differ in their last bits. If p is not a power of two, the factor of gamma is an upper
+    bound.
+
+    Cost: ceil(lg(p))*(alpha + n*beta) + (p > 1)*(2*ceil(lg(p)) - 2)*n*gamma
+    Restrictions: none
+    Reference: Träff 2026; Bar-Noy et al. 1995 (the allreduce)
+    """
+    below, through, arriving = (scratch(sendbuf) for _ in range(3))
+    width = 0
+    for digit in map(int, f"{p - 1:b}" if p > 1 else ""):
+        distance, lowest = width + digit, 1 - digit
+        steps, outgoing = [], below
+        if digit:  # the sum below rank 0 is empty
+            outgoing = sendbuf if width == 0 or rank == 0 else through
+        if lowest <= rank < p - distance:
+            if outgoing is through:
+                yield reduce(below, sendbuf, out=through)
+            steps.append(send(outgoing, rank + distance))
+        if rank >= distance + lowest:
+            steps.append(recv(arriving if width else below, rank - distance))
+            steps += [reduce(arriving, below)] if width else []
+        yield steps
+        width += distance
     if rank > 0:
         yield copy(below, recvbuf)
 

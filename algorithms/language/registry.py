@@ -6,6 +6,7 @@ command line read it, so a registered algorithm is found by all of them.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ WITH_COUNTS: frozenset[str] = frozenset({"scatter", "gather", "alltoall"})
 GROUP = "group"
 
 # A parameter that is a number counts something, so 1 is the least it can be, but for:
-LEAST: Mapping[str, int] = MappingProxyType({"k": 2, "seed": 0})
+LEAST: Mapping[str, int] = MappingProxyType({"k": 2, "seed": 0, "halvings": 0})
 
 # A parameter that is a name is one of these.
 CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType({"codec": tuple(CODECS)})
@@ -213,14 +214,14 @@ def algorithm(
     ...     yield send(NOTHING, (rank + 1) % p), recv(NOTHING, (rank - 1) % p)
     """
     if primitive not in REGISTRY:
-        raise ValueError(f"a primitive is needed, got {primitive!r}; choose from {PRIMITIVES}")
+        raise Unfit(f"a primitive is needed, got {primitive!r}", _primitives(primitive))
 
     def register(generator: Generator) -> Generator:
         title = generator.__name__ if name is None else name
         if lossy and primitive != "allreduce":
-            raise ValueError(f"{primitive}.{title}: only an allreduce can be lossy")
+            raise Unfit(f"{primitive}.{title}: only an allreduce can be lossy", "leave lossy out")
         if title == AUTO:
-            raise ValueError(f"{primitive}.{title} stands for a choice; choose another name")
+            raise Unfit(f"{primitive}.{title} stands for a choice", "choose another name")
         wanted, parameters = _signature(f"{primitive}.{title}", primitive, generator)
         made = Algorithm(
             primitive,
@@ -246,13 +247,42 @@ def algorithm(
 
 def _enter(new: Algorithm) -> None:
     """Put an algorithm into the registry; raise ValueError if a name is another's."""
-    global revision
     for name in new.names:
         taken = named(new.primitive, name)
         if taken is not None and not _same_source(taken[0].generator, new.generator):
-            raise ValueError(f"{new.primitive}.{name} exists already; choose another name")
+            raise Unfit(f"{new.primitive}.{name} exists already", "choose another name")
+    put(new)
+
+
+def put(new: Algorithm) -> None:
+    """Put an algorithm into the registry, in place of what has its name."""
+    global revision
     REGISTRY[new.primitive][new.name] = new
     revision += 1
+
+
+def remove(old: Algorithm) -> None:
+    """Take an algorithm out of the registry."""
+    global revision
+    del REGISTRY[old.primitive][old.name]
+    revision += 1
+
+
+class Unfit(ValueError):
+    """What cannot be registered, and what to do about it."""
+
+    def __init__(self, message: str, hint: str):
+        super().__init__(f"{message}; {hint}")
+
+
+class UnfitFunction(Unfit, TypeError):
+    """A function that cannot be an algorithm."""
+
+
+def _primitives(name: object) -> str:
+    near = difflib.get_close_matches(str(name), PRIMITIVES, 1, 0.3)
+    rest = [primitive for primitive in PRIMITIVES if primitive not in near]
+    return f"choose from {', '.join([*near, *rest])}"
 
 
 def _same_source(one: Generator, other: Generator) -> bool:
@@ -268,19 +298,27 @@ def _signature(
 ) -> tuple[list[str], dict[str, Any]]:
     """Check the arguments; return which it asks for beyond the usual, and its parameters."""
     if not inspect.isgeneratorfunction(generator):
-        raise TypeError(f"{title}: an algorithm must be a generator, got {generator!r}")
+        raise UnfitFunction(
+            f"{title}: an algorithm must be a generator, got a function without a yield",
+            "write `yield` where it has `return` or a step alone",
+        )
     parameters = inspect.signature(generator).parameters.values()
     positional = [x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD]
     usual = ["rank", "p", *ARGUMENTS[primitive]]
     on_request = ["counts", "groups"] if primitive in WITH_COUNTS else ["groups"]
     wanted = [name for name in on_request if name in positional]
     if positional != usual + wanted:
-        hint = f" (and {', '.join(on_request)} if it needs them)"
-        raise TypeError(f"{title}: needs the arguments {usual}{hint}, got {positional}")
+        also = f" (and {', '.join(on_request)} if it needs them)"
+        got, needed = ", ".join(positional), ", ".join(usual)
+        raise UnfitFunction(
+            f"{title}: needs the arguments {needed}{also}, got {got or 'none'}",
+            f"write `def {title.partition('.')[2]}({needed})`; "
+            "parameters of its own come after a star, `*, segments=8`",
+        )
     tunable = {x.name: x.default for x in parameters if x.kind is x.KEYWORD_ONLY}
     for key, default in tunable.items():
         if default is inspect.Parameter.empty:
-            raise TypeError(f"{title}: parameter {key} needs a default")
+            raise UnfitFunction(f"{title}: parameter {key} needs a default", f"write `{key}=1`")
     if "groups" in wanted:
         tunable = {GROUP: None, **tunable}
     return wanted, tunable

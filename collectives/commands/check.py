@@ -1,30 +1,19 @@
-"""`check`: run algorithms in the simulator, for many p."""
+"""`check`: run algorithms in the simulator, for many p, and say what to do about what is wrong."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from functools import partial
+import json
+import sys
+import traceback
 from typing import Any
 
-import numpy as np
+from rich.markup import escape
 
-from collectives.algorithms import Algorithm
-from collectives.algorithms.language.registry import ROOTED
 from collectives.catalogue import find
-from collectives.commands.options import (
-    NAMES_HELP,
-    Outcome,
-    chosen,
-    failed,
-    possible,
-    ranks,
-    report,
-)
-from collectives.errors import FAILURES
-from collectives.operators.operator import MATPROD, MATRIX
-from collectives.problems import Problem
-from collectives.study.verify import verify
+from collectives.commands.options import NAMES_HELP, chosen, ranks, what_to_do
+from collectives.console import console
+from collectives.study.examine import Examined, Finding, examine
 
 
 def add(commands: Any) -> None:
@@ -32,36 +21,67 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("check", help="run algorithms in the simulator, for many p")
     parser.add_argument("names", **NAMES_HELP)
     parser.add_argument("-p", type=ranks, default=17, help="up to so many ranks (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print it for programs")
+    parser.add_argument(
+        "--traceback", action="store_true", help="also show how Python came to the error"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    examined = (_checked(name, arguments.p) for name in chosen(arguments))
-    return report(examined, f"runs, p up to {arguments.p}")
+    wrong, everything = 0, []
+    for name in chosen(arguments):
+        examined = examine(*_halves(name, arguments.p))
+        wrong += examined.finding is not None
+        if arguments.json:
+            everything.append(_plain(name, examined))
+            continue
+        for line in _lines(name, examined, arguments.p):
+            console().print(escape(line), soft_wrap=True)
+        if examined.finding is not None and arguments.traceback:
+            _show_traceback(examined.finding)
+    if arguments.json:
+        json.dump(everything, sys.stdout, indent=1)
+        print()
+    return 1 if wrong else 0
 
 
-def _checked(name: str, most: int) -> Outcome:
+def _halves(name: str, most: int) -> tuple[Any, int, Any]:
     algorithm, parameters = find(*name.split(".", 1))
-    runs = 0
-    try:
-        for problem in _problems(algorithm, most):
-            for rendezvous in (False, True):
-                verify(algorithm, problem, rendezvous=rendezvous, parameters=parameters)
-                runs += 1
-    except FAILURES as error:
-        return name, runs, failed(name, error)
-    return name, runs, None
+    return algorithm, most, parameters
 
 
-def _problems(algorithm: Algorithm, most: int) -> Iterator[Problem]:
-    """Every number of ranks, every root, lengths around p, and both kinds of operator.
+def _lines(name: str, examined: Examined, most: int) -> list[str]:
+    finding = examined.finding
+    if finding is None:
+        return [f"{name}: {examined.runs} runs, p up to {most}, all right"]
+    lines = [f"WRONG {finding.message}"]
+    if finding.case is None:
+        lines.append(f"  its answers are right in {examined.runs} runs, p up to {most}")
+    else:
+        lines.append(f"  smallest case: {finding.case}")
+    return [*lines, *what_to_do(finding.hint)]
 
-    Lossy algorithms have floating-point numbers, and no other operator.
-    """
-    dtype = np.dtype(np.float64 if algorithm.lossy else np.int64)
-    for p in filter(partial(possible, algorithm), range(1, most + 1)):
-        for n in sorted({0, 1, p - 1, p, p + 1, 100}):
-            for root in range(p) if algorithm.primitive in ROOTED else [0]:
-                yield Problem(algorithm.primitive, p, n, root, dtype)
-            if algorithm.keeps_order and not algorithm.lossy:
-                yield Problem(algorithm.primitive, p, n, p - 1, np.dtype(MATRIX), MATPROD)
+
+def _plain(name: str, examined: Examined) -> dict[str, Any]:
+    """The same for programs."""
+    finding = examined.finding
+    plain: dict[str, Any] = {"algorithm": name, "runs": examined.runs, "right": finding is None}
+    if finding is not None:
+        plain |= {"message": finding.message, "hint": finding.hint, "case": None}
+    if finding is not None and finding.case is not None:
+        problem = finding.case.problem
+        plain["case"] = {
+            "p": problem.p,
+            "n": problem.size,
+            "root": problem.root,
+            "in_place": problem.in_place,
+            "rendezvous": finding.case.rendezvous,
+            "parameters": dict(finding.case.parameters),
+        }
+    return plain
+
+
+def _show_traceback(finding: Finding) -> None:
+    error = finding.error.__cause__ or finding.error
+    print("".join(traceback.format_exception(error)), end="")

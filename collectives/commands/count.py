@@ -8,8 +8,8 @@ from typing import Any
 from rich.markup import escape
 
 from collectives.algorithms import PRIMITIVES
-from collectives.catalogue import algorithms_for, titled
-from collectives.commands.options import PRIMITIVES_HELP, add_size, failed
+from collectives.catalogue import titled
+from collectives.commands.options import NAMES_HELP, add_size, by_primitive, failed, full_names
 from collectives.console import console, table
 from collectives.errors import FAILURES, ArgumentError, RestrictionError
 from collectives.study.simulation import count
@@ -27,20 +27,20 @@ busiest rank: the most that one rank sends, or reduces."""
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("count", help="messages, bytes and reductions of each")
-    parser.add_argument("primitives", **PRIMITIVES_HELP)
+    parser.add_argument("names", **NAMES_HELP)
     add_size(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     status = 0
-    for primitive in arguments.primitives or PRIMITIVES:
+    for primitive, names in by_primitive(full_names(arguments.names or PRIMITIVES)).items():
         title = f"{primitive}, p = {arguments.p}"
         if primitive != "barrier":
             title += f", n = {format_bytes(arguments.n)}"
         wrong: list[str] = []
         new = table(title, "algorithm", *COLUMNS, numbers=True)
-        for name in algorithms_for(primitive):
+        for name in names:
             try:
                 row = _counts(primitive, name, arguments)
             except ArgumentError:

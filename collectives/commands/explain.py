@@ -12,7 +12,9 @@ from typing import Any
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import algorithms_for, is_loaded
 from collectives.commands import recorded
-from collectives.commands.options import add_clock, given_clock, ranks
+from collectives.commands.options import add_clock, given_clock, one_primitive, ranks
+from collectives.commands.page import write_page
+from collectives.commands.pictures import add_pictures, asked, write_pictures
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
 from collectives.explain.terminal import WIDTH, Page, View, check_ranks, show
@@ -46,27 +48,36 @@ def add(commands: Any) -> None:
         "--eager", type=parse_bytes, metavar="BYTES", help="sends of more than that wait"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the trace, for programs")
+    parser.add_argument(
+        "--html", metavar="FILE", type=Path, help="write a page for a browser, for every p"
+    )
     parser.add_argument("--width", type=int, help=f"of lines (the terminal's, {WIDTH} at most)")
     recorded.add(parser)
+    add_pictures(parser)
     add_clock(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
+    if arguments.html is not None:
+        return write_page(arguments, _chosen(arguments, False))
     view = View(
         _width(arguments.width), arguments.data, arguments.rank, arguments.round, arguments.all
     )
     if arguments.directory is not None:
         return recorded.run(arguments, view)
     recorded.check(arguments)
-    failed = False
-    for number, (primitive, spec) in enumerate(_chosen(arguments)):
-        if arguments.json is None:
+    failed, drawn = False, asked(arguments)
+    for number, (primitive, spec) in enumerate(_chosen(arguments, drawn)):
+        if drawn or arguments.json is None:
             check_ranks(primitive, arguments.p)
         made = _traced(arguments, primitive, spec)
         failed |= made.failure is not None
         if arguments.json is not None:
             _write(arguments.json, made)
+        if drawn:
+            write_pictures(arguments, made)
+        if drawn or arguments.json is not None:
             continue
         if number:
             print()
@@ -75,11 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _chosen(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
+def _chosen(arguments: argparse.Namespace, drawn: bool) -> list[tuple[str, str | None]]:
     """Primitives and algorithms: those named, or those of the loaded files."""
     if arguments.primitive is not None:
-        algorithms_for(arguments.primitive)  # raises if there is no such primitive
-        chosen = [(arguments.primitive, spec) for spec in arguments.algorithms or [None]]
+        primitive, specs = one_primitive(arguments.primitive, arguments.algorithms)
+        algorithms_for(primitive)  # raises if there is no such primitive
+        chosen: list[tuple[str, str | None]] = [(primitive, spec) for spec in specs]
+        chosen = chosen or [(primitive, None)]
     else:
         chosen = [
             (primitive, name)
@@ -91,8 +104,9 @@ def _chosen(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
         raise ArgumentError(
             "explain: a primitive or a file is needed, got none; name one, as allreduce"
         )
-    if len(chosen) > 1 and arguments.json is not None:
-        raise ArgumentError(f"explain: --json needs one algorithm, got {len(chosen)}; name one")
+    if len(chosen) > 1 and (drawn or arguments.json is not None):
+        what = "a picture" if drawn else "--json"
+        raise ArgumentError(f"explain: {what} needs one algorithm, got {len(chosen)}; name one")
     return chosen
 
 

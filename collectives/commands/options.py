@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rich.markup import escape
 
-from collectives.algorithms import REGISTRY, Algorithm
-from collectives.catalogue import check_restrictions, find, is_loaded
+from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
+from collectives.algorithms.language.registry import named
+from collectives.catalogue import algorithms_for, check_restrictions, find, is_loaded
 from collectives.console import console
 from collectives.engines.simulator import Clock
-from collectives.errors import CollectiveError, RestrictionError, in_words
+from collectives.errors import CollectiveError, RestrictionError, UnknownAlgorithm, in_words
 from collectives.study.pricing import DECLARED_CLOCK
 from collectives.units import parse_bytes
 
@@ -23,8 +24,8 @@ Outcome = tuple[str, int, str | None]
 PRIMITIVES_HELP: dict[str, Any] = {"nargs": "*", "metavar": "primitive", "help": "all without one"}
 NAMES_HELP: dict[str, Any] = {
     "nargs": "*",
-    "metavar": "primitive.algorithm",
-    "help": "without one all, or all that --load adds",
+    "metavar": "algorithm",
+    "help": "as bcast.ring, bcast ring:segments=8, or bcast, which is all of it; all without one",
 }
 
 
@@ -88,27 +89,91 @@ def report(examined: Iterable[Outcome], what: str) -> int:
     for name, done, error in examined:
         wrong += error is not None
         line = f"{name}: {done} {what}, all right" if error is None else f"WRONG {error}"
-        console().print(escape(line))
+        console().print(escape(line), soft_wrap=True)
     return 1 if wrong else 0
 
 
 def failed(name: str, error: BaseException) -> str:
-    """What an algorithm raised, with its name; our errors begin with it."""
-    text = in_words(error)
-    return text if isinstance(error, CollectiveError) else f"{name}: {text}"
+    """What an algorithm raised, with its name, and what to do on a line of its own."""
+    text, hint = in_words(error), getattr(error, "hint", "")
+    text = text if isinstance(error, CollectiveError) else f"{name}: {text}"
+    return "\n".join([text.removesuffix(f"; {hint}"), *what_to_do(hint)])
+
+
+def what_to_do(hint: str) -> list[str]:
+    """The line that says so, if there is something to say."""
+    return [f"  what to do: {hint}"] if hint else []
 
 
 def chosen(arguments: argparse.Namespace) -> list[str]:
     """The algorithms named, or those of the loaded files, or all."""
-    for name in arguments.names:
-        primitive, _, spec = name.partition(".")
-        find(primitive, spec or None)  # raises if there is none
-    return arguments.names or [
+    return full_names(arguments.names) or [
         str(algorithm)
         for algorithms in REGISTRY.values()
         for algorithm in algorithms.values()
         if is_loaded(algorithm) or not arguments.load
     ]
+
+
+def full_names(words: Iterable[str]) -> list[str]:
+    """What the words of a command line name: `bcast.ring`, `bcast ring`, or all of `bcast`.
+
+    An algorithm may have parameters, `bcast.ring:segments=8`.
+
+    Raises
+    ------
+    UnknownAlgorithm
+        There is no such primitive, or no such algorithm.
+    """
+    names: list[str] = []
+    primitive, alone = "", False  # the last word was a primitive, and nothing else
+    for word in [*words, ""]:
+        first, dot, spec = word.partition(".")
+        begins = first in PRIMITIVES
+        if alone and (begins or not word):
+            names += [f"{primitive}.{name}" for name in algorithms_for(primitive)]
+        if not word:
+            break
+        if not begins and primitive and not (dot and ":" not in first and "=" not in first):
+            spec = word
+        elif not begins:
+            raise UnknownAlgorithm(_no_primitive(word, first))
+        else:
+            primitive, alone = first, not dot
+        if spec or not begins:
+            find(primitive, spec)  # raises if there is none
+            names.append(f"{primitive}.{spec}")
+            alone = False
+    return names
+
+
+def one_primitive(first: str, others: Sequence[str]) -> tuple[str, list[str]]:
+    """A primitive and its algorithms, from `bcast ring tree`, `bcast.ring tree` and the like."""
+    primitive, dot, spec = first.partition(".")
+    names = [other.removeprefix(f"{primitive}.") for other in others]
+    return primitive, [spec, *names] if dot else names
+
+
+def by_primitive(names: Iterable[str]) -> dict[str, list[str]]:
+    """The algorithms of full names, for each primitive."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        primitive, _, spec = name.partition(".")
+        found.setdefault(primitive, []).append(spec)
+    return found
+
+
+def _no_primitive(word: str, first: str) -> str:
+    """Say what a name lacks; an algorithm's own name may be known to some primitives."""
+    bare = word.partition(":")[0]
+    homes = [primitive for primitive in PRIMITIVES if named(primitive, bare)]
+    if homes:
+        return f"{word}: needs its primitive before it, got none; write {homes[0]}.{word}"
+    try:
+        algorithms_for(first)
+    except UnknownAlgorithm as error:
+        return str(error)
+    return ""
 
 
 def possible(algorithm: Algorithm, p: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from collectives.commands.options import add_clock, add_size, given_clock
+from collectives.commands.options import add_clock, add_size, given_clock, one_primitive
 from collectives.console import console
 from collectives.study.why import why
 
@@ -13,7 +13,8 @@ from collectives.study.why import why
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("why", help="what algorithm='auto' takes, and why")
-    parser.add_argument("primitive")
+    parser.add_argument("primitive", help="or an algorithm, as bcast.ring:segments=8")
+    parser.add_argument("algorithms", nargs="*", help="to be priced beside those that auto takes")
     add_size(parser)
     add_clock(parser)
     parser.add_argument(
@@ -24,7 +25,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     clock, commutative = given_clock(arguments), not arguments.in_order
-    text, prices = why(arguments.primitive, arguments.p, arguments.n, clock, commutative)
+    primitive, also = one_primitive(arguments.primitive, arguments.algorithms)
+    text, prices = why(primitive, arguments.p, arguments.n, clock, commutative, also)
     print(text)
     console().print(prices)
     return 0

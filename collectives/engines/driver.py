@@ -6,17 +6,27 @@ reports a step that does not with the file and line of the yield.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import combinations
-from types import FrameType
+from types import FrameType, GeneratorType
 from typing import Any
 
 import numpy as np
 
+from collectives.algorithms.language.blocks import Blocks
 from collectives.algorithms.language.memory import Phantom
 from collectives.algorithms.language.steps import Local, copy, decode, encode, recv, reduce, send
-from collectives.errors import ScheduleError
+from collectives.engines.hints import hint_for
+from collectives.engines.scene import locate, scene
+from collectives.errors import FAILURES, CollectiveError, PageError, ScheduleError
+
+
+class RuleBroken(Exception):
+    """Raised by a buffer that sees a rule broken between two yields; the driver says where."""
+
+    def __init__(self, needed: str, got: str, hint: str):
+        super().__init__(needed, got, hint)
+        self.needed, self.got, self.hint = needed, got, hint
 
 
 class Message:
@@ -55,6 +65,8 @@ class Process:
     phantom : bool
         The buffers are phantoms: every step's buffer must be one, and there is
         no memory that could overlap.
+    first : int
+        The number of its first yield: 0 if that one is not the page's.
 
     Attributes
     ----------
@@ -62,14 +74,23 @@ class Process:
         How often the algorithm has been resumed.
     """
 
-    __slots__ = ("generator", "p", "phantom", "rank", "rounds", "title")
+    __slots__ = ("first", "generator", "p", "phantom", "rank", "rounds", "title")
 
-    def __init__(self, title: str, rank: int, p: int, generator: Iterator, phantom: bool = False):
+    def __init__(
+        self,
+        title: str,
+        rank: int,
+        p: int,
+        generator: Iterator,
+        phantom: bool = False,
+        first: int = 1,
+    ):
         self.title = title
         self.rank = rank
         self.p = p
         self.generator = generator
         self.phantom = phantom
+        self.first = first
         self.rounds = 0
 
     def advance(self) -> Round | None:
@@ -79,12 +100,18 @@ class Process:
         ------
         ScheduleError
             What it yielded breaks a rule.
+        PageError
+            It raised an error of Python's.
         """
         self.rounds += 1
         try:
             steps = next(self.generator)
         except StopIteration:
             return None
+        except (CollectiveError, MemoryError):
+            raise
+        except FAILURES as error:
+            raise self._raised(error) from error
         if type(steps) is not tuple and type(steps) is not list:
             steps = (steps,)
         sends: list[Message] = []
@@ -106,7 +133,7 @@ class Process:
             elif kind is decode:
                 local.append(self._code(step, step.dst))
             else:
-                self.fail("yield a step, or several in a tuple or a list", repr(step))
+                self._no_step(step)
         if not self.phantom:
             self._check_writable([view for message in recvs for view in message.views], "recv")
             self._check_overlap(sends, recvs)
@@ -132,22 +159,77 @@ class Process:
             frames.append(generator.gi_frame)
         return [frame for frame in frames if frame is not None]
 
-    def fail(self, needed: str, got: str) -> None:
-        """Raise a ScheduleError that points at the yield."""
-        raise ScheduleError(
-            f"{self.title}: rank {self.rank} of {self.p}: {needed}, got {got} ({self.where()})"
-        )
+    def scene(self) -> str:
+        """File and line of the yield, which round it is, and the variables of its loops."""
+        frames = self.frames() if isinstance(self.generator, GeneratorType) else []
+        return scene(self.line(), self.number, frames[-1] if frames else None)
+
+    @property
+    def number(self) -> int:
+        """Which of the algorithm's yields is the last one, from 1 on."""
+        return self.rounds - 1 + self.first
+
+    def fail(self, needed: str, got: str, hint: str) -> None:
+        """Raise a ScheduleError that points at the yield, and says what to do."""
+        raise ScheduleError(self._sentence(needed, got, self.scene(), hint), hint=hint)
+
+    def _sentence(self, needed: str, got: str, where: str, hint: str) -> str:
+        return f"{self.title}: rank {self.rank} of {self.p}: {needed}, got {got} ({where}); {hint}"
+
+    def _raised(self, error: BaseException) -> ScheduleError:
+        """What the algorithm raised, with the last line of its own file."""
+        frame, line = self._own_line(error)
+        where = scene((frame.f_code.co_filename, line), self.number, frame)
+        if isinstance(error, RuleBroken):
+            text = self._sentence(error.needed, error.got, where, error.hint)
+            return ScheduleError(text, hint=error.hint)
+        hint, got = hint_for(error, frame), f"{type(error).__name__}: {error}"
+        needed = "an algorithm must come to its end"
+        return PageError(self._sentence(needed, got, where, hint), hint=hint)
+
+    def _own_line(self, error: BaseException) -> tuple[FrameType, int]:
+        trace = error.__traceback__
+        assert trace is not None
+        if self.first == 0 and trace.tb_next is not None:
+            trace = trace.tb_next  # not the page's either
+        found, home = trace, None
+        while (trace := trace.tb_next) is not None:
+            file = trace.tb_frame.f_code.co_filename
+            home = home or file
+            found = trace if file == home else found
+        return found.tb_frame, found.tb_lineno
+
+    def _no_step(self, got: Any) -> None:
+        hint = "yield send(...), recv(...), reduce(...) or copy(...), with commas between them"
+        if isinstance(got, GeneratorType):
+            name = got.__name__
+            hint = f"run another algorithm with `yield from {name}(...)`"
+            if name == "<genexpr>":
+                hint = "write square brackets instead of round ones, `yield [... for ...]`"
+        elif isinstance(got, (list, tuple)):
+            hint = "join the lists, `yield [*first, *second]`: there are no lists in a list"
+        elif got is None:
+            hint = "a bare `yield`, or a function without `return`, gives None"
+        self.fail("yield a step, or several in a tuple or a list", _describe(got), hint)
 
     def _message(self, step: send | recv, buf, peer: int) -> Message:
         if type(peer) is not int:
             if not isinstance(peer, np.integer):
-                self.fail(f"a peer must be a rank from 0 to {self.p - 1}", repr(peer))
+                self._no_rank(peer)
             peer = int(peer)
         if not 0 <= peer < self.p:
-            self.fail(f"a peer must be a rank from 0 to {self.p - 1}", repr(peer))
+            self._no_rank(peer)
         if peer == self.rank:
-            self.fail("a message needs another rank as its peer; use copy", repr(step))
+            self.fail("a message needs another rank as its peer", repr(step), _alone(self.p))
         return Message(self._views(step, buf), peer)
+
+    def _no_rank(self, peer: Any) -> None:
+        hint = "count round with `% p`, or leave this message out"
+        if not isinstance(peer, (int, np.integer)):
+            hint = "the buffer comes first, then the rank: send(buf, dest), recv(buf, source)"
+            if isinstance(peer, (float, np.floating)):
+                hint = "ranks are integers: divide with `//`"
+        self.fail(f"a peer must be a rank from 0 to {self.p - 1}", _describe(peer), hint)
 
     def _views(self, step, buf) -> tuple[np.ndarray, ...]:
         views = (buf,) if type(buf) is not list else tuple(buf)
@@ -156,15 +238,40 @@ class Process:
                 if isinstance(view, Phantom):
                     continue
                 if not isinstance(view, np.ndarray) or view.size:
-                    self.fail("temporary space must come from scratch()", _describe(view))
+                    self.fail(
+                        "temporary space must come from scratch()",
+                        _describe(view),
+                        "write scratch(like) or scratch(like, size), not np.empty and the like",
+                    )
             elif not isinstance(view, np.ndarray) or view.ndim != 1:
-                self.fail(
-                    f"{type(step).__name__} needs a one-dimensional numpy view or a list of them",
-                    _describe(view),
-                )
+                self._no_view(step, view)
             elif not view.flags.c_contiguous:
-                self.fail(f"{type(step).__name__} needs contiguous views", _describe(view))
+                self.fail(
+                    f"{type(step).__name__} needs contiguous views",
+                    _describe(view),
+                    "a slice may have no stride, as in buf[::2]; send a list of views",
+                )
         return views
+
+    def _no_view(self, step, got: Any) -> None:
+        verb = type(step).__name__
+        needed = f"{verb} needs a one-dimensional numpy view"
+        if not isinstance(step, reduce):
+            needed += " or a list of them"
+        hint = "give it a buffer, a slice or a block of one"
+        if isinstance(got, Blocks):
+            hint = "the vector behind the blocks is `blocks.buf`"
+        elif isinstance(got, list) and isinstance(step, reduce):
+            hint = "reduce the views one by one; `[view] = blocks[a:b]` takes the only one out"
+        elif isinstance(got, tuple):
+            hint = "several views go in a list, [one, other]"
+        elif isinstance(got, list):
+            hint = "there are no lists in the list: join them, [*first, *second]"
+        elif isinstance(got, (int, np.integer)):
+            hint = f"the buffer comes first: {verb}(buf, rank)"
+        elif got is None:
+            hint = "this rank has no such buffer: only the root has it"
+        self.fail(needed, _describe(got), hint)
 
     def _reduce(self, step: reduce) -> reduce:
         operands = one, other, out = step.inbuf, step.inoutbuf, step.out
@@ -173,11 +280,12 @@ class Process:
             self.fail(
                 "reduce needs operands of one length and dtype",
                 " and ".join(_describe(x) for x in operands),
+                "cut all of them alike: x[: other.size]",
             )
         if not self.phantom:
             self._check_writable((step.out,), "reduce")
             if rule := misplaced(step):
-                self.fail(rule, repr(step))
+                self.fail(rule, repr(step), "let one of them lie in scratch(...)")
         return step
 
     def _copy(self, step: copy) -> copy | None:
@@ -188,6 +296,7 @@ class Process:
             self.fail(
                 "copy needs source and destination of one length and dtype",
                 " and ".join(", ".join(map(_describe, views)) for views in (src, dst)),
+                "look whose block this is: blocks of uneven vectors differ in length",
             )
         if self.phantom:
             return step
@@ -195,7 +304,11 @@ class Process:
         overlaps = [(a, b) for a in src for b in dst if np.may_share_memory(a, b)]
         pairs = [(a, b) for a, b in zip(src, dst) if same_memory(a, b)]
         if len(overlaps) > len(pairs):
-            self.fail("source and destination of copy must not overlap", repr(step))
+            self.fail(
+                "source and destination of copy must not overlap",
+                repr(step),
+                "copy by way of scratch(...)",
+            )
         if len(pairs) == len(src) == len(dst):
             return None
         self._check_writable(dst, "copy")
@@ -210,17 +323,26 @@ class Process:
             self.fail(
                 f"{verb} needs a packet of uint8[{needed}] for {_describe(vector)}",
                 _describe(step.packet),
+                "make it with scratch(vector, codec.nbytes(vector.size, vector.dtype), np.uint8)",
             )
         if not self.phantom:
             self._check_writable((step.written,), verb)
             if np.may_share_memory(vector, step.packet):
-                self.fail(f"vector and packet of {verb} must not overlap", repr(step))
+                self.fail(
+                    f"vector and packet of {verb} must not overlap",
+                    repr(step),
+                    "let the packet lie in scratch(...)",
+                )
         return step
 
     def _check_writable(self, views, verb: str) -> None:
         for view in views:
             if view.size and not view.flags.writeable:
-                self.fail(f"{verb} needs writable memory", f"{_describe(view)}, read-only")
+                self.fail(
+                    f"{verb} needs writable memory",
+                    f"{_describe(view)}, read-only",
+                    "sendbuf must stay as it is: copy it to scratch(sendbuf), and work there",
+                )
 
     def _check_overlap(self, sends: list[Message], recvs: list[Message]) -> None:
         """No message may land where another one of the round lands or is read."""
@@ -232,6 +354,7 @@ class Process:
             self.fail(
                 "a message must not land where another of its round is read or lands",
                 "overlapping buffers",
+                "receive in scratch(...), or yield the two one after the other",
             )
 
 
@@ -278,14 +401,20 @@ def _span(view: np.ndarray) -> tuple[int, int]:
     return start, start + view.nbytes
 
 
-def locate(line: tuple[str, int]) -> str:
-    """`file:line`, the file relative to the current folder if it lies below."""
-    path, number = line
-    relative = os.path.relpath(path)
-    return f"{path if relative.startswith(os.pardir) else relative}:{number}"
+def _alone(p: int) -> str:
+    if p == 1:
+        return "with p = 1 there is nobody else: let the loop run p - 1 times, so not at all"
+    return "what stays on its rank goes by copy(src, dst)"
 
 
 def _describe(value) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
+    if isinstance(value, (list, tuple)):
+        inner = ", ".join(map(_describe, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner},)"
+    if isinstance(value, GeneratorType):
+        return f"a generator, {value.__name__}"
+    if isinstance(value, Blocks):
+        return f"{len(value)} blocks"
     return repr(value)

@@ -22,6 +22,8 @@ from collectives.errors import Endless
 # Rounds of a rank beyond those that a few per rank make up. Most algorithms have far fewer.
 MANY, MOST = 500, 500_000
 
+LOOP = "look for a loop that goes on for ever"
+
 RESUME = 10.0  # seconds from one yield to the next, which take microseconds
 TICK = 0.25
 
@@ -46,7 +48,8 @@ def check_ends(process: Process) -> None:
         if process.rounds > most:
             raise Endless(
                 f"{process.title}: rank {process.rank} of {process.p}: must end within {most} "
-                f"rounds, got no end ({process.where()}); look for a loop that goes on for ever"
+                f"rounds, got no end ({process.scene()}); {LOOP}",
+                hint=LOOP,
             )
 
 
@@ -88,7 +91,7 @@ class Guard:
     def __exit__(self, kind: type | None, error: object, trace: TracebackType | None) -> None:
         _watcher.guards.discard(self)
         if kind is _Endless:
-            raise Endless(_described(trace)) from None
+            raise Endless(_described(trace), hint=LOOP) from None
 
     def look(self) -> None:
         """See whether an algorithm still stands where it stood before; the watcher calls it."""
@@ -156,6 +159,5 @@ def _described(trace: TracebackType | None) -> str:
             place = f" ({locate((home, trace.tb_lineno))})"
         trace = trace.tb_next
     return (
-        f"{title}must come to its next yield or its end, got neither for a long time{place}; "
-        "look for a loop that goes on for ever"
+        f"{title}must come to its next yield or its end, got neither for a long time{place}; {LOOP}"
     )

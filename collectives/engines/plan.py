@@ -56,19 +56,14 @@ def views_in(messages: Iterable[Message]) -> Iterator[np.ndarray]:
     return (view for message in messages for view in message.views)
 
 
-def record(process: Process, first: int = 1) -> Plan:
-    """Run an algorithm to its end without doing what it says.
-
-    Its yields are numbered from `first`: from 0 if the first one is not the page's.
-    """
+def record(process: Process) -> Plan:
+    """Run an algorithm to its end without doing what it says."""
     rounds, lines, numbers = [], [], []
-    number = first - 1
     while (round_ := process.advance()) is not None:
-        number += 1
         if round_.sends or round_.recvs or round_.local:
             rounds.append(round_)
             lines.append(process.line())
-            numbers.append(number)
+            numbers.append(process.number)
     return Plan(process.title, rounds, lines, numbers)
 
 

@@ -30,8 +30,10 @@ import numpy as np
 
 from collectives import checks
 from collectives.algorithms.language.steps import Local, copy, decode, encode
-from collectives.engines.driver import Message, Process, Round, locate, views_of
+from collectives.engines.advice import LEFT_OVER, LENGTHS, way_out
+from collectives.engines.driver import Message, Process, Round, views_of
 from collectives.engines.endless import Guard, check_ends, many
+from collectives.engines.scene import scene
 from collectives.errors import Deadlock, ScheduleError, Timeout
 from collectives.operators.operator import SUM, Operator
 
@@ -216,6 +218,7 @@ class Simulator:
                 self._match(sent, _take(self.expected, channel))
             else:
                 sent.line = rank.process.line()  # the rank may go on before this is matched
+                sent.number = rank.process.number
                 self.unexpected[channel].append(sent)
 
     def _post_recvs(self, rank: _Rank, messages: list[Message]) -> None:
@@ -291,7 +294,7 @@ class Simulator:
             step.codec.encode(step.src, step.packet)
         elif isinstance(step, decode):
             step.codec.decode(step.packet, step.dst)
-        else:
+        elif step.out.size:  # an empty view may be read-only
             self.kernel(step.inbuf, step.inoutbuf, step.out)
 
     def _cost(self, sent: _Sent) -> float:
@@ -301,19 +304,20 @@ class Simulator:
         return self.alpha + self.beta * message.nbytes
 
     def _fail_lengths(self, sent: _Sent, posted: _Posted) -> None:
-        target = posted.rank.process
-        raise ScheduleError(
-            f"{self.title}: rank {target.rank} of {self.p}: needs {posted.message.nbytes} bytes "
-            f"from rank {posted.message.peer} ({locate(posted.line)}), "
-            f"got {sent.message.nbytes} ({locate(sent.line or sent.rank.process.line())})"
-        )
+        needed, got = posted.message.nbytes, sent.message.nbytes
+        self._fail_pair(sent, posted, f"{needed} bytes", f"{got}", LENGTHS)
 
     def _fail_dtypes(self, sent: _Sent, posted: _Posted) -> None:
+        needed, got = posted.message.views[0].dtype, sent.views[0].dtype
+        self._fail_pair(sent, posted, f"{needed}", f"{got}", "both need one dtype")
+
+    def _fail_pair(self, sent: _Sent, posted: _Posted, needed: str, got: str, hint: str) -> None:
         target = posted.rank.process
         raise ScheduleError(
-            f"{self.title}: rank {target.rank} of {self.p}: needs {posted.message.views[0].dtype} "
-            f"from rank {posted.message.peer} ({locate(posted.line)}), got "
-            f"{sent.views[0].dtype} ({locate(sent.line or sent.rank.process.line())})"
+            f"{self.title}: rank {target.rank} of {self.p}: needs {needed} "
+            f"from rank {posted.message.peer} ({target.scene()}), "
+            f"got {got} ({sent.scene or sent.rank.process.scene()}); {hint}",
+            hint=hint,
         )
 
     def _check_finished(self) -> None:
@@ -336,7 +340,7 @@ class Simulator:
                 waits.setdefault(sent.rank.process.rank, (peer, f"send to {peer}"))
         return waits
 
-    def _explain(self, stuck: list[_Rank]) -> tuple[str, list[tuple[int, str, str]]]:
+    def _explain(self, stuck: list[_Rank]) -> tuple[str, list[tuple[int, str, str]], str]:
         """Follow who waits for whom until a rank comes up again or has finished."""
         waits = self.waits()
         path = [stuck[0].process.rank]
@@ -344,20 +348,23 @@ class Simulator:
             path.append(peer)
         cycle = path[path.index(peer) :] if peer in path else path
         chain = [(r, waits[r][1], self.ranks[r].process.where()) for r in cycle]
-        links = [f"rank {r} waits in {step} ({where})" for r, step, where in chain]
+        links = [
+            f"rank {r} waits in {step} ({self.ranks[r].process.scene()})" for r, step, _ in chain
+        ]
         links.append(f"rank {peer} again" if peer in cycle else f"rank {peer} has finished")
         others = len(stuck) - len(cycle)
         behind = f"; {others} more ranks wait behind them" if others else ""
-        return f"{self.title}: deadlock: {', '.join(links)}{behind}", chain
+        hint = way_out(chain, None if peer in cycle else peer)
+        return f"{self.title}: deadlock: {', '.join(links)}{behind}; {hint}", chain, hint
 
     def _check_nothing_left(self) -> None:
         for queue in self.unexpected.values():
             sent = queue[0]
-            assert sent.line is not None
             raise ScheduleError(
                 f"{self.title}: every message needs a recv, got none for {sent.message.nbytes} "
                 f"bytes from rank {sent.rank.process.rank} to rank {sent.message.peer} "
-                f"({locate(sent.line)})"
+                f"({sent.scene}); {LEFT_OVER}",
+                hint=LEFT_OVER,
             )
 
 
@@ -400,14 +407,20 @@ class _Rank:
 class _Sent:
     """A message on its way."""
 
-    __slots__ = ("arrived", "line", "message", "rank", "start", "views")
+    __slots__ = ("arrived", "line", "message", "number", "rank", "start", "views")
 
     def __init__(self, rank: _Rank, message: Message):
         self.rank = rank
         self.message = message
         self.line: tuple[str, int] | None = None
+        self.number = 0
         self.views = message.views
         self.start = self.arrived = 0.0
+
+    @property
+    def scene(self) -> str:
+        """Where it was sent; empty if it met its recv at once."""
+        return scene(self.line, self.number, None) if self.line else ""
 
 
 class _Posted:
@@ -418,10 +431,6 @@ class _Posted:
     def __init__(self, rank: _Rank, message: Message):
         self.rank = rank
         self.message = message
-
-    @property
-    def line(self) -> tuple[str, int]:
-        return self.rank.process.line()
 
 
 def _take(queues: dict[int, deque], channel: int):

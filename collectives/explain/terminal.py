@@ -18,7 +18,7 @@ from collectives.explain.grid import grid
 from collectives.explain.legend import legend
 from collectives.explain.moments import Line, Moment, alike, in_lock_step, moments
 from collectives.explain.source import body, explanation, line_at
-from collectives.explain.words import Words, named
+from collectives.explain.words import Words, heading, named
 from collectives.units import format_bytes, seconds
 
 WIDTH = 100  # of lines, at most, unless somebody asks for more
@@ -90,7 +90,7 @@ class Page:
     def lines(self) -> Iterator[Text]:
         """All that is shown."""
         view = self.view
-        yield from self._wrapped(self._title(), style="bold")
+        yield from self._wrapped(heading(self.trace), style="bold")
         if view.rank is not None:
             yield from self._life(view.rank)
         elif view.beat is not None:
@@ -99,18 +99,6 @@ class Page:
             yield from self._introduction()
             yield from self._beats()
         yield from self._end()
-
-    def _title(self) -> str:
-        setting = self.trace.setting
-        text = f"{self.trace.title}, p = {setting.p}"
-        if setting.primitive != "barrier":
-            text += f", n = {format_bytes(setting.n * setting.itemsize)}"
-        given = {"root": setting.root, **setting.parameters}
-        text += "".join(f", {key} = {value}" for key, value in given.items() if value is not None)
-        if setting.eager is not None:
-            none = setting.eager < 0
-            text += ", all sends wait" if none else f", eager up to {format_bytes(setting.eager)}"
-        return text
 
     def _introduction(self) -> Iterator[Text]:
         yield Text()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.engines.trace import Held, Message, Trace
+from collectives.units import format_bytes
 
 NOTHING = "."
 
@@ -150,6 +151,30 @@ class Words:
             else:
                 texts += [self.message(message) for message in mine]
         return texts
+
+
+def heading(trace: Trace) -> str:
+    """What was run: the algorithm, p, n, and what else was chosen."""
+    setting = trace.setting
+    text = f"{trace.title}, p = {setting.p}"
+    if setting.primitive != "barrier":
+        text += f", n = {format_bytes(setting.n * setting.itemsize)}"
+    given = {"root": setting.root, **setting.parameters}
+    text += "".join(
+        f", {key} = {_told(value)}" for key, value in given.items() if value is not None
+    )
+    if setting.eager is not None:
+        none = setting.eager < 0
+        text += ", all sends wait" if none else f", eager up to {format_bytes(setting.eager)}"
+    return text
+
+
+def _told(value: object) -> str:
+    """A parameter; the number of a group for each rank as the groups: `0-3 | 4-7`."""
+    if not isinstance(value, tuple):
+        return str(value)
+    groups = _grouped((group, rank) for rank, group in enumerate(value))
+    return " | ".join(ranks_in_words(ranks) for ranks in groups.values())
 
 
 def runs(spans: Sequence[tuple[int, int]], p: int) -> str:

@@ -304,7 +304,13 @@ def _adopted(
 
 
 def _restored(cls: type[Comm], name: str, algorithms: Mapping[str, str] | None) -> Comm:
-    """What has been pickled; without a word to other ranks."""
+    """What has been pickled; without a word to other ranks.
+
+    What stands in `mpi4py.MPI` is the same object again, as mpi4py's own constants are.
+    """
+    there = getattr(MPI, name)
+    if type(there) is cls and there._algorithms == (algorithms or DEFAULTS):
+        return there
     comm = MPI.Intracomm.__new__(cls, constant(name))
     if algorithms is not None:
         comm._algorithms = algorithms

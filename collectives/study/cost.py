@@ -75,9 +75,10 @@ def predicted_time(
             names["segments"] = _best_segments(algorithm.cost, names)
         return _evaluate(algorithm.cost, names)
     except (ArithmeticError, NameError, SyntaxError, TypeError, ValueError) as error:
+        why = error.msg if isinstance(error, SyntaxError) else error
         raise ArgumentError(
             f"{algorithm}: needs a line `Cost:` in its docstring that can be computed, got "
-            f"{algorithm.cost!r} ({error}); correct it"
+            f"{algorithm.cost!r} ({why}); correct it"
         ) from None
 
 

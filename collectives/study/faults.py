@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 
-from collectives.engines.driver import locate
 from collectives.engines.trace import Failure, Fault, Wait
-from collectives.errors import Deadlock, ScheduleError
+from collectives.errors import Deadlock, PageError
 from collectives.study.histories import complaint, in_order, shifted
 from collectives.study.holdings import Piece, Vessel
 from collectives.study.layout import Laid
@@ -37,9 +35,8 @@ def failure_of(
     if error is not None:
         mine = tracer.rounds[tracer.at]
         number = mine[-1].number if mine else None
-        if isinstance(error, ScheduleError):
-            return Failure("schedule", str(error), tracer.at, number, (), ())
-        return Failure("error", _raised(tracer, error), tracer.at, number, (), ())
+        kind = "error" if isinstance(error, PageError) else "schedule"
+        return Failure(kind, str(error), tracer.at, number, (), ())
     faults = tuple(_Judge(tracer, ordered, parts, values).faults())
     if not faults:
         return None
@@ -56,16 +53,6 @@ def _waits(tracer: Tracer, cycle: list[int]) -> Iterator[Wait]:
         note = tracer.rounds[rank][-1]
         kind = step.rpartition(" ")[0]
         yield Wait(rank, note.number, kind, peer, note.places[0], rank in cycle)
-
-
-def _raised(tracer: Tracer, error: Exception) -> str:
-    """An error of the page in one sentence, with the line that raised it."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = locate((last.filename, last.lineno or 0))
-    kind = type(error).__name__
-    return (
-        f"{tracer.title}: rank {tracer.at} of {tracer.p}: the page raised {kind}: {error} ({where})"
-    )
 
 
 class _Judge:

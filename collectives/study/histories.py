@@ -11,6 +11,7 @@ from functools import reduce
 # seen the same have the same history.
 History = tuple[tuple[int, int, int], ...]
 UNWRITTEN: History = ((0, -1, -1),)
+UNWRITTEN_MEMORY = "unwritten memory"
 
 
 def shifted(history: History, blocks: int) -> History:
@@ -30,16 +31,19 @@ def in_order(history: History) -> History:
     return reduce(merged, [(run,) for run in sorted(history)])
 
 
-def complaint(history: History, block: int, first: int, last: int) -> str:
-    """What is wrong with a history that should hold first .. last - 1 of one block."""
+def complaint(history: History, block: int, first: int, last: int, what: str = "block") -> str:
+    """What is wrong with a history that should hold first .. last - 1 of one block.
+
+    `what` is the word for a block, where histories are kept for something else.
+    """
     held = [r for b, start, stop in history if b == block for r in range(start, stop)]
     count = Counter(held)
     wrong = [f"contribution {r} {_times(count[r])}" for r in sorted(count) if count[r] > 1]
     wrong += [f"{r} missing" for r in range(first, last) if r not in count]
     wrong += [f"{r} does not belong" for r in sorted(count) if not first <= r < last]
-    wrong += ["unwritten memory"] if any(start < 0 for _, start, _ in history) else []
+    wrong += [UNWRITTEN_MEMORY] if any(start < 0 for _, start, _ in history) else []
     strangers = sorted({b for b, start, _ in history if b != block and start >= 0})
-    wrong += [f"parts of block {b}" for b in strangers]
+    wrong += [f"parts of {what} {b}" for b in strangers]
     if wrong:
         return f"{{{', '.join(map(str, sorted(held)))}}}: {', '.join(wrong)}"
     return f"{' op '.join(map(str, held))}: not in rank order"

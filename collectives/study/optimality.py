@@ -193,7 +193,8 @@ def _count_row(algorithm: Algorithm) -> list[str]:
         values = {**counted(long), LATENCY: short.critical_path}
         optimal[p] = [] if algorithm.lossy else met(values, least)
         cells.append(_cell(algorithm.primitive, values, optimal[p]))
-    return [_name(algorithm), *cells, LOSSY if algorithm.lossy else _where(optimal)]
+    where = _where(optimal, radix="k" in algorithm.parameters)
+    return [_name(algorithm), *cells, LOSSY if algorithm.lossy else where]
 
 
 def _name(algorithm: Algorithm) -> str:
@@ -217,12 +218,16 @@ _KINDS = {
 }
 
 
-def _where(optimal: Mapping[int, Sequence[str]]) -> str:
-    """Terms that are optimal for all p that are counted, or for all of a kind."""
-    found = []
+def _where(optimal: Mapping[int, Sequence[str]], radix: bool) -> str:
+    """Terms that are optimal for all p that are counted, or for all of a kind.
+
+    An algorithm to a radix has a kind of its own, the p with one digit that is not 0; if p are
+    of another kind, too, that is chance.
+    """
+    found, kinds = [], {"": _KINDS[""]} if radix else _KINDS
     for term in TERMS:
         ranks = {p for p, terms in optimal.items() if term in terms}
-        for kind, belongs in _KINDS.items():
+        for kind, belongs in kinds.items():
             if ranks and ranks == {p for p in optimal if belongs(p)}:
                 found.append(term + kind)
                 break

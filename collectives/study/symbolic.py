@@ -17,11 +17,13 @@ written::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from collectives import checks
+from collectives.algorithms.language.blocks import partition
 from collectives.algorithms.language.codecs import Codec, Exact
 from collectives.algorithms.language.memory import Special
 from collectives.algorithms.language.registry import GROUP, Algorithm
@@ -32,7 +34,34 @@ from collectives.errors import WrongResult
 from collectives.nodes import grouping
 from collectives.operators.operator import Operator
 from collectives.problems import Buffers, Problem
-from collectives.study.histories import UNWRITTEN, History, complaint, in_order, merged, shifted
+from collectives.study.histories import (
+    UNWRITTEN,
+    UNWRITTEN_MEMORY,
+    History,
+    complaint,
+    in_order,
+    merged,
+    shifted,
+)
+
+NEVER = "never written"
+
+# What to do about a fault in which these words stand, the first that fits.
+HINTS = {
+    "not in rank order": (
+        "put the operand of the lower ranks first, as `in_rank_order` does, "
+        "or declare commutative=True"
+    ),
+    NEVER: "this rank needs a recv or a copy there, on every way through",
+    UNWRITTEN_MEMORY: "something was read before it was written: "
+    "the reduces and copies of a yield run after its messages",
+    "twice": "send on what came from others, not a sum that the receiver has parts of",
+    "times": "send on what came from others, not a sum that the receiver has parts of",
+    "does not belong": "look whose contributions are in what is sent or added here",
+    "parts of": "the wrong block: look at the numbers of blocks on both sides",
+    "missing": "look who should have sent these, in which round, and whether one is left out",
+    "heard": "every rank must hear from every other, directly or through others",
+}
 
 # An element is one number: its block times SPAN, and the number of its history. 0 is
 # memory that nobody has written.
@@ -94,15 +123,62 @@ def prove(
     ordered = algorithm.keeps_order is not False and not mixes(algorithm, groups)
     problem = _problem(algorithm, p, root, parameters.get("segments", 1))
     checks.memory(str(algorithm), "the vectors of all ranks", problem.nbytes)
+    found = _fault(algorithm, problem, parameters, rendezvous, ordered, "block")
+    if found is not None:
+        raise WrongResult(f"{algorithm}: {found}", hint=hint_for(found))
+
+
+def fault(
+    algorithm: Algorithm,
+    problem: Problem,
+    parameters: Mapping[str, Any],
+    rendezvous: bool = True,
+) -> str | None:
+    """What is wrong with the answer of an algorithm to one problem; None if nothing is.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    problem : Problem
+        Its operator and dtype mean nothing here.
+    parameters : mapping
+        Of the algorithm.
+    rendezvous : bool
+        Sends wait for their recv.
+
+    Raises
+    ------
+    ScheduleError
+        A rule was broken, or the ranks wait for each other.
+    """
+    own = parameters
+    if algorithm.needs_groups:
+        own = {**own, GROUP: grouping(str(algorithm), problem.p, own.get(GROUP))}
+    ordered = algorithm.keeps_order is not False and not mixes(algorithm, own.get(GROUP))
+    what = "block" if problem.size == problem.p else "element"
+    return _fault(algorithm, problem, own, rendezvous, ordered, what)
+
+
+def hint_for(found: str) -> str:
+    """How a fault is usually repaired."""
+    for sign, hint in HINTS.items():
+        if sign in found:
+            return hint
+    return "look at that line, with these numbers"
+
+
+def _fault(
+    algorithm: Algorithm, problem: Problem, parameters: Any, rendezvous: bool, ordered: bool, what
+) -> str | None:
     for witness in (False, True):  # a second run, only to say where it went wrong
         histories = _Histories()
-        buffers = [_inputs(problem, rank, histories) for rank in range(p)]
-        run = _Prover(algorithm, problem, histories, buffers, parameters, rendezvous, witness)
+        buffers = [_inputs(problem, rank, histories) for rank in range(problem.p)]
+        run = _Prover(algorithm, problem, histories, buffers, parameters, rendezvous, witness, what)
         run.run()
-        fault = next(run.faults(ordered), None)
-        if fault is None:
-            return
-    raise WrongResult(f"{algorithm}: {fault}")
+        found = next(run.faults(ordered), None)
+        if found is None:
+            return None
+    return found
 
 
 def _problem(algorithm: Algorithm, p: int, root: int, segments: int) -> Problem:
@@ -196,29 +272,44 @@ def _inputs(problem: Problem, rank: int, histories: _Histories) -> Buffers:
     recv = None if recv_size is None else unwritten(recv_size)
     if send_size is None:
         return Buffers(None, recv)
+    own = problem.primitive in ("gather", "allgather")
+    first = starts_of(problem)[rank] if own else 0
+    places = first + np.arange(send_size)
+    filled = histories.elements(places, [rank] * send_size, rank + 1)
     send = unwritten(send_size)
-    blocks = rank if problem.primitive in ("gather", "allgather") else np.arange(send_size)
-    send[...] = histories.elements(blocks, [rank] * send_size, rank + 1)
+    send[...] = filled
     if problem.primitive == "bcast":
         return Buffers(None, send)
+    if problem.in_place and problem.primitive == "scatter":
+        return Buffers(send, partition(send, problem.lengths)[rank])
+    if problem.in_place and recv is not None:
+        part = partition(recv, problem.lengths)[rank] if own else recv
+        part[...] = filled
+        return Buffers(part, recv)
     send.flags.writeable = False
     return Buffers(send, recv)
 
 
+def starts_of(problem: Problem) -> np.ndarray:
+    """Where each rank's block begins in the whole vector."""
+    return np.cumsum([0, *problem.lengths])[:-1]
+
+
 def _wanted(problem: Problem, rank: int, size: int) -> tuple[Any, Any, Any]:
-    """The block of each element of the output of `rank`, and whose contributions it needs."""
+    """The place of each element of the output of `rank`, and whose contributions it needs."""
     p, root, index = problem.p, problem.root, np.arange(size)
     match problem.primitive:
         case "bcast":
             return index, root, root + 1
         case "scatter":
-            return rank, root, root + 1
+            return starts_of(problem)[rank] + index, root, root + 1
         case "gather" | "allgather":
-            return index, index, index + 1
+            owner = np.repeat(np.arange(p), problem.lengths)
+            return index, owner, owner + 1
         case "alltoall":
-            return rank, index, index + 1
+            return _exchanged(problem, rank)
         case "reduce_scatter":
-            return rank, 0, p
+            return starts_of(problem)[rank] + index, 0, p
         case "scan":
             return index, 0, rank + 1
         case "exscan":
@@ -226,10 +317,21 @@ def _wanted(problem: Problem, rank: int, size: int) -> tuple[Any, Any, Any]:
     return index, 0, p
 
 
+def _exchanged(problem: Problem, rank: int) -> tuple[Any, Any, Any]:
+    """The same for alltoall: from each rank its block for this one."""
+    before = problem.matrix[:, :rank].sum(axis=1)
+    lengths = problem.matrix[:, rank]
+    places = [first + np.arange(length) for first, length in zip(before, lengths, strict=True)]
+    owner = np.repeat(np.arange(problem.p), lengths)
+    return np.concatenate(places), owner, owner + 1
+
+
 class _Prover(Simulator):
     """The simulator, on histories; it also keeps track of who has heard of whom."""
 
-    def __init__(self, algorithm, problem, histories, buffers, parameters, rendezvous, witness):
+    def __init__(
+        self, algorithm, problem, histories, buffers, parameters, rendezvous, witness, what
+    ):
         def program(rank: int):
             return problem.start(algorithm, rank, buffers[rank], parameters)
 
@@ -238,8 +340,7 @@ class _Prover(Simulator):
             str(algorithm), problem.p, program, histories.operator, rendezvous=together
         )
         self.problem, self.histories, self.buffers = problem, histories, buffers
-        self.witness = witness
-        self.rounds = [0] * problem.p
+        self.witness, self.what = witness, what
         self.touched: list[list[tuple[int, int, str]]] = [[] for _ in range(problem.p)]
         self.heard = [1 << rank for rank in range(problem.p)]
         self.news = [0] * problem.p
@@ -252,9 +353,8 @@ class _Prover(Simulator):
     def _end(self, rank) -> None:
         me = rank.process.rank
         self.heard[me] |= self.news[me]
-        self.rounds[me] += 1
         if self.witness:
-            place = f"round {self.rounds[me]} ({locate(rank.process.line())})"
+            place = f"round {rank.process.number} ({locate(rank.process.line())})"
             views = [view for message in rank.round.recvs for view in message.views]
             for step in rank.round.local:
                 views += views_of(step.written)
@@ -284,11 +384,13 @@ class _Prover(Simulator):
             element = int(recv[index])
             if ordered or not self.histories.alike(element, int(wanted[index])):
                 run = int(blocks[index]), int(firsts[index]), int(lasts[index])
-                wrong = complaint(self.histories.of(element), *run)
+                wrong = complaint(self.histories.of(element), *run, self.what)
                 touched = self._last_touched(rank, recv, index)
-                yield f"{where}: block {index} = {wrong}, {touched}"
+                if touched == NEVER:  # which says more
+                    wrong = wrong.replace(f", {UNWRITTEN_MEMORY}", "")
+                yield f"{where}: {self.what} {index} = {wrong}, {touched}"
 
     def _last_touched(self, rank: int, recv: np.ndarray, index: int) -> str:
         at = recv.__array_interface__["data"][0] + index * recv.itemsize
         places = [place for start, stop, place in self.touched[rank] if start <= at < stop]
-        return f"last touched in {places[-1]}" if places else "never touched"
+        return f"last touched in {places[-1]}" if places else NEVER

@@ -255,10 +255,18 @@ class Tracer(Simulator):
     def _ranges(self, me: int, views: Sequence[np.ndarray], written: str = "") -> Ranges:
         process, number = self.ranks[me].process, len(self.rounds[me])
         if any(view.nbytes and view.start < 0 for view in views):  # type: ignore[attr-defined]
-            process.fail("a step needs contiguous views", "some with gaps")
+            process.fail(
+                "a step needs contiguous views",
+                "some with gaps",
+                "a slice may have no stride, as in buf[::2]; send a list of views",
+            )
         found = self.stores[me].ranges(views, number)
         if written and any(vessel.fixed for vessel, _, _ in found):
-            process.fail(f"{written} needs writable memory", "sendbuf, read-only")
+            process.fail(
+                f"{written} needs writable memory",
+                "sendbuf, read-only",
+                "sendbuf must stay as it is: copy it to scratch(sendbuf), and work there",
+            )
         return found
 
     # The end.
@@ -270,11 +278,6 @@ class Tracer(Simulator):
         except ScheduleError as error:
             self._take_in()
             return error
-        except Exception as error:
-            if not self._from_page(error):
-                raise
-            self._take_in()
-            return error
         return None
 
     def _take_in(self) -> None:
@@ -284,16 +287,6 @@ class Tracer(Simulator):
                 self._receive(rank)
             if rounds and rounds[-1].end is None:
                 self._time(rounds[-1])
-
-    def _from_page(self, error: Exception) -> bool:
-        """Whether an error was raised in a page, or in what it called."""
-        code: Any = self.ranks[self.at].process.generator
-        trace = error.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code is code.gi_code:
-                return True
-            trace = trace.tb_next
-        return False
 
 
 @cache

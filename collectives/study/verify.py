@@ -14,7 +14,7 @@ from collectives.choice import decide
 from collectives.engines.simulator import Clock, Run, Simulator
 from collectives.errors import WrongResult
 from collectives.nodes import Nodes, grouping
-from collectives.problems import Buffers, Problem, sentinel
+from collectives.problems import SENTINEL, Buffers, Problem, sentinel
 from collectives.study.compression import error_limit
 
 
@@ -151,8 +151,11 @@ def _compare(where: str, what: str, problem: Problem, got: Any, wanted: Any) -> 
     wrong = np.flatnonzero(bits[0] != bits[1])
     if wrong.size:
         index = wrong[0]
+        shown = got[index]
+        if got.itemsize >= 4 and bits[0][index].tobytes() == bytes([SENTINEL]) * got.itemsize:
+            shown = "what was there before: it was never written"
         raise WrongResult(
-            f"{where}: {what}[{index}] must be {wanted[index]}, got {got[index]}; "
+            f"{where}: {what}[{index}] must be {wanted[index]}, got {shown}; "
             f"{wrong.size} of {got.size} elements are wrong ({problem})"
         )
 

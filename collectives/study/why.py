@@ -11,13 +11,13 @@ from rich.table import Table
 
 from collectives import checks
 from collectives.algorithms.language.registry import REGISTRY
-from collectives.catalogue import algorithms_for, find, titled
+from collectives.catalogue import algorithms_for, check_restrictions, find, titled
 from collectives.choice import Choices, Ranges, choices
 from collectives.console import table
 from collectives.engines.simulator import Clock
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY, TERMS, bounds, bounds_of
 from collectives.study.cost import Path, critical_path, predicted_time
-from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, prices
+from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, price, prices
 from collectives.units import format_bytes, seconds
 
 WIDTH = 99  # of lines of words
@@ -31,7 +31,12 @@ _FACTORS = {LATENCY: "messages", BANDWIDTH: "bytes", COMPUTATION: "work"}
 
 
 def why(
-    primitive: str, p: int, n: int, clock: Clock | None = None, commutative: bool = True
+    primitive: str,
+    p: int,
+    n: int,
+    clock: Clock | None = None,
+    commutative: bool = True,
+    also: Sequence[str] = (),
 ) -> tuple[str, Table]:
     """The choice in words, and the prices of all candidates.
 
@@ -46,19 +51,25 @@ def why(
         Choose for this clock, and not by the table that `auto` uses.
     commutative : bool
         Whether the operator commutes.
+    also : sequence of str
+        Algorithms to be priced beside the candidates, with parameters if they have some.
 
     Raises
     ------
     UnknownAlgorithm
-        There is no such primitive.
+        There is no such primitive, or no such algorithm.
     ArgumentError
         p, n or the clock is out of its range.
+    RestrictionError
+        An algorithm of `also` cannot do this.
     """
     algorithms_for(primitive)  # raises if there is no such primitive
     p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of bytes n", n)
     checks.countable(primitive, p * n)
     if clock is not None:
         checks.instance(primitive, "clock", clock, Clock)
+    for name in also:
+        check_restrictions(find(primitive, name)[0], p, commutative)
     if clock is None:
         inforce = choices()
         pick, clock = inforce.spec(primitive, p, n, commutative), inforce.clock
@@ -66,7 +77,7 @@ def why(
     else:
         pick = cheapest(primitive, p, n, clock, commutative)
         source = "the least price for the clock given"
-    case = _Case(primitive, p, evenly(primitive, p, n), clock, commutative, pick)
+    case = _Case(primitive, p, evenly(primitive, p, n), clock, commutative, pick, tuple(also))
     length = "" if primitive == "barrier" else f", n = {format_bytes(n)}"
     lines = [f"{primitive}, p = {p}{length}: {pick}", "", f"by      {source}", *case.words()]
     return "\n".join(lines), case.table()
@@ -94,10 +105,18 @@ class _Case:
     clock: Clock
     commutative: bool
     pick: str
+    also: tuple[str, ...] = ()
 
     @cached_property
     def prices(self) -> dict[str, float]:
         return prices(self.primitive, self.p, self.n, self.clock, self.commutative)
+
+    @cached_property
+    def priced(self) -> dict[str, float]:
+        """The prices of all rows: the candidates and what else was asked for."""
+        size = self.p, self.n, self.clock
+        others = {name: price(self.primitive, name, *size) for name in self.also}
+        return dict(sorted({**self.prices, **others}.items(), key=lambda item: item[1]))
 
     @cached_property
     def terms(self) -> list[str]:
@@ -108,13 +127,16 @@ class _Case:
         yield "clock   alpha {} a message, beta {} a byte, gamma {} a byte reduced".format(*clock)
         yield f"because {self._weight()}"
         yield from (f"because {reason}" for reason in self._rivals())
+        for name in self.also:
+            if name not in self.prices:
+                yield f"beside  {name}, no candidate, takes {self.ratio(name):.2f} times as long"
         yield ""
         if self.p <= COUNTED:
             yield "Prices are times of simulated runs: the critical path through messages and work."
         else:
             yield f"Prices are those of the cost lines, as always for more than {COUNTED} ranks."
         yield "Messages, bytes and work are each those of the critical path of their own term."
-        rest = [name for name in REGISTRY[self.primitive] if name not in self.prices]
+        rest = [name for name in REGISTRY[self.primitive] if name not in self.priced]
         if rest:
             yield from textwrap.wrap(f"Not considered: {', '.join(rest)}.", WIDTH)
 
@@ -149,18 +171,18 @@ class _Case:
         """A row for each candidate: what it costs, and how that comes about."""
         columns = [column for term in self.terms for column in (_FACTORS[term], term)]
         new = table("", "", "time", "ratio", *columns, numbers=True)
-        for name, price in self.prices.items():
+        for name, cost in self.priced.items():
             path, times = self.path(name), self.times(name)
             cells = [x for t in self.terms for x in (_amount(t, path[t]), seconds(times[t]))]
             style = "bold" if name == self.pick else ""
             title = titled(self.primitive, name)
-            new.add_row(title, seconds(price), f"{self.ratio(name):.2f}", *cells, style=style)
+            new.add_row(title, seconds(cost), f"{self.ratio(name):.2f}", *cells, style=style)
         return new
 
     def ratio(self, name: str) -> float:
         """How many times as long as the pick it takes; one rank alone takes no time."""
         mine = self.prices[self.pick]
-        return self.prices[name] / mine if mine else 1.0
+        return self.priced[name] / mine if mine else 1.0
 
     def path(self, name: str) -> dict[str, int]:
         """The critical path of each term."""

@@ -6,7 +6,7 @@ import pytest
 
 from collectives.algorithms import REGISTRY
 from collectives.algorithms.alltoall import beyond
-from collectives.algorithms.chapters import barriers, bine, circulant, knomial, pat, rings
+from collectives.algorithms.chapters import barriers, bine, circulant, knomial, pat, torus
 from collectives.algorithms.language.ranks import distances, fold
 from collectives.algorithms.language.steps import elements, recv, send
 from collectives.catalogue import find
@@ -179,7 +179,7 @@ def test_torus_numbers():
         root = round(p**0.5)
         assert count("allgather", "torus", p=p, n=p).critical_path == 2 * root - 2
         assert count("allreduce", "torus", p=p, n=p).critical_path == 4 * root - 4
-    assert "2 sqrt(p) rounds instead of p" in " ".join(rings.__doc__.split())
+    assert "2 sqrt(p) rounds instead of p" in " ".join(torus.__doc__.split())
 
 
 def test_rounds_of_the_hypercube_all_to_all():

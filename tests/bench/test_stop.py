@@ -43,13 +43,20 @@ def peeking(rank, p, buf, root):
 '''
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize(
+    "ranks, number",
+    [
+        (1, signal.SIGTERM),
+        (3, signal.SIGINT),
+        pytest.param(1, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(3, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_what_there_is_is_left(tmp_path, number, ranks):
     path, mark, program = tmp_path / "run.json", tmp_path / "mark", tmp_path / "mark.py"
     program.write_text(MARK)
     start = [launcher(), "-n", str(ranks)] if ranks > 1 else []
-    options = ["scan", "--sizes", "8,1K", "--budget", "50", "--json", path, "--load", program]
+    options = ["scan", "--sizes", "8,1K,4M", "--budget", "50", "--json", path, "--load", program]
     process = subprocess.Popen(
         [*start, sys.executable, "-m", "collectives.bench", *map(str, options)],
         env={**os.environ, **ALLOW, "PYTHONPATH": str(ROOT), "MARK": str(mark)},
@@ -70,7 +77,7 @@ def test_what_there_is_is_left(tmp_path, number, ranks):
     assert process.returncode == 128 + number, err
     assert f"Stopped by {number.name}: these are the repetitions until then" in out
     told = json.loads(path.read_text())
-    assert told["run"]["stopped"] == f"by {number.name}" and len(told["results"]) == 10
+    assert told["run"]["stopped"] == f"by {number.name}" and told["results"]
     assert "Traceback" not in err
 
 

@@ -42,7 +42,7 @@ def place(generator, mark="# here"):
     """A pattern for the file and the line of the generator that has this mark."""
     lines, first = inspect.getsourcelines(generator)
     [offset] = [i for i, line in enumerate(lines) if line.rstrip().endswith(mark)]
-    return rf"\S*test_faults\.py:{first + offset}\b"
+    return rf"\S*test_faults\.py:{first + offset}, round \d[^)]*"
 
 
 def one_yield(*steps_of_rank):
@@ -158,7 +158,7 @@ def test_cycle_of_recvs(p, rendezvous):
     line = place(wrong)
     links = ", ".join(rf"rank {r} waits in recv from {(r + 1) % p} \({line}\)" for r in range(p))
     with pytest.raises(
-        Deadlock, match=rf"barrier.wrong: deadlock: {links}, rank 0 again$"
+        Deadlock, match=rf"barrier.wrong: deadlock: {links}, rank 0 again; somebody"
     ) as caught:
         run(wrong, p=p, rendezvous=rendezvous)
     assert [link[:2] for link in caught.value.chain] == [
@@ -186,7 +186,8 @@ def test_waiting_for_a_rank_that_has_finished():
             yield recv(NOTHING, 1)  # here
 
     with pytest.raises(
-        Deadlock, match=rf"rank 0 waits in recv from 1 \({place(wrong)}\), rank 1 has finished$"
+        Deadlock,
+        match=rf"rank 0 waits in recv from 1 \({place(wrong)}\), rank 1 has finished; let ",
     ):
         run(wrong)
 
@@ -269,10 +270,10 @@ frozen.flags.writeable = False
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (send(vector, 0), "needs another rank as its peer; use copy, got send of 8 elements to 0"),
+        (send(vector, 0), "needs another rank as its peer, got send of 8 elements to 0"),
         (
             recv(vector, 0),
-            "needs another rank as its peer; use copy, got recv of 8 elements from 0",
+            "needs another rank as its peer, got recv of 8 elements from 0",
         ),
         (send(vector, 2), "a peer must be a rank from 0 to 1, got 2"),
         (send(vector, -1), "a peer must be a rank from 0 to 1, got -1"),
@@ -324,7 +325,7 @@ frozen.flags.writeable = False
 )
 def test_step_that_breaks_a_rule(step, message):
     wrong = one_yield(step, [])
-    pattern = rf"barrier\.wrong: rank 0 of 2: .*{message}.* \({place(wrong)}\)$"
+    pattern = rf"barrier\.wrong: rank 0 of 2: .*{message}.* \({place(wrong)}\); "
     with pytest.raises(ScheduleError, match=pattern):
         run(wrong)
 
@@ -364,7 +365,8 @@ def test_space_that_is_not_scratch(space):
         yield send(temporary, 1) if rank == 0 else recv(temporary, 0)  # here
 
     algorithm("bcast", name="wrong")(wrong)
-    pattern = rf"bcast.wrong: rank 0 of 2: .*scratch\(\), got uint8\[64\] \({place(wrong)}\)"
+    got = rf"got uint8\[64\] \({place(wrong)}\); write scratch"
+    pattern = rf"bcast.wrong: rank 0 of 2: .*scratch\(\), {got}"
     with pytest.raises(ScheduleError, match=pattern):
         simulate("bcast", "wrong", p=2, n=64)
 
@@ -376,8 +378,8 @@ def test_arguments_of_another_primitive():
     with pytest.raises(
         TypeError,
         match=re.escape(
-            "gather.wrong: needs the arguments ['rank', 'p', 'sendbuf', 'recvbuf', 'root'] "
-            "(and counts, groups if it needs them), got ['rank', 'p', 'buf']"
+            "gather.wrong: needs the arguments rank, p, sendbuf, recvbuf, root "
+            "(and counts, groups if it needs them), got rank, p, buf; write `def wrong(rank, p, "
         ),
     ):
 
@@ -387,7 +389,7 @@ def test_arguments_of_another_primitive():
 
 
 def test_counts_where_there_are_none():
-    with pytest.raises(TypeError, match=r"scan.wrong: needs the arguments .*, got .*'counts'"):
+    with pytest.raises(TypeError, match=r"scan.wrong: needs the arguments .*, got .*, counts; "):
 
         @algorithm("scan", name="wrong")
         def scan(rank, p, sendbuf, recvbuf, counts):
@@ -396,7 +398,8 @@ def test_counts_where_there_are_none():
 
 def test_not_a_generator():
     with pytest.raises(
-        TypeError, match=r"barrier.plain: an algorithm must be a generator, got <func"
+        TypeError,
+        match=r"barrier.plain: an algorithm must be a generator, got a function without a yield",
     ):
 
         @algorithm("barrier")
@@ -560,8 +563,11 @@ def test_load_two_files_with_one_name(tmp_path):
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text(FILE)
     load(tmp_path / "one.py")
-    with pytest.raises(ValueError, match=r"barrier\.mine exists already"):
+    assert "mine" in algorithms_for("barrier")
+    for _ in range(2):
         load(tmp_path / "two.py")
+        assert {"one:mine", "two:mine"} == {x for x in algorithms_for("barrier") if "mine" in x}
+    assert find("barrier", "two:mine")[0].summary == "A pair of ranks nod to each other."
 
 
 def test_load_no_file(tmp_path):

@@ -74,3 +74,12 @@ def can(primitive: str, name: str, commutative: bool = True) -> bool:
 def check(got: np.ndarray, expected: np.ndarray, *what: Any) -> None:
     """Equal in every element, those in gaps included."""
     assert np.array_equal(got, expected), (*what, "rank", RANK, "got", got, "expected", expected)
+
+
+def nothing_arrives(channel):
+    """Look on all ranks that no message is on its way, under any tag in use."""
+    COMM.Barrier()
+    lane, first = channel.lane, channel.lane.tags[channel.rank]
+    for tag in range(first, first + channel.traffic.place.next):
+        assert not lane.comm.Iprobe(MPI.ANY_SOURCE, tag)
+    COMM.Barrier()

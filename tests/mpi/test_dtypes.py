@@ -1,7 +1,6 @@
 """Numbers that numpy does not have by itself, dates, durations, and operators of our kind."""
 
 import ctypes
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,12 +112,12 @@ POINTER.restype, POINTER.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c
 class Tensor:
     """Numbers that come by DLPack alone, of a type that numpy has no name for."""
 
-    CODES = {"bfloat16": 4, "float8_e4m3fn": 10, "new_float": 10}  # noqa: RUF012
+    CODES = {"bfloat16": 4, "float8_e4m3fn": 10, "float128": 2, "new": 99}  # noqa: RUF012
     CODE_AT = 20  # in DLPack's description of a tensor, which begins 32 later with a version
 
     def __init__(self, array, name):
-        self.words = array.view(f"u{array.itemsize}")
-        self.dtype = SimpleNamespace(name=name, itemsize=array.itemsize)
+        self.words = array.view("c16" if array.itemsize == 16 else f"u{array.itemsize}")
+        self.name = name
 
     def __dlpack_device__(self):
         return self.words.__dlpack_device__()
@@ -128,7 +127,7 @@ class Tensor:
         versioned = "versioned" in repr(capsule)
         name = b"dltensor_versioned" if versioned else b"dltensor"
         address = POINTER(capsule, name) + self.CODE_AT + 32 * versioned
-        ctypes.c_uint8.from_address(address).value = self.CODES[self.dtype.name]
+        ctypes.c_uint8.from_address(address).value = self.CODES[self.name]
         return capsule
 
 
@@ -145,17 +144,28 @@ def test_tensors_are_reduced_as_what_they_are(comm, name):
     check(got.astype(np.int64), right)
 
 
+@pytest.mark.skipif(np.dtype("g").itemsize != 16, reason="this machine has no 16-byte floats")
+def test_tensors_that_numpy_does_not_import(comm):
+    """Their capsule says what they are, in v-forms too, where lengths are in elements."""
+    mine, got = np.arange(3, dtype="g") + 10 * RANK, np.zeros((P, 3), "g")
+    tensor = Tensor(got.reshape(-1), "float128")
+    comm.Allgatherv(Tensor(mine, "float128"), [tensor, [3] * P])
+    check(got, np.arange(3) + 10 * np.arange(P)[:, None])
+    comm.Allreduce(Tensor(mine, "float128"), Tensor(got[0], "float128"))
+    check(got[0], sum(np.arange(3, dtype="g") + 10 * rank for rank in range(P)))
+
+
 def test_tensors_of_a_type_that_nobody_knows(comm):
     """They move, element by element, and are never taken for integers."""
     array = np.arange(N, dtype=np.uint8) + 10 * RANK
     kept = array.copy()
     got = np.zeros((P, N), np.uint8)
-    comm.Allgather(Tensor(array, "new_float"), Tensor(got.reshape(-1), "new_float"))
+    comm.Allgather(Tensor(array, "new"), Tensor(got.reshape(-1), "new"))
     check(got, np.arange(N) + 10 * np.arange(P)[:, None])
     result = np.full(N, 77, np.uint8)
     for form in (comm.Allreduce, comm.Iallreduce, comm.Allreduce_init):
         with pytest.raises(ArgumentError, match="elements of 1 bytes that numpy does not know"):
-            form(Tensor(array, "new_float"), Tensor(result, "new_float"))
+            form(Tensor(array, "new"), Tensor(result, "new"))
     check(array, kept)
     check(result, np.full(N, 77))
 

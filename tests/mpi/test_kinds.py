@@ -190,7 +190,7 @@ def test_pickled(monkeypatch, name):
             assert again is plain
             again = pickle.loads(pickle.dumps([comm], protocol))[0]
             check(again, collectives.Comm, MPI.Intracomm)
-            assert again == plain
+            assert again == plain and (again is comm) == (standing is comm)
         assert copy.copy(comm) == copy.deepcopy(comm) == plain
         for other in (child, MPI.Intracomm(child)):
             with pytest.raises(ValueError, match="cannot serialize"):

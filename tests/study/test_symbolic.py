@@ -141,7 +141,7 @@ def test_unwritten_memory(wrong):
         elif rank == root:
             yield send(buf, 1)
 
-    message = "rank 2 of 3: block 0 = {}: 0 missing, unwritten memory, never touched"
+    message = "rank 2 of 3: block 0 = {}: 0 missing, never written"
     with pytest.raises(WrongResult, match=re.escape(message)):
         wrong("bcast", lazy, p=3)
 

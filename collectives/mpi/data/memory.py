@@ -18,6 +18,7 @@ from mpi4py import MPI
 
 from collectives.errors import MemoryMismatch, SpellingMismatch, UnknownDatatype
 from collectives.mpi.data.datatypes import BYTE
+from collectives.mpi.data.dlpack import dtype_in
 from collectives.mpi.data.gpu import Gpu
 from collectives.operators.dtypes import dtype_called
 
@@ -113,14 +114,12 @@ class Foreign:
     @cached_property
     def dtype(self) -> np.dtype:
         """That of its elements; no number if neither numpy nor ml_dtypes has such a type."""
-        with suppress(AttributeError, TypeError, RuntimeError, BufferError):
-            if hasattr(self.data, "__cuda_array_interface__"):
-                dtype = np.dtype(self.data.__cuda_array_interface__["typestr"])
-                if dtype.kind in "biufcmM":
-                    return dtype
-            else:
-                self._array = np.from_dlpack(self)  # to which the export now belongs
-                return self._array.dtype
+        if self._capsule is not None:
+            return dtype_in(self._capsule)
+        with suppress(TypeError):
+            dtype = np.dtype(self.data.__cuda_array_interface__["typestr"])
+            if dtype.kind in "biufcmM":
+                return dtype
         return _dtype_like(getattr(self.data, "dtype", None), self.nbytes)
 
     def memory(self) -> Memory:

@@ -246,8 +246,8 @@ class Recorder:
         if algorithm.needs_groups:
             values.append(groups)
         generator = algorithm.generator(self.rank, self.p, *values, **own)
-        process = Process(title, self.rank, self.p, _after(read, generator))
-        return record(process, first=0 if read.prelude else 1)
+        first = 0 if read.prelude else 1
+        return record(Process(title, self.rank, self.p, _after(read, generator), first=first))
 
     def _groups(
         self, algorithm: Algorithm, parameters: Mapping[str, Any]
