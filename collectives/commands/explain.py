@@ -59,7 +59,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    if arguments.html is not None:
+    if arguments.html is not None and arguments.directory is None:
         return write_page(arguments, _chosen(arguments, False))
     view = View(
         _width(arguments.width), arguments.data, arguments.rank, arguments.round, arguments.all

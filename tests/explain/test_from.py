@@ -112,6 +112,17 @@ def test_chrome(recorded, explain, tmp_path, call):
         check_file(file)
 
 
+def test_pictures(recorded, explain, tmp_path):
+    """Of what was measured, and of what was predicted for it."""
+    pytest.importorskip("matplotlib")
+    call = number_of(recorded, "bcast.tree")
+    for name, more in (("measured", ()), ("predicted", ["--predicted"])):
+        file = tmp_path / f"{name}.svg"
+        assert explain("--from", recorded, "--call", call, "--svg", file, *more) == ("", 0)
+        assert "<title" in file.read_text()
+    assert (tmp_path / "measured.svg").read_text() != (tmp_path / "predicted.svg").read_text()
+
+
 def rewrite(file, change):
     """Change the objects in the lines of a file."""
     lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -194,6 +205,9 @@ def test_what_is_no_recorded_run(recorded, explain, tmp_path, damage, message):
         (("--call", 0), "--call must be from 1 to 4, got 0"),
         (("allreduce",), "--from needs a call by its number, got 'allreduce'"),
         (("--json", "x.json"), "--json needs one call of a run, got all"),
+        (("--svg", "x.svg"), "a picture needs one call of a run, got all"),
+        (("--predicted",), "--predicted needs one call of a run, got all"),
+        (("--html", "x.html"), "--html makes a page that runs an algorithm itself"),
         (("--chrome", "/nowhere/x.json"), "--chrome: a file that can be written is needed"),
         (("--call", 1, "--rank", 7), "--rank must be a rank from 0 to 2, got 7"),
     ],
@@ -204,7 +218,7 @@ def test_wrong_options(recorded, explain, arguments, message):
 
 
 def test_options_without_a_run(explain):
-    for option in (("--call", 1), ("--chrome", "x.json")):
+    for option in (("--call", 1), ("--chrome", "x.json"), ("--predicted",)):
         text, status = explain("allreduce", *option)
         assert status == 2 and f"{option[0]} needs a recorded run, got none" in text
 
