@@ -60,7 +60,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     drawn = asked(arguments)
-    if arguments.html is not None:
+    if arguments.html is not None and arguments.directory is None:
         if drawn:
             raise ArgumentError("explain: one of --html and a picture, got both; leave out one")
         return write_page(arguments, _chosen(arguments, False))

@@ -23,9 +23,7 @@ def listed(run: Run, width: int) -> Iterator[Text]:
     widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
     for row in (HEADS, *rows):
         cells = [cell.rjust(width) for cell, width in zip(row[:4], widths, strict=False)]
-        line = Text("  ".join([*cells, row[4]]).rstrip(), style="bold" if row is HEADS else "")
-        line.truncate(width, overflow="ellipsis")
-        yield line
+        yield _line([*cells, row[4]], "bold" if row is HEADS else "", width)
     if run.dropped:
         yield from _wrapped(
             f"{run.dropped} more records of single ranks are left out: there was no room for all, "
@@ -36,6 +34,11 @@ def listed(run: Run, width: int) -> Iterator[Text]:
         uncertain = max(call.uncertainty for call in run.calls)
         text = f"Clocks agree to {seconds(uncertain)}. --call N shows one of the calls."
         yield from _wrapped(text, width)
+
+
+def _line(cells: Sequence[str], style: str, width: int) -> Text:
+    text = "  ".join(cells).rstrip()
+    return Text(text if len(text) <= width else text[: width - 3] + "...", style=style)
 
 
 def _wrapped(text: str, width: int) -> Iterator[Text]:
@@ -73,9 +76,7 @@ def compared(two: Measured, uncertainty: float, width: int) -> Iterator[Text]:
     yield Text("\nPredicted and measured", style="bold")
     for row in (heads, *rows):
         cells = [cell.rjust(size) for cell, size in zip(row[:4], widths, strict=False)]
-        line = Text("  ".join([*cells, row[4]]).rstrip(), style="dim" if row is heads else "")
-        line.truncate(width, overflow="ellipsis")
-        yield line
+        yield _line([*cells, row[4]], "dim" if row is heads else "", width)
     yield from _wrapped(
         f"Times are from the begin of the first rank to the end of the {unit} on the last; "
         f"the last rank begins after {seconds(late)} in the prediction, too. Clocks agree to "

@@ -19,7 +19,7 @@ from collectives.engines.records import Row, Sketch, Stage
 from collectives.engines.simulator import Clock
 from collectives.engines.trace import MEASURED, Message, Rank, Round, Step, Trace
 from collectives.errors import ArgumentError, UnknownAlgorithm
-from collectives.operators.operator import Operator
+from collectives.operators.operator import OPERATORS, Operator
 from collectives.study.recorded import Recorded
 from collectives.study.tracing import trace
 
@@ -65,7 +65,9 @@ def _predicted(call: Recorded, clock: Clock | None, late: dict[int, float]) -> T
     if algorithm.needs_groups:
         options[GROUP] = sketch.groups
     if sketch.operator is not None:
-        options["operator"] = Operator(sketch.operator, None, sketch.commutative)
+        known = OPERATORS.get(sketch.operator)
+        plain = known is not None and known.widening is None  # the elements that travelled are wide
+        options["operator"] = known if plain else _named(sketch.operator, sketch.commutative)
     if sketch.primitive == "alltoall":
         options["counts"] = [each.counts for each in call.sketches]
     elif whole.counts:
@@ -82,6 +84,11 @@ def _predicted(call: Recorded, clock: Clock | None, late: dict[int, float]) -> T
         "late": late,
     }
     return trace(sketch.primitive, sketch.algorithm, **facts, **options)
+
+
+def _named(name: str, commutative: bool) -> Operator:
+    """An operator of the user's: nothing is computed, so its kernel is not needed."""
+    return Operator(name, None, commutative)
 
 
 def _found(sketch: Sketch) -> Any:

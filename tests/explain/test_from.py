@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from importlib import resources
 
+import jsonschema
 import pytest
 from launch import mpirun
 from perfetto import BINARY, check_chrome, check_file
@@ -24,6 +26,8 @@ comm.Reduce(mine, total if comm.rank == 1 else None, op=MPI.MAX, root=1)
 request.Wait()
 """
 P = 3
+SCHEMA = resources.files("collectives.engines").joinpath("trace.schema.json").read_text("utf-8")
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,7 @@ def test_the_calls_are_listed(recorded, explain):
 def test_a_call_is_the_same_picture(recorded, explain):
     text, status = explain("--from", recorded, "--call", number_of(recorded, "allreduce.ring"))
     simulated, _ = explain("allreduce", "ring", "-p", P, "-n", 48)
-    assert status == 0 and max(map(len, text.splitlines())) <= 100
+    assert status == 0 and max(map(len, text.splitlines())) <= 100 and text.isascii()
 
     def picture(page):
         return page[: page.index("What it costs")].splitlines()[1:]
@@ -91,6 +95,7 @@ def test_json_is_a_trace(recorded, explain, tmp_path):
     for call in range(1, 5):
         file = tmp_path / "call.json"
         assert explain("--from", recorded, "--call", call, "--json", file) == ("", 0)
+        VALIDATOR.validate(json.loads(file.read_text()))
         made = Trace.from_json(json.loads(file.read_text()))
         assert made.origin == "measured" and made.setting.p == P
         assert made.time == max(rank.finished for rank in made.ranks) > 0
@@ -105,6 +110,17 @@ def test_chrome(recorded, explain, tmp_path, call):
     check_chrome(json.loads(file.read_text()), sum(len(each.messages) for each in calls))
     if BINARY:
         check_file(file)
+
+
+def test_pictures(recorded, explain, tmp_path):
+    """Of what was measured, and of what was predicted for it."""
+    pytest.importorskip("matplotlib")
+    call = number_of(recorded, "bcast.tree")
+    for name, more in (("measured", ()), ("predicted", ["--predicted"])):
+        file = tmp_path / f"{name}.svg"
+        assert explain("--from", recorded, "--call", call, "--svg", file, *more) == ("", 0)
+        assert "<title" in file.read_text()
+    assert (tmp_path / "measured.svg").read_text() != (tmp_path / "predicted.svg").read_text()
 
 
 def rewrite(file, change):
@@ -189,6 +205,9 @@ def test_what_is_no_recorded_run(recorded, explain, tmp_path, damage, message):
         (("--call", 0), "--call must be from 1 to 4, got 0"),
         (("allreduce",), "--from needs a call by its number, got 'allreduce'"),
         (("--json", "x.json"), "--json needs one call of a run, got all"),
+        (("--svg", "x.svg"), "a picture needs one call of a run, got all"),
+        (("--predicted",), "--predicted needs one call of a run, got all"),
+        (("--html", "x.html"), "--html makes a page that runs an algorithm itself"),
         (("--chrome", "/nowhere/x.json"), "--chrome: a file that can be written is needed"),
         (("--call", 1, "--rank", 7), "--rank must be a rank from 0 to 2, got 7"),
     ],
@@ -199,7 +218,7 @@ def test_wrong_options(recorded, explain, arguments, message):
 
 
 def test_options_without_a_run(explain):
-    for option in (("--call", 1), ("--chrome", "x.json")):
+    for option in (("--call", 1), ("--chrome", "x.json"), ("--predicted",)):
         text, status = explain("allreduce", *option)
         assert status == 2 and f"{option[0]} needs a recorded run, got none" in text
 

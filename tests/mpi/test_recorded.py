@@ -143,6 +143,27 @@ def test_every_form(comm, folder):
     check_chrome(chrome(run.calls), sum(len(call.messages) for call in run.calls))
 
 
+def test_unusual_calls(comm, folder):
+    """Elements, operators and parameters of all kinds; in place; without elements."""
+    floats, out = np.linspace(0, 1, 40, dtype=np.float32), np.empty(40, np.float32)
+    left = collectives.Operator("left", lambda a, b, out: np.copyto(out, a), commutative=False)
+    gaps = MPI.DOUBLE.Create_vector(2, 1, 3).Commit()
+    comm.Allreduce(floats, out, algorithm="compressed_ring")
+    comm.Allreduce(floats, out, algorithm="compressed_halving", codec="topk")
+    comm.Allreduce(floats, out, op=left, algorithm="recursive_doubling")
+    comm.Allreduce(floats, out, op=collectives.REPRODUCIBLE_SUM, algorithm="tree")
+    comm.Allreduce(MPI.IN_PLACE, out, algorithm="hierarchical", group=2)
+    comm.Allreduce(floats[:0], out[:0], algorithm="ring")
+    comm.Reduce_scatter(MPI.IN_PLACE, np.ones(2 * P), [2] * P, algorithm="ring")
+    comm.Bcast([np.zeros(9), 2, gaps], root=P - 1, algorithm="ring", segments=2)
+    comm.Alltoallv([floats, [1] * P], [out, [1] * P], algorithm="recursive_doubling")
+    gaps.Free()
+    calls = [call for call in read(comm, folder).calls if not call.sketches[0].within]
+    assert len(calls) == 9
+    for call in calls:
+        check_times(measured(call).measured)
+
+
 def test_clocks(comm, folder):
     """Those of one machine agree, at both ends of the run."""
     comm.Barrier()
