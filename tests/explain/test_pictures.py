@@ -223,6 +223,13 @@ def test_wrong_answers_are_marked(tmp_path):
     assert said(group(root, "failure-3-1")) == "rank 3 goes wrong" and "wrong" in texts(root)
 
 
+def test_a_measured_trace_says_so():
+    made = replace(trace("bcast", "tree", p=3), origin="measured")
+    assert said(drawn(made, "spacetime")).startswith(
+        "bcast.tree, p = 3, n = 24 B, root = 0, measured"
+    )
+
+
 def test_nothing_of_a_user_is_markup():
     made = replace(
         trace("bcast", "tree", p=3), summary="<script>alert(1)</script> & \x00 \u7269 $x$"
@@ -240,6 +247,7 @@ def test_nothing_of_a_user_is_markup():
         (["-p", "65"], "needs at most 64 ranks to be drawn, got 65"),
         (["--rank", "0"], "a picture shows all that happened, got --rank"),
         (["--all"], "a picture shows all that happened, got --all"),
+        (["--html", "x.html"], "one of --html and a picture, got both"),
         (["tree"], "a picture needs one algorithm, got 2"),
     ],
 )

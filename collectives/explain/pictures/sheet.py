@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collectives.engines.trace import Trace
+from collectives.engines.trace import MEASURED, Trace
 from collectives.errors import ArgumentError
 from collectives.explain import wrong
 from collectives.explain.pictures.canvas import Canvas, drawing, measure
@@ -66,7 +66,7 @@ def picture(trace: Trace, kinds: Sequence[str], width: float, forms: Sequence[st
                 canvas.text(5.5, y + 2, each.title, TEXT + 0.5)
             each.draw(canvas, y + above)
             y += each.height + above + GAP
-        title = f"{heading(trace)}: {', '.join(each.title.lower() for each in drawn)}"
+        title = f"{_name(trace)}: {', '.join(each.title.lower() for each in drawn)}"
         told = description(trace, words, kinds)
         return [canvas.file(form, title, told) for form in forms]
 
@@ -84,11 +84,15 @@ def _check(trace: Trace, kinds: Sequence[str]) -> None:
             )
 
 
+def _name(trace: Trace) -> str:
+    return heading(trace) + (", measured" if trace.origin == MEASURED else "")
+
+
 class _Heading:
     """What is drawn, and where it goes wrong, if it does."""
 
     def __init__(self, trace: Trace, width: float):
-        first, _, rest = heading(trace).partition(", ")
+        first, _, rest = _name(trace).partition(", ")
         self.name = first
         self.beside = measure(first, HEAD, True) + 2
         room = width - self.beside
