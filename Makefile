@@ -47,7 +47,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery choice lint
+.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery pictures choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -120,6 +120,9 @@ docs: $(VENV)/ready ## write the generated page of the catalogue anew
 
 gallery: $(VENV)/ready ## a page for every algorithm, in build/gallery
 	$(IN) python -m collectives gallery build/gallery
+
+pictures: $(VENV)/ready ## draw the pictures of docs/ anew
+	$(IN) python -m collectives explain allreduce ring -p 4 --kind spacetime,grid --svg docs/ring.svg
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree

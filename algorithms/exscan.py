@@ -108,7 +108,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
 @algorithm("exscan")
 def recursive_exchange(rank, p, sendbuf, recvbuf):
-    """Recursive exchange: partners who differ in one bit swap the sums over their groups.
+    """Recursive exchange: partners swap the sums over their groups.
 
     `scan.recursive_exchange`, but a rank does not put its own vector into its prefix: what the
     first partner below it sends starts the prefix, what others send is added on its left.

@@ -130,7 +130,7 @@ def tree(rank, p, sendbuf, recvbuf):
 
 @algorithm("reduce_scatter")
 def recursive_exchange(rank, p, sendbuf, recvbuf):
-    """Recursive exchange: partners ever farther swap sums of all that others need, too.
+    """Recursive exchange: ever farther partners swap all sums that others need.
 
     Before round k a rank has the sums over its aligned group of 2**k ranks, of all blocks.
     Nobody outside a group can complete a block of its ranks without their sum; so a rank

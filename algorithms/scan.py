@@ -102,15 +102,15 @@ def tree(rank, p, sendbuf, recvbuf):
 
 @algorithm("scan")
 def recursive_exchange(rank, p, sendbuf, recvbuf):
-    """Recursive exchange: partners who differ in one bit swap the sums over their groups.
+    """Recursive exchange: partners swap the sums over their groups.
 
-    As in the allreduce by recursive doubling, a rank knows the sum over its aligned group of
-    2**k ranks after round k. A partner below it sends the sum over ranks that all come before
-    it, which it also adds to its prefix: so most rounds use the operator twice, once for either
-    sum. A rank without a partner sits out; nobody needs the sum over its group, which is
-    not full. MPICH and Open MPI have this as `recursive_doubling`; ours, of Hillis and Steele,
-    does with one use a round. If p is not a power of two, the factor of gamma is an upper
-    bound.
+    Partners' ranks differ in one bit. As in the allreduce by recursive doubling, a rank knows
+    the sum over its aligned group of 2**k ranks after k rounds. What a partner below it sends
+    is the sum over ranks that all come before it, so it goes into the rank's prefix as well:
+    two uses of the operator, one for each sum. A rank without a partner sits out; nobody will
+    need the sum over its group, which is not full. MPICH and Open MPI have this as
+    `recursive_doubling`; ours, of Hillis and Steele, makes do with one use a round. If p is not
+    a power of two, the factor of gamma is an upper bound.
 
     Cost: ceil(lg(p))*(alpha + n*beta + 2*n*gamma)
     Restrictions: none

@@ -43,6 +43,7 @@ class Options:
     budget: float
     seed: int
     json: str | None
+    trace: str | None
 
 
 def parser() -> Parser:
@@ -75,6 +76,7 @@ def parser() -> Parser:
     )
     add("--seed", type=int, default=0, help="of the order in which cells run; default 0")
     add("--json", metavar="FILE", help="also write everything, each repetition too, to FILE")
+    add("--trace", metavar="DIR", help="record every call there, for collectives explain --from")
     add(
         "--load",
         action="append",
@@ -110,6 +112,7 @@ def checked(given: argparse.Namespace) -> Options:
         given.budget,
         given.seed,
         given.json,
+        given.trace,
     )
 
 

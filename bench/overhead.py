@@ -51,6 +51,8 @@ by hand     the messages and additions of `library` in a loop with mpi4py and nu
 plain       such a loop that begins by copying the input to the output
 set up      the plain loop with Send_init and Recv_init beforehand, Startall and Waitall
 built-in    comm.Allreduce"""
+RECORDED = """
+recorded    collectives.allreduce on a communicator whose calls are recorded"""
 
 
 def by_hand(
@@ -99,7 +101,9 @@ def set_up(
     return call, [request for requests in rounds for request in requests]
 
 
-def ways(comm: MPI.Intracomm, size: int) -> tuple[list[Callable[[], object]], list[MPI.Prequest]]:
+def ways(
+    comm: MPI.Intracomm, size: int, recording: MPI.Intracomm | None = None
+) -> tuple[list[Callable[[], object]], list[MPI.Prequest]]:
     """The calls to compare, each checked once, and the requests that they use."""
     elements = size // 8
     sendbuf = np.arange(elements, dtype=np.float64) + comm.rank
@@ -117,8 +121,11 @@ def ways(comm: MPI.Intracomm, size: int) -> tuple[list[Callable[[], object]], li
         ready,
         partial(comm.Allreduce, sendbuf, recvbuf),
     ]
+    if recording is not None:
+        again = partial(collectives.allreduce, recording, sendbuf, recvbuf, algorithm=algorithm)
+        calls.append(again)
     wanted = comm.size * np.arange(elements) + comm.size * (comm.size - 1) / 2
-    for name, call in zip(NAMES, calls):
+    for name, call in zip((*NAMES, "recorded"), calls):
         recvbuf[...] = -1
         call()
         if not np.array_equal(recvbuf, wanted):
@@ -172,17 +179,20 @@ def _goes_on(reps: int, passed: float, seconds: float) -> bool:
     return reps < MAXIMUM and passed < (seconds if reps >= ENOUGH else 3 * seconds)
 
 
-def main(comm: MPI.Intracomm, seconds: float, stop: Stop) -> None:
+def main(comm: MPI.Intracomm, seconds: float, stop: Stop, trace: str | None = None) -> None:
     """Measure all sizes; rank 0 prints."""
     where = system(comm)
+    recording = None if trace is None else collectives.Comm(comm.Dup(), trace=trace)
+    names = NAMES if recording is None else (*NAMES, "recorded")
+    legend = LEGEND if recording is None else LEGEND + RECORDED
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    ratios = [f"library\n/ {name}" for name in NAMES[2:]]
-    for title in ("size", *NAMES, *ratios, "reps"):
+    ratios = [f"library\n/ {name}" for name in names[2:]]
+    for title in ("size", *names, *ratios, "reps"):
         table.add_column(title, justify="right")
     past = past_launcher()
-    stop.leave = lambda why: show(where, LEGEND, table, why, past)
+    stop.leave = lambda why: show(where, legend, table, why, past)
     for size in SIZES:
-        calls, requests = ways(comm, size)
+        calls, requests = ways(comm, size, recording)
         times = compare(comm, calls, seconds)
         for request in requests:
             request.Free()
@@ -195,7 +205,7 @@ def main(comm: MPI.Intracomm, seconds: float, stop: Stop) -> None:
         )
     if comm.rank == 0:
         stop.end()
-        show(where, LEGEND, table)
+        show(where, legend, table)
 
 
 def show(
@@ -214,8 +224,9 @@ def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
     """Read the options, and do what they say."""
     parser = Parser("collectives.bench.overhead")
     add_seconds(parser, SECONDS, "for each size")
+    parser.add_argument("--trace", metavar="DIR", help="record calls there, and time that, too")
     given = options(comm, parser, arguments, lambda given: by_doubling(comm.size, given))
-    main(comm, given.seconds, stop)
+    main(comm, given.seconds, stop, given.trace)
     return 0
 
 

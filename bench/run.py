@@ -11,6 +11,7 @@ from mpi4py import MPI
 
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.files import check_target
+from collectives.mpi.comm import Comm
 from collectives.problems import Buffers, numbers
 
 from . import cli
@@ -63,7 +64,7 @@ def bench(comm: MPI.Intracomm, asked: cli.Options, arguments: Sequence[str], sto
         watch("simulating")
         # At most half of the time, and less than what the watch takes for a hang.
         ahead = outlooks(comm, todo, min(asked.budget / 2, STALLED - 20))
-        data = _data(comm, todo)
+        data = _data(comm, todo, asked.trace)
         known.ahead = ahead = rehearsed(comm, todo, ahead, {k: v for k, (_, v) in data.items()})
         calls: Calls = {
             i: call(*data[cell.group], cell) for i, cell in enumerate(todo) if ahead[i].runs
@@ -83,16 +84,20 @@ def bench(comm: MPI.Intracomm, asked: cli.Options, arguments: Sequence[str], sto
     return comm.bcast(known.leave())
 
 
-def _data(comm: MPI.Intracomm, todo: Sequence[Cell]) -> Data:
+def _data(comm: MPI.Intracomm, todo: Sequence[Cell], trace: str | None) -> Data:
     """A communicator and buffers for each group, which all its cells share.
 
     Same memory, same chances. And the library keeps a limited number of plans
     for a communicator: a group's fit, so that every repetition replays one.
+    Where calls are recorded, that belongs to the communicator, too.
     """
     made: Data = {}
     for cell in todo:
         if cell.group not in made:
-            made[cell.group] = comm.Dup(), cell.problem(comm.size).buffers(comm.rank)
+            own = comm.Dup()
+            if trace is not None:
+                Comm(own, trace=trace)
+            made[cell.group] = own, cell.problem(comm.size).buffers(comm.rank)
             numbers.cache_clear()
     return made
 

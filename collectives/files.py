@@ -40,23 +40,25 @@ def check_target(path: str, title: str) -> None:
         raise _needed(title, "a folder that can be written to", folder)
 
 
-def write(path: str, text: str, title: str) -> None:
-    """Write a text, in UTF-8; an ordinary file is left as it was if that cannot be done.
+def write(path: str, content: str | bytes, title: str) -> None:
+    """Write bytes, or a text in UTF-8; an ordinary file is left as it was if it cannot be done.
 
     Raises
     ------
     ArgumentError
         Says why it could not be written.
     """
+    data = content.encode() if isinstance(content, str) else content
     try:
         stream = _own_stream(path)
         if stream is not None:
-            stream.write(text)
             stream.flush()
+            stream.buffer.write(data)
+            stream.buffer.flush()
         elif _stays(path):
-            _write_into(path, text)
+            _write_into(path, data)
         else:
-            _replace(os.path.realpath(path), text)
+            _replace(os.path.realpath(path), data)
     except OSError as error:
         reason = error.strerror or error
         raise _needed(title, "a file that can be written", f"{path} ({reason})") from None
@@ -91,10 +93,10 @@ def _stays(path: str) -> bool:
     return not (ours and alone and os.access(os.path.dirname(os.path.realpath(path)), os.W_OK))
 
 
-def _write_into(path: str, text: str) -> None:
+def _write_into(path: str, data: bytes) -> None:
     fifo = stat.S_ISFIFO(os.stat(path).st_mode)
-    with open(_read_fifo(path) if fifo else path, "w", encoding="utf-8") as file:
-        file.write(text)
+    with open(_read_fifo(path) if fifo else path, "wb") as file:
+        file.write(data)
 
 
 def _read_fifo(path: str) -> int:
@@ -110,13 +112,13 @@ def _read_fifo(path: str) -> int:
     return descriptor
 
 
-def _replace(path: str, text: str) -> None:
+def _replace(path: str, data: bytes) -> None:
     found = _stat(path)
     with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=os.path.dirname(path), suffix=".part", delete=False
+        dir=os.path.dirname(path), suffix=".part", delete=False
     ) as part:
         try:
-            part.write(text)
+            part.write(data)
             part.flush()
             os.chmod(part.name, stat.S_IMODE(found.st_mode) if found else _usual_mode())
             os.replace(part.name, path)

@@ -182,10 +182,10 @@ def reduce_(rank, p, sendbuf, recvbuf, root):
 
 @algorithm("scatter", name="bine")
 def scatter(rank, p, sendbuf, recvbuf, root, counts):
-    """Bine tree: pass on all the blocks of a subtree in one message, the longest jumps first.
+    """Bine tree: blocks go down, those of a subtree in one message.
 
-    As `scatter.tree`, but that half of the blocks goes a third of the way round, not half
-    of it. If p is not a power of two, the factor of beta is an upper bound.
+    As `scatter.tree`, the longest jumps first; but half of the blocks goes a third of the way
+    round, not half of it. If p is not a power of two, the factor of beta is an upper bound.
 
     Cost: ceil(lg(p))*alpha + (p-1 + fold(p)*(p+7)/8)*n/p*beta
     Restrictions: none
@@ -203,9 +203,10 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts):
 
 @algorithm("gather", name="bine")
 def gather(rank, p, sendbuf, recvbuf, root, counts):
-    """Bine tree: pass up all the blocks of a subtree in one message, the shortest jumps first.
+    """Bine tree: blocks come up, those of a subtree in one message.
 
-    The scatter backwards. If p is not a power of two, the factor of beta is an upper bound.
+    The scatter backwards, the shortest jumps first. If p is not a power of two, the factor of
+    beta is an upper bound.
 
     Cost: ceil(lg(p))*alpha + (p-1 + fold(p)*(p+7)/8)*n/p*beta
     Restrictions: none
@@ -327,7 +328,7 @@ def swing_latency(rank, p, sendbuf, recvbuf):
     """Swing for short vectors: swap whole sums with partners at ..., -5, +3, -1, +1.
 
     Recursive doubling with the partners of `swing`, the longest jump first: groups of players
-    who know the same sum join in pairs. The papers begin with the shortest jump. Then players
+    who know the same sum join in pairs. The authors begin with the shortest jump. Then players
     who know one sum meet others who know different ones; each brackets the whole in its own
     way, and the results differ in their last bits. Here all are the same. Sums would overlap if
     the number of players were no power of two; so 2**floor(lg p) ranks play, and the first
@@ -357,18 +358,19 @@ def swing_latency(rank, p, sendbuf, recvbuf):
 
 @algorithm("alltoall", name="bine")
 def alltoall(rank, p, sendbuf, recvbuf, counts):
-    """Bine butterfly: each block goes down the Bine tree of its source, the longest jump first.
+    """Bine butterfly: each block goes down the Bine tree of its source.
 
     In a round a player swaps with its partner all blocks whose way to their destination, from
     wherever they come, leads over this edge: half of what it holds for a power of two, or
-    less. As `hypercube`, with shorter ways. If p is odd, a rank that sits out hands over its
+    less. As `hypercube`, with shorter ways. The authors' code makes the shortest jump first,
+    with as many bytes, and for powers of two only. If p is odd, a rank that sits out hands over its
     blocks first and gets those for it in the end; its player has the blocks of two ranks for
     two ranks. If p is not a power of two, the factor of beta is an upper bound.
 
     Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
         + (ceil(lg(p))*(3/4 if p % 2 else 1/2) + 2*(p > 1)*(p % 2))*n*beta
     Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
-    Reference: De Sensi et al. 2025
+    Reference: after De Sensi et al. 2025 (the shortest jump first)
     """
     team = _team(p)
     yield from forward(rank, p, sendbuf, recvbuf, counts, team, _swaps(team, p, team.player(rank)))

@@ -167,7 +167,7 @@ def padded_bruck(rank, p, sendbuf, recvbuf, counts):
 
 @algorithm("alltoall")
 def hybrid(rank, p, sendbuf, recvbuf, counts, *, short=512):
-    """Short blocks jump as in Bruck's algorithm, long ones go straight to their destination.
+    """Short blocks jump as in Bruck's algorithm, long ones go straight.
 
     What a long block pays for its jumps is bytes, what a short one pays for going straight
     is a message. Where blocks differ, each has its own way: those of at most `short` bytes

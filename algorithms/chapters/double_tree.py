@@ -155,16 +155,16 @@ def allreduce(rank, p, sendbuf, recvbuf, *, segments=None):
 
 @algorithm("scan", name="double_tree", also="two_tree")
 def scan(rank, p, sendbuf, recvbuf, *, segments=None):
-    """Two trees: sums over subtrees go up both, what comes before a subtree goes down both.
+    """Two trees: sums go up both, then what comes before a subtree goes down both.
 
     On the way up a rank adds its own share to what comes from its left child, keeps that,
     and reports it with the right child's sum added. On the way down it learns the sum over all
     ranks before its subtree; that is what the left child is told, too. With what it has kept
     it makes the rank's own result, which is what the right child is told.
 
-    `scan.pipelined_tree` sends three vectors from the busiest port, this one two, half up and
-    half down each tree; but the way down begins when the way up has ended. All factors are
-    upper bounds.
+    From p = 13 on `scan.pipelined_tree` sends three vectors from the busiest port, this one two,
+    half up and half down each tree; but the way down begins when the way up has ended. All
+    factors are upper bounds.
 
     `segments` is the number of segments of each half; by default the optimum
     where starting a message costs as much as 8 KiB of it.
@@ -179,7 +179,7 @@ def scan(rank, p, sendbuf, recvbuf, *, segments=None):
 
 @algorithm("exscan", name="double_tree", also="two_tree")
 def exscan(rank, p, sendbuf, recvbuf, *, segments=None):
-    """Two trees: sums over subtrees go up both, what comes before a subtree goes down both.
+    """Two trees: sums go up both, then what comes before a subtree goes down both.
 
     The messages are those of `scan.double_tree`. A rank's own result is the sum before its
     subtree with that of its left child added; its own share goes to the right child only. All

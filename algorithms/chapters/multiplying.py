@@ -111,7 +111,7 @@ def gather_all(rank, p, sendbuf, recvbuf):
 
 @algorithm("allreduce", also="all_pairs")
 def two_shot(rank, p, sendbuf, recvbuf):
-    """Two rounds of direct messages: everyone's shares to the owner, its sum to everyone.
+    """Two rounds of direct messages: shares to the owner, its sum to everyone.
 
     The vector is cut into p blocks. First each rank sends every other its share of that one's
     block, and adds up its own block in rank order; then it sends the sum to all others. No

@@ -238,7 +238,7 @@ def halving_doubling(rank, p, sendbuf, recvbuf):
 
 @algorithm("allreduce", also="generalized")
 def generalised(rank, p, sendbuf, recvbuf, *, halvings=2):
-    """Halve the vector some times, swap whole pieces then: from recursive doubling to halving.
+    """Between recursive doubling and Rabenseifner: halve some times, then swap pieces.
 
     After `halvings` rounds of recursive halving, the nearest partners first, a player has one
     of 2**halvings pieces, summed over its group. In the rounds that are left partners have the

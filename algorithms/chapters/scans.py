@@ -4,8 +4,8 @@ Passing the vectors on and then scanning them, as `exscan.recursive_doubling`
 does, spends a whole round on the shift. The 123-doubling exscan starts with
 distances 1, 2, 3 instead and doubles only from then on: 1, 2, 3, 6, 12, ... More such
 rounds at first, in which the ranks pass on the inclusive sums, reach farther, at one
-more use of the operator each; `two_phase` takes as few as make the rounds the fewest.
-`popcount` mixes both kinds of rounds by the binary digits of p-1.
+more use of the operator each; `two_phase` takes as few as make the rounds the fewest,
+and `popcount` mixes both kinds of rounds by the binary digits of p-1.
 
 Doubling sends the whole vector ceil(lg p) times. For long vectors the pipelined
 tree sends it three times from any port, however many ranks there are. It is an
@@ -175,7 +175,7 @@ def two_phase(rank, p, sendbuf, recvbuf):
 
 @algorithm("exscan")
 def popcount(rank, p, sendbuf, recvbuf):
-    """Windows that grow by the digits of p-1: the round-optimal allreduce, without the wrap.
+    """Windows that grow by the binary digits of p-1: the fewest rounds for every p.
 
     A rank has the sum over the w ranks just below it, w = 0 at first, and for every binary
     digit of p-1, the highest first, there is a round. For a digit 0 it passes its sum on,
@@ -188,26 +188,28 @@ def popcount(rank, p, sendbuf, recvbuf):
         w       1    2    5    11
         up      1    1    3    6     ranks
 
-    On a ring the same windows go round and give every rank the sum over all others, which is
-    the allreduce in ceil(lg p) rounds from which this comes. If p is not a power of two, the
-    factor of gamma is an upper bound.
+    On a ring the same windows give every rank the sum over all others: this comes from an
+    allreduce in ceil(lg p) rounds for every p. There each rank begins elsewhere, so that results
+    may differ in their last bits. If p is not a power of two, the factor of gamma is an upper
+    bound.
 
-    Cost: ceil(lg(p))*(alpha + n*beta)
-        + (p > 1)*(2*ceil(lg(p)) - 2)*n*gamma
+    Cost: ceil(lg(p))*(alpha + n*beta) + (p > 1)*(2*ceil(lg(p)) - 2)*n*gamma
     Restrictions: none
     Reference: Träff 2026; Bar-Noy et al. 1995 (the allreduce)
     """
     below, through, arriving = (scratch(sendbuf) for _ in range(3))
     width = 0
     for digit in map(int, f"{p - 1:b}" if p > 1 else ""):
-        distance, outgoing, first = width + digit, below, 1 - digit
+        distance, lowest = width + digit, 1 - digit
+        steps, outgoing = [], below
         if digit:  # the sum below rank 0 is empty
             outgoing = sendbuf if width == 0 or rank == 0 else through
-        steps = [send(outgoing, rank + distance)] if first <= rank < p - distance else []
-        if outgoing is through:
-            yield reduce(below, sendbuf, out=through)
-        if rank >= distance + first:
-            steps.append(recv(below if width == 0 else arriving, rank - distance))
+        if lowest <= rank < p - distance:
+            if outgoing is through:
+                yield reduce(below, sendbuf, out=through)
+            steps.append(send(outgoing, rank + distance))
+        if rank >= distance + lowest:
+            steps.append(recv(arriving if width else below, rank - distance))
             steps += [reduce(arriving, below)] if width else []
         yield steps
         width += distance

@@ -99,7 +99,7 @@ def bidirectional_allgather(rank, p, sendbuf, recvbuf):
 
 @algorithm("reduce_scatter", name="bidirectional_torus", commutative=True)
 def bidirectional_reduce_scatter(rank, p, sendbuf, recvbuf):
-    """Bidirectional torus: a quarter of every block is added up on each of four ways round.
+    """Bidirectional torus: a quarter of every block is added up on each way round.
 
     The allgather backwards: `torus` on four quarters of the blocks at once, rows or columns
     first, in both directions.

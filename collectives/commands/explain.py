@@ -14,6 +14,7 @@ from collectives.catalogue import algorithms_for, is_loaded
 from collectives.commands import recorded
 from collectives.commands.options import add_clock, given_clock, one_primitive, ranks
 from collectives.commands.page import write_page
+from collectives.commands.pictures import add_pictures, asked, write_pictures
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
 from collectives.explain.terminal import WIDTH, Page, View, check_ranks, show
@@ -52,27 +53,34 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--width", type=int, help=f"of lines (the terminal's, {WIDTH} at most)")
     recorded.add(parser)
+    add_pictures(parser)
     add_clock(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    if arguments.html is not None:
-        return write_page(arguments, _chosen(arguments))
+    drawn = asked(arguments)
+    if arguments.html is not None and arguments.directory is None:
+        if drawn:
+            raise ArgumentError("explain: one of --html and a picture, got both; leave out one")
+        return write_page(arguments, _chosen(arguments, False))
     view = View(
         _width(arguments.width), arguments.data, arguments.rank, arguments.round, arguments.all
     )
     if arguments.directory is not None:
-        return recorded.run(arguments, view)
+        return recorded.run(arguments, view, drawn)
     recorded.check(arguments)
     failed = False
-    for number, (primitive, spec) in enumerate(_chosen(arguments)):
-        if arguments.json is None:
+    for number, (primitive, spec) in enumerate(_chosen(arguments, drawn)):
+        if drawn or arguments.json is None:
             check_ranks(primitive, arguments.p)
         made = _traced(arguments, primitive, spec)
         failed |= made.failure is not None
         if arguments.json is not None:
             _write(arguments.json, made)
+        if drawn:
+            write_pictures(arguments, made)
+        if drawn or arguments.json is not None:
             continue
         if number:
             print()
@@ -81,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _chosen(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
+def _chosen(arguments: argparse.Namespace, drawn: bool) -> list[tuple[str, str | None]]:
     """Primitives and algorithms: those named, or those of the loaded files."""
     if arguments.primitive is not None:
         primitive, specs = one_primitive(arguments.primitive, arguments.algorithms)
@@ -99,8 +107,9 @@ def _chosen(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
         raise ArgumentError(
             "explain: a primitive or a file is needed, got none; name one, as allreduce"
         )
-    if len(chosen) > 1 and arguments.json is not None:
-        raise ArgumentError(f"explain: --json needs one algorithm, got {len(chosen)}; name one")
+    if len(chosen) > 1 and (drawn or arguments.json is not None):
+        what = "a picture" if drawn else "--json"
+        raise ArgumentError(f"explain: {what} needs one algorithm, got {len(chosen)}; name one")
     return chosen
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from rich.text import Text
 
 from collectives.commands.options import given_clock
+from collectives.commands.pictures import write_pictures
+from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
 from collectives.explain.measured import compared, listed
 from collectives.explain.terminal import Page, View, check_ranks, show
@@ -32,34 +34,48 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--call", type=int, metavar="N", help="one of its calls")
     parser.add_argument(
+        "--predicted", action="store_true", help="that call as the simulator predicts it"
+    )
+    parser.add_argument(
         "--chrome", metavar="FILE", type=Path, help="write it for Perfetto, all or one call"
     )
 
 
-def run(arguments: argparse.Namespace, view: View) -> int:
+def run(arguments: argparse.Namespace, view: View, drawn: bool) -> int:
     """List the calls of a run, or show one of them; returns the exit status."""
     if arguments.primitive is not None:
         raise ArgumentError(
             f"explain: --from needs a call by its number, got {arguments.primitive!r}; "
             "leave it out and give --call N"
         )
+    if arguments.html is not None:
+        raise ArgumentError(
+            "explain: --html makes a page that runs an algorithm itself, got --from, too; leave it "
+            "out, or take --svg or --chrome for what was recorded"
+        )
     found = Run(arguments.directory)
     call = None if arguments.call is None else _call(found, arguments.call)
+    if call is None and (drawn or arguments.json is not None or arguments.predicted):
+        what = "a picture" if drawn else "--json" if arguments.json is not None else "--predicted"
+        raise ArgumentError(f"explain: {what} needs one call of a run, got all; give --call N")
     if arguments.chrome is not None:
         _write("--chrome", arguments.chrome, chrome(found.calls if call is None else [call]))
-    if arguments.json is not None:
-        if call is None:
-            raise ArgumentError("explain: --json needs one call of a run, got all; give --call N")
-        _write("--json", arguments.json, _measured(call, arguments).measured.to_json())
-    if arguments.chrome is None and arguments.json is None:
-        show(listed(found) if call is None else _lines(call, arguments, view), view.width)
+    if call is not None and arguments.json is not None:
+        _write("--json", arguments.json, _one(call, arguments).to_json())
+    if call is not None and drawn:
+        check_ranks(call.title, call.p)
+        write_pictures(arguments, _one(call, arguments))
+    if not drawn and arguments.chrome is None and arguments.json is None:
+        show(
+            listed(found, view.width) if call is None else _lines(call, arguments, view), view.width
+        )
     return 0
 
 
 def check(arguments: argparse.Namespace) -> None:
     """Raise ArgumentError if options of a recorded run are given without one."""
-    for name in ("call", "chrome"):
-        if getattr(arguments, name) is not None:
+    for name in ("call", "chrome", "predicted"):
+        if getattr(arguments, name) not in (None, False):
             raise ArgumentError(
                 f"explain: --{name} needs a recorded run, got none; name its directory: --from DIR"
             )
@@ -78,10 +94,16 @@ def _measured(call: Recorded, arguments: argparse.Namespace) -> Measured:
     return measured(call, given_clock(arguments) or DECLARED_CLOCK)
 
 
+def _one(call: Recorded, arguments: argparse.Namespace) -> Trace:
+    """The trace that is asked for."""
+    two = _measured(call, arguments)
+    return two.predicted if arguments.predicted else two.measured
+
+
 def _lines(call: Recorded, arguments: argparse.Namespace, view: View) -> Iterator[Text]:
     check_ranks(call.title, call.p)
     two = _measured(call, arguments)
-    yield from Page(two.measured, view).lines()
+    yield from Page(two.predicted if arguments.predicted else two.measured, view).lines()
     if view.rank is None and view.beat is None:
         yield from compared(two, call.uncertainty, view.width)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
@@ -16,21 +17,33 @@ from collectives.units import format_bytes, seconds
 HEADS = ("call", "began", "took", "ranks", "what")
 
 
-def listed(run: Run) -> Iterator[Text]:
-    """The calls of a run."""
+def listed(run: Run, width: int) -> Iterator[Text]:
+    """The calls of a run, as lines of a width."""
     rows = [(str(number), *_row(run, call)) for number, call in enumerate(run.calls, 1)]
     widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
     for row in (HEADS, *rows):
         cells = [cell.rjust(width) for cell, width in zip(row[:4], widths, strict=False)]
-        yield Text("  ".join([*cells, row[4]]).rstrip(), style="bold" if row is HEADS else "")
+        yield _line([*cells, row[4]], "bold" if row is HEADS else "", width)
     if run.dropped:
-        yield Text(
-            f"\n{run.dropped} more records of ranks are left out: there was no room for them, or "
-            "not all ranks have kept theirs."
+        yield from _wrapped(
+            f"{run.dropped} more records of single ranks are left out: there was no room for all, "
+            "and a call needs those of all its ranks.",
+            width,
         )
     if run.calls:
         uncertain = max(call.uncertainty for call in run.calls)
-        yield Text(f"\nClocks agree to {seconds(uncertain)}. --call N shows one of the calls.")
+        text = f"Clocks agree to {seconds(uncertain)}. --call N shows one of the calls."
+        yield from _wrapped(text, width)
+
+
+def _line(cells: Sequence[str], style: str, width: int) -> Text:
+    text = "  ".join(cells).rstrip()
+    return Text(text if len(text) <= width else text[: width - 3] + "...", style=style)
+
+
+def _wrapped(text: str, width: int) -> Iterator[Text]:
+    yield Text()
+    yield from map(Text, textwrap.wrap(text, width))
 
 
 def _row(run: Run, call: Recorded) -> tuple[str, str, str, str]:
@@ -63,12 +76,12 @@ def compared(two: Measured, uncertainty: float, width: int) -> Iterator[Text]:
     yield Text("\nPredicted and measured", style="bold")
     for row in (heads, *rows):
         cells = [cell.rjust(size) for cell, size in zip(row[:4], widths, strict=False)]
-        line = Text("  ".join([*cells, row[4]]).rstrip(), style="dim" if row is heads else "")
-        line.truncate(width, overflow="ellipsis")
-        yield line
-    yield Text(
-        f"\nUntil the last rank had ended its {unit}, from the first rank's begin on. The last rank\n"
-        f"began after {seconds(late)}, in the prediction, too. Clocks agree to {seconds(uncertainty)}."
+        yield _line([*cells, row[4]], "dim" if row is heads else "", width)
+    yield from _wrapped(
+        f"Times are from the begin of the first rank to the end of the {unit} on the last; "
+        f"the last rank begins after {seconds(late)} in the prediction, too. Clocks agree to "
+        f"{seconds(uncertainty)}.",
+        width,
     )
 
 
@@ -86,7 +99,7 @@ def _compared(two: Measured, beat: int) -> tuple[str, str, str, str, str]:
     times = max(map(_end, before)), _end(slowest)
     place = slowest.places[0]
     text = f"{place.line}  {line_at(two.measured, place)}"
-    return str(beat), *map(seconds, times), str(last), text
+    return str(beat), seconds(times[0]), seconds(times[1]), str(last), text
 
 
 def _last(measured: Trace) -> str:

@@ -44,9 +44,11 @@ class Views:
         """The largest piece of which all of them consist, and so many bytes."""
         return math.gcd(most, *{edge for view in self._numbers for edge in view[1:]})
 
-    def in_units(self, unit: int) -> list[list[int]]:
-        """All of them, with units for bytes."""
-        return [[memory, start // unit, size // unit] for memory, start, size in self._numbers]
+    def in_order(self, unit: int) -> tuple[list[list[int]], list[int]]:
+        """All of them, sorted, with units for bytes; and for every number its place there."""
+        order = sorted(self._numbers)
+        places = {view: place for place, view in enumerate(order)}
+        return [[a, b // unit, c // unit] for a, b, c in order], [places[x] for x in self._numbers]
 
 
 class Memories:

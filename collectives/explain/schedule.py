@@ -20,6 +20,7 @@ from collectives.algorithms.language.registry import Algorithm
 from collectives.catalogue import check_restrictions, is_loaded
 from collectives.engines.driver import Process
 from collectives.errors import CollectiveError, RestrictionError
+from collectives.explain.folding import folded
 from collectives.explain.recording import Compact, Memories, News, Views, stack, untouched
 from collectives.problems import BLOCKWISE, Buffers, Problem
 from collectives.study.layout import Laid, Layout
@@ -73,10 +74,9 @@ class Recorder:
             the vector. For each rank `inputs`, runs of units (memory, first unit of the
             vector, units); `given`, the number of memories that are not scratch; `wanted`,
             runs of units with the ranks whose contributions they need (first unit, units,
-            first rank, one after the last); and in `ranks` its rounds: the number of the
-            place, and a `Compact`. `views` (memory, first unit, units), which rounds name by
-            number. `wrong`, a sentence, if something is; `unsafe`, one, if it is right only as
-            long as messages leave at once.
+            first rank, one after the last). `views` (memory, first unit, units), and the rounds,
+            `folded`, which name views by number. `wrong`, a sentence, if something is;
+            `unsafe`, one, if it is right only as long as messages leave at once.
         """
         try:
             check_restrictions(self.algorithm, p)
@@ -95,13 +95,14 @@ class Recorder:
         faults = {"wrong": wrong} if wrong else self._faults(p)
         blocks = p if problem.primitive in BLOCKWISE else 1
         unit = views.unit(_bytes(problem) // blocks)
+        table, numbers = views.in_order(unit)
         made = {
             "units": _bytes(problem) // unit,
             "parts": _names(problem, unit),
             **_ends(problem, unit),
             **self._lengths(),
-            "views": views.in_units(unit),
-            "ranks": ranks,
+            "views": table,
+            **folded(ranks, numbers),
         }
         return {**made, **faults}
 

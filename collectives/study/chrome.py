@@ -86,7 +86,8 @@ class _Page:
         self, rank: int, track: int, stage: Stage, row: Row, within: tuple[int, int]
     ) -> tuple[int, int]:
         """A round; returns its begin and end."""
-        begin, end = (min(max(self._at(time), within[0]), within[1]) for time in (row.start, row.end))
+        times = map(self._at, (row.start, row.end))
+        begin, end = (min(max(time, within[0]), within[1]) for time in times)
         about: dict[str, Any] = {}
         if stage.number:
             about["line"] = f"{basename(stage.file)}:{stage.line}"

@@ -19,7 +19,7 @@ from collectives.engines.records import Row, Sketch, Stage
 from collectives.engines.simulator import Clock
 from collectives.engines.trace import MEASURED, Message, Rank, Round, Step, Trace
 from collectives.errors import ArgumentError, UnknownAlgorithm
-from collectives.operators.operator import Operator
+from collectives.operators.operator import OPERATORS, Operator
 from collectives.study.recorded import Recorded
 from collectives.study.tracing import trace
 
@@ -65,7 +65,9 @@ def _predicted(call: Recorded, clock: Clock | None, late: dict[int, float]) -> T
     if algorithm.needs_groups:
         options[GROUP] = sketch.groups
     if sketch.operator is not None:
-        options["operator"] = Operator(sketch.operator, None, sketch.commutative)
+        known = OPERATORS.get(sketch.operator)
+        plain = known is not None and known.widening is None  # the elements that travelled are wide
+        options["operator"] = known if plain else _named(sketch.operator, sketch.commutative)
     if sketch.primitive == "alltoall":
         options["counts"] = [each.counts for each in call.sketches]
     elif whole.counts:
@@ -73,8 +75,20 @@ def _predicted(call: Recorded, clock: Clock | None, late: dict[int, float]) -> T
     lossy = algorithm.lossy and sketch.dtype
     dtype = np.dtype(lossy or f"V{whole.itemsize}")
     root = sketch.root or 0
-    facts = {"p": call.p, "n": whole.n, "dtype": dtype, "root": root, "clock": clock, "late": late}
+    facts: dict[str, Any] = {
+        "p": call.p,
+        "n": whole.n,
+        "dtype": dtype,
+        "root": root,
+        "clock": clock,
+        "late": late,
+    }
     return trace(sketch.primitive, sketch.algorithm, **facts, **options)
+
+
+def _named(name: str, commutative: bool) -> Operator:
+    """An operator of the user's: nothing is computed, so its kernel is not needed."""
+    return Operator(name, None, commutative)
 
 
 def _found(sketch: Sketch) -> Any:
@@ -120,10 +134,10 @@ class _Retiming:
                     message = self.predicted.messages[number]
                     waiting = passages[message.source, message.dest]
                     wanted = message.sent, message.taken, message.nbytes
-                    facts, *times = waiting.popleft() if waiting else ((), 0.0, 0.0)
-                    if facts != wanted:
+                    found, left, seen = waiting.popleft() if waiting else (None, 0.0, 0.0)
+                    if found != wanted:
                         raise self._changed()
-                    pairs[number] = message, *times
+                    pairs[number] = message, left, seen
         if any(passages.values()):
             raise self._changed()
         return pairs
@@ -162,9 +176,7 @@ class _Retiming:
         return replace(round_, start=start, end=end, sends=sends, recvs=recvs, steps=steps)
 
 
-def _steps(
-    steps: Sequence[Step], kinds: Sequence[str], row: Row, begin: float
-) -> tuple[Step, ...]:
+def _steps(steps: Sequence[Step], kinds: Sequence[str], row: Row, begin: float) -> tuple[Step, ...]:
     """The page's steps at the times of those that ran; what was not needed takes no time."""
     ran = deque(zip(kinds, row.steps, strict=True))
     left = deque(step.kind for step in steps)

@@ -27,6 +27,8 @@ from collectives.engines.records import (
 )
 from collectives.errors import ArgumentError
 
+Sending = tuple[tuple[int, int], int, float]  # its place, its bytes and when it left
+
 KINDS: dict[str, Any] = {"crew": Crew, "sketch": Sketch, "call": Call}
 
 
@@ -147,7 +149,7 @@ class Recorded:
         ArgumentError
             What was sent is not what was received.
         """
-        sent: dict[tuple[int, int], deque] = defaultdict(deque)
+        sent: dict[tuple[int, int], deque[Sending]] = defaultdict(deque)
         found = []
         for rank, mine in enumerate(self.rows):
             for number, (stage, row) in enumerate(mine):
@@ -157,11 +159,11 @@ class Recorded:
         for rank, mine in enumerate(self.rows):
             for number, (stage, row) in enumerate(mine):
                 for place, (source, nbytes) in enumerate(stage.recvs):
-                    there = sent[source, rank].popleft() if sent[source, rank] else (None, -1, 0.0)
-                    if there[1] != nbytes:
+                    there = sent[source, rank].popleft() if sent[source, rank] else None
+                    if there is None or there[1] != nbytes:
                         raise _mixed(f"messages from {source} to {rank} that do not match")
-                    ends = there[0], (number, place), there[2], row.recvs[place][1]
-                    found.append(Passage(source, rank, nbytes, *ends))
+                    taken, seen = (number, place), row.recvs[place][1]
+                    found.append(Passage(source, rank, nbytes, there[0], taken, there[2], seen))
         if any(sent.values()):
             raise _mixed("messages that nobody has received")
         return found
@@ -214,16 +216,12 @@ class Run:
 
     def _clocks(self) -> dict[int, Clock]:
         """From each process's clock to that of the first; large communicators come first."""
-        crews = sorted(
-            {crew.name: crew.world for each in self.processes.values() for crew in each.crew}.items(),
-            key=lambda crew: -len(crew[1]),
-        )
+        all_crews = [crew for process in self.processes.values() for crew in process.crew]
+        worlds = {crew.name: crew.world for crew in all_crews}
+        crews = sorted(worlds.items(), key=lambda crew: -len(crew[1]))
         clocks: dict[int, Clock] = {}
         while len(clocks) < len(self.processes):
-            new = next(
-                (crew for crew in crews if _is_edge(crew[1], clocks)),
-                None,
-            )
+            new = next((crew for crew in crews if _is_edge(crew[1], clocks)), None)
             if new is None:
                 first = min(set(self.processes) - set(clocks))
                 clocks[first] = SAME
@@ -304,10 +302,10 @@ def _read(directory: Path) -> dict[int, Process]:
 
 
 def _process(file: Path) -> Process:
-    process, ended = Process(-1), False
-    number = 0
+    process, ended, number = Process(-1), False, 0
     try:
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            number += 1
             [(kind, content)] = json.loads(line).items()
             if kind == "header":
                 found = content["format"], content["version"]

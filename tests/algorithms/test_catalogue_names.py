@@ -23,17 +23,18 @@ NAMES = {
     "van_de_geijn=recursive_doubling",
     "scatter": "linear=naive binomial=tree hypercube=recursive_doubling",
     "gather": "linear=naive binomial=tree hypercube=recursive_doubling",
-    "allgather": "gather_bcast=tree spread=naive torus=torus",
+    "allgather": "gather_bcast=tree spread=naive torus=torus recexch=recursive_multiplying",
     "reduce": "linear=naive binomial=tree pipeline=ring two_tree=double_tree",
     "allreduce": "reduce_bcast=tree butterfly=recursive_doubling two_tree=double_tree "
     "halving_doubling=halving_doubling binary_blocks=binary_blocks quantised_ring=compressed_ring "
-    "sparse_ring=compressed_ring sparse_halving=compressed_halving",
+    "sparse_ring=compressed_ring sparse_halving=compressed_halving all_pairs=two_shot "
+    "generalized=generalised bine_latency=swing_latency",
     "reduce_scatter": "butterfly=recursive_doubling bucket=ring",
     "alltoall": "linear=naive spread=naive bruck=recursive_doubling hypercube=hypercube "
     "padded_bruck=padded_bruck pairwise_shift=pairwise "
-    "pairwise_xor=pairwise_xor",
+    "pairwise_xor=pairwise_xor 2dmesh=2d_mesh hybrid=hybrid",
     "scan": "linear=ring hillis_steele=recursive_doubling kogge_stone=recursive_doubling "
-    "blelloch=tree direct=naive",
+    "blelloch=tree direct=naive two_tree=double_tree",
     "exscan": "linear=ring kogge_stone=recursive_doubling hillis_steele=recursive_doubling "
     "blelloch=tree two_phase=two_phase",
 }

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from launch import mpirun
 
+from collectives.study.recorded import Run
+
 HERE = Path(__file__).parent
 FOUR = ("naive", "ring", "recursive_doubling", "tree")
 
@@ -132,6 +134,13 @@ def test_json_holds_every_cell_and_repetition(good):
         assert row["reps"] == len(row["samples_us"]) > 0
         assert row["min_us"] <= row["median_us"] <= row["max_us"]
     assert document["summary"]["exit"] == 0
+
+
+def test_calls_can_be_recorded(tmp_path):
+    what = "barrier", "--algorithm", "ring", "--budget", "1", "--trace", tmp_path
+    assert bench(2, *what).status == 0
+    run = Run(tmp_path)
+    assert len(run.calls) > 3 and {call.title for call in run.calls} == {"barrier.ring"}
 
 
 def test_wrong_result_is_named_as_by_check(bad):

@@ -19,18 +19,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, Polygon, Rectangle
+from matplotlib.patches import Circle, PathPatch, Rectangle
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
 from collectives.explain.pictures.style import INK, PAPER, SMALL
 
+Outline = Sequence[tuple[float, float]]
+
 INCH = 25.4
 POINT = INCH / 72  # in millimetres
 DOTS = 300  # of a PNG, to the inch
 
 FONT = "DejaVu Sans"  # comes with matplotlib, so every machine makes the same picture
+
+FONTS = f"'{FONT}', Verdana, sans-serif"  # of an SVG, where it may not be installed
 
 SETTINGS: dict[str, Any] = {
     "font.family": FONT,
@@ -127,9 +132,9 @@ class Canvas:
         words: str = "",
     ) -> None:
         """A rectangle with its upper left corner at a point."""
-        look = {"facecolor": fill or "none", "edgecolor": edge or "none"}
-        thick = line if edge else 0
-        patch = Rectangle((x, y), width, height, linewidth=thick, zorder=z, **look)
+        patch = Rectangle((x, y), width, height, linewidth=line if edge else 0, zorder=z)
+        patch.set_facecolor(fill or "none")
+        patch.set_edgecolor(edge or "none")
         self._add(patch, name, title, words)
 
     def disc(
@@ -146,9 +151,14 @@ class Canvas:
         look = {"facecolor": fill, "edgecolor": edge or "none", "linewidth": line if edge else 0}
         self._add(Circle((x, y), radius, zorder=z, **look), "", "")
 
-    def shape(self, points: Sequence[tuple[float, float]], fill: str = INK, z: float = 1) -> None:
+    def shape(self, points: Outline, fill: str = INK, z: float = 1) -> None:
         """A filled polygon."""
-        self._add(Polygon(points, closed=True, facecolor=fill, linewidth=0, zorder=z), "", "")
+        self.shapes([points], fill, z)
+
+    def shapes(self, outlines: Sequence[Outline], fill: str = INK, z: float = 1) -> None:
+        """Filled polygons that do not lie upon each other."""
+        path = Path.make_compound_path(*[Path([*o, o[0]], closed=True) for o in outlines])
+        self._add(PathPatch(path, facecolor=fill, linewidth=0, zorder=z), "", "")
 
     def text(
         self,
@@ -214,7 +224,7 @@ class Canvas:
         for element in root.iter():
             for key, value in element.attrib.items():
                 if key in ("d", "x", "y", "transform", "width", "height", "style"):
-                    element.set(key, _short(value))
+                    element.set(key, _short(value).replace(f"'{FONT}'", FONTS))
             name = element.get("id")
             if name in self._titles:
                 _describe(element, *self._titles[name])
@@ -226,8 +236,11 @@ class Canvas:
 
 def _short(value: str) -> str:
     """Numbers with two digits after the point."""
-    value = re.sub(r"-?\d+\.\d{3,}(e-?\d+)?", lambda found: f"{float(found[0]):.2f}", value)
-    return re.sub(r"(\.\d*?)0+\b", r"\1", value).replace(". ", " ") if "\n" in value else value
+
+    def rounded(found: re.Match) -> str:
+        return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+
+    return re.sub(r"-?\d+\.\d+(e-?\d+)?", rounded, value)
 
 
 def _describe(element: ET.Element, title: str, words: str, name: str = "") -> None:

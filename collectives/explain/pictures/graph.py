@@ -5,7 +5,7 @@ A link is wider for more bytes. Two ranks that send to each other have one link 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import pi
 
@@ -22,6 +22,7 @@ from collectives.explain.words import Words
 TITLE = 8.0  # millimetres above a panel
 GAP = 6.0
 ROOM = 8.2  # from rank to rank on a ring
+RINGS = (90.0, 70.0, 54.0, 39.0, 30.0)  # how wide at most, until all fits on a page
 FEW = 6  # panels in place of one, at most
 
 CUBES = {4: (26.0, 26.0), 8: (42.0, 38.0), 16: (82.0, 48.0)}
@@ -53,10 +54,13 @@ class Graph:
         self.trace, self.words, self.width = trace, words, width
         self.p = trace.setting.p
         self.unit = "round" if in_lock_step(trace) else "beat"
-        self.panels = [panel for phase in phases(trace) for panel in self._of(phase)]
-        self.lines = list(self._lines())
-        heights = [max(panel.height for panel in line) + TITLE for line in self.lines]
-        self.height = sum(heights) + GAP * (len(heights) - 1) + 1 if heights else 5.0
+        for self.widest in RINGS:
+            self.panels = [panel for phase in phases(trace) for panel in self._of(phase)]
+            self.lines = self._lines()
+            heights = [max(panel.height for panel in line) + TITLE for line in self.lines]
+            self.height = sum(heights) + GAP * (len(heights) - 1) + 1 if heights else 5.0
+            if self.height <= limit:
+                break
 
     def _of(self, phase: Phase) -> Iterator[Panel]:
         """A phase; one that has no simple form by the parts that it sends, or beat by beat."""
@@ -64,16 +68,21 @@ class Graph:
         if layout != RING:
             yield self._panel(phase, layout)
             return
+        links = phase.links()
         trees = phase.by_parts()
-        if 1 < len(trees) <= FEW and all(parents(self.p, tree.links()) for tree in trees):
+        if _branches(links) and 1 < len(trees) <= FEW and all(map(self._is_tree, trees)):
             for tree in trees:
                 yield self._panel(tree, fitting(self.p, tree.links()))
             return
         beats = phase.by_beat()
         differ = len({frozenset(each.links()) for each in beats}) == len(beats)
-        split = 1 < len(beats) <= FEW and differ and self.p > 4
+        many = len({(min(link), max(link)) for link in links}) > 2 * self.p
+        split = 1 < len(beats) <= FEW and differ and many
         for each in beats if split else [phase]:
             yield self._panel(each, RING)
+
+    def _is_tree(self, phase: Phase) -> bool:
+        return parents(self.p, phase.links()) is not None
 
     def _panel(self, phase: Phase, layout: str) -> Panel:
         wide, high = self._size(phase, layout)
@@ -86,7 +95,7 @@ class Graph:
 
     def _size(self, phase: Phase, layout: str) -> tuple[float, float]:
         if layout == RING:
-            size = min(max(ROOM * self.p / pi + 2 * RADIUS, 30), self.width, 90)
+            size = min(max(ROOM * self.p / pi + 2 * RADIUS, 30), self.width, self.widest)
             return (size, size) if self.p > 1 else (30.0, 6.0)
         if layout == CUBE:
             wide, high = CUBES[self.p]
@@ -97,15 +106,16 @@ class Graph:
         leaves, levels = len({x for x, _ in points}), len({y for _, y in points})
         return min(max(leaves * 5.4, 30), self.width), (levels - 1) * 11.0 + 5
 
-    def _lines(self) -> Iterator[list[Panel]]:
-        line: list[Panel] = []
-        for panel in self.panels:
-            if line and sum(each.least + GAP for each in line) + panel.least > self.width:
-                yield line
-                line = []
-            line.append(panel)
-        if line:
-            yield line
+    def _lines(self) -> list[list[Panel]]:
+        """As few lines as can be, with about as many panels in each."""
+        panels = self.panels
+        for count in range(1, len(panels) + 1):
+            size = -(-len(panels) // count)
+            lines = [panels[start : start + size] for start in range(0, len(panels), size)]
+            wide = max(sum(panel.least + GAP for panel in line) - GAP for line in lines)
+            if wide <= self.width or size == 1:
+                return lines
+        return []
 
     def draw(self, canvas: Canvas, top: float) -> None:
         """Draw them, from this height on: each in the middle of its share of the width."""
@@ -135,6 +145,15 @@ class Graph:
         Network(self.trace, panel.phase, panel.layout, self.unit).draw(
             canvas, box, name, f"{panel.title}, line {panel.code}"
         )
+
+
+def _branches(links: Collection[tuple[int, int]]) -> bool:
+    """Whether some rank talks to more than two others: no ring."""
+    peers: dict[int, set[int]] = {}
+    for one, other in links:
+        peers.setdefault(one, set()).add(other)
+        peers.setdefault(other, set()).add(one)
+    return any(len(near) > 2 for near in peers.values())
 
 
 def _cut(text: str, width: float) -> str:

@@ -1,8 +1,9 @@
 """The grid of holdings: what every rank holds, a small grid for each round.
 
 A row is a rank and a column a part of the vector; if the vector is not cut, one grid has the
-rounds as rows and the ranks as columns. A cell says in words what is held, or only by the number of
-contributions, or only by its shade: whatever leaves all rounds readable. A corner marks what is new.
+rounds as rows and the ranks as columns. A cell says in words what is held, or only how many
+contributed, or only shows it by its shade: whatever leaves all rounds readable. A corner marks
+what is new.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from math import ceil
 
 from collectives.engines.trace import Trace
 from collectives.explain.moments import in_lock_step
-from collectives.explain.pictures.canvas import Canvas, measure
+from collectives.explain.pictures.canvas import Canvas, Outline, measure
 from collectives.explain.pictures.style import BAD, FAINT, NEW, PAPER, SMALL, SOFT, TEXT, shade
 from collectives.explain.words import OWNED, Words, ranks_in_words
 
@@ -23,7 +24,7 @@ GAP = 4.0  # millimetres between grids
 TITLE = 3.6  # above a grid
 LEAST = 0.9  # a cell
 HIGH = 2.9  # a cell with text
-KEY = 6.0  # below all grids
+KEY = 10.0  # below all grids
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Holdings:
         self.trace, self.words, self.width = trace, words, width
         self.limit = limit - KEY
         self.states = [trace.held_at(beat) for beat in range(trace.beats + 1)]
+        self._texts: dict[tuple[tuple[int, ...], str], str] = {}
         self.flat = len(trace.parts) == 1
         self.unit = "round" if in_lock_step(trace) else "beat"
         ranks, parts = trace.setting.p, len(trace.parts)
@@ -66,12 +68,17 @@ class Holdings:
 
     def text(self, beat: int, rank: int, part: int, level: str) -> str:
         """What a cell says."""
-        values = self.states[beat][rank][part]
+        key = self.states[beat][rank][part], level
+        if key not in self._texts:
+            self._texts[key] = self._text(*key)
+        return self._texts[key]
+
+    def _text(self, values: tuple[int, ...], level: str) -> str:
         if level == SHADES or not values:
             return ""
         if level == COUNTS:
             return str(self._many(values))
-        return self.words.cell(part, values).replace("[", "").replace("]", "")
+        return self.words.cell(0, values).replace("[", "").replace("]", "")
 
     def _many(self, values: Sequence[int]) -> int:
         if self.words.merges:
@@ -111,7 +118,7 @@ class Holdings:
         return self._thinned()
 
     def _fitted(self, level: str, across: float, down: float, beats: tuple[int, ...]) -> Plan:
-        room = self.width - self.side
+        room = self.width - self.side - 0.4
         columns = int((room + GAP) // (self.across * across + GAP))
         columns = min(columns, len(beats))
         if columns:
@@ -124,7 +131,7 @@ class Holdings:
     def _thinned(self) -> Plan:
         """Fewer grids, evenly spread, of cells that can be seen."""
         columns = 3 if self.width < 100 else 5
-        size = (self.width - self.side + GAP) / columns - GAP
+        size = (self.width - self.side - 0.4 + GAP) / columns - GAP
         cell = min(size / self.across, 2.4)
         lines = max(int(self.limit // (self.rows * cell + TITLE + GAP)), 1)
         beats = self._some(lines * columns)
@@ -139,7 +146,7 @@ class Holdings:
     def _flat_plan(self) -> Plan:
         """One grid: a line for each beat."""
         beats = self._some(int((self.limit - 2 * TITLE) // HIGH))
-        room = (self.width - self.side) / self.across
+        room = (self.width - self.side - 0.4) / self.across
         for level in (WORDS, COUNTS, SHADES):
             wide = self._wide(level, beats) + 1.0
             if wide <= room:
@@ -162,7 +169,7 @@ class Holdings:
             if self.flat:
                 x, y = self.side, top + 3 + TITLE + place * plan.down
             self._grid(canvas, beat, x, y, first=column == 0, head=line == 0)
-        self._key(canvas, top + self.height - 1.5)
+        self._key(canvas, top + self.height - 5.5)
 
     def _grid(self, canvas: Canvas, beat: int, x: float, y: float, first: bool, head: bool) -> None:
         plan, width, height = self.plan, self.across * self.plan.across, self.rows * self.plan.down
@@ -190,10 +197,7 @@ class Holdings:
             title=self._beat(beat),
             words=self._told(beat),
         )
-        for rank in range(self.trace.setting.p):
-            for part in range(len(self.trace.parts)):
-                column, row = (rank, 0) if self.flat else (part, rank)
-                self._cell(canvas, beat, rank, part, x + column * plan.across, y + row * plan.down)
+        self._cells(canvas, beat, x, y)
         canvas.box(x, y, width, height, None, FAINT, 0.5, z=2.5)
 
     def _numbers(self, canvas: Canvas, x: float, y: float) -> None:
@@ -214,39 +218,71 @@ class Holdings:
             rows.append(f"rank {rank} holds {', '.join(cells) or 'nothing'}")
         return "; ".join(rows)
 
-    def _cell(self, canvas: Canvas, beat: int, rank: int, part: int, x: float, y: float) -> None:
+    def _cells(self, canvas: Canvas, beat: int, x: float, y: float) -> None:
+        """All cells of a grid; those that look alike are one shape."""
         plan = self.plan
-        share = self.share(beat, rank, part)
-        fill, ink = shade(share)
-        if share:
-            edge = PAPER if plan.across > 1.5 else None
-            canvas.box(x, y, plan.across, plan.down, fill, edge, 0.3, z=1.5)
-        elif plan.across > 1.5:
-            canvas.disc(x + plan.across / 2, y + plan.down / 2, 0.15, FAINT)
-        before = self.states[beat - 1][rank][part] if beat else self.states[0][rank][part]
-        new = before != self.states[beat][rank][part]
-        if new and plan.across > 1.1:
-            size = min(1.0, 0.4 * plan.across)
-            canvas.shape([(x, y), (x + size, y), (x, y + size)], NEW, z=2)
-        text = self.text(beat, rank, part, plan.level)
-        if text:
-            middle = x + plan.across / 2, y + plan.down / 2
-            canvas.text(*middle, text, colour=ink, across="center", bold=new)
-        if beat == self.trace.beats and self._wrong(rank, part):
-            canvas.box(x, y, plan.across, plan.down, None, BAD, 1.2, z=3)
+        shapes: dict[tuple[str, float], list[Outline]] = {}
+        for rank in range(self.trace.setting.p):
+            for part in range(len(self.trace.parts)):
+                column, row = (rank, 0) if self.flat else (part, rank)
+                left, top = x + column * plan.across, y + row * plan.down
+                share = self.share(beat, rank, part)
+                fill, ink = shade(share)
+                if share:
+                    shapes.setdefault((fill, 1.5), []).append(self._box(left, top))
+                elif plan.across > 1.5:
+                    shapes.setdefault((FAINT, 1.4), []).append(self._dot(left, top))
+                before = self.states[max(beat - 1, 0)][rank][part]
+                new = before != self.states[beat][rank][part]
+                if new and plan.across > 1.1:
+                    shapes.setdefault((NEW, 2), []).append(self._corner(left, top))
+                text = self.text(beat, rank, part, plan.level)
+                if text:
+                    middle = left + plan.across / 2, top + plan.down / 2
+                    canvas.text(*middle, text, colour=ink, across="center", bold=new)
+                if beat == self.trace.beats and self._wrong(rank, part):
+                    canvas.box(left, top, plan.across, plan.down, None, BAD, 1.2, z=3)
+        for (fill, z), outlines in shapes.items():
+            canvas.shapes(outlines, fill, z)
+
+    def _box(self, x: float, y: float) -> Outline:
+        """A cell, with a hair of paper around it if it is large."""
+        hair = 0.05 if self.plan.across > 1.5 else 0.0
+        right, low = x + self.plan.across - hair, y + self.plan.down - hair
+        return [(x + hair, y + hair), (right, y + hair), (right, low), (x + hair, low)]
+
+    def _dot(self, x: float, y: float) -> Outline:
+        x, y, half = x + self.plan.across / 2, y + self.plan.down / 2, 0.16
+        return [(x - half, y), (x, y - half), (x + half, y), (x, y + half)]
+
+    def _corner(self, x: float, y: float) -> Outline:
+        size = min(1.0, 0.4 * self.plan.across)
+        return [(x, y), (x + size, y), (x, y + size)]
 
     def _wrong(self, rank: int, part: int) -> bool:
         faults = self.trace.failure.faults if self.trace.failure else ()
         return any((fault.rank, fault.part) == (rank, part) for fault in faults)
+
+    def _note(self) -> str:
+        """What rows and columns are, and which rounds are not there."""
+        columns = "ranks" if self.flat else "blocks" if self.heads[:1] == ["0"] else "pieces"
+        note = f"columns: {columns}" if self.flat else f"rows: ranks, columns: {columns}"
+        quiet = [beat for beat in range(1, self.trace.beats + 1) if beat not in self.shown]
+        if quiet:
+            many = "s" * (len(quiet) > 1)
+            note += f"; nothing new in {self.unit}{many} {ranks_in_words(quiet)}"
+        if len(self.plan.beats) < len(self.shown):
+            note += f"; {len(self.plan.beats)} of {len(self.shown)} grids are shown"
+        return note
 
     def _key(self, canvas: Canvas, y: float) -> None:
         x = 0.0
         if self.trace.setting.primitive not in OWNED:
             canvas.text(x, y, "contributions", colour=SOFT)
             x += measure("contributions") + 1.2
-            for share in (0, 0.25, 0.5, 0.75, 1):
+            for share in (0.0, 0.25, 0.5, 0.75, 1.0):
                 canvas.box(x, y - 1.3, 4, 2.6, shade(share)[0], FAINT, 0.3)
-                text = {0: "0", 1: str(self.trace.setting.p)}.get(share, "")
+                text = {0.0: "0", 1.0: str(self.trace.setting.p)}.get(share, "")
                 canvas.text(x + 2, y, text, colour=shade(share)[1], across="center")
                 x += 4
             x += 4
@@ -258,16 +294,7 @@ class Holdings:
         if self.trace.failure is not None and self.trace.failure.faults:
             canvas.box(x, y - 1.3, 2.6, 2.6, PAPER, BAD, 1.2)
             canvas.text(x + 3.6, y, "wrong", colour=SOFT)
-            x += 3.6 + measure("wrong") + 4
-        columns = "ranks" if self.flat else "blocks" if self.heads[:1] == ["0"] else "pieces"
-        note = f"columns: {columns}" if self.flat else f"rows: ranks, columns: {columns}"
-        quiet = [beat for beat in range(1, self.trace.beats + 1) if beat not in self.shown]
-        if quiet:
-            many = "s" * (len(quiet) > 1)
-            note += f"; nothing new in {self.unit}{many} {ranks_in_words(quiet)}"
-        if len(self.plan.beats) < len(self.shown):
-            note += f"; {len(self.plan.beats)} of {len(self.shown)} {self.unit}s"
-        canvas.text(self.width, y, note, colour=SOFT, across="right")
+        canvas.text(0, y + 3.8, self._note(), colour=SOFT)
 
 
 def _every(size: float, needed: float) -> int:

@@ -127,7 +127,7 @@ class Network:
         x, y = self.points[rank]
         text = str(rank)
         edge, ink = (INK, INK) if busy else (FAINT, SOFT)
-        if measure(text, SMALL, True) < 2 * self.radius - 0.3:
+        if measure(str(self.p - 1), SMALL, True) < 2 * self.radius - 0.3:
             canvas.disc(x, y, self.radius, PAPER, edge, 0.7, z=3)
             canvas.text(x, y, text, SMALL, ink, across="center", bold=busy)
             return

@@ -6,22 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collectives.engines.trace import Trace
+from collectives.errors import ArgumentError
 from collectives.explain import wrong
 from collectives.explain.pictures.canvas import Canvas, drawing, measure
 from collectives.explain.pictures.described import description
 from collectives.explain.pictures.graph import Graph
 from collectives.explain.pictures.holdings import Holdings
 from collectives.explain.pictures.spacetime import Spacetime
-from collectives.explain.pictures.style import BAD, HEAD, HEIGHT, SOFT, TEXT
+from collectives.explain.pictures.style import BAD, HEAD, HEIGHT, KINDS, SOFT, TEXT
 from collectives.explain.pictures.traffic import Traffic
 from collectives.explain.words import Words, heading
 
-KINDS: Mapping[str, Any] = {
-    "spacetime": Spacetime,
-    "grid": Holdings,
-    "graph": Graph,
-    "traffic": Traffic,
-}
+DRAWN: Mapping[str, Any] = dict(zip(KINDS, (Spacetime, Holdings, Graph, Traffic), strict=True))
+
+# More is no picture, and takes minutes.
+MOST_MESSAGES, MOST_CELLS = 10_000, 2_000_000
 
 GAP = 5.0
 
@@ -34,7 +33,7 @@ def picture(trace: Trace, kinds: Sequence[str], width: float, forms: Sequence[st
     trace : Trace
         Of at most 64 ranks.
     kinds : sequence of str
-        Of `KINDS`, drawn from top to bottom.
+        Of `style.KINDS`, drawn from top to bottom.
     width : float
         Millimetres.
     forms : sequence of str
@@ -44,13 +43,19 @@ def picture(trace: Trace, kinds: Sequence[str], width: float, forms: Sequence[st
     -------
     list of bytes
         A file for each of the forms.
+
+    Raises
+    ------
+    ArgumentError
+        There is too much to be seen in a picture.
     """
+    _check(trace, kinds)
     words = Words(trace)
     with drawing():
         head = _Heading(trace, width)
         titled = len(kinds) > 1
         above = 5.0 if titled else 0.0
-        drawn = [KINDS[kind](trace, words, width, HEIGHT - head.height) for kind in kinds]
+        drawn = [DRAWN[kind](trace, words, width, HEIGHT - head.height) for kind in kinds]
         height = head.height + sum(each.height + above for each in drawn) + GAP * (len(drawn) - 1)
         canvas = Canvas(width, height)
         head.draw(canvas)
@@ -64,6 +69,19 @@ def picture(trace: Trace, kinds: Sequence[str], width: float, forms: Sequence[st
         title = f"{heading(trace)}: {', '.join(each.title.lower() for each in drawn)}"
         told = description(trace, words, kinds)
         return [canvas.file(form, title, told) for form in forms]
+
+
+def _check(trace: Trace, kinds: Sequence[str]) -> None:
+    cells = (trace.beats + 1) * trace.setting.p * len(trace.parts)
+    for kind, what, number, most in (
+        ("spacetime", "messages", len(trace.messages), MOST_MESSAGES),
+        ("grid", "cells in all rounds", cells, MOST_CELLS),
+    ):
+        if kind in kinds and number > most:
+            raise ArgumentError(
+                f"{trace.title}: a {kind} picture has at most {most:,} {what}, got {number:,}; "
+                "choose fewer ranks or segments"
+            )
 
 
 class _Heading:

@@ -29,6 +29,8 @@ from collectives.explain.words import Words
 
 HEAD = 8.0  # millimetres above the diagram, for the numbers of the ranks
 PILL = 2.7  # height of a label
+CROWDED = 0.2  # share of the diagram that labels may cover
+WAITING = 16.0  # below the last moment, where ranks wait for ever
 BAR = 1.3  # least height of a reduction: one that takes no time is seen, too
 
 
@@ -50,13 +52,17 @@ class Spacetime:
         self.left = max(measure(text) for _, text in self.ticks) + 3
         self.key_lines = list(self._key_lines(list(self._keys())))
         rest = HEAD + 4 + 4.2 * len(self.key_lines)
-        self.depth = min(max(_rows(trace) * (5.5 if width < 100 else 6.5), 30), limit - rest)
+        self.waits = trace.failure.waits if trace.failure else ()
+        rest += WAITING if self.waits else 0
+        least = 30 if trace.time else 1
+        self.depth = min(max(_rows(trace) * (5.5 if width < 100 else 6.5), least), limit - rest)
         self.height = rest + self.depth
         ranks = trace.setting.p
         self.inset = min((width - self.left) / ranks / 2, 5.0)
         self.step = (width - self.left - 2 * self.inset) / max(ranks - 1, 1)
         self.top = 0.0
         self.places = Places()
+        self.apart = 0.3
 
     def x(self, rank: int) -> float:
         """Where a rank is."""
@@ -72,6 +78,7 @@ class Spacetime:
         self._frame(canvas)
         for rank in range(self.trace.setting.p):
             self._lane(canvas, rank)
+        self.apart = self._apart()
         critical = set(self.trace.critical)
         for number, message in enumerate(self.trace.messages):
             self._message(canvas, number, message, number in critical)
@@ -83,6 +90,12 @@ class Spacetime:
             self._label(canvas, self.trace.messages[number])
         self._failure(canvas)
         self._legend(canvas)
+
+    def _apart(self) -> float:
+        """How far labels stay apart: of very many only some are drawn, and lines are seen."""
+        labels = map(self.look.label, self.trace.messages)
+        area = sum((measure(label) + 1.2) * PILL for label in labels if label)
+        return 0.3 if area < CROWDED * self.width * self.depth else 3.5
 
     def _reach(self, number: int) -> int:
         message = self.trace.messages[number]
@@ -161,9 +174,8 @@ class Spacetime:
     def _line(self, message: Message) -> list[tuple[float, float]]:
         start, end = self._ends(message)
         xs, ys = (self.x(message.source), self.x(message.dest)), (self.y(start), self.y(end))
-        if message.left is None or message.arrived is None:  # a stump: it does not come in
-            share = min(0.4, 3 / abs(xs[1] - xs[0])) if xs[0] != xs[1] else 0
-            return [(xs[0], ys[0]), (xs[0] + share * (xs[1] - xs[0]), ys[0] + 2.0)]
+        if message.left is None or message.arrived is None:  # it never comes in
+            return [(xs[0], ys[0]), (xs[1], ys[0] + WAITING - 5)]
         return [(xs[0], ys[0]), (xs[1], ys[1])]
 
     def _message(self, canvas: Canvas, number: int, message: Message, critical: bool) -> None:
@@ -175,7 +187,7 @@ class Spacetime:
             line,
             BAD if lost else fill,
             width,
-            case=0 if fill == INK or lost else 0.3 if critical else 0.2,
+            case=0 if fill == INK or lost else 0.3 if critical else 0.1 if fine else 0.2,
             dashes=(2, 1.5) if lost else (),
             z=2.5 if critical else 2,
             name=f"message-{number}",
@@ -204,7 +216,7 @@ class Spacetime:
         shares = (0.5, 0.38, 0.62, 0.28, 0.72, 0.2, 0.8) if far else (0.5, 0.4, 0.6)
         points = [(x1 + f * (x2 - x1), y1 + f * (y2 - y1)) for f in shares]
         points = [point for point in points if self._beside_lanes(point[0], width)]
-        found = self.places.first(points, width + 0.3, PILL + 0.3)
+        found = self.places.first(points, width + self.apart, PILL + self.apart)
         if found is None:
             return
         x, y = found
@@ -224,10 +236,14 @@ class Spacetime:
         failure = self.trace.failure
         if failure is None:
             return
-        for wait in failure.waits:
+        for wait in self.waits:
             start = self.trace.ranks[wait.rank].rounds[wait.round - 1].start
-            word = "to" if wait.kind == "send to" else "from"
-            self._cross(canvas, wait.rank, start, f"{word} {wait.peer}")
+            self._cross(canvas, wait.rank, start, f"{wait.kind} {wait.peer}")
+            text = f"{wait.kind} {wait.peer}"
+            text = text if measure(text) < self.step - 0.5 else f"{wait.peer}?"
+            y = self.top + HEAD + self.depth + WAITING - 3
+            if measure(text) < self.step - 0.3:
+                canvas.text(self.x(wait.rank), y, text, colour=BAD, across="center")
         where = {fault.rank for fault in failure.faults}
         if not failure.waits and not where and failure.rank is not None:
             where = {failure.rank}
@@ -244,10 +260,8 @@ class Spacetime:
                 1.4,
                 z=6,
                 name=f"failure-{rank}-{sign}" if sign == 1 else "",
-                title=f"here rank {rank} goes wrong {text}".rstrip(),
+                title=f"rank {rank} waits for ever: {text}" if text else f"rank {rank} goes wrong",
             )
-        if text and measure(text) < self.step + 1:
-            canvas.text(x, y + 3.4, text, colour=BAD, across="center", halo=True, z=6)
 
     def _keys(self) -> Iterator[tuple[str, str]]:
         """What the reader is told below the diagram: signs, and what they mean."""
@@ -279,7 +293,7 @@ class Spacetime:
         yield line
 
     def _legend(self, canvas: Canvas) -> None:
-        y = self.top + HEAD + self.depth + 6.5
+        y = self.top + self.height - 4.2 * len(self.key_lines) + 2.5
         for line in self.key_lines:
             x = 0.0
             for kind, text in line:

@@ -12,6 +12,9 @@ from collectives.engines.trace import Message, Trace
 from collectives.explain.words import Words, ranks_in_words
 from collectives.units import seconds as seconds_in_ascii
 
+KINDS = ("spacetime", "grid", "graph", "traffic")
+FORMS = ("svg", "pdf", "png")
+
 # Print widths in millimetres: one column of a journal, and the whole page.
 WIDTHS = (84, 174)
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from math import nan
 from time import perf_counter
 
-from mpi4py import MPI
-
 from collectives.algorithms.language.steps import copy
 from collectives.engines import records
 from collectives.engines.driver import views_of

@@ -93,6 +93,8 @@ class CallPlan:
     turn : Turn
     sketch : Sketch or None
         If it has run and was recorded.
+    timed : tuple or None
+        Then, too: addresses, and the stages for them with what notes their moments.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class CallPlan:
     def _take_over(self, plan: Plan) -> None:
         self.plan = plan
         self.sketch: Sketch | None = None
+        self.timed: tuple[Addresses, list[Stage], list[Stage], Any] | None = None
         self.stages = stages_of(plan, self._operator)
         self._compiled = None
         _restrict(plan, self._placement)

@@ -137,9 +137,7 @@ def _stages(
                 within = "" if invocation is None else invocation.within
                 name = f"nonblocking {within}".strip()
                 yield from supervisor.compare(found.attempt, name, number)
-            yield from channel.stages(
-                found.attempt.result(), found.addresses, "nonblocking", call
-            )
+            yield from channel.stages(found.attempt.result(), found.addresses, "nonblocking", call)
             lost = call.lost
             yield from supervisor.closing(found.attempt.name, call, alone=False)
         except BaseException:

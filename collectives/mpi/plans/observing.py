@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from mpi4py import MPI
 
@@ -25,16 +26,28 @@ LAST_WAIT = 5.0  # seconds for other ranks to come at the end, whose clocks are 
 
 
 class TimedFlight(Flight):
-    """An operation that notes when its messages are posted, and when each is seen to have ended."""
+    """An operation that notes when its messages are posted, and when each is seen to have ended.
+
+    Attributes
+    ----------
+    parts : int
+        Plans that it has carried out: a call may take several.
+    """
 
     __slots__ = ("open", "parts")
+
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        self.parts = 0
+        self.open: list[int] = []  # messages of the stage that have not ended
 
     def _post(self, stage: Stage) -> list[MPI.Request]:
         self.open = list(range(len(stage.recvs) + len(stage.sends)))
         if not isinstance(stage, TimedStage):
             return super()._post(stage)
         assert stage.log is not None and stage.layout is not None
-        note, slot, requests = stage.log.note, stage.layout.posted, []
+        note, slot = stage.log.note, stage.layout.posted
+        requests: list[MPI.Request] = []
         for buf, source in stage.recvs:
             note(slot + len(requests))
             requests.append(self.lane.comm.Irecv(buf, *self.lane.of(source, self.tag)))
@@ -119,15 +132,20 @@ class Observer:
     ) -> Iterator[Stage]:
         """The stages of a call that a flight carries out; it is recorded when they have ended."""
         plan.tick()
-        part = flight.parts = getattr(flight, "parts", -1) + 1
-        stages, log = timed(whole := plan.whole(addresses))
+        part, flight.parts = flight.parts, flight.parts + 1
+        if plan.timed is None or plan.timed[0] != addresses:
+            whole = plan.whole(addresses)
+            plan.timed = addresses, whole, *timed(whole)
+        _, whole, stages, log = plan.timed
+        log.restart()
         yield from stages
         key = f"{flight.number}.{part}"
         self._add(plan, whole, log, key, form, flight.lost)
 
     def setup(self, plan: CallPlan, lane: Lane, tag: int) -> tuple[Setup, Callable[[], object]]:
         """The stages of a persistent call, set up, and what is called at the start of each run."""
-        stages, log = timed(whole := plan.whole(plan.addresses))
+        whole = plan.whole(plan.addresses) or [Stage()]
+        stages, log = timed(whole)
         starts = 0
 
         def start() -> None:
@@ -140,8 +158,6 @@ class Observer:
             key = f"{lane.name}.{tag}.{starts}"
             self._add(plan, whole, log, key, "persistent", False)
 
-        if not stages:
-            stages = [Stage()]
         stages[-1].after.append(end)
         return TimedSetup(stages, lane, tag), start
 

@@ -1,10 +1,10 @@
 """The operations in flight on one communicator, and which tags they have.
 
-Of the tags of its lane, blocking collectives have tag 0, comparisons of first calls tag
-1, reports of late ranks tag 2, and what compares clocks tag 3. Nonblocking collectives have the next of the tags that
-follow, and so have blocking ones that are checked or limited. Each persistent one has a
-tag of its own from the rest: they may be started in a different order on each
-rank. When that rest is used up, another lane begins it again; all ranks reach that point
+Of the tags of its lane, blocking collectives have tag 0, comparisons of first calls tag 1,
+reports of late ranks tag 2, and what compares clocks tag 3. Nonblocking collectives have the
+next of the tags that follow, and so have blocking ones that are checked, limited or recorded.
+Each persistent one has a tag of its own from the rest: they may be started in a different order
+on each rank. When that rest is used up, another lane begins it again; all ranks reach that point
 in the same call.
 """
 

@@ -6,11 +6,29 @@ export async function unpacked(text) {
   return JSON.parse(await new Response(stream).text());
 }
 
-// A schedule with its views in place of their numbers: memory, first unit, units, ...
+// A schedule with its rounds unfolded: collectives/explain/folding.py says how they were folded. In place
+// of the number of a view stand its three numbers: memory, first unit, units.
 export function unfolded(run) {
-  const all = (numbers) => numbers.flatMap((number) => run.views[number]);
-  const messages = (each) => each.map(([peer, ...numbers]) => [peer, ...all(numbers)]);
-  const ranks = run.ranks.map((rounds) => rounds.map(([place, sends, recvs, local]) =>
-    [place, messages(sends), messages(recvs), local.map(([kind, reads, writes]) => [kind, all(reads), all(writes)])]));
+  const begin = new Map();
+  const ranks = run.ranks.map((rounds) => {
+    const before = new Map(begin), first = new Map();
+    const made = rounds.map(([shape, ...changes]) => {
+      const base = before.get(shape), numbers = changes.map((change, k) => change + (base ? base[k] : 0));
+      before.set(shape, numbers);
+      if (!first.has(shape)) first.set(shape, numbers);
+      return laidOut(run.shapes[shape], numbers, run.views);
+    });
+    first.forEach((numbers, shape) => begin.set(shape, numbers));
+    return made;
+  });
   return { ...run, ranks };
+}
+
+// The round of this shape with these numbers.
+function laidOut([place, sends, recvs, local], numbers, table) {
+  let at = 0;
+  const views = (count) => numbers.slice(at, (at += count)).flatMap((number) => table[number]);
+  const message = (count) => [numbers[at++], ...views(count)];
+  const step = ([kind, reads, writes]) => [kind, views(reads), views(writes)];
+  return [place, sends.map(message), recvs.map(message), local.map(step)];
 }

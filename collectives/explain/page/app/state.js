@@ -7,9 +7,10 @@ export const LAYOUTS = ["ring", "line", "tree", "hypercube"];
 export const MUCH = [0.25, 0.5, 1, 2, 4];
 
 export function initial(data) {
-  const [first, second] = data.shown;
+  const [first, second] = data.shown, known = Object.keys(data.languages);
+  const lang = navigator.languages.map((one) => one.slice(0, 2)).find((one) => known.includes(one)) ?? "en";
   return { a: first, b: second || "", p: data.p, n: data.n, clock: "rounds", machine: data.machines[0].name,
-    layout: "", disturb: "", who: 0, much: 1, at: 0, lang: "en", speed: 1 };
+    layout: "", disturb: "", who: 0, much: 1, at: 0, lang, speed: 1 };
 }
 
 // Keys of the address. What is as the page has it from the beginning is left out, but for p and the moment.
