@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             load(path)
         return arguments.run(arguments)
     except (CollectiveError, FileNotFoundError) as error:
+        if getattr(arguments, "traceback", False):
+            traceback.print_exception(error.__cause__ or error)
         print(error, file=sys.stderr)
         return 2
 

@@ -204,6 +204,8 @@ def test_json(checked):
 def test_traceback(checked):
     status, said = checked(chain(("split(", "spilt(")), "--traceback")
     assert status == 1 and "Traceback" in said and said.rstrip().endswith("is not defined")
+    status, said = checked("import nothing_so_called\n", "--traceback")
+    assert status == 2 and "Traceback" in said and "mine.py:1: a file that can be run" in said
 
 
 def test_all_of_a_primitive(registry, capsys):
