@@ -328,7 +328,7 @@ def swing_latency(rank, p, sendbuf, recvbuf):
     """Swing for short vectors: swap whole sums with partners at ..., -5, +3, -1, +1.
 
     Recursive doubling with the partners of `swing`, the longest jump first: groups of players
-    who know the same sum join in pairs. The papers begin with the shortest jump. Then players
+    who know the same sum join in pairs. The authors begin with the shortest jump. Then players
     who know one sum meet others who know different ones; each brackets the whole in its own
     way, and the results differ in their last bits. Here all are the same. Sums would overlap if
     the number of players were no power of two; so 2**floor(lg p) ranks play, and the first
@@ -362,14 +362,15 @@ def alltoall(rank, p, sendbuf, recvbuf, counts):
 
     In a round a player swaps with its partner all blocks whose way to their destination, from
     wherever they come, leads over this edge: half of what it holds for a power of two, or
-    less. As `hypercube`, with shorter ways. If p is odd, a rank that sits out hands over its
+    less. As `hypercube`, with shorter ways. The authors' code makes the shortest jump first,
+    with as many bytes, and for powers of two only. If p is odd, a rank that sits out hands over its
     blocks first and gets those for it in the end; its player has the blocks of two ranks for
     two ranks. If p is not a power of two, the factor of beta is an upper bound.
 
     Cost: (ceil(lg(max(p - p % 2, 1))) + 2*(p > 1)*(p % 2))*alpha
         + (ceil(lg(p))*(3/4 if p % 2 else 1/2) + 2*(p > 1)*(p % 2))*n*beta
     Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
-    Reference: De Sensi et al. 2025
+    Reference: after De Sensi et al. 2025 (the shortest jump first)
     """
     team = _team(p)
     yield from forward(rank, p, sendbuf, recvbuf, counts, team, _swaps(team, p, team.player(rank)))

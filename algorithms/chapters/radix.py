@@ -12,8 +12,9 @@ For p = 9, k = 3 rank 4 meets::
 
 The nearest come first, so ranks that meet stand for neighbouring runs of ranks, and rank order
 is kept. The number of players is p with all its digits to the radix k but the first set
-to 0, as in `multiplying.py`; ranks beyond hand in their whole vector. UCC names the three
-algorithms after their phases: scatter-reduce (SR), scatter (S), allgather (AG), gather (G).
+to 0, as in `multiplying.py`; ranks beyond hand in their whole vector. The names are UCC's:
+`sra` is a scatter-reduce and an allgather, `srg` a scatter-reduce and a gather, `sag` a
+scatter and an allgather.
 """
 
 from math import prod

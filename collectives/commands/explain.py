@@ -59,15 +59,18 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
+    drawn = asked(arguments)
     if arguments.html is not None and arguments.directory is None:
+        if drawn:
+            raise ArgumentError("explain: one of --html and a picture, got both; leave out one")
         return write_page(arguments, _chosen(arguments, False))
     view = View(
         _width(arguments.width), arguments.data, arguments.rank, arguments.round, arguments.all
     )
     if arguments.directory is not None:
-        return recorded.run(arguments, view)
+        return recorded.run(arguments, view, drawn)
     recorded.check(arguments)
-    failed, drawn = False, asked(arguments)
+    failed = False
     for number, (primitive, spec) in enumerate(_chosen(arguments, drawn)):
         if drawn or arguments.json is None:
             check_ranks(primitive, arguments.p)

@@ -45,7 +45,8 @@ def asked(arguments: argparse.Namespace) -> bool:
                     f"explain: --{name} is for pictures, got no file for one; add --svg FILE"
                 )
         return False
-    given = [name for name in TERMINAL if getattr(arguments, name) not in (None, False)]
+    values = {name: getattr(arguments, name) for name in TERMINAL}
+    given = [name for name, value in values.items() if value is not None and value is not False]
     if given:
         raise ArgumentError(
             f"explain: a picture shows all that happened, got --{given[0]}; leave it out"

@@ -11,7 +11,7 @@ from typing import Any
 from rich.text import Text
 
 from collectives.commands.options import given_clock
-from collectives.commands.pictures import asked, write_pictures
+from collectives.commands.pictures import write_pictures
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
 from collectives.explain.measured import compared, listed
@@ -41,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, view: View) -> int:
+def run(arguments: argparse.Namespace, view: View, drawn: bool) -> int:
     """List the calls of a run, or show one of them; returns the exit status."""
     if arguments.primitive is not None:
         raise ArgumentError(
@@ -53,7 +53,6 @@ def run(arguments: argparse.Namespace, view: View) -> int:
             "explain: --html makes a page that runs an algorithm itself, got --from, too; leave it "
             "out, or take --svg or --chrome for what was recorded"
         )
-    drawn = asked(arguments)
     found = Run(arguments.directory)
     call = None if arguments.call is None else _call(found, arguments.call)
     if call is None and (drawn or arguments.json is not None or arguments.predicted):

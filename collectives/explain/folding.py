@@ -36,7 +36,7 @@ def folded(ranks: Iterable[Sequence[Compact]], views: Sequence[int]) -> dict[str
     begin: dict[int, list[int]] = {}
     made = []
     for rounds in ranks:
-        before, first = dict(begin), {}
+        before, first = dict(begin), dict[int, list[int]]()
         changes = []
         for round_ in rounds:
             shape, numbers = _parted(round_, views)
@@ -55,7 +55,7 @@ def _parted(round_: Compact, views: Sequence[int]) -> tuple[Shape, list[int]]:
     place, sends, recvs, steps = round_
     counts = [tuple(len(message) - 1 for message in each) for each in (sends, recvs)]
     local = tuple((kind, len(reads), len(writes)) for kind, reads, writes in steps)
-    numbers = []
+    numbers: list[int] = []
     for peer, *carried in chain(sends, recvs):
         numbers += peer, *[views[view] for view in carried]
     for _, reads, writes in steps:

@@ -244,7 +244,7 @@ TOGETHER: Mapping[str, str] = {
     "scan": "Not known here. Prefix circuits of p inputs have size + depth >= 2p-2 (Snir 1986), so "
     "a short critical path costs more work in all. Doubling is optimal in latency, a pipeline of "
     "many segments nearly in bandwidth, and does no needless work.",
-    "exscan": "Not known here; as in scan. `two_phase` is optimal in latency; `123_doubling` "
-    "is, too, but for one message more if p - 1 is more than three quarters of the next power of "
-    "two from p on.",
+    "exscan": "Not known here; as in scan. `two_phase`, `popcount` and `recursive_exchange` "
+    "are optimal in latency; `123_doubling` is, too, but for one message more if p - 1 is more "
+    "than three quarters of the next power of two from p on.",
 }

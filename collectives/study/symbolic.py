@@ -140,7 +140,7 @@ def fault(
     ----------
     algorithm : Algorithm
     problem : Problem
-        Its operator and dtype mean nothing here.
+        Its dtype means nothing here, and of its operator only whether it commutes.
     parameters : mapping
         Of the algorithm.
     rendezvous : bool
@@ -154,9 +154,14 @@ def fault(
     own = parameters
     if algorithm.needs_groups:
         own = {**own, GROUP: grouping(str(algorithm), problem.p, own.get(GROUP))}
-    ordered = algorithm.keeps_order is not False and not mixes(algorithm, own.get(GROUP))
+    promised = algorithm.keeps_order is not False and not mixes(algorithm, own.get(GROUP))
     what = "block" if problem.size == problem.p else "element"
-    return _fault(algorithm, problem, own, rendezvous, ordered, what)
+    # With an operator that commutes it is not the order that made the answer wrong.
+    first = promised and not problem.operator.commutative
+    for ordered in sorted({first, promised}):
+        if found := _fault(algorithm, problem, own, rendezvous, ordered, what):
+            return found
+    return None
 
 
 def hint_for(found: str) -> str:

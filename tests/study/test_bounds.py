@@ -111,6 +111,9 @@ EVERY, POWERS = (2, 3, 5, 8, 12, 13, 16), (2, 4, 8, 16)
         ("scan.recursive_doubling", {LATENCY}, EVERY),
         ("scan.ring", {BANDWIDTH}, EVERY),
         ("exscan.two_phase", {LATENCY}, EVERY),
+        ("exscan.popcount", {LATENCY}, EVERY),
+        ("exscan.recursive_exchange", {LATENCY}, EVERY),
+        ("allreduce.two_shot", {BANDWIDTH, COMPUTATION}, EVERY),
         ("exscan.123_doubling", {LATENCY}, (2, 3, 4, 5, 7, 12, 13)),
     ],
 )

@@ -35,6 +35,8 @@ DOTS = 300  # of a PNG, to the inch
 
 FONT = "DejaVu Sans"  # comes with matplotlib, so every machine makes the same picture
 
+FONTS = f"'{FONT}', Verdana, sans-serif"  # of an SVG, where it may not be installed
+
 SETTINGS: dict[str, Any] = {
     "font.family": FONT,
     "svg.fonttype": "none",
@@ -130,9 +132,9 @@ class Canvas:
         words: str = "",
     ) -> None:
         """A rectangle with its upper left corner at a point."""
-        look = {"facecolor": fill or "none", "edgecolor": edge or "none"}
-        thick = line if edge else 0
-        patch = Rectangle((x, y), width, height, linewidth=thick, zorder=z, **look)
+        patch = Rectangle((x, y), width, height, linewidth=line if edge else 0, zorder=z)
+        patch.set_facecolor(fill or "none")
+        patch.set_edgecolor(edge or "none")
         self._add(patch, name, title, words)
 
     def disc(
@@ -222,7 +224,7 @@ class Canvas:
         for element in root.iter():
             for key, value in element.attrib.items():
                 if key in ("d", "x", "y", "transform", "width", "height", "style"):
-                    element.set(key, _short(value))
+                    element.set(key, _short(value).replace(f"'{FONT}'", FONTS))
             name = element.get("id")
             if name in self._titles:
                 _describe(element, *self._titles[name])

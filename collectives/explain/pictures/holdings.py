@@ -280,9 +280,9 @@ class Holdings:
         if self.trace.setting.primitive not in OWNED:
             canvas.text(x, y, "contributions", colour=SOFT)
             x += measure("contributions") + 1.2
-            for share in (0, 0.25, 0.5, 0.75, 1):
+            for share in (0.0, 0.25, 0.5, 0.75, 1.0):
                 canvas.box(x, y - 1.3, 4, 2.6, shade(share)[0], FAINT, 0.3)
-                text = {0: "0", 1: str(self.trace.setting.p)}.get(share, "")
+                text = {0.0: "0", 1.0: str(self.trace.setting.p)}.get(share, "")
                 canvas.text(x + 2, y, text, colour=shade(share)[1], across="center")
                 x += 4
             x += 4

@@ -51,8 +51,8 @@ class Traffic:
     def _square(self, canvas: Canvas, left: float, y: float) -> None:
         cell = self.cell
         told = [f"{a} -> {b}: {self._exact(n)}" for (a, b), n in sorted(self.sums.items())]
-        look = {"name": "traffic", "title": self.title, "words": "; ".join(told)}
-        canvas.box(left, y, self.side, self.side, PAPER, None, **look)
+        side, words = self.side, "; ".join(told)
+        canvas.box(left, y, side, side, PAPER, name="traffic", title=self.title, words=words)
         texts = {pair: self._text(number) for pair, number in self.sums.items()}
         fits = max(map(measure, texts.values()), default=0) < cell - 0.5
         for (source, dest), number in self.sums.items():

@@ -247,7 +247,8 @@ class Recorder:
             values.append(groups)
         generator = algorithm.generator(self.rank, self.p, *values, **own)
         first = 0 if read.prelude else 1
-        return record(Process(title, self.rank, self.p, _after(read, generator), first=first))
+        steps = _after(read, generator) if read.prelude else generator
+        return record(Process(title, self.rank, self.p, steps, first=first))
 
     def _groups(
         self, algorithm: Algorithm, parameters: Mapping[str, Any]
@@ -308,8 +309,7 @@ def _given(read: Arguments) -> list[np.ndarray]:
 
 def _after(read: Arguments, generator: Iterator) -> Iterator:
     """The algorithm, after the copies that its arguments need."""
-    if read.prelude:
-        yield read.prelude
+    yield read.prelude
     yield from generator
 
 
