@@ -20,7 +20,7 @@ from collectives.engines.simulator import Clock
 from collectives.engines.trace import MEASURED, Message, Rank, Round, Step, Trace
 from collectives.errors import ArgumentError, UnknownAlgorithm
 from collectives.operators.operator import OPERATORS, Operator
-from collectives.study.recorded import Recorded
+from collectives.study.recorded import Passage, Recorded
 from collectives.study.tracing import trace
 
 
@@ -104,10 +104,12 @@ class _Retiming:
     def __init__(self, call: Recorded, predicted: Trace):
         self.call, self.predicted = call, predicted
         self.rows = [{stage.number: (stage, row) for stage, row in mine} for mine in call.rows]
-        self.messages = [self._message(*each) for each in self._pairs()]
+        pairs = self._pairs()
+        self.messages = [self._message(*each) for each in pairs]
         order = sorted(range(len(self.messages)), key=lambda i: (self.messages[i].left, i))
         self.numbers = {old: new for new, old in enumerate(order)}
         self.order = order
+        self.out = [pairs[number][1].out - call.begin for number in order]
 
     def trace(self) -> Trace:
         """All of it."""
@@ -117,16 +119,16 @@ class _Retiming:
         found = replace(
             self.predicted, origin=MEASURED, ranks=ranks, messages=messages, cost=cost, critical=()
         )
-        return replace(found, critical=critical(found))
+        return replace(found, critical=critical(found, self.out))
 
-    def _pairs(self) -> list[tuple[Message, float, float]]:
-        """The messages of the page, with when each was sent and seen."""
+    def _pairs(self) -> list[tuple[Message, Passage]]:
+        """The messages of the page, each with what was noted of it."""
         passages: dict[tuple[int, int], deque] = defaultdict(deque)
         for each in self.call.messages:
             sent = self.call.rows[each.source][each.sent[0]][0].number
             taken = self.call.rows[each.dest][each.taken[0]][0].number
             facts = sent, taken, each.nbytes
-            passages[each.source, each.dest].append((facts, each.left, each.seen))
+            passages[each.source, each.dest].append((facts, each))
         pairs: list[Any] = [None] * len(self.predicted.messages)
         for rank in self.predicted.ranks:
             for round_ in rank.rounds:
@@ -134,10 +136,10 @@ class _Retiming:
                     message = self.predicted.messages[number]
                     waiting = passages[message.source, message.dest]
                     wanted = message.sent, message.taken, message.nbytes
-                    found, left, seen = waiting.popleft() if waiting else (None, 0.0, 0.0)
+                    found, passage = waiting.popleft() if waiting else (None, None)
                     if found != wanted:
                         raise self._changed()
-                    pairs[number] = message, left, seen
+                    pairs[number] = message, passage
         if any(passages.values()):
             raise self._changed()
         return pairs
@@ -148,9 +150,9 @@ class _Retiming:
             "record the run again"
         )
 
-    def _message(self, message: Message, left: float, seen: float) -> Message:
-        left -= self.call.begin
-        seen = max(seen - self.call.begin, left)  # the clocks agree only so far
+    def _message(self, message: Message, passage: Passage) -> Message:
+        left = passage.left - self.call.begin
+        seen = max(passage.seen - self.call.begin, left)  # the clocks agree only so far
         return replace(message, left=left, arrived=seen, had=seen)
 
     def _rank(self, rank: int) -> Rank:
@@ -194,24 +196,36 @@ def _steps(steps: Sequence[Step], kinds: Sequence[str], row: Row, begin: float) 
     return tuple(found)
 
 
-def critical(found: Trace) -> tuple[int, ...]:
+def critical(found: Trace, out: Sequence[float]) -> tuple[int, ...]:
     """The messages for which the last rank waited, one after the other.
 
-    From the end backwards: a round waits for the message that came last, and that for its
-    sender if this came to send it after the receiver had come to take it.
+    From the end backwards: a round waits for the message that ends last. What comes in waits for
+    its sender, if this sent it after the round had begun; what goes out, for its receiver.
+
+    Parameters
+    ----------
+    found : Trace
+    out : sequence of float
+        When the sender of each message saw that its send had ended.
     """
-    last = max(range(len(found.ranks)), key=lambda rank: found.ranks[rank].finished or 0.0)
-    chain: list[int] = []
-    rank, number = last, len(found.ranks[last].rounds)
+    rank = max(range(len(found.ranks)), key=lambda each: found.ranks[each].finished or 0.0)
+    number, chain = len(found.ranks[rank].rounds), []
     while number > 0:
         round_ = found.ranks[rank].rounds[number - 1]
         number -= 1
-        if not round_.recvs:
+        ends = [(found.messages[each].arrived or 0.0, True, each) for each in round_.recvs]
+        ends += [(out[each], False, each) for each in round_.sends]
+        end, comes, last = max(ends, default=(0.0, False, 0))
+        if end <= round_.start:
             continue
-        latest = max(round_.recvs, key=lambda each: found.messages[each].arrived or 0.0)
-        message = found.messages[latest]
-        assert message.left is not None
-        chain.append(latest)
-        if message.left > round_.start:
-            rank, number = message.source, message.sent - 1
+        message = found.messages[last]
+        chain.append(last)
+        assert message.left is not None and message.taken is not None
+        if comes:
+            other, before, began = message.source, message.sent - 1, message.left
+        else:
+            other, before = message.dest, message.taken - 1
+            began = found.ranks[other].rounds[before].start
+        if began >= round_.start:
+            rank, number = other, before
     return tuple(chain[::-1])

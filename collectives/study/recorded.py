@@ -27,7 +27,8 @@ from collectives.engines.records import (
 )
 from collectives.errors import ArgumentError
 
-Sending = tuple[tuple[int, int], int, float]  # its place, its bytes and when it left
+# Its place, its bytes, when it left, and when the sender saw that.
+Sending = tuple[tuple[int, int], int, float, float]
 
 KINDS: dict[str, Any] = {"crew": Crew, "sketch": Sketch, "call": Call}
 
@@ -75,6 +76,8 @@ class Passage:
         The stage, and its place among the messages that are sent, or received, there.
     left, seen : float
         When it was sent, and when the receiver saw that it had come.
+    out : float
+        When the sender saw that its send had ended: of a long message, when somebody took it.
     """
 
     source: int
@@ -84,6 +87,7 @@ class Passage:
     taken: tuple[int, int]
     left: float
     seen: float
+    out: float
 
 
 class Recorded:
@@ -154,7 +158,7 @@ class Recorded:
         for rank, mine in enumerate(self.rows):
             for number, (stage, row) in enumerate(mine):
                 for place, (dest, nbytes) in enumerate(stage.sends):
-                    end = (number, place), nbytes, row.sends[place][0]
+                    end = (number, place), nbytes, *row.sends[place]
                     sent[rank, dest].append(end)
         for rank, mine in enumerate(self.rows):
             for number, (stage, row) in enumerate(mine):
@@ -162,8 +166,10 @@ class Recorded:
                     there = sent[source, rank].popleft() if sent[source, rank] else None
                     if there is None or there[1] != nbytes:
                         raise _mixed(f"messages from {source} to {rank} that do not match")
+                    sent_at, _, left, out = there
                     taken, seen = (number, place), row.recvs[place][1]
-                    found.append(Passage(source, rank, nbytes, there[0], taken, there[2], seen))
+                    ends = sent_at, taken, left, seen, out
+                    found.append(Passage(source, rank, nbytes, *ends))
         if any(sent.values()):
             raise _mixed("messages that nobody has received")
         return found

@@ -209,7 +209,7 @@ def test_off_and_on(folder):
 
 
 def test_memory_is_bounded(comm, folder, monkeypatch):
-    monkeypatch.setattr(book, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(book, "MOST_BYTES", 10_000)
     for _ in range(60):
         comm.Barrier(algorithm="ring")
     comm.Free()
