@@ -1,5 +1,7 @@
 """Fixtures, and when the slow tests run."""
 
+from collections import Counter
+
 import pytest
 
 from collectives.algorithms import REGISTRY
@@ -15,8 +17,19 @@ def registry():
         REGISTRY[primitive].update(algorithms)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Slow tests run when they are asked for: `pytest -m slow`."""
+    """Slow tests run when they are asked for: `pytest -m slow`.
+
+    Of the cases of a test with the mark `share(k)` every k-th runs always.
+    """
+    seen = Counter()
+    for item in items:
+        if share := item.get_closest_marker("share"):
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % share.args[0]:
+                item.add_marker(pytest.mark.slow)
+            seen[name] += 1
     if "slow" in config.option.markexpr:
         return
     slow = {item for item in items if item.get_closest_marker("slow")}

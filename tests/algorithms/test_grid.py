@@ -58,6 +58,7 @@ def attempt(algorithm, p, n, root, data, mode, parameters=None, **problem):
     verify(algorithm, instance, rendezvous=rendezvous, parameters=parameters)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("p", SMALL)
 @every(lambda algorithm: algorithm.name in TEXTBOOK)
 def test_every_root_and_size(algorithm, p):
@@ -70,6 +71,7 @@ def test_every_root_and_size(algorithm, p):
             attempt(algorithm, p, n, roots[(i + j) % len(roots)], DATA[j], MODES[(i + j) % 4])
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("p", LARGE)
 @every(lambda algorithm: algorithm.name in TEXTBOOK)
 def test_many_ranks(algorithm, p):

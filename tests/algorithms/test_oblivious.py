@@ -268,6 +268,7 @@ def perform(plans):
     assert not any(channels.values()), "messages are left over"
 
 
+@pytest.mark.share(2)
 @every
 def test_stages_on_other_memory(algorithm):
     """They give the right result there, and leave the memory alone that they were made for."""

@@ -160,7 +160,11 @@ def test_what_must_move_moves(case):
 @given(cases(ranks=14), st.integers(1, 5))
 @repeatable
 def test_time_is_made_of_alpha_beta_and_gamma(case, factor):
-    """A clock that is k times as slow takes k times as long; no part is free."""
+    """A clock that is k times as slow takes k times as long; no part is free.
+
+    The parts bound the whole from above only where all messages of a round are alike: messages
+    of different lengths may come to a port in another order when there is latency, too.
+    """
     algorithm, problem, parameters = case
 
     def time(alpha, beta, gamma):
@@ -170,7 +174,9 @@ def test_time_is_made_of_alpha_beta_and_gamma(case, factor):
     both = time(64.0, 1.0, 0.5)
     assert time(64.0 * factor, 1.0 * factor, 0.5 * factor) == both * factor
     parts = time(64.0, 0, 0), time(0, 1.0, 0), time(0, 0, 0.5)
-    assert max(parts) <= both <= sum(parts)
+    assert max(parts) <= both
+    if problem.counts is None:
+        assert both <= sum(parts)
 
 
 @given(cases())

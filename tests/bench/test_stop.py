@@ -63,7 +63,17 @@ def test_what_there_is_is_left(tmp_path, number, ranks):
     path, mark, program = tmp_path / "run.json", tmp_path / "mark", tmp_path / "mark.py"
     program.write_text(MARK)
     start = [launcher(), "-n", str(ranks)] if ranks > 1 else []
-    options = ["scan", "--sizes", "8,1K,4M", "--budget", "50", "--json", path, "--load", program]
+    options = [
+        "scan",
+        "--sizes",
+        "8,1K,4M,64M",
+        "--budget",
+        "50",
+        "--json",
+        path,
+        "--load",
+        program,
+    ]
     process = subprocess.Popen(
         [*start, sys.executable, "-m", "collectives.bench", *map(str, options)],
         env={**os.environ, **ALLOW, "PYTHONPATH": str(ROOT), "MARK": str(mark)},
@@ -88,6 +98,7 @@ def test_what_there_is_is_left(tmp_path, number, ranks):
     assert "Traceback" not in err
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("program", ["parameters", "overhead", "reproducible", "forms", "choice"])
 def test_help_and_complaints_are_shown_once(program):
     module = f"collectives.bench.{program}"

@@ -35,6 +35,7 @@ def new(tmp_path, monkeypatch):
     return make
 
 
+@pytest.mark.share(2)
 @each
 def test_what_is_written_passes_check_and_prove(primitive, new, capsys):
     new(primitive)

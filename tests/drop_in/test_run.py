@@ -78,6 +78,7 @@ def test_it_finds_itself_as_always(tmp_path, arguments):
     assert alike(tmp_path, *arguments).returncode == 0
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("end", ENDS)
 def test_it_ends_as_always(tmp_path, end):
     (tmp_path / "app.py").write_text(ENDS[end])
