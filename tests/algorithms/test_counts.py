@@ -160,6 +160,7 @@ def test_critical_path_is_as_the_cost_line_says(algorithm):
             assert counted == line or rough(algorithm), f"p = {p}, {segments=}"
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("clock", [BETA, GAMMA], ids=["beta", "gamma"])
 @every()
 def test_bytes_are_as_the_cost_line_says(algorithm, clock):

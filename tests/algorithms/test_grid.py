@@ -58,7 +58,7 @@ def attempt(algorithm, p, n, root, data, mode, parameters=None, **problem):
     verify(algorithm, instance, rendezvous=rendezvous, parameters=parameters)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("p", SMALL)
 @every(lambda algorithm: algorithm.name in TEXTBOOK)
 def test_every_root_and_size(algorithm, p):
@@ -95,6 +95,7 @@ def test_everything(algorithm, p):
                     attempt(algorithm, p, n, root, data, mode)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("p", SOME)
 @every(lambda algorithm: algorithm.name not in TEXTBOOK)
 def test_the_rest_of_the_catalogue(algorithm, p):
@@ -104,6 +105,7 @@ def test_the_rest_of_the_catalogue(algorithm, p):
             attempt(algorithm, p, n, root, DATA[i % 4], MODES[(i + root + p) % 4])
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 7, 8, 12, 17])
 @every(lambda algorithm: algorithm.primitive in BLOCKWISE - {"alltoall"})
 def test_uneven_blocks(algorithm, p):

@@ -170,6 +170,7 @@ def test_values_make_no_difference(algorithm):
     assert plans[0] == plans[1] == plans[2]
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("in_place", [False, True], ids=["", "in-place"])
 @every
 def test_recorded_rounds_give_the_right_result(algorithm, in_place):

@@ -231,6 +231,7 @@ def test_lossy_algorithms_are_right_within_their_limit(tmp_path):
     assert {row["status"] for row in told} == {"ok", "lossy"}
 
 
+@pytest.mark.slow
 def test_forms_beside_the_built_in():
     options = ("--sizes", "8,64K", "--seconds", "0.05")
     run = bench(2, "barrier", "exscan", *options, module="collectives.bench.forms", limit=30)
@@ -264,6 +265,7 @@ def test_overhead_puts_both_figures_side_by_side():
     )
 
 
+@pytest.mark.slow
 def test_the_price_of_reproducible_sums():
     run = bench(2, "0.1", module="collectives.bench.reproducible", limit=60)
     assert run.status == 0, run.err

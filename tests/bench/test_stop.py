@@ -98,7 +98,7 @@ def test_what_there_is_is_left(tmp_path, number, ranks):
     assert "Traceback" not in err
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(5)
 @pytest.mark.parametrize("program", ["parameters", "overhead", "reproducible", "forms", "choice"])
 def test_help_and_complaints_are_shown_once(program):
     module = f"collectives.bench.{program}"

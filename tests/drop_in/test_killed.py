@@ -76,7 +76,7 @@ def test_a_rank_that_dies(primitive):
     run(primitive, "SIGKILL")
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("primitive", ["bcast", "reduce", "alltoall"])
 def test_a_rank_that_hangs(primitive):
     """The others say so, and end even though MPI would wait for it."""

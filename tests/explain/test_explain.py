@@ -39,6 +39,7 @@ def page(made, **view):
     return [str(line) for line in Page(made, View(**view)).lines()]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("chosen", ALGORITHMS, ids=str)
 def test_everything_is_told_in_a_hundred_columns(chosen):
     p = 6

@@ -155,7 +155,7 @@ def test_output_is_what_is_printed(block, tmp_path):
     held(block, block.text, output(block.command, tmp_path))
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(5)
 @each("measured")
 def test_measurements_have_the_shape_that_is_shown(block, tmp_path):
     command = block.command

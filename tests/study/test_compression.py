@@ -53,6 +53,7 @@ def outcome(algorithm, p, n, dtype=np.float32, change=None, draws=None, **parame
 # Right within the limit
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("parameters", CODECS, ids=str)
 @every
 def test_any_ranks_and_lengths(algorithm, parameters):

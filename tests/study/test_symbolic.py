@@ -32,6 +32,7 @@ def test_all_small_p(algorithm):
         attempt(algorithm, p, root=p // 3, segments=3)
 
 
+@pytest.mark.share(3)
 @every
 def test_some_larger_p(algorithm):
     for p in (16, 17, 24, 31):

@@ -43,6 +43,7 @@ def attempt(chosen, p, **options):
     return trace(chosen.primitive, chosen.name, p=p, root=p // 3, **options)
 
 
+@pytest.mark.share(2)
 @every
 @pytest.mark.parametrize("p", [5, *(pytest.param(p, marks=SLOW) for p in (1, 8, 13))])
 def test_is_the_run_that_is_simulated_and_counted(chosen, p):
@@ -64,6 +65,7 @@ def test_is_the_run_that_is_simulated_and_counted(chosen, p):
         assert (cost.messages, cost.nbytes, cost.work) == (path.messages, path.nbytes, path.work)
 
 
+@pytest.mark.share(2)
 @every
 def test_plain_form_follows_the_schema_and_comes_back(chosen):
     made = attempt(chosen, 3)
