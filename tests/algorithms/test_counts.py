@@ -150,6 +150,7 @@ def rough(algorithm):
     return "All factors are upper bounds" in " ".join(algorithm.generator.__doc__.split())
 
 
+@pytest.mark.share(2)
 @every()
 def test_critical_path_is_as_the_cost_line_says(algorithm):
     for segments in segmentations(algorithm):

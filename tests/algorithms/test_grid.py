@@ -95,7 +95,7 @@ def test_everything(algorithm, p):
                     attempt(algorithm, p, n, root, data, mode)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("p", SOME)
 @every(lambda algorithm: algorithm.name not in TEXTBOOK)
 def test_the_rest_of_the_catalogue(algorithm, p):
@@ -153,6 +153,7 @@ def test_default_segments(algorithm, mode):
         attempt(algorithm, p, 10_001, p // 2, DATA[0], mode)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every(lambda algorithm: algorithm.primitive == "allreduce")
 def test_same_bits_on_all_ranks(algorithm, dtype):

@@ -214,6 +214,7 @@ def test_budget_that_is_too_small_is_admitted():
     assert re.search(r"too small: \d+ cells have fewer than 6 repetitions", run.out)
 
 
+@pytest.mark.slow
 def test_lossy_algorithms_are_right_within_their_limit(tmp_path):
     path = tmp_path / "run.json"
     names = "compressed_ring,compressed_halving,sparse_oneshot:ratio=1"

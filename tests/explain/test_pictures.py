@@ -63,6 +63,7 @@ def points(element):
         yield numbers[:2], numbers[2:4]
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("primitive", "name", "p"), SOME)
 def test_lines_begin_and_end_where_messages_do(primitive, name, p, width):

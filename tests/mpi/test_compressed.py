@@ -54,6 +54,7 @@ def near(result, spec, seed=0):
     assert len(set(bits)) == 1, (spec, n, dtype)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("in_place", [False, True], ids=["", "in_place"])
 @every
 def test_within_the_limit(spec, in_place):

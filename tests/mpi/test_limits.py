@@ -66,6 +66,7 @@ def started(request):
         request.Wait()
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("primitive", calls(None) if P == 3 else SOME)
 def test_one_rank_skips_a_call(comm, primitive):
     call = calls(comm)[primitive]

@@ -74,6 +74,7 @@ def predefined_datatypes():
     return [datatype for datatype in found.values() if datatype.Get_size()]
 
 
+@pytest.mark.share(2)
 @pytest.mark.skipif(P != 3, reason="runs on 3 ranks")
 @pytest.mark.parametrize("name", PREDEFINED)
 def test_every_predefined_datatype(name):
@@ -105,6 +106,7 @@ def test_every_predefined_datatype(name):
     assert applied > 5 or name in ("REPLACE", "NO_OP")
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("name", "FLOAT DOUBLE LONG SHORT LONG_DOUBLE TWOINT".split())
 def test_where_the_largest_is(name):
     """Of equal values the lowest rank's place wins."""
@@ -138,6 +140,7 @@ def matrices():
     datatype.Free()
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("primitive, name", REDUCING)
 def test_order_of_the_operands(primitive, name, matrices):
     """A product of matrices, in rank order; refused by what needs a commutative operator."""

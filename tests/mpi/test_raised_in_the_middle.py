@@ -231,6 +231,7 @@ HANDLED += [(blocking, CHECKED), (persistent, CHECKED), (blocking, LIMITED), (se
 REST = [(form, how) for form, _ in HANDLED[:6] for how in (CHECKED, LIMITED)]
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("form, options", HANDLED + REST * EVERYWHERE)
 def test_a_handler_that_raises(form, options):
     """In a first call, and in those that are found: the rank raises, with the right result."""

@@ -73,6 +73,7 @@ def check(got, expected, *what):
     assert got.tobytes() == expected.tobytes(), (*what, "rank", RANK, got, expected)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("form", FORMS)
 def test_every_algorithm(form, dtype):

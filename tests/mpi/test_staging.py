@@ -88,6 +88,7 @@ def method(comm, name, manner):
 # What is copied in and out.
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("form", forms.FORMS)
 def test_nothing_of_an_earlier_call(comm, form, manner):
@@ -1010,6 +1011,7 @@ def inside(memory):
     return np.frombuffer(MPI.buffer.frombuffer(memory), np.int64)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_of_every_kind(comm, kind, manner):
@@ -1036,6 +1038,7 @@ def test_memory_of_every_kind(comm, kind, manner):
         MPI.Free_mem(memory)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("code", ["q", "i", "d", "B", "?"])
 def test_the_same_bytes_meaning_other_numbers(comm, code):
     """Views of one memory, each of which has a plan of its own."""

@@ -26,6 +26,7 @@ def attempt(algorithm, p, **options):
     prove(algorithm, p, **options)
 
 
+@pytest.mark.share(2)
 @every
 def test_all_small_p(algorithm):
     for p in range(1, 14):
