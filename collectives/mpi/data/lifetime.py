@@ -19,13 +19,20 @@ from mpi4py import MPI
 _SELF = MPI.COMM_SELF  # the program may put another one in its place
 
 _endings = ExitStack()  # calls all, whatever one of them raises
+_given: set[Callable[[], object]] = set()  # all of these
 _keyval: list[int] = []
 _lock = Lock()
 
 
 def before_finalize(end: Callable[[], object]) -> None:
-    """Call `end` once, before MPI is finalized; the last one that was given comes first."""
+    """Call `end` once, before MPI is finalized; the last one that was given comes first.
+
+    It may be given again and again.
+    """
     with _lock:
+        if end in _given:
+            return
+        _given.add(end)
         _endings.callback(end)
         if not _keyval:
             _keyval.append(MPI.Comm.Create_keyval(delete_fn=_end_all))

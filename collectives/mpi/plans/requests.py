@@ -163,7 +163,7 @@ class Prequest(_Ours, MPI.Prequest):
         self = super().__new__(cls, MPI.Prequest(SIGNALS.comm.Ssend_init(EMPTY, 0, tag)))
         self._replay = Replay(setup, SIGNALS.comm.Recv_init(EMPTY, 0, tag), tick)
         self._release, self._wait, self._tag = free, wait, tag
-        if not _ALIVE:
+        if not _ALIVE:  # else it has been given already
             before_finalize(_free_all)
         PROGRESS.watch(tag, self._look)
         _ALIVE[tag] = self
