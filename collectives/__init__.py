@@ -36,7 +36,7 @@ _HOME = {
     "engines.simulator": "Run",
     "engines.trace": "Trace",
     "study.tracing": "trace",
-    "machine": "Clock LogGP Machine machine",
+    "machine": "Clock LogGP Machine",
     "mpi.reproducible": "reproducible_sum",
     "operators.operator": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
