@@ -117,6 +117,8 @@ class Flows(Ports):
         way = self.way(sent)
         sent.start, sent.cost = start, way.first + way.byte * sent.message.nbytes
         shares = sent.message.nbytes and self._links(sent)
+        for link in shares or ():
+            self.loads[link] += sent.message.nbytes
         self.number += 1
         event = start + (way.first if shares else sent.cost)
         heapq.heappush(self.events, (event, self.number, sent))

@@ -7,6 +7,7 @@ one after the other. So the time of a message follows at once from those before 
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from collectives.engines.postings import Rank, Sent
 from collectives.machine.clock import Way
@@ -27,6 +28,7 @@ class Ports:
     pending = False  # whether anything is under way of which the end is not known
 
     def __init__(self, machine: Machine, placed: Placed | None):
+        self.loads: Counter[int] = Counter()  # bytes that passed each shared link
         self.far = machine.way()
         self.near = machine.way(near=True)
         self.groups = placed.groups if placed is not None and self.near != self.far else None

@@ -42,6 +42,29 @@ FREE = (copy, encode, decode)
 
 
 @dataclass(frozen=True)
+class Load:
+    """What passed a link that ranks share.
+
+    Attributes
+    ----------
+    name : str
+        As ``NIC of node 3, out``.
+    rate : float
+        Bytes a second.
+    nbytes : int
+    """
+
+    name: str
+    rate: float
+    nbytes: int
+
+    @property
+    def busy(self) -> float:
+        """Seconds that these bytes take at full rate."""
+        return self.nbytes / self.rate
+
+
+@dataclass(frozen=True)
 class Run:
     """What a simulated run did.
 
@@ -51,6 +74,8 @@ class Run:
         Seconds at which each rank ended, shape (p,).
     messages, bytes_sent, bytes_received, reductions, bytes_reduced : numpy.ndarray
         What each rank sent, received and reduced, shape (p,).
+    links : tuple of Load
+        What passed each link that ranks share, those with anything.
     """
 
     finished: np.ndarray
@@ -59,11 +84,17 @@ class Run:
     bytes_received: np.ndarray
     reductions: np.ndarray
     bytes_reduced: np.ndarray
+    links: tuple[Load, ...] = ()
 
     @property
     def time(self) -> float:
         """Seconds until the last rank ended."""
         return float(self.finished.max())
+
+    @property
+    def bottleneck(self) -> Load | None:
+        """The link that was busy longest, if ranks share any."""
+        return max(self.links, key=lambda load: load.busy, default=None)
 
 
 class Simulator:
@@ -154,7 +185,10 @@ class Simulator:
         self._check_finished()
         self._check_nothing_left()
         columns = zip(*[rank.tally() for rank in self.ranks], strict=True)
-        return Run(*[np.array(column) for column in columns])
+        links = self.placed.links if self.placed is not None else []
+        passed = [(links[number], nbytes) for number, nbytes in sorted(self.wires.loads.items())]
+        loads = tuple(Load(link.name, link.rate, nbytes) for link, nbytes in passed)
+        return Run(*[np.array(column) for column in columns], loads)
 
     def _is_next(self) -> bool:
         """Whether a rank goes on before anything else happens, or at the same time."""
