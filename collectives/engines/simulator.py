@@ -188,7 +188,8 @@ class Simulator:
         links = self.placed.links if self.placed is not None else []
         passed = [(links[number], nbytes) for number, nbytes in sorted(self.wires.loads.items())]
         loads = tuple(Load(link.name, link.rate, nbytes) for link, nbytes in passed)
-        return Run(*[np.array(column) for column in columns], loads)
+        finished, *done = [np.array(column) for column in columns]
+        return Run(finished, *done, links=loads)  # type: ignore[misc]
 
     def _is_next(self) -> bool:
         """Whether a rank goes on before anything else happens, or at the same time."""

@@ -115,9 +115,6 @@ def _shortest(
     """The shortest text that is read as the number wanted, or as nearly so as there is."""
     if value == math.inf:
         return "inf"
-    texts = [
-        f"{value * scale:.{digits}g} {unit}"
-        for digits in range(1, 18)
-        for unit, scale in units.items()
-    ]
-    return min(texts, key=lambda text: (abs(read(text) - wanted), len(text)))
+    scaled = [(value * scale, unit) for unit, scale in units.items()]
+    texts = [f"{number:.{digits}g} {unit}" for digits in range(1, 18) for number, unit in scaled]
+    return min(texts, key=lambda text: (abs(read(text) - wanted), "e" in text, len(text)))
