@@ -23,10 +23,8 @@ class Rank:
         "bytes_received",
         "bytes_reduced",
         "bytes_sent",
-        "coming",
         "ends",
         "finished",
-        "going",
         "messages",
         "now",
         "port_in",
@@ -43,8 +41,6 @@ class Rank:
         self.finished = self.posting = False
         self.now = self.ends = self.busy = self.port_in = self.port_out = 0.0
         self.arrivals: list[tuple[float, int, Sent]] = []
-        self.going: deque[Sent] | None = None  # what is to pass the ports, where links are shared
-        self.coming: deque[Sent] | None = None
         self.waits = 0  # messages of the round of which the end is not known yet
         self.messages = self.bytes_sent = self.bytes_received = 0
         self.reductions = self.bytes_reduced = 0
@@ -60,13 +56,11 @@ class Sent:
     """A message on its way.
 
     It starts to pass the port out at `start`, and has passed at `passed`; `arrived` is when the
-    port in has taken it. None is not yet. `cost` is how long it keeps a port busy by itself;
-    `both` says that it takes the ports of both ranks at once, because it waited for its recv.
+    port in has taken it. None is not yet. `cost` is how long it keeps a port busy by itself.
     """
 
     __slots__ = (
         "arrived",
-        "both",
         "cost",
         "earliest",
         "line",
@@ -89,7 +83,6 @@ class Sent:
         self.passed: float | None = None
         self.arrived: float | None = None
         self.target: Rank | None = None
-        self.both = False
         self.cost = self.earliest = 0.0
 
     @property
