@@ -29,6 +29,7 @@ from collectives.errors import (
 )
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import CAN_BE_IN_PLACE, Problem
+from collectives.study.oblivious import check_oblivious
 from collectives.study.promises import check_cost, check_lines
 from collectives.study.slips import slip
 from collectives.study.strict import strict_buffers
@@ -185,6 +186,7 @@ def _run_strictly(algorithm: Algorithm, problem: Problem, parameters: Mapping[st
         return problem.start(chosen, rank, buffers[rank], own)
 
     Simulator(str(chosen), problem.p, program, problem.operator, phantom=True).run()
+    check_oblivious(chosen, problem, own)
 
 
 def _possible(algorithm: Algorithm, p: int) -> bool:
