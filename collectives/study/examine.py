@@ -16,6 +16,7 @@ import numpy as np
 
 from collectives.algorithms.language.registry import GROUP, LEAST, ROOTED, Algorithm
 from collectives.catalogue import check_restrictions
+from collectives.engines.endless import impatient
 from collectives.engines.simulator import Simulator
 from collectives.errors import (
     FAILURES,
@@ -124,6 +125,11 @@ def examine(algorithm: Algorithm, most: int, parameters: Mapping[str, Any]) -> E
     parameters : mapping
         Of the algorithm; others that it has are tried with several values.
     """
+    with impatient():
+        return _examine(algorithm, most, parameters)
+
+
+def _examine(algorithm: Algorithm, most: int, parameters: Mapping[str, Any]) -> Examined:
     runs = 0
     ranks = [p for p in range(1, most + 1) if _possible(algorithm, p)]
     for p in ranks:

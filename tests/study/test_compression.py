@@ -238,6 +238,7 @@ def test_bytes_of_the_types():
 # Proofs
 
 
+@pytest.mark.share(3)
 @every
 def test_every_contribution_comes_once(algorithm):
     for p in possible(algorithm, range(1, 34)):
