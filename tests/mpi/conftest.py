@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from common import EVERYWHERE, P, nothing_arrives
-from shares import place
 from mpi4py import MPI
+from shares import place
 
 from collectives.mpi.plans.channel import channel_of
 
