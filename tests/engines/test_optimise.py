@@ -105,7 +105,7 @@ def problems(algorithm, p, sizes):
             yield Problem(algorithm.primitive, p, n, p // 3, dtype, operator, in_place=in_place)
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("ranks", shares)
 @every
 def test_results_are_right(algorithm, ranks):
@@ -157,7 +157,7 @@ def run(algorithm, problem, buffers, kernel):
     ]
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("ranks", shares)
 @every
 def test_proofs_hold(algorithm, ranks):
@@ -208,6 +208,7 @@ def scattered(blocks):
     return Blocks(buf, starts, stops)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("ranks", shares)
 @pytest.mark.parametrize(
     "algorithm",
