@@ -22,5 +22,6 @@ from . import (
     radix,
     rings,
     scans,
+    synthesised,
     torus,
 )

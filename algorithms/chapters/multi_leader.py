@@ -129,7 +129,7 @@ def allreduce(rank, p, sendbuf, recvbuf, groups, *, leaders=2):
 
 @algorithm("allreduce", commutative=True, also="blueconnect")
 def split_rail(rank, p, sendbuf, recvbuf, groups):
-    """Two levels, no leaders: reduce-scatter in the node, rings between nodes, allgather.
+    """Every rank leads: reduce-scatter in the node, rings between nodes, allgather.
 
     A node of g ranks cuts the vector into g shares, one for each rank. First everyone
     sends the others in its node their shares, and adds up its own. Then ranks with the same
@@ -164,7 +164,7 @@ def split_rail(rank, p, sendbuf, recvbuf, groups):
 
 @algorithm("alltoall", also="2dh")
 def two_step(rank, p, sendbuf, recvbuf, counts, groups):
-    """Two levels, no leaders: first to the rank with the right place, then to the right node.
+    """Two steps, no leader: to the right place in one's own node, then to the right node.
 
     A rank sends each other of its node, in one message, the blocks for all ranks
     that have that one's place on their nodes. Then each has, from all of its node, what goes to
