@@ -17,6 +17,7 @@ import numpy as np
 
 from collectives.algorithms.language.blocks import Blocks
 from collectives.algorithms.language.memory import Phantom
+from collectives.algorithms.language.ranks import Symbolic
 
 
 class Unlike(BaseException):
@@ -28,7 +29,7 @@ def differs(*_: Any, **__: Any) -> NoReturn:
     raise Unlike
 
 
-class Anyone:
+class Anyone(Symbolic):
     """(rank + turn) % p + more or, if there are bits to `flip`, (rank ^ flip) + more.
 
     It knows +, -, ^ and % p, and comparisons that come out alike for all ranks.
@@ -70,35 +71,35 @@ class Anyone:
 
     __rxor__ = __xor__
 
-    def _sign(self, other: Any) -> int:
-        """-1, 0 or 1 where it is less than another number, equal or greater, for every rank."""
-        if not isinstance(other, Anyone):
-            apart = _number(other) - self.more
-            if 0 <= apart < self.p:
+    def _below(self, other: Any, by: int = 0) -> bool:
+        """Whether it is less than other + by, on every rank or on none."""
+        if isinstance(other, Anyone):
+            if self.key != other.key:
                 raise Unlike
-            return 1 if apart < 0 else -1
-        if (self.turn, self.flip) != (other.turn, other.flip):
+            return self.more < other.more + by
+        limit = _number(other) + by - self.more
+        if 0 < limit < self.p:
             raise Unlike
-        return (self.more > other.more) - (self.more < other.more)
+        return limit > 0
 
     def __lt__(self, other: Any) -> bool:
-        return self._sign(other) < 0
+        return self._below(other)
 
     def __le__(self, other: Any) -> bool:
-        return self._sign(other) <= 0
+        return self._below(other, 1)
 
     def __gt__(self, other: Any) -> bool:
-        return self._sign(other) > 0
+        return not self._below(other, 1)
 
     def __ge__(self, other: Any) -> bool:
-        return self._sign(other) >= 0
+        return not self._below(other)
 
     def __eq__(self, other: Any) -> bool:
         if other is None:
             return False
-        if isinstance(other, Anyone) and self.more == other.more and self.key != other.key:
-            return False  # two steps that differ never lead to one rank
-        return self._sign(other) == 0
+        if isinstance(other, Anyone) and self.more == other.more:
+            return self.key == other.key  # two steps that differ never lead to one rank
+        return not self._below(other) and self._below(other, 1)
 
     def __ne__(self, other: Any) -> bool:
         return not self == other
@@ -109,7 +110,7 @@ class Anyone:
     @property
     def key(self) -> int:
         """What tells one peer from another: steps to the right, or bits to flip, negative."""
-        return self.turn if not self.flip or 2 * self.flip == self.p else -self.flip
+        return self.turn or (self.flip if 2 * self.flip == self.p else -self.flip)
 
     @property
     def peer(self) -> int:
