@@ -10,6 +10,8 @@ import numpy as np
 from collectives.algorithms.language.registry import ROOTED, Algorithm
 from collectives.engines.anyone import Alike, Anyone, any_phantom
 from collectives.engines.simulator import Clock, Run
+from collectives.engines.law import flat
+from collectives.engines.lockstep import Lockstep
 from collectives.engines.symmetric import run_once
 from collectives.problems import BLOCKWISE, Buffers, Problem
 
@@ -36,3 +38,12 @@ def _alike(problem: Problem) -> bool:
     """Whether all ranks have buffers of one size, and of one layout if these have blocks."""
     blocks = problem.counts is None and problem.n % problem.p == 0
     return blocks or problem.primitive not in BLOCKWISE
+
+
+def side_by_side(
+    algorithm: Algorithm, problem: Problem, clock: Clock, parameters: Mapping[str, Any], eager=float("inf")
+) -> Run | None:
+    def program(rank: int):
+        return problem.start(algorithm, rank, problem.phantoms(rank), parameters)
+
+    return Lockstep(str(algorithm), problem.p, program, flat(clock, eager)).run()
