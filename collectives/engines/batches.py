@@ -19,10 +19,9 @@ class Messages(NamedTuple):
     passed: np.ndarray
 
     @classmethod
-    def of(cls, source: list[int], dest: list[int], code: list[int]) -> Messages:
+    def of(cls, source: np.ndarray, dest: np.ndarray, code: np.ndarray) -> Messages:
         """New ones."""
-        numbers = [np.array(column, np.int64) for column in (source, dest, code)]
-        return cls(*numbers, *np.zeros((3, len(source))))
+        return cls(source, dest, code, *np.zeros((3, source.size)))
 
     @property
     def size(self) -> int:
@@ -57,7 +56,7 @@ class Messages(NamedTuple):
         return Messages(*map(np.concatenate, zip(self, later))) if later.size else self
 
 
-NONE = Messages.of([], [], [])
+NONE = Messages.of(*np.zeros((3, 0), np.int64))
 
 
 def pairs(sent: np.ndarray, posted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

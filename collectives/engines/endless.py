@@ -24,6 +24,9 @@ MANY, MOST = 500, 500_000
 
 LOOP = "look for a loop that goes on for ever"
 
+# What resumes an algorithm: functions whose `self` is its process.
+RESUMES = {Process.advance.__code__}
+
 RESUME = 10.0  # seconds from one yield to the next, which take microseconds
 TICK = 0.25
 
@@ -141,7 +144,7 @@ _watcher = _Watcher()
 
 def _resumed(frame: FrameType | None) -> Process | None:
     """The innermost process that resumes its algorithm above a frame, if one does."""
-    while frame is not None and frame.f_code is not Process.advance.__code__:
+    while frame is not None and frame.f_code not in RESUMES:
         frame = frame.f_back
     return None if frame is None else frame.f_locals["self"]
 
@@ -151,7 +154,7 @@ def _described(trace: TracebackType | None) -> str:
     title, place, home = "", "", None
     while trace is not None:
         code = trace.tb_frame.f_code
-        if code is Process.advance.__code__:
+        if code in RESUMES:
             process = trace.tb_frame.f_locals["self"]
             title = f"{process.title}: rank {process.rank} of {process.p}: "
             home = trace.tb_next and trace.tb_next.tb_frame.f_code.co_filename

@@ -17,16 +17,13 @@ from collectives.engines.batches import NONE, Messages, layers, pairs
 from collectives.engines.driver import Process
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
-from collectives.engines.simulator import FREE, Run
+from collectives.engines.notes import Notes, Scribe, Unfit
+from collectives.engines.simulator import Run
 from collectives.errors import CollectiveError
 
 # After so many beats so many ranks must have gone on at once, on average: else one rank after
 # the other is faster.
 TRIAL, FEW = 64, 12
-
-
-class Unfit(Exception):
-    """Raised where only the simulator can tell what happens."""
 
 
 class Lockstep:
@@ -47,7 +44,7 @@ class Lockstep:
         self.title, self.p, self.program, self.law = title, p, program, law
         # As in the simulator's ranks.
         self.now, self.ends, self.busy, self.port_out, self.port_in = np.zeros((5, p))
-        self.waits, self.width, self.work = np.zeros((3, p), np.int64)
+        self.waits, self.sends, self.recvs, self.work = np.zeros((4, p), np.int64)
         self.tally = np.zeros((5, p), np.int64)
         self.sent = self.posted = self.arrived = NONE
         self.done = np.zeros(p, bool)
@@ -55,9 +52,9 @@ class Lockstep:
 
     def run(self) -> Run | None:
         """Run to the end; None if that is for the simulator to do."""
-        kinds: dict[np.dtype, int] = {}
-        self.ranks: list[_Process | None] = [
-            _Process(self.title, r, self.p, self.program(r), kinds) for r in range(self.p)
+        self.notes = Notes()
+        self.ranks: list[Scribe | None] = [
+            Scribe(self.title, r, self.p, self.program(r), self.notes) for r in range(self.p)
         ]
         try:
             with Guard() as guard:
@@ -103,39 +100,24 @@ class Lockstep:
 
     def _advance(self, going: np.ndarray) -> tuple[np.ndarray, Messages, Messages]:
         """The next round of each rank: who has one, what they send, and for what they wait."""
-        here: list[int] = []
-        sent: tuple[list[int], ...] = [], [], []
-        posted: tuple[list[int], ...] = [], [], []
-        counts: tuple[list[int], ...] = [], [], [], []
-        for rank in going.tolist():
-            round_ = self.ranks[rank].advance()  # type: ignore[union-attr]
-            if round_ is None:
-                self.ranks[rank] = None
-                continue
-            here.append(rank)
-            for peer, code in round_.sends:  # type: ignore[misc]
-                sent[0].append(rank)
-                sent[1].append(peer)
-                sent[2].append(code)
-            for peer, code in round_.recvs:  # type: ignore[misc]
-                posted[0].append(peer)
-                posted[1].append(rank)
-                posted[2].append(code)
-            sizes = [step.out.nbytes for step in round_.local if not isinstance(step, FREE)]
-            for column, count in zip(counts, (len(round_.sends), len(round_.recvs), len(sizes), sum(sizes))):
-                column.append(count)
-        ranks = np.array(here, np.int64)
-        n_sent, n_posted, reductions, work = (np.array(c, np.int64) for c in counts)
-        self.busy[ranks] = self.ends[ranks] = self.now[ranks]
-        self.width[ranks] = np.maximum(n_sent, n_posted)
-        self.waits[ranks], self.work[ranks] = n_posted, work
-        self.tally[0, ranks] += n_sent
-        self.tally[3, ranks] += reductions
-        self.tally[4, ranks] += work
-        out, into = Messages.of(*sent), Messages.of(*posted)
-        np.add.at(self.tally[1], out.source, out.nbytes)
-        np.add.at(self.tally[2], into.dest, into.nbytes)
-        return ranks, out, into
+        ended = [rank for rank in going.tolist() if not self.ranks[rank].note()]  # type: ignore[union-attr]
+        for rank in ended:
+            self.ranks[rank] = None
+        here = np.setdiff1d(going, ended, True) if ended else going
+        self.busy[here] = self.ends[here] = self.now[here]
+        for column in (self.waits, self.sends, self.work):
+            column[here] = 0
+        sent, posted, (worker, work) = self.notes.take()
+        np.add.at(self.sends, sent.source, 1)
+        np.add.at(self.waits, posted.dest, 1)
+        np.add.at(self.work, worker, work)
+        self.recvs[here] = self.waits[here]
+        self.tally[0, here] += self.sends[here]
+        np.add.at(self.tally[1], sent.source, sent.nbytes)
+        np.add.at(self.tally[2], posted.dest, posted.nbytes)
+        np.add.at(self.tally[3], worker, 1)
+        self.tally[4, here] += self.work[here]
+        return here, sent, posted
 
     def _leave(self, sent: Messages) -> None:
         """Eager messages pass the ports out, one after the other."""
@@ -158,7 +140,8 @@ class Lockstep:
     def _meet(self, met: Messages) -> np.ndarray:
         """Rendezvous: messages and their recvs have found each other; returns the senders."""
         source, dest, way = met.source, met.dest, self.law.ways(met)
-        if (self.width[source] > 1).any() or (self.width[dest] > 1).any() or self.law.thinks:
+        width = np.maximum(self.sends, self.recvs)
+        if width[source].max() > 1 or width[dest].max() > 1 or self.law.thinks:
             raise Unfit  # which message is first depends on who looks first
         begin = np.maximum(self.busy[source], self.busy[dest]) + way.handshake
         start = np.maximum(np.maximum(begin, self.port_out[source]), self.port_in[dest])
@@ -195,21 +178,3 @@ class Lockstep:
             ends = np.maximum(arrived, self.busy[ranks])
             self.ends[ranks] = np.maximum(self.ends[ranks], ends)
 
-
-class _Process(Process):
-    """A rank whose messages are two numbers: the peer, and bytes with the type of elements."""
-
-    __slots__ = ("kinds",)
-
-    def __init__(
-        self, title: str, rank: int, p: int, generator: Iterator, kinds: dict[np.dtype, int]
-    ):
-        super().__init__(title, rank, p, generator, True)
-        self.kinds = kinds
-
-    def _message(self, step: Any, buf: Any, peer: int) -> Any:
-        message = super()._message(step, buf, peer)
-        if not message.nbytes:
-            return message.peer, 0
-        kind = self.kinds.setdefault(message.views[0].dtype, len(self.kinds))
-        return message.peer, message.nbytes << 8 | kind
