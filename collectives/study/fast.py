@@ -17,7 +17,7 @@ from collectives.problems import BLOCKWISE, Buffers, Problem
 
 
 def one_for_all(
-    algorithm: Algorithm, problem: Problem, clock: Clock, parameters: Mapping[str, Any]
+    algorithm: Algorithm, problem: Problem, clock: Clock, parameters: Mapping[str, Any], eager=float("inf")
 ) -> Run | None:
     """A run in which one rank stands for all; None if they are not all the same."""
     if problem.p == 1 or problem.primitive in ROOTED or algorithm.needs_groups:
@@ -30,7 +30,7 @@ def one_for_all(
     if algorithm.needs_counts:
         arguments[-1] = Alike(p, problem.n // p)
     generator = algorithm.generator(Anyone(p), p, *arguments, **parameters)
-    share = run_once(str(algorithm), p, generator, clock)
+    share = run_once(str(algorithm), p, generator, flat(clock, eager))
     return None if share is None else Run(*[np.full(p, value) for value in vars(share).values()])
 
 
