@@ -27,6 +27,9 @@ LOOP = "look for a loop that goes on for ever"
 # Seconds from one yield to the next, which take microseconds; and seconds in which nothing
 # else was computed, where someone waits for the answer of `check`.
 RESUME, SOON = 10.0, 2.0
+
+# What resumes an algorithm: functions whose `self` is its process.
+RESUMES = {Process.advance.__code__}
 TICK = 0.25
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -173,7 +176,7 @@ _watcher = _Watcher()
 
 def _resumed(frame: FrameType | None) -> Process | None:
     """The innermost process that resumes its algorithm above a frame, if one does."""
-    while frame is not None and frame.f_code is not Process.advance.__code__:
+    while frame is not None and frame.f_code not in RESUMES:
         frame = frame.f_back
     return None if frame is None else frame.f_locals["self"]
 
@@ -183,7 +186,7 @@ def _described(trace: TracebackType | None) -> str:
     title, place, home = "", "", None
     while trace is not None:
         code = trace.tb_frame.f_code
-        if code is Process.advance.__code__:
+        if code in RESUMES:
             process = trace.tb_frame.f_locals["self"]
             title = f"{process.title}: rank {process.rank} of {process.p}: "
             home = trace.tb_next and trace.tb_next.tb_frame.f_code.co_filename
