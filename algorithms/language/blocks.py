@@ -65,6 +65,12 @@ class Blocks(Sequence):
         adjacent = self.adjacent and all(a.stop == b.start for a, b in pairwise(spans))
         return Blocks(self.buf, starts, stops, adjacent, self.origin)
 
+    def chosen(self, ranks: Sequence[int]) -> Blocks:
+        """The same vector, but only the blocks of these ranks, which are in ascending order."""
+        starts, stops = ([ends[rank] for rank in ranks] for ends in (self.starts, self.stops))
+        near = ranks[-1] - ranks[0] == len(ranks) - 1
+        return Blocks(self.buf, starts, stops, self.adjacent and near, self.origin)
+
     def range(self, first: int, count: int) -> list[np.ndarray]:
         """`count` blocks from `first` on, wrapping round after the last.
 
@@ -87,6 +93,17 @@ class Blocks(Sequence):
             return self.buf[:0]
         start, stop = self.starts[first], self.stops[first + count - 1]
         return self.buf[start - self.origin : stop - self.origin]
+
+
+class Bundles(list):
+    """Blocks put together, each in a list of views: what one message of a leader carries.
+
+    A slice is one list, of the views of several bundles.
+    """
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        return [view for bundle in found for view in bundle] if type(index) is slice else found
 
 
 def partition(buf: np.ndarray, counts: Sequence[int]) -> Blocks:
