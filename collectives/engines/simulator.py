@@ -174,7 +174,7 @@ class Simulator:
     def _start(self, rank: Rank, round_: Round) -> None:
         """Post the messages of a round; those that find their match move."""
         rank.round = round_
-        rank.ends = rank.busy = rank.now
+        rank.ends = rank.busy = rank.taken = rank.now
         rank.waits = len(round_.recvs)
         rank.posting = True
         if round_.sends:
