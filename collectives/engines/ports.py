@@ -71,7 +71,8 @@ class Ports:
     def arrive(self, sent: Sent, target: Rank) -> bool:
         """A message that left at once meets its recv; returns whether its end is known."""
         assert sent.start is not None
-        target.arrivals.append((sent.start, len(target.arrivals), sent))
+        tie = sent.rank.process.rank, len(target.arrivals)
+        target.arrivals.append((sent.start, sent.cost, *tie, sent))
         return True
 
     def meet(self, sent: Sent, target: Rank) -> bool:
@@ -79,7 +80,7 @@ class Ports:
         source, way = sent.rank, self.way(sent)
         sent.cost = self.cost(sent, way)
         source.busy += way.overhead
-        begin = max(source.busy, target.busy) + way.handshake
+        begin = max(source.busy, target.now) + way.handshake
         sent.start = start = max(begin, source.port_out, target.port_in)
         self.finish(sent, target, start + sent.cost, way)
         return True
@@ -91,17 +92,18 @@ class Ports:
         sent.arrived = arrived = passed + way.latency
         source.port_out, target.port_in = passed + way.gap, arrived + way.gap
         source.ends = max(source.ends, passed)
-        target.busy = max(target.busy, arrived) + way.overhead
-        target.ends = max(target.ends, target.busy, arrived)
+        target.taken = max(target.taken, arrived) + way.overhead
+        target.ends = max(target.ends, target.taken)
 
     def receive(self, rank: Rank) -> None:
         """Messages that left at once pass the port in, in the order in which they left."""
         rank.arrivals.sort()
-        for start, _, sent in rank.arrivals:
+        rank.taken = max(rank.taken, rank.busy)
+        for start, *_, sent in rank.arrivals:
             way = self.way(sent)
             port = max(start + way.latency, rank.port_in) + sent.cost
             sent.arrived = arrived = max(port, sent.passed + way.latency)  # type: ignore[operator]
             rank.port_in = port + way.gap
-            rank.busy = max(rank.busy, arrived) + way.overhead
-            rank.ends = max(rank.ends, arrived, rank.busy)
+            rank.taken = max(rank.taken, arrived) + way.overhead
+        rank.ends = max(rank.ends, rank.taken)
         rank.arrivals.clear()
