@@ -25,6 +25,14 @@ SEND = "send"
 # row, or, for alltoall, of every rank for every rank.
 Size = int | tuple[int, ...] | tuple[tuple[int, ...], ...]
 
+
+def total(size: Size) -> int:
+    """Elements of the whole vector; for alltoall with uneven blocks, of the longest one."""
+    if isinstance(size, int):
+        return size
+    return max(map(total, size)) if isinstance(size[0], tuple) else sum(size)  # type: ignore
+
+
 # What an expert's ranks send each other: rows from each to each, for a layer and micro-batch.
 Routing = Mapping[tuple[int, int], Sequence[Sequence[int]]]
 
@@ -62,6 +70,11 @@ class Flow:
     def times(self) -> int:
         """How many calls there are."""
         return sum(times for _, times in self.calls)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Elements of the whole vector in each kind of call."""
+        return [total(size) for size, _ in self.calls]
 
 
 def flows(
@@ -197,7 +210,7 @@ class _Step:
         small = [u.whole for u in self.units if 0 <= u.layer < self.shape.layers and not u.routed]
         if cut and last:
             small.append(self.units[-1].whole)
-        calls, group = _calls(small, 1), self._group("tp")
+        calls, group = _calls(small, often), self._group("tp")
         what = "gradients of norms and biases"
         yield Flow("sp", what, "allreduce", group, calls, self.gradient, "backward")
 
@@ -290,7 +303,7 @@ class _Step:
             calls = _calls([1], 1)
             yield Flow("clip", "square of the norm", "allreduce", everyone, calls, 8, "update")
         if self.work.loss:
-            calls = _calls([2 * len(everyone)], 1)
+            calls = _calls([(self.work.micro_batches + 1) * len(everyone)], 1)
             yield Flow(
                 "loss", "loss, and whether to stop", "allgather", everyone, calls, 8, "update"
             )
@@ -340,4 +353,4 @@ def _calls(sizes: Iterable[Size], times: int) -> tuple[tuple[Size, int], ...]:
 
 def _turned(size: Size) -> Size:
     """What goes back where that came."""
-    return size if isinstance(size, int) else tuple(zip(*size))  # type: ignore[misc]
+    return size if isinstance(size, int) else tuple(zip(*size))

@@ -157,6 +157,15 @@ class Layout:
             rank = rank * getattr(self, axis) + place[axis]
         return rank
 
+    def position(self, rank: int, axes: Sequence[str]) -> int:
+        """Which one of its group a rank is."""
+        place, found, size = self.place(rank), 0, 1
+        for axis in self.order:
+            if axis in axes:
+                found += place[axis] * size
+                size *= getattr(self, axis)
+        return found
+
     def group(self, rank: int, axes: Sequence[str]) -> tuple[int, ...]:
         """The ranks that differ from this one along some axes only, in order.
 
@@ -250,3 +259,14 @@ def to_json(layout: Layout) -> dict[str, object]:
 def _divisors(number: int) -> str:
     found = [str(each) for each in range(1, number + 1) if number % each == 0]
     return ", ".join(found[:-1]) + (" or " if found[:-1] else "") + found[-1]
+
+
+def rank_of(layout: Layout, rank: int) -> int:
+    """A rank, if there is one of this number.
+
+    Raises
+    ------
+    ArgumentError
+        There is not.
+    """
+    return checks.rank("layout", "rank", rank, layout.ranks)

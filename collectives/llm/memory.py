@@ -12,6 +12,7 @@ from collectives.llm.shapes import Bare, Shape
 from collectives.llm.units import Unit, block, units_of
 from collectives.llm.work import Work
 
+TRAVELLING = ("weights", "gradients")
 STATE = ("weights", "gradients", "master", "moments")
 
 
@@ -83,8 +84,8 @@ def model_state(
     prefetch : int
         Layers that ZeRO-3 gathers ahead.
     compute : int
-        Bytes of the numbers that a layer computes with; if they are more than a weight has,
-        the layer at work has its weights and gradients in that size, too.
+        Bytes of the numbers that a layer computes with, if that is known: where weights or
+        gradients have another size, the layer at work has them in this one, too.
 
     Returns
     -------
@@ -131,8 +132,8 @@ def passing(
         found["gathered"] = max(windows) * recipe.travelling("weights")
     if layout.zero >= 2:
         found["buckets"] = max(cut) * recipe.travelling("gradients")
-    if compute > recipe.travelling("weights"):
-        found["cast"] = 2 * compute * max(count for count, _ in layers)
+    others = [kind for kind in TRAVELLING if compute not in (0, recipe.travelling(kind))]
+    found["cast"] = len(others) * compute * max(count for count, _ in layers)
     return found
 
 

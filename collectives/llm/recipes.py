@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +131,7 @@ def _line(title: str, table: Mapping[str, Any]) -> Line:
     kind, nbytes = table["kind"], table["bytes"]
     if kind not in KINDS:
         raise ArgumentError(f"{title}: kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    if isinstance(nbytes, bool) or not isinstance(nbytes, Real) or not 0 < nbytes <= 64:
+    if isinstance(nbytes, bool) or not isinstance(nbytes, (int, float)) or not 0 < nbytes <= 64:
         raise ArgumentError(f"{title}: bytes must be a number above 0 and up to 64, got {nbytes!r}")
     stage = table.get("zero", STAGE[kind])
     if stage not in (1, 2, 3) or isinstance(stage, bool):

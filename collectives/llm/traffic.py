@@ -10,7 +10,7 @@ import numpy as np
 
 from collectives.catalogue import find
 from collectives.errors import ArgumentError
-from collectives.llm.flows import SEND, Flow, Routing, Size, flows
+from collectives.llm.flows import SEND, Flow, Routing, Size, flows, total
 from collectives.llm.layout import Layout
 from collectives.llm.recipes import Recipe
 from collectives.llm.shapes import Bare, Shape
@@ -89,7 +89,7 @@ def per_step(
 def counted(flow: Flow, algorithm: str, rank: int) -> Traffic:
     """Count what a flow sends from a rank, by running the algorithm without data."""
     if flow.primitive == SEND:
-        sent = sum(_total(size) * times for size, times in flow.calls) * flow.itemsize
+        sent = sum(total(size) * times for size, times in flow.calls) * flow.itemsize
         return Traffic(flow, "", sent, flow.times)
     at = flow.group.index(rank)
     sent = messages = 0
@@ -132,7 +132,3 @@ def chosen(words: list[str]) -> dict[str, str]:
         find(primitive, spec)
         found[primitive] = spec
     return found
-
-
-def _total(size: Size) -> int:
-    return size if isinstance(size, int) else sum(_total(each) for each in size)

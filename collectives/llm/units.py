@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 
 from collectives.algorithms.language.blocks import even_counts
 from collectives.llm.layout import COPIES, EXPERT_COPIES, Layout
@@ -49,13 +48,13 @@ class Unit:
         return EXPERT_COPIES if self.routed else COPIES
 
 
-def local(tensor: Tensor, layout: Layout, at: int) -> Tensor:
+def local(tensor: Tensor, tp: int, vocab_cut: bool, at: int) -> Tensor:
     """A tensor as tensor parallelism cuts it, on the rank at a place of tp."""
     vocabulary = tensor.name in ("tokens", "head")
-    if tensor.cut is None or layout.tp == 1 or (vocabulary and not layout.vocab_cut):
+    if tensor.cut is None or tp == 1 or (vocabulary and not vocab_cut):
         return tensor
     size = list(tensor.size)
-    size[tensor.cut] = even_counts(size[tensor.cut], layout.tp)[at]
+    size[tensor.cut] = even_counts(size[tensor.cut], tp)[at]
     return Tensor(tensor.name, tensor.part, tuple(size), tensor.cut)
 
 
@@ -96,11 +95,20 @@ def units_of(shape: Shape | Bare, layout: Layout, rank: int) -> tuple[Unit, ...]
 
 def block(unit: Unit, layout: Layout, rank: int) -> int:
     """Parameters in the block of a unit that ZeRO leaves to a rank."""
-    group = layout.group(rank, unit.copies)
-    return even_counts(unit.count, len(group))[group.index(rank)]
+    copies = layout.expert_copies if unit.routed else layout.copies
+    return unit.count // copies + (layout.position(rank, unit.copies) < unit.count % copies)
+
+
+@lru_cache(maxsize=4096)
+def _cut(
+    tensors: tuple[Tensor, ...], tp: int, vocab_cut: bool, at: int
+) -> tuple[int, int, tuple[Tensor, ...]]:
+    """Parameters of a slice, those of them that all slices have, and the tensors."""
+    mine = tuple(local(tensor, tp, vocab_cut, at) for tensor in tensors)
+    whole = sum(each.count for each, all_of_it in zip(mine, tensors) if each is all_of_it)
+    return sum(each.count for each in mine), whole, mine
 
 
 def _unit(name: str, layer: int, tensors: tuple[Tensor, ...], layout: Layout, at: int) -> Unit:
-    mine = tuple(local(tensor, layout, at) for tensor in tensors)
-    whole = sum(each.count for each, all_of_it in zip(mine, tensors) if each is all_of_it)
-    return Unit(name, layer, sum(prod(each.size) for each in mine), whole, False, mine)
+    count, whole, mine = _cut(tensors, layout.tp, layout.vocab_cut, at)
+    return Unit(name, layer, count, whole, False, mine)
