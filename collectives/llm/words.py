@@ -46,3 +46,8 @@ def size(nbytes: float) -> str:
         if nbytes >= unit:
             return f"{nbytes / unit:.3g} {name}"
     return f"{nbytes:g} B"
+
+
+def counted(number: float, what: str, more: str = "s") -> str:
+    """So many of something: `1 micro-batch`, `4 micro-batches`."""
+    return f"{number:g} {what}{'' if number == 1 else more}"

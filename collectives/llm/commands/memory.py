@@ -23,9 +23,10 @@ from collectives.llm.commands.shown import new_table, show
 from collectives.llm.fits import SIZES, Setup, given_up, smallest
 from collectives.llm.layout import Layout
 from collectives.llm.memory import Memory, Options, memory, typical_ranks, worst
+from collectives.llm.pipeline import in_flight, layers_of
 from collectives.llm.recipes import Recipe
 from collectives.llm.shapes import Bare, Shape
-from collectives.llm.words import GB, UNITS, each, gb, gib, parameters, share
+from collectives.llm.words import GB, UNITS, counted, each, gb, gib, parameters, share
 from collectives.llm.work import Work
 
 # What `passing` means, where a table has room.
@@ -149,7 +150,8 @@ def _print_worst(shape: Shape | Bare, chosen: Recipe, setup: Setup, explain: boo
         if nbytes:
             new.add_row(PASSING[name], "", "", gb(nbytes), gib(nbytes))
     for name, nbytes in held.activations.items():
-        new.add_row(f"activations: {name}", "", "", gb(nbytes), gib(nbytes))
+        where = _layers(shape, setup, held.rank) if name == "layers" else name
+        new.add_row(f"activations: {where}", "", "", gb(nbytes), gib(nbytes))
     whole = gb(chosen.bytes * shape.parameters)
     new.add_row("sum", each(chosen.bytes), whole, gb(held.total), gib(held.total), style="bold")
     show(title, new)
@@ -163,6 +165,15 @@ def _print_worst(shape: Shape | Bare, chosen: Recipe, setup: Setup, explain: boo
         _print_items(shape, chosen, setup, held)
 
 
+def _layers(shape: Shape | Bare, setup: Setup, rank: int) -> str:
+    """Which layers keep something, and of how many micro-batches."""
+    assert isinstance(shape, Shape)
+    layout, stage = setup.layout, setup.layout.place(rank)["pp"]
+    layers = counted(len(layers_of(shape.layers, layout, stage)), "layer")
+    flying = in_flight(layout, stage, setup.work.micro_batches)
+    return layers if layout.pp == 1 else f"{layers} x {counted(flying, 'micro-batch', 'es')}"
+
+
 def _whose(shape: Shape | Bare, chosen: Recipe, setup: Setup, held: Memory) -> str:
     """Which rank is the worst, and how much less the one with the least has."""
     layout = setup.layout
@@ -171,7 +182,7 @@ def _whose(shape: Shape | Bare, chosen: Recipe, setup: Setup, held: Memory) -> s
              if getattr(layout, axis) > 1]  # fmt: skip
     words = f"Rank {held.rank} holds most of the {layout.ranks}"
     if where:
-        words += f" (place in {', '.join(where)})"
+        words += f" (place {', '.join(where)})"
     last = layout.ranks - 1
     least = memory(shape, chosen, layout, setup.work, last, setup.options).total
     if least > 0.999 * held.total:

@@ -1,0 +1,161 @@
+"""How long a step takes on a machine, for `traffic` and `layouts`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from collectives.llm.commands.shown import new_table, show
+from collectives.llm.flows import Flow
+from collectives.llm.layout import AXES, Layout
+from collectives.llm.network import fastest, seconds
+from collectives.llm.recipes import Recipe
+from collectives.llm.shapes import Bare, Shape
+from collectives.llm.step import COMPUTING, Step, algorithm_of, step
+from collectives.llm.traffic import Traffic
+from collectives.llm.words import share
+from collectives.llm.work import Work
+from collectives.machine import Machine, machine
+from collectives.units import seconds as in_words
+
+
+class Timing:
+    """A layout on a machine.
+
+    Parameters
+    ----------
+    shape : Shape or Bare
+        Of a bare number of parameters only the calls have a time.
+    recipe : Recipe
+    layout : Layout
+    work : Work
+    ground : Machine
+    rate : float
+        Operations a second of a rank.
+    named : mapping of str to str
+        Algorithms that are not the usual ones.
+
+    Raises
+    ------
+    ArgumentError
+        The machine has fewer places.
+    """
+
+    def __init__(
+        self,
+        shape: Shape | Bare,
+        recipe: Recipe,
+        layout: Layout,
+        work: Work,
+        ground: Machine,
+        rate: float,
+        named: Mapping[str, str],
+    ):
+        ground.at(layout.ranks)
+        self.shape, self.recipe, self.layout, self.work = shape, recipe, layout, work
+        self.ground, self.rate, self.named = ground, rate, named
+
+    def prices(self, flow: Flow) -> list[tuple[float, int]]:
+        """Seconds of each kind of call of a flow, and how many there are."""
+        return seconds(flow, algorithm_of(flow, self.named), self.ground, self.layout.ranks)
+
+    def step(self) -> Step:
+        """A step."""
+        assert isinstance(self.shape, Shape)
+        return step(self.shape, self.recipe, self.layout, self.work, self.rate, self.prices)
+
+    def show(self, found: list[Traffic], explain: bool) -> None:
+        """Print what the flows take, and the step."""
+        new = new_table("call", "time of all", "fastest", right="time of all")
+        for one in found:
+            took = sum(each * times for each, times in self.prices(one.flow))
+            name = f"{one.flow.strategy}: {one.flow.what}"
+            best = fastest(one.flow, self.ground, self.layout.ranks)
+            new.add_row(name, in_words(took), best)
+        show(f"On {_ground(self.ground)}", new)
+        if isinstance(self.shape, Bare):
+            print("The rest of a step needs the shape of the model.")
+            return
+        made = self.step()
+        _show_step(made, explain)
+        self._show_placements()
+
+    def _show_placements(self) -> None:
+        """The same step with other ranks next to each other."""
+        used = [axis for axis in AXES if getattr(self.layout, axis) > 1]
+        if len(used) < 2 or self.ground.network is None:
+            return
+        new = new_table("neighbours along", "step", right="step")
+        found = []
+        for axis in used:
+            order = (axis, *(other for other in AXES if other != axis))
+            other = replace(self.layout, order=order)
+            timing = Timing(
+                self.shape, self.recipe, other, self.work, self.ground, self.rate, self.named
+            )
+            found.append((timing.step().seconds, axis))
+        for took, axis in sorted(found):
+            new.add_row(axis, in_words(took))
+        show("Which ranks should be on one node?", new)
+
+    def for_programs(self) -> dict[str, Any] | None:
+        """The step, for programs."""
+        return to_json(self.step()) if isinstance(self.shape, Shape) else None
+
+
+def given_timing(
+    arguments: argparse.Namespace,
+    shape: Shape | Bare,
+    recipe: Recipe,
+    layout: Layout,
+    work: Work,
+    named: Mapping[str, str],
+) -> Timing | None:
+    """What the command line says of the machine; nothing if it names none."""
+    if arguments.topology is None:
+        return None
+    ground = machine(arguments.topology)
+    return Timing(shape, recipe, layout, work, ground, arguments.rate, named)
+
+
+def to_json(made: Step) -> dict[str, Any]:
+    """A step for programs."""
+    return {
+        "seconds": made.seconds,
+        "tokens": made.tokens,
+        "tokens_per_second": made.tokens / made.seconds,
+        "waiting": made.waiting,
+        "used": made.used,
+        "stage": made.stage,
+        "terms": [vars(term) for term in made.terms],
+    }
+
+
+def _show_step(made: Step, explain: bool) -> None:
+    """The terms of a step, with how each comes about or summed up."""
+    columns = ("takes", "adds", "of the step")
+    new = new_table("term", *columns, *(["how"] if explain else []), right=",".join(columns))
+    for term in made.terms:
+        row = [term.what, in_words(term.seconds), in_words(term.exposed)]
+        row.append(share(term.exposed, made.seconds))
+        new.add_row(*row, *([term.how] if explain else []))
+    new.add_row("step", "", in_words(made.seconds), "", style="bold")
+    show("How long a step takes", new)
+    hidden = sum(term.seconds - term.exposed for term in made.terms)
+    talking = sum(term.seconds for term in made.terms if term.what not in COMPUTING)
+    print(
+        f"{made.tokens:,} tokens in {in_words(made.seconds)}: {made.tokens / made.seconds:,.0f} "
+        f"tokens a second.\n"
+        f"A rank waits for {100 * made.waiting:.1f} % of the step; {in_words(hidden)} of "
+        f"{in_words(talking)} of talking and waiting are hidden.\n"
+        f"What the model needs is done at {100 * made.used:.1f} % of a device's rate."
+    )
+
+
+def _ground(ground: Machine) -> str:
+    """A machine in words."""
+    if ground.network is None:
+        return "a flat network"
+    return f"{ground.network} with {ground.ranks} ranks a node"
