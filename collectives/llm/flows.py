@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collectives.algorithms.language.blocks import even_counts
 from collectives.llm.layout import AXES, Layout
@@ -218,9 +218,8 @@ class _Step:
         """The largest logit, the sum of exponentials and the target's logit of every token."""
         rows = self.work.sequence // self.layout.cp * self.work.micro_batch
         calls = _calls([rows], 3 * self.work.micro_batches * self.last)
-        return Flow(
-            "tp", "softmax of the cut logits", "allreduce", self._group("tp"), calls, 4, "forward"
-        )
+        flow = self._tp("softmax of the cut logits", "allreduce", calls, "forward")
+        return replace(flow, itemsize=4)
 
     def stages(self) -> Iterator[Flow]:
         """Pipeline parallelism: activations to the next stage, gradients to the one before."""

@@ -7,6 +7,7 @@ that is left when the groups beside it use it as much.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from collectives.errors import CollectiveError
 from collectives.llm.flows import SEND, Flow, Size, total
-from collectives.machine import Machine
+from collectives.machine.model import Machine
+from collectives.machine.networks import Network
 from collectives.study.pricing import candidates
 from collectives.study.simulation import simulate
 
@@ -23,19 +25,37 @@ _DTYPES = {1: "u1", 2: "f2", 4: "f4", 8: "f8"}
 
 def part_of(machine: Machine, ranks: int, group: tuple[int, ...]) -> Machine:
     """The machine as a group of its ranks has it, while all others do the same."""
-    placed = machine.at(ranks)
-    if placed is None:
+    if machine.network is None:
         return machine
-    mine = Counter(placed.groups[rank] for rank in group)
-    node = placed.groups[group[0]]
-    beside = Counter(placed.groups)[node] / mine[node]  # groups that share this node
+    nodes = machine.groups(ranks)
+    seats = _seats(nodes)
+    mine = [(nodes[rank], seats[rank] * machine.nics // machine.ranks) for rank in group]
+    every = [(node, seat * machine.nics // machine.ranks) for node, seat in zip(nodes, seats)]
+    here = mine[0][0]
+    beside = nodes.count(here) / sum(node == here for node, _ in mine)
     return replace(
         machine,
-        placement=tuple(placed.slots[rank] for rank in group),
-        nic=machine.nic / beside,
+        network=_enough(machine.network, max(nodes) + 1),
+        placement=tuple(nodes[rank] * machine.ranks + seats[rank] for rank in group),
+        nic=machine.nic * mine.count(mine[0]) / every.count(mine[0]),
         link=machine.link / beside,
         memory=machine.memory / beside,
     )
+
+
+def _seats(nodes: Sequence[int]) -> list[int]:
+    """The place of each rank among those of its node."""
+    taken: Counter[int] = Counter()
+    found = []
+    for node in nodes:
+        found.append(taken[node])
+        taken[node] += 1
+    return found
+
+
+def _enough(network: Network, nodes: int) -> Network:
+    """A network that grows as needed, grown so far."""
+    return replace(network, shape=(nodes,)) if network.nodes is None else network
 
 
 @lru_cache(maxsize=65536)

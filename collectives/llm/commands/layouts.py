@@ -17,7 +17,7 @@ from collectives.llm.commands.options import (
     print_json,
 )
 from collectives.llm.commands.shown import new_table, show
-from collectives.llm.commands.timing import Timing, to_json
+from collectives.llm.commands.timing import Timing, given_ground, to_json
 from collectives.llm.layout import Layout
 from collectives.llm.layout import to_json as layout_to_json
 from collectives.llm.memory import Memory, Options, worst
@@ -27,7 +27,6 @@ from collectives.llm.shapes import Shape
 from collectives.llm.step import Step
 from collectives.llm.words import GB, gb
 from collectives.llm.work import Work
-from collectives.machine import machine
 from collectives.units import seconds as in_words
 
 # Eight devices on a node at 450 GB/s each, and a NIC of 400 Gbit/s for each.
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipes.recipe(arguments.recipe or "zero")
     sequence = arguments.sequence or shape.sequence
     batch = arguments.batch or max(arguments.gpus, TOKENS // sequence)
-    ground = machine(arguments.topology)
+    ground = given_ground(arguments.topology)
     ground.at(arguments.gpus)
     found: list[tuple[Step, Work, Memory]] = []
     large = uneven = 0

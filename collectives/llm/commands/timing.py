@@ -17,8 +17,13 @@ from collectives.llm.step import COMPUTING, Step, algorithm_of, step
 from collectives.llm.traffic import Traffic
 from collectives.llm.words import share
 from collectives.llm.work import Work
-from collectives.machine import Machine, machine
+from collectives.machine.clock import GAMMA
+from collectives.machine.model import Machine
+from collectives.machine.spec import machine
 from collectives.units import seconds as in_words
+
+# Seconds a byte that a device adds: it reads two and writes one, at 3 TB/s.
+DEVICE_GAMMA = 1e-12
 
 
 class Timing:
@@ -116,8 +121,16 @@ def given_timing(
     """What the command line says of the machine; nothing if it names none."""
     if arguments.topology is None:
         return None
-    ground = machine(arguments.topology)
+    ground = given_ground(arguments.topology)
     return Timing(shape, recipe, layout, work, ground, arguments.rate, named)
+
+
+def given_ground(words: str) -> Machine:
+    """The machine of the command line; its ranks add as a device does, if it says nothing else."""
+    ground = machine(words)
+    if ground.clock.gamma == GAMMA:
+        return replace(ground, clock=replace(ground.clock, gamma=DEVICE_GAMMA))
+    return ground
 
 
 def to_json(made: Step) -> dict[str, Any]:
