@@ -208,10 +208,12 @@ def _print_items(shape: Shape, chosen: Recipe, setup: Setup, held: Memory) -> No
 def _print_fits(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -> None:
     held = worst(shape, chosen, setup.layout, setup.work, setup.options).total
     new = new_table("device", "GiB", "this layout", "the fewest ranks that fit", right="device,GiB")
-    for size in sorted({*SIZES, gpu}):
+    sizes = sorted({*SIZES, gpu})
+    every = smallest(shape, chosen, setup.work, setup.options, [size * GB for size in sizes])
+    for size in sizes:
         room = size * GB - held
         word = f"yes, {gb(room)} GB free" if room >= 0 else f"no, {gb(-room)} GB short"
-        found = smallest(shape, chosen, setup.work, setup.options, size * GB)
+        found = every.get(size * GB)
         fewest = "none up to 1024 ranks"
         if found:
             fewest = f"{found[0].ranks}: {found[0].name}, {gb(found[1].total)} GB"

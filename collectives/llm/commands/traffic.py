@@ -67,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print(f"{shape.name}, {layout.name}: what rank {rank} of {layout.ranks} sends in a step")
     if not isinstance(shape, Bare):
+        weight, gradient = (recipe.travelling(kind) for kind in ("weights", "gradients"))
         print(
-            f"{counted(work.micro_batches, 'micro-batch', 'es')} of {work.micro_batch} x {work.sequence} tokens; "
-            f"weights of {recipe.travelling('weights')} bytes, gradients of "
-            f"{recipe.travelling('gradients')}"
+            f"{counted(work.micro_batches, 'micro-batch', 'es')} of {work.micro_batch} x "
+            f"{work.sequence} tokens; weights of {weight} bytes, gradients of {gradient}"
         )
     _print_flows(found)
     total = sum(one.sent for one in found)
