@@ -6,8 +6,10 @@ that is left when the groups beside it use it as much.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from collectives.errors import CollectiveError
 from collectives.llm.flows import SEND, Flow, Size, total
+from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
 from collectives.machine.networks import Network
 from collectives.study.pricing import candidates
@@ -33,7 +36,7 @@ def part_of(machine: Machine, ranks: int, group: tuple[int, ...]) -> Machine:
     every = [(node, seat * machine.nics // machine.ranks) for node, seat in zip(nodes, seats)]
     here = mine[0][0]
     beside = nodes.count(here) / sum(node == here for node, _ in mine)
-    return replace(
+    part = replace(
         machine,
         network=_enough(machine.network, max(nodes) + 1),
         placement=tuple(nodes[rank] * machine.ranks + seats[rank] for rank in group),
@@ -41,6 +44,16 @@ def part_of(machine: Machine, ranks: int, group: tuple[int, ...]) -> Machine:
         link=machine.link / beside,
         memory=machine.memory / beside,
     )
+    return _simpler(part) if len(set(mine)) == len(group) else part
+
+
+def _simpler(machine: Machine) -> Machine:
+    """The same machine where every rank has a NIC to itself: its rate is one of the clock's."""
+    clock = machine.clock
+    if not isinstance(clock, Clock) or machine.nic == math.inf or machine.near is None:
+        return machine
+    slower = replace(clock, beta=max(clock.beta, 1 / machine.nic))
+    return replace(machine, nic=math.inf, nics=1, clock=slower)
 
 
 def _seats(nodes: Sequence[int]) -> list[int]:
@@ -81,19 +94,14 @@ def seconds(flow: Flow, algorithm: str, machine: Machine, ranks: int) -> list[tu
     ]
 
 
-def fastest(flow: Flow, machine: Machine, ranks: int) -> str:
-    """Of the algorithms that `auto` chooses from, and the two-level one, the fastest for a flow."""
-    if flow.primitive == SEND:
-        return ""
-    here = part_of(machine, ranks, flow.group)
-    names = [*candidates(flow.primitive), "hierarchical"]
-    prices = {}
-    for name in names:
-        try:
-            prices[name] = sum(
-                times * call(flow.primitive, name, len(flow.group), size, flow.itemsize, here)
-                for size, times in flow.calls
-            )
-        except CollectiveError:  # it cannot do this
-            continue
-    return min(prices, key=prices.__getitem__)
+def fastest(flow: Flow, machine: Machine, ranks: int) -> tuple[str, float]:
+    """The fastest algorithm for a flow, and seconds of all its calls.
+
+    Compared are those that `auto` chooses from and the one with two levels.
+    """
+    prices: dict[str, float] = {}
+    for name in (*candidates(flow.primitive), "hierarchical"):
+        with suppress(CollectiveError):  # it cannot do this
+            prices[name] = sum(took * times for took, times in seconds(flow, name, machine, ranks))
+    best = min(prices, key=prices.__getitem__)
+    return best, prices[best]

@@ -201,7 +201,7 @@ class _Cover:
             return behind, 0.0, f"behind the {behind}"
         if flow.strategy == "pp" and flow.primitive == SEND:
             # In between, a stage has other micro-batches to compute.
-            words = f"open only where the pipeline fills and empties, {self.stages - 1} times"
+            words = f"open only while the pipeline fills and empties: {self.stages - 1} of them"
             return None, (self.stages - 1) * longest, words
         if flow.phase == "update" or flow.strategy in ("tp", "sp", "ep", "pp"):
             return None, float("inf"), "waited for"

@@ -40,11 +40,11 @@ def _digits(value: float) -> str:
     return f"{value:.3f}" if value < 1 else f"{value:,.2f}"
 
 
-def size(nbytes: float) -> str:
-    """The length of a vector in powers of 1000: `405 MB`."""
+def size(nbytes: float, digits: int = 3) -> str:
+    """Bytes with a unit in powers of 1000: `405 MB`."""
     for unit, name in ((10**12, "TB"), (GB, "GB"), (10**6, "MB"), (1000, "kB")):
         if nbytes >= unit:
-            return f"{nbytes / unit:.3g} {name}"
+            return f"{nbytes / unit:.{digits}g} {name}"
     return f"{nbytes:g} B"
 
 

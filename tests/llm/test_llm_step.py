@@ -156,6 +156,6 @@ def test_the_fastest_algorithm():
     layout = Layout(dp=8)
     flow = per_step(Bare("small", 10**6), ZERO, layout, Work())[0].flow
     long = Machine(Clock(alpha=1e-9, beta=1e-9, gamma=0))
-    assert fastest(flow, long, 8) != "recursive_doubling"
+    assert fastest(flow, long, 8)[0] != "recursive_doubling"
     short = per_step(GPT, ZERO, layout, Work(clip=True))[-1].flow
-    assert fastest(short, flat, 8) == "recursive_doubling"
+    assert fastest(short, flat, 8)[0] == "recursive_doubling"

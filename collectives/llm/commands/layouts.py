@@ -95,8 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
     _show(found[: arguments.top], len(found))
     print(
         f"\nLeft out: {large} layouts that do not fit, {uneven} whose ranks cannot share "
-        f"{batch:,} sequences evenly.\nWhy each is as fast: python -m collectives.llm traffic "
-        "... --topology ... --explain"
+        f"{batch:,} sequences\nevenly. GB (10^9 bytes) are those of the worst rank.\n"
+        "waits: the share of the step in which a rank does not compute.\n"
+        f"used: what the model needs, as a share of {arguments.rate / 1e12:g} Tflop/s; small "
+        "products are taken\nto be as fast as large ones.\n"
+        "Every term of a step: python -m collectives.llm traffic ... --topology ... --explain"
     )
     return 0
 
@@ -122,11 +125,13 @@ def _fitting(
 
 
 def _show(found: list[tuple[Step, Work, Memory]], total: int) -> None:
-    columns = ("recompute", "GB", "step", "tokens/s", "waits", "used")
-    new = new_table("layout", *columns, right=",".join(columns[1:]))
+    axes = [axis for axis in ("dp", "ep", "cp", "tp", "pp") if _used(axis, found)]
+    axes += ["chunks"] if _used("chunks", found) else []
+    columns = (*axes[1:], "zero", "recompute", "GB", "step", "tokens/s", "waits", "used")
+    new = new_table(axes[0], *columns, right=",".join([*axes, *columns]))
     for made, work, held in found:
         new.add_row(
-            made.layout.name,
+            *[str(getattr(made.layout, axis)) for axis in (*axes, "zero")],
             work.recompute,
             gb(held.total),
             in_words(made.seconds),
@@ -135,6 +140,10 @@ def _show(found: list[tuple[Step, Work, Memory]], total: int) -> None:
             f"{100 * made.used:.0f} %",
         )
     show(f"{total} layouts fit; the fastest {len(found)}", new)
+
+
+def _used(axis: str, found: list[tuple[Step, Work, Memory]]) -> bool:
+    return axis == "dp" or any(getattr(made.layout, axis) > 1 for made, _, _ in found)
 
 
 def _for_programs(made: Step, work: Work, held: Memory) -> dict[str, Any]:

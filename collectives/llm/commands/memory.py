@@ -159,6 +159,8 @@ def _print_worst(shape: Shape | Bare, chosen: Recipe, setup: Setup, explain: boo
         print(f"In the host's memory, for each rank: {gb(held.host)} GB ({gib(held.host)} GiB).")
     if layout.ranks > 1:
         print(_whose(shape, chosen, setup, held))
+    if layout.pp > 1 and isinstance(shape, Shape):
+        _print_stages(shape, chosen, setup)
     if isinstance(shape, Bare) and layout.zero > 1:
         print("Not counted: the layer at work, whole; that needs the shape of the model.")
     if explain and isinstance(shape, Shape):
@@ -172,6 +174,25 @@ def _layers(shape: Shape | Bare, setup: Setup, rank: int) -> str:
     layers = counted(len(layers_of(shape.layers, layout, stage)), "layer")
     flying = in_flight(layout, stage, setup.work.micro_batches)
     return layers if layout.pp == 1 else f"{layers} x {counted(flying, 'micro-batch', 'es')}"
+
+
+def _print_stages(shape: Shape, chosen: Recipe, setup: Setup) -> None:
+    """What the first rank of each stage holds."""
+    columns = ("layers", "in flight", "parameters", "activations", "sum")
+    new = new_table("stage", *columns, right=",".join(("stage", *columns)))
+    layout = setup.layout
+    first = dict.fromkeys(layout.order, 0)
+    for stage in range(layout.pp):
+        rank = layout.rank({**first, "pp": stage})
+        held = memory(shape, chosen, layout, setup.work, rank, setup.options)
+        kept = sum(held.activations.values())
+        new.add_row(
+            str(stage),
+            str(len(layers_of(shape.layers, layout, stage))),
+            f"{in_flight(layout, stage, setup.work.micro_batches):g}",
+            *(gb(nbytes) for nbytes in (held.total - kept, kept, held.total)),
+        )
+    show(f"Stage by stage, GB; {layout.schedule} keeps the micro-batches in flight", new)
 
 
 def _whose(shape: Shape | Bare, chosen: Recipe, setup: Setup, held: Memory) -> str:

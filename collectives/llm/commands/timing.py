@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from rich.markup import escape
+
+from collectives.console import console
 from collectives.llm.commands.shown import new_table, show
 from collectives.llm.flows import Flow
 from collectives.llm.layout import AXES, Layout
 from collectives.llm.network import fastest, seconds
 from collectives.llm.recipes import Recipe
 from collectives.llm.shapes import Bare, Shape
-from collectives.llm.step import COMPUTING, Step, algorithm_of, step
+from collectives.llm.step import COMPUTING, Step, Term, algorithm_of, step
 from collectives.llm.traffic import Traffic
 from collectives.llm.words import share
 from collectives.llm.work import Work
@@ -73,12 +76,15 @@ class Timing:
 
     def show(self, found: list[Traffic], explain: bool) -> None:
         """Print what the flows take, and the step."""
-        new = new_table("call", "time of all", "fastest", right="time of all")
+        new = new_table("call", "algorithm", "takes", "fastest", "takes ", right="takes,takes ")
         for one in found:
             took = sum(each * times for each, times in self.prices(one.flow))
             name = f"{one.flow.strategy}: {one.flow.what}"
-            best = fastest(one.flow, self.ground, self.layout.ranks)
-            new.add_row(name, in_words(took), best)
+            best = ("", "")
+            if one.algorithm:
+                fast, least = fastest(one.flow, self.ground, self.layout.ranks)
+                best = (fast, in_words(least))
+            new.add_row(name, one.algorithm, in_words(took), *best)
         show(f"On {_ground(self.ground)}", new)
         if isinstance(self.shape, Bare):
             print("The rest of a step needs the shape of the model.")
@@ -147,28 +153,46 @@ def to_json(made: Step) -> dict[str, Any]:
 
 
 def _show_step(made: Step, explain: bool) -> None:
-    """The terms of a step, with how each comes about or summed up."""
+    """The terms of a step: summed up by strategy, or each with how it comes about."""
     columns = ("takes", "adds", "of the step")
-    new = new_table("term", *columns, *(["how"] if explain else []), right=",".join(columns))
-    for term in made.terms:
-        row = [term.what, in_words(term.seconds), in_words(term.exposed)]
-        row.append(share(term.exposed, made.seconds))
-        new.add_row(*row, *([term.how] if explain else []))
+    new = new_table("", *columns, right=",".join(columns))
+    for name, terms in _grouped(made, explain).items():
+        took, exposed = (sum(getattr(term, which) for term in terms) for which in ADDED)
+        new.add_row(name, in_words(took), in_words(exposed), share(exposed, made.seconds))
     new.add_row("step", "", in_words(made.seconds), "", style="bold")
-    show("How long a step takes", new)
+    where = f", for stage {made.stage}, the slowest" if made.layout.pp > 1 else ""
+    show(f"How long a step takes{where}", new)
+    if explain:
+        print()
+        for term in made.terms:
+            console().print(escape(f"{term.what}: {term.how}"))
     hidden = sum(term.seconds - term.exposed for term in made.terms)
     talking = sum(term.seconds for term in made.terms if term.what not in COMPUTING)
     print(
-        f"{made.tokens:,} tokens in {in_words(made.seconds)}: {made.tokens / made.seconds:,.0f} "
-        f"tokens a second.\n"
-        f"A rank waits for {100 * made.waiting:.1f} % of the step; {in_words(hidden)} of "
-        f"{in_words(talking)} of talking and waiting are hidden.\n"
-        f"What the model needs is done at {100 * made.used:.1f} % of a device's rate."
+        f"\n{made.tokens:,} tokens in {in_words(made.seconds)}: "
+        f"{made.tokens / made.seconds:,.0f} tokens a second.\n"
+        f"A rank does not compute for {100 * made.waiting:.1f} % of the step. Of "
+        f"{in_words(talking)} of talking and\nwaiting, {in_words(hidden)} are hidden behind "
+        f"computation.\nWhat the model needs is done at {100 * made.used:.1f} % of "
+        f"{made.rate / 1e12:g} Tflop/s."
     )
+
+
+ADDED = ("seconds", "exposed")
+
+
+def _grouped(made: Step, explain: bool) -> dict[str, list[Term]]:
+    """The terms by name, or by strategy."""
+    found: dict[str, list[Term]] = {}
+    for term in made.terms:
+        name = term.what if explain else term.what.partition(":")[0]
+        found.setdefault(name, []).append(term)
+    return found
 
 
 def _ground(ground: Machine) -> str:
     """A machine in words."""
     if ground.network is None:
         return "a flat network"
-    return f"{ground.network} with {ground.ranks} ranks a node"
+    nics = f"{ground.nics} NICs" if ground.nics > 1 else "one NIC"
+    return f"{ground.network} with {ground.ranks} ranks and {nics} on each node"

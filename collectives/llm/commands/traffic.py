@@ -27,7 +27,7 @@ from collectives.llm.shapes import Bare
 from collectives.llm.traffic import Traffic, chosen, per_step
 from collectives.llm.words import UNITS, counted, gb, gib, size
 
-COLUMNS = ("primitive", "ranks", "calls", "bytes each", "GB sent")
+COLUMNS = ("primitive", "ranks", "calls", "bytes each", "sent")
 
 
 def add(commands: Any) -> None:
@@ -84,14 +84,14 @@ def _print_flows(found: list[Traffic]) -> None:
     if not found:
         print("\nNothing: there is no other rank.")
     for strategy, group in groupby(found, key=lambda one: one.flow.strategy):
-        new = new_table("what", *COLUMNS, right="ranks,calls,bytes each,GB sent")
+        new = new_table("what", *COLUMNS, right="ranks,calls,bytes each,sent")
         each = list(group)
         for one in each:
             flow = one.flow
             name = f"{flow.primitive}.{one.algorithm}" if one.algorithm else flow.primitive
             ranks = "1 to 1" if flow.primitive == SEND else str(len(flow.group))
-            new.add_row(flow.what, name, ranks, f"{flow.times:,}", _sizes(one), gb(one.sent))
-        show(f"{strategy}: {gb(sum(one.sent for one in each))} GB", new)
+            new.add_row(flow.what, name, ranks, f"{flow.times:,}", _sizes(one), size(one.sent, 4))
+        show(f"{strategy}: {size(sum(one.sent for one in each), 4)}", new)
 
 
 def _sizes(one: Traffic) -> str:
