@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from collectives.llm.layout import Layout
 from collectives.llm.memory import Memory, Options, worst
@@ -47,11 +48,11 @@ class Measure:
     change: Callable[[Setup, bool], Setup | None]
 
 
-def _layout(setup: Setup, **changes: object) -> Setup:
+def _layout(setup: Setup, **changes: Any) -> Setup:
     return replace(setup, layout=replace(setup.layout, **changes))
 
 
-def _work(setup: Setup, **changes: object) -> Setup:
+def _work(setup: Setup, **changes: Any) -> Setup:
     return replace(setup, work=replace(setup.work, **changes))
 
 

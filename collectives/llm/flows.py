@@ -30,7 +30,7 @@ def total(size: Size) -> int:
     """Elements of the whole vector; for alltoall with uneven blocks, of the longest one."""
     if isinstance(size, int):
         return size
-    return max(map(total, size)) if isinstance(size[0], tuple) else sum(size)  # type: ignore
+    return max(map(total, size)) if isinstance(size[0], tuple) else sum(size)
 
 
 # What an expert's ranks send each other: rows from each to each, for a layer and micro-batch.
@@ -257,15 +257,16 @@ class _Step:
             for micro in range(self.work.micro_batches):
                 there[self._routing(layer, micro)] += 1
         back = Counter({_turned(size): times for size, times in there.items()})
-        for what, sizes, phase in (
-            ("tokens to experts", there, "forward"),
-            ("tokens back from experts", back, "forward"),
-            ("gradients to experts", there, "backward"),
-            ("gradients back from experts", back, "backward"),
+        again = 2 if self.work.recompute == "full" else 1
+        for what, sizes, times, phase in (
+            ("tokens to experts", there, again, "forward"),
+            ("tokens back from experts", back, again, "forward"),
+            ("gradients to experts", there, 1, "backward"),
+            ("gradients back from experts", back, 1, "backward"),
         ):
-            calls = tuple(sizes.items())
+            calls = tuple((size, number * times) for size, number in sizes.items())
             yield Flow("ep", what, "alltoall", group, calls, self.activation, phase)
-        counts = _calls([self.shape.experts], len(layers) * self.work.micro_batches)
+        counts = _calls([self.shape.experts], len(layers) * self.work.micro_batches * again)
         yield Flow("ep", "how many tokens come", "alltoall", group, counts, 8, "forward")
 
     def _routing(self, layer: int, micro: int) -> Size:

@@ -192,18 +192,17 @@ def _print_stages(shape: Shape, chosen: Recipe, setup: Setup) -> None:
             f"{in_flight(layout, stage, setup.work.micro_batches):g}",
             *(gb(nbytes) for nbytes in (held.total - kept, kept, held.total)),
         )
-    show(f"Stage by stage, GB; {layout.schedule} keeps the micro-batches in flight", new)
+    show(f"Stage by stage, in GB, with the micro-batches that {layout.schedule} has in flight", new)
 
 
 def _whose(shape: Shape | Bare, chosen: Recipe, setup: Setup, held: Memory) -> str:
     """Which rank is the worst, and how much less the one with the least has."""
     layout = setup.layout
     place = layout.place(held.rank)
-    where = [f"{layouts.NAMES[axis]} {place[axis]}" for axis in ("pp", "tp")
-             if getattr(layout, axis) > 1]  # fmt: skip
+    where = [f"{axis} {place[axis]}" for axis in ("pp", "tp") if getattr(layout, axis) > 1]
     words = f"Rank {held.rank} holds most of the {layout.ranks}"
     if where:
-        words += f" (place {', '.join(where)})"
+        words += f" ({', '.join(where)})"
     last = layout.ranks - 1
     least = memory(shape, chosen, layout, setup.work, last, setup.options).total
     if least > 0.999 * held.total:

@@ -146,10 +146,13 @@ def given_layout(arguments: argparse.Namespace, shape: Shape | Bare) -> Layout:
     ArgumentError
         It does not.
     """
-    axes = {axis: getattr(arguments, axis) or 1 for axis in ("dp", "tp", "pp", "ep", "cp")}
     chunks = arguments.chunks or (2 if arguments.schedule == "interleaved" else 1)
     layout = Layout(
-        **axes,
+        dp=arguments.dp or 1,
+        tp=arguments.tp or 1,
+        pp=arguments.pp or 1,
+        ep=arguments.ep or 1,
+        cp=arguments.cp or 1,
         zero=arguments.zero,
         sp=arguments.sp,
         schedule=arguments.schedule or "1f1b",
