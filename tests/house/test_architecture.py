@@ -30,6 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands"],
+    ["llm"],
     ["mpi.program", "explain"],
     ["mpi.comm"],
     ["mpi.forms"],
