@@ -19,7 +19,7 @@ from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
 from collectives.engines.notes import Notes, Scribe, Unfit
 from collectives.engines.simulator import Run
-from collectives.errors import CollectiveError
+from collectives.errors import CollectiveError, Endless
 
 # After so many beats so many ranks must have gone on at once, on average: else one rank after
 # the other is faster.
@@ -62,6 +62,8 @@ class Lockstep:
                 going = np.arange(self.p)
                 while going.size and not guard.late:
                     going = self._beat(going)
+        except Endless:
+            raise
         except (Unfit, CollectiveError):
             return None
         if any(self.ranks) or self.sent.size:
@@ -101,9 +103,10 @@ class Lockstep:
 
     def _advance(self, going: np.ndarray) -> tuple[np.ndarray, Messages, Messages]:
         """The next round of each rank: who has one, what they send, and for what they wait."""
-        ended = [rank for rank in going.tolist() if not self.ranks[rank].note()]  # type: ignore[union-attr]
+        ranks: list[Any] = self.ranks
+        ended = [rank for rank in going.tolist() if not ranks[rank].note()]
         for rank in ended:
-            self.ranks[rank] = None
+            ranks[rank] = None
         here = np.setdiff1d(going, ended, True) if ended else going
         self.busy[here] = self.taken[here] = self.ends[here] = self.now[here]
         for column in (self.waits, self.sends, self.work):
@@ -181,4 +184,3 @@ class Lockstep:
             self.port_in[ranks] = port + way.gap
             self.taken[ranks] = np.maximum(self.taken[ranks], arrived) + way.overhead
         self.ends[all_ranks] = np.maximum(self.ends[all_ranks], self.taken[all_ranks])
-

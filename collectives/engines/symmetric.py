@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from collectives.algorithms.language.steps import recv, send
-from collectives.engines.anyone import Anyone, Joined, Unlike
-from collectives.engines.driver import Message, Process
-from collectives.engines.endless import MOST, Guard
+from collectives.engines.anyone import Anyone, AnyPhantom, Joined, Unlike
+from collectives.engines.driver import PHANTOMS, Message, Process
+from collectives.engines.endless import Guard
 from collectives.engines.law import Law
 from collectives.engines.simulator import FREE
 from collectives.errors import CollectiveError
+
+# Rounds beyond four for each rank; who has more is looked at again by the simulator.
+MOST = 50_000
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ def run_once(title: str, p: int, generator: Iterator, law: Law) -> Share | None:
         return None
 
 
+PHANTOMS.add(AnyPhantom)
+
+
 class _Process(Process):
     """Anyone's run: the peer of a message is how far away it is."""
 
@@ -62,7 +68,8 @@ class _Process(Process):
     def _message(self, step: send | recv, buf: Any, peer: Any) -> Message:
         if type(peer) is not Anyone or peer.p != self.p:
             raise Unlike
-        return Message(self._views(step, buf), peer.peer)
+        views = (buf,) if type(buf) is AnyPhantom else self._views(step, buf)
+        return Message(views, peer.peer)
 
     def _views(self, step: Any, buf: Any) -> tuple:
         return super()._views(step, buf.whole if type(buf) is Joined else buf)
