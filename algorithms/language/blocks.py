@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from .memory import scratch
+from .memory import Special, scratch
 
 
 class Blocks(Sequence):
@@ -108,12 +108,18 @@ class Bundles(list):
 
 def partition(buf: np.ndarray, counts: Sequence[int]) -> Blocks:
     """Cut `buf` into neighbouring blocks of `counts[i]` elements."""
-    return Blocks(buf, *_bounds(tuple(counts)), adjacent=True)
+    return _cut(buf, *_bounds(tuple(counts)))
 
 
 def split(buf: np.ndarray, p: int) -> Blocks:
     """Cut `buf` into p blocks whose lengths differ by at most one element."""
-    return Blocks(buf, *_bounds(even_counts(buf.size, p)), adjacent=True)
+    return _cut(buf, *_even_bounds(buf.size, p))
+
+
+def _cut(buf: np.ndarray, starts: Sequence[int], stops: Sequence[int]) -> Blocks:
+    """Neighbouring blocks, of the kind that special vectors are cut into."""
+    kind = (isinstance(buf, Special) and buf.blocks) or Blocks
+    return kind(buf, starts, stops, adjacent=True)
 
 
 def stage(like: np.ndarray, counts: Sequence[int], first: int, last: int) -> Blocks:
@@ -127,6 +133,15 @@ def stage(like: np.ndarray, counts: Sequence[int], first: int, last: int) -> Blo
 def even_counts(n: int, p: int) -> tuple[int, ...]:
     """Lengths of p blocks of `n` elements; the first n % p are one longer."""
     return tuple(n // p + (i < n % p) for i in range(p))
+
+
+@lru_cache(maxsize=64)
+def _even_bounds(n: int, p: int) -> tuple[Sequence[int], Sequence[int]]:
+    """Where each of p blocks starts and stops; in little memory if all are equal."""
+    size, longer = divmod(n, p)
+    if size and not longer:
+        return range(0, n, size), range(size, n + size, size)
+    return _bounds(even_counts(n, p))
 
 
 @lru_cache(maxsize=64)
