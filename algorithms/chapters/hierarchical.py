@@ -292,10 +292,10 @@ def scan(rank, p, sendbuf, recvbuf, groups):
 
     After the scan in its node the last rank has the sum over the node. An exscan among these
     last ranks tells each of them the sum over all nodes before its own, which then goes down
-    a binomial tree in its node, where each rank adds it on the left. Only ranks that are
-    neighbours can be taken together here: of a node whose ranks lie scattered, each run
-    of neighbours works as a node of its own. All factors are upper bounds, which are
-    met by nodes of one size.
+    a binomial tree in its node, where each rank adds it on the left: for short vectors. Only
+    ranks that are neighbours can be taken together here: of a node whose ranks lie scattered,
+    each run of neighbours works as a node of its own. All factors are upper bounds, which
+    are met by nodes of one size.
 
     `group` says which ranks form a node.
 
@@ -326,7 +326,7 @@ def exscan(rank, p, sendbuf, recvbuf, groups):
     Cost: ((min(group, p) > 1) + ceil(lg(max(min(group, p) - 1, 1)))
         + (p > group)*(1 + ceil(lg(max(ceil(p/group) - 1, 1)))
         + ceil(lg(group))))*(alpha + n*beta) + (ceil(lg(max(min(group, p) - 1, 1)))
-        + (p > group)*(2 + ceil(lg(max(ceil(p/group) - 1, 1)))))*n*gamma
+        + (p > group)*(2*(group > 1) + ceil(lg(max(ceil(p/group) - 1, 1)))))*n*gamma
     Restrictions: none
     Reference: MPICH (smp)
     """
@@ -334,7 +334,7 @@ def exscan(rank, p, sendbuf, recvbuf, groups):
     total = scratch(sendbuf)
     yield copy(sendbuf, total)
     yield from among(run, rank, below.recursive_doubling, sendbuf, recvbuf)
-    if rank == run[-1] and len(run) > 1:
+    if rank == run[-1] and len(run) > 1 and rank < p - 1:
         yield reduce(recvbuf, total)
     before = yield from sum_before(rank, run, ends, total)
     if before is not None:

@@ -154,11 +154,7 @@ def split_rail(rank, p, sendbuf, recvbuf, groups):
     """
     node, _, _ = place(rank, groups)
     yield from hand_in(rank, node, node, sendbuf, recvbuf)
-    yield from side_by_side(
-        ring(rank, owners, recvbuf[first:last])
-        for first, last, owners in rails(groups, recvbuf.size)
-        if rank in owners
-    )
+    yield from on_rails(rank, groups, recvbuf)
     yield from hand_back(rank, node, node, recvbuf)
 
 
@@ -249,6 +245,15 @@ def hand_back(rank, node, leaders, recvbuf):
     if rank in leaders:
         steps += [send(shares[leaders.index(rank)], peer) for peer in others]
     yield steps
+
+
+def on_rails(rank, groups, vector):
+    """A ring allreduce of every piece of the vector that a rank has, all at once."""
+    return side_by_side(
+        ring(rank, owners, vector[first:last])
+        for first, last, owners in rails(groups, vector.size)
+        if rank in owners
+    )
 
 
 def ring(rank, owners, piece):

@@ -141,7 +141,7 @@ def schedule(groups, speed, seed):
 def shortest(groups, speed, seed):
     """The shortest of several schedules: a list of beats, each of (source, dest, block)."""
     tries = max(1, min(TRIES, MESSAGES // len(groups) ** 2))
-    found = [[*Search(members(groups), speed, seed + i).beats()] for i in range(tries)]
+    found = [[*Search(members(groups), speed, seed * TRIES + i).beats()] for i in range(tries)]
     return min(found, key=len)
 
 
