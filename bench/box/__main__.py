@@ -19,10 +19,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-
 
 from collectives.algorithms.language.pages import docstring
 from collectives.console import to_the_end
@@ -31,13 +29,15 @@ from collectives.errors import ArgumentError
 from .inside import TRANSPORTS
 from .network import Network, parse_burst, parse_rate, placed
 
-TOOLS = ("ip", "tc", "unshare", "nsenter")
+TOOLS = ("ip", "tc", "unshare", "nsenter", "setpriv")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 8.0  # seconds that a program may take to end when it is told to
 
 # Namespaces for the switch, for what is mounted, and for processes: all of these end
-# when their first process does, which the kernel kills when `unshare` is gone.
-APART = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+# when their first process does. The kernel kills that when `unshare` is gone, and
+# `unshare` when this program is, even by SIGKILL.
+APART = ["setpriv", "--pdeathsig", "KILL", "unshare"]
+APART += ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     return new
 
 
-def ready(given: argparse.Namespace, folder: str) -> dict:
+def ready(given: argparse.Namespace) -> dict:
     """What `inside` is told; raises ArgumentError if it cannot be."""
     network = Network(given.hosts, parse_rate(given.rate), parse_burst(given.burst))
     ranks = placed(network.hosts if given.ranks is None else given.ranks, network.hosts)
@@ -68,7 +68,6 @@ def ready(given: argparse.Namespace, folder: str) -> dict:
         "network": vars(network),
         "ranks": ranks,
         "over": given.over,
-        "folder": folder,
         "command": [needed(), "-n", str(p), *program],
         "headline": f"box: {p} ranks on {network.hosts} hosts, {given.rate} a link both ways, "
         f"burst {network.burst} B, MPICH over {given.over.upper()}",
@@ -92,7 +91,7 @@ def needed() -> str:
     beside = Path(sys.executable).with_name("mpirun")
     mpirun = str(beside) if beside.exists() else shutil.which("mpirun")
     version = mpirun and subprocess.run([mpirun, "--version"], capture_output=True, text=True)
-    if not (version and "HYDRA" in version.stdout):
+    if not (mpirun and version and "HYDRA" in version.stdout):
         raise ArgumentError(
             f"box: MPICH's mpirun is needed, got {mpirun or 'none'}; use an environment with MPICH"
         )
@@ -127,12 +126,11 @@ def main(arguments: Sequence[str]) -> int:
     """Read the options, and run the box."""
     reading = parser()
     given = reading.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="collectives-box-") as folder:
-        try:
-            told = ready(given, folder)
-        except ArgumentError as error:
-            reading.exit(2, f"{error}\n")
-        return run(told)
+    try:
+        told = ready(given)
+    except ArgumentError as error:
+        reading.exit(2, f"{error}\n")
+    return run(told)
 
 
 if __name__ == "__main__":

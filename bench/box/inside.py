@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -40,7 +39,7 @@ case $1 in
 *) echo "box: no host $1" >&2; exit 1;;
 esac
 shift
-exec nsenter --target "$host" {at_host} sh -c "$*"
+exec nsenter --target "$host" {at} sh -c "$*"
 """
 
 
@@ -75,19 +74,23 @@ def _wait_until_up(pid: int) -> None:
         time.sleep(0.002)
 
 
-def environment(folder: Path, network: Network, pids: Sequence[int], ranks: Sequence[int]) -> dict:
-    """What mpirun has to know; writes its list of hosts and its way into them to the folder."""
+def environment(network: Network, pids: Sequence[int], ranks: Sequence[int]) -> dict[str, str]:
+    """What mpirun has to know: its hosts, and its way into them."""
     cases = [f"{network.address(host)}) host={pid};;" for host, pid in enumerate(pids)]
-    enter, hosts = folder / "enter", folder / "hosts"
-    enter.write_text(ENTER.format(hosts="\n".join(cases), at_host=" ".join(AT_HOST)))
-    enter.chmod(0o755)
-    hosts.write_text("".join(f"{network.address(i)}:{n}\n" for i, n in enumerate(ranks)))
+    hosts = [f"{network.address(host)}:{number}" for host, number in enumerate(ranks)]
     return {
         "HYDRA_LAUNCHER": "ssh",
-        "HYDRA_LAUNCHER_EXEC": str(enter),
-        "HYDRA_HOST_FILE": str(hosts),
+        "HYDRA_LAUNCHER_EXEC": _file(ENTER.format(hosts="\n".join(cases), at=" ".join(AT_HOST))),
+        "HYDRA_HOST_FILE": _file("\n".join(hosts) + "\n"),
         "HYDRA_IFACE": SWITCH,
     }
+
+
+def _file(text: str) -> str:
+    """The path of a file that is gone with this process, and is nowhere on the disk."""
+    number = os.memfd_create("box")
+    os.write(number, text.encode())
+    return f"/proc/{os.getpid()}/fd/{number}"
 
 
 def main(told: dict) -> int:
@@ -104,7 +107,7 @@ def main(told: dict) -> int:
         return 1
     if stopped:
         return 1
-    known = environment(Path(told["folder"]), network, pids, told["ranks"])
+    known = environment(network, pids, told["ranks"])
     extra = {"COLLECTIVES_BOX": json.dumps(told["network"])}
     everything = {**os.environ, **TRANSPORTS[told["over"]], **known, **extra}
     print(told["headline"], flush=True)
