@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("--hosts", type=int, default=4, metavar="H", help="how many (%(default)s)")
     add("--ranks", type=int, metavar="P", help="of the program, in blocks; default one a host")
     add("--rate", default="200mbit", help="of a link, bits a second (%(default)s)")
-    add("--burst", default="16K", help="bytes a link passes at once after a pause (%(default)s)")
+    add("--burst", default="32K", help="bytes a link passes at once after a pause (%(default)s)")
     add("--over", choices=tuple(TRANSPORTS), default="ucx", help="MPICH's transport (%(default)s)")
     add("program", nargs="+", metavar="PROGRAM", help="after --; `python` is this one")
     return new
