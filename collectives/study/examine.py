@@ -178,7 +178,7 @@ def _variations(algorithm: Algorithm, given: Mapping[str, Any]) -> Iterator[dict
 
 
 def _run_strictly(algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any]) -> None:
-    chosen, own, _ = settle(algorithm, problem, parameters, None)
+    chosen, own = settle(algorithm, problem, parameters, None)
     buffers = [strict_buffers(problem, rank) for rank in range(problem.p)]
 
     def program(rank: int) -> Iterator:

@@ -11,8 +11,9 @@ from collectives.algorithms import REGISTRY
 from collectives.algorithms.chapters import double_tree
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.algorithms.language.steps import recv, send
-from collectives.engines.simulator import Clock, Simulator
+from collectives.engines.simulator import Simulator
 from collectives.errors import ArgumentError, RestrictionError
+from collectives.machine.clock import Clock
 from collectives.nodes import grouping, in_order
 from collectives.operators.operator import MATPROD, MATRIX, SUM
 from collectives.problems import Buffers, Problem

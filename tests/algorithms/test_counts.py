@@ -12,7 +12,7 @@ import pytest
 
 from collectives.algorithms import REGISTRY
 from collectives.algorithms.language.registry import REDUCTIONS, ROOTED
-from collectives.engines.simulator import Clock
+from collectives.machine.clock import Clock
 from collectives.study.cost import predicted_time
 from collectives.study.simulation import count, simulate
 

@@ -43,6 +43,7 @@ LAYERS = [
     ["catalogue"],
     ["nodes"],
     ["engines"],
+    ["machine"],
     ["operators", "checks", "files"],
     ["errors", "units", "console", "references"],
     ["algorithms"],

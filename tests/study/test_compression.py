@@ -12,8 +12,8 @@ from collectives.algorithms.language.ranks import ceil_lg
 from collectives.algorithms.language.steps import copy, decode, encode, recv, reduce, send
 from collectives.catalogue import check_lossy, check_restrictions, find
 from collectives.choice import decide, parse, written
-from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError, RestrictionError, WrongResult
+from collectives.machine.clock import Clock
 from collectives.operators.operator import MATPROD, MATRIX, MAX, SUM, Operator
 from collectives.problems import Buffers, Problem
 from collectives.study.compression import encodings, error_limit, loss

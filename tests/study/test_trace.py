@@ -9,13 +9,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from collectives import Clock, Nodes, Trace, count, simulate, trace
+from collectives import Clock, Machine, Trace, count, simulate, trace
 from collectives.algorithms import REGISTRY, algorithm
 from collectives.algorithms.language import copy, recv, reduce, scratch, send
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.catalogue import check_restrictions
 from collectives.engines.simulator import Simulator
 from collectives.errors import ArgumentError, RestrictionError
+from collectives.machine.networks import Star
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study import tracing
@@ -200,10 +201,10 @@ def test_operators_that_do_not_commute_keep_their_order():
 
 
 def test_nodes():
-    near = Clock(1e-7, 0, 0)
-    made = trace("bcast", "hierarchical", p=6, topology=Nodes(3, near))
+    nodes = Machine(near=Clock(1e-7, 0, 0), network=Star(()), ranks=3)
+    made = trace("bcast", "hierarchical", p=6, topology=nodes)
     assert made.setting.groups == (0, 0, 0, 1, 1, 1) and made.setting.near == (1e-7, 0)
-    run = simulate("bcast", "hierarchical", p=6, n=48, topology=Nodes(3, near))
+    run = simulate("bcast", "hierarchical", p=6, n=48, topology=nodes)
     assert made.time == run.time
 
 
