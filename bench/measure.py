@@ -16,7 +16,7 @@ from .system import one_clock
 Call = Callable[[], object]
 
 ENOUGH = 20  # repetitions for a minimum
-WARM_UP = 2  # of them, which make and set up the plan
+WARM_UP = 2  # more, which make and set up the plan
 
 
 def measure(
@@ -105,17 +105,28 @@ def elapsed(comm: MPI.Intracomm, times: np.ndarray, one_clock: bool, more: int =
     return np.append(most[:calls] + most[calls:-1], most[-1])
 
 
-def minima(comm: MPI.Intracomm, calls: Sequence[Call], seconds: float) -> list[float]:
+def minima(
+    comm: MPI.Intracomm, calls: Sequence[Call], seconds: float, least: int = ENOUGH
+) -> list[float]:
     """The least time of each call, in seconds, the same on all ranks; the calls take turns.
 
     Each is timed alone, after a barrier: calls in a row would overlap, and in an
     algorithm in which all data go one way a call would seem to take no longer than a rank is busy.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    calls : sequence of callable
+    seconds : float
+        To go on for.
+    least : int
+        Repetitions that there are in any case.
     """
     together = one_clock(comm)
     ours = dict(enumerate(calls))
     best = np.full(len(calls), np.inf)
     begin, reps = time.perf_counter(), 0
-    while comm.bcast(reps < ENOUGH or time.perf_counter() - begin < seconds):
+    while comm.bcast(reps < WARM_UP + least or time.perf_counter() - begin < seconds):
         taken, _ = _pass(comm, ours, range(len(calls)), lambda _: None)
         found = elapsed(comm, taken, together)[:-1]
         if reps >= WARM_UP:

@@ -175,12 +175,12 @@ def show(found: Measured, where: System) -> None:
     columns: list[tuple[str, Sequence[float]]] = []
     for name, one in (("near", found.near), ("far", found.far)):
         if one is not None:
-            times = [one.time(size) for size in SIZES]
-            columns += [(f"{name}\nround", one.rounds), ("\nfitted", times)]
+            by_line = [one.time(size) for size in SIZES]
+            columns += [(f"{name}\nround", one.rounds), ("\nfitted", by_line)]
     if found.together:
         columns.append(("all of a node\nat once", found.together))
     columns += [("\naddition", found.additions), ("\npacking", found.packings)]
-    new = table("", "\nblock", *[title for title, _ in columns], numbers=True)
+    new = table("", "block", *[title for title, _ in columns], numbers=True)
     for place, size in enumerate(SIZES):
         times = [microseconds(1e6 * column[place]) for _, column in columns]
         new.add_row(format_bytes(size), *times)

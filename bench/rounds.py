@@ -68,8 +68,8 @@ class Layout:
     """
 
     def __init__(self, comm: MPI.Intracomm):
-        self.near = comm.Split_type(MPI.COMM_TYPE_SHARED)
-        self.far = comm.Split(self.near.rank, comm.rank)
+        self.near = MPI.Intracomm(comm.Split_type(MPI.COMM_TYPE_SHARED))
+        self.far = MPI.Intracomm(comm.Split(self.near.rank, comm.rank))
         sizes = comm.allgather(self.near.size)
         self.ranks = max(sizes)
         self.nodes = comm.allreduce(int(self.near.rank == 0))

@@ -70,18 +70,16 @@ def addresses() -> list[str]:
     return [address for address in found if not address.startswith("127.")]
 
 
-def connected(comm: MPI.Intracomm, source: int, dest: int) -> socket.socket | None:
-    """A socket between two ranks, at both; None at others."""
+def connected(comm: MPI.Intracomm, source: int, dest: int) -> socket.socket:
+    """A socket between two ranks, at either of them."""
     if comm.rank == dest:
         with socket.create_server(("", 0)) as server:
             server.settimeout(PATIENCE)
             comm.send((addresses(), server.getsockname()[1]), source)
             stream = server.accept()[0]
-    elif comm.rank == source:
+    else:
         some, port = comm.recv(source=dest)
         stream = _reach(some, port)
-    else:
-        return None
     stream.settimeout(None)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return stream
