@@ -52,7 +52,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke box forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery pictures choice lint
+.PHONY: help bench bench-smoke box model forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery pictures choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -68,6 +68,10 @@ bench-smoke: $(VENV)/ready ## a benchmark of a few seconds, to see that it runs
 box: $(VENV)/ready ## a cluster in a box, which needs root (HOSTS=4 RATE=200mbit RANKS= RUN=, ARGS= for the box)
 	$(IN) exec python -m collectives.bench.box --hosts $(HOSTS) --rate $(RATE) \
 	    $(if $(filter command,$(origin RANKS)),--ranks $(RANKS)) $(ARGS) -- $(RUN)
+
+model: $(VENV)/ready ## docs/model.md from new measurements, in the box, which needs root; ten minutes
+	$(IN) python -m collectives.bench.model run $(ARGS)
+	$(IN) python -m collectives.bench.model page
 
 forms: forms-2 forms-4 ## all forms against the built-ins, 2 and 4 ranks, both MPIs; takes minutes
 	@$(MAKE) --no-print-directory MPI=openmpi forms-2 forms-4

@@ -63,8 +63,11 @@ class Crossover:
 
     @property
     def found(self) -> bool:
-        """Whether the prediction is right within `FACTOR`."""
-        return max(self.measured, self.predicted) <= FACTOR * min(self.measured, self.predicted)
+        """Whether the prediction is right within `FACTOR`, or about there being none."""
+        both = self.measured, self.predicted
+        if any(map(math.isnan, both)):
+            return all(map(math.isnan, both))
+        return max(both) <= FACTOR * min(both)
 
 
 @cache
@@ -120,18 +123,19 @@ def crossovers(some: Sequence[Cell]) -> list[Crossover]:
     for primitive in dict.fromkeys(cell.primitive for cell in some):
         ours = [cell for cell in some if cell.primitive == primitive]
         sizes = sorted({cell.n for cell in ours})
-        ends = [
+        short, long = (
             min((cell for cell in ours if cell.n == n), key=lambda cell: cell.measured).algorithm
             for n in (sizes[0], sizes[-1])
-        ]
-        if ends[0] == ends[1]:
+        )
+        if short == long:
             continue
-        first, second = ({c.n: c for c in ours if c.algorithm == name} for name in ends)
-        both = [
+        first, second = ({c.n: c for c in ours if c.algorithm == name} for name in (short, long))
+        measured, predicted = (
             [math.log(getattr(first[n], what) / getattr(second[n], what)) for n in sizes]
             for what in ("measured", "predicted")
-        ]
-        found.append(Crossover(primitive, *ends, *[_crossing(sizes, logs) for logs in both]))
+        )
+        crossings = _crossing(sizes, measured), _crossing(sizes, predicted)
+        found.append(Crossover(primitive, short, long, *crossings))
     return found
 
 

@@ -28,30 +28,38 @@ from .runs import SIZES, Record
 HEAD = """\
 # The model held against reality
 
-`make model` measures this and writes the page; nothing here is typed by hand but the words. What is
-predicted is `simulate(..., topology=FILE)`, with the parameters that
-`python -m collectives.bench.parameters` has measured in the same place just before. What is measured
-is the least time of single calls, from the first rank's start to the last one's end. The size is
-that of the whole vector, float64, as in `-n`.
+`make model` measures all this and writes the page. What is predicted is
+`simulate(..., topology=FILE)`, with the parameters that
+`python -m collectives.bench.parameters` has measured in the same place just before. What is
+measured is the least time of single calls, from the first rank's start to the last one's
+end. A size is that of the whole vector, of float64, as in `-n`. The runs are kept in
+[model/](model/), one file each.
 
-The box is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and each
-link is held to its rate both ways by a token bucket. All ranks share the cores of that machine.
+The box is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and
+a token bucket holds each link to its rate, both ways. All ranks share the cores of that
+machine; one that waits sleeps. What a link can do at all was measured with a plain TCP socket
+between two hosts (`python -m collectives.bench.sockets`).
 """
 
 FAILS = """\
 ## Where it fails, and why
 
-- **Ranks that share cores.** In the box all ranks run on the cores of one machine, so that a rank
-  that a message has reached still waits for its turn. The model knows the mean of that from the
-  parameters, which were measured with as many ranks, but not who waits when. Short vectors suffer:
-  compare the two columns of the summary.
-- **What a barrier leaves behind.** A call begins when the first rank leaves the barrier before it. An
-  empty call takes the time in the table; no prediction has it.
-- **The bucket.** After a pause a link passes its burst at once. Blocks up to that length are faster
-  than the rate says, and the model has one rate.
-- **The network stack.** TCP takes the cores, too: the same cores that add and copy. What the ranks of
-  many hosts send at a time is more work for the kernel than the ring with which the parameters were
-  measured.
+- **The bucket.** After a pause a link passes its burst at once, so that blocks up to that
+  length are faster than the rate says. The model has one rate: it is too slow for vectors about
+  as long as the burst, whose blocks all pass at once, and a pipeline seems to pay later than
+  it does.
+- **Ranks that share cores.** A rank that a message has reached still waits for its turn on a
+  core. The model knows the mean of that, because its parameters were measured with as
+  many ranks, but not who waits when. What a link would allow takes longer where many ranks have
+  something to do at the same time, as in an alltoall.
+- **What a barrier leaves behind.** A call begins when the first rank leaves the barrier before
+  it. An empty call takes the time in the first table, and no prediction has it: short
+  vectors are predicted too fast on that account.
+- **The kernel.** TCP takes the cores, too, the same that add and copy: that is why the best
+  algorithms stay some percent above the bound, which was measured with one stream in the
+  whole box.
+- **One node.** Short calls through shared memory take a few microseconds, of which Python's part is
+  large and differs from algorithm to algorithm; the model has one latency for all.
 """
 
 
@@ -125,8 +133,8 @@ def _summary(found: Found) -> str:
     rows = [[record.configuration.words, *_measures(some)] for record, some in found]
     words = (
         "## Summary\n\nThe error of a cell, an algorithm with a length, is relative to what was "
-        "measured. The winner is right if the algorithm\nthat is predicted to be the fastest was; "
-        "*time lost* is how many times as long as the fastest it took\n(geometric mean).\n\n"
+        "measured. The winner is\nright if the algorithm that is predicted to be the fastest was; "
+        "*time lost* is how many times as long\nas the fastest it took, in the geometric mean.\n\n"
     )
     return words + _table(["", *TITLES], rows)
 
@@ -162,9 +170,9 @@ def _crossovers(found: Found) -> str:
             sizes = _size(one.measured), _size(one.predicted), "yes" if one.found else "no"
             rows.append([record.configuration.words, one.primitive, pair, *sizes])
     words = (
-        f"## Crossovers\n\nFrom which length on the fastest for long vectors beats the fastest "
-        f"for short ones, where these differ:\n{good} of {number} are predicted within a factor "
-        f"of {FACTOR:g}.\n\n"
+        f"## Crossovers\n\nFrom which length on the fastest for the longest vectors beats the "
+        f"fastest for the shortest ones,\nwhere these differ: {good} of {number} are "
+        f"predicted within a factor of {FACTOR:g}.\n\n"
     )
     return words + _table(["", "", "from ... to", "measured", "predicted", "right"], rows)
 
@@ -172,8 +180,8 @@ def _crossovers(found: Found) -> str:
 def _bounds(records: Sequence[Record]) -> str:
     parts = [
         "## Beside the bound\n\nThe bound is the bytes that must pass a host's link, at the rate "
-        "that a plain socket reaches there. Times are\nmultiples of it. Below 1 the burst is at "
-        "work: it passes at once, and counts for a part of a short vector.\n"
+        "that a plain socket reaches\nthere. Times are multiples of it. Below 1 the burst is at "
+        "work, which passes at once; it is more of a\nshort vector than of a long one.\n"
     ]
     sizes = [n for n in SIZES if n >= LONG]
     for record in records:

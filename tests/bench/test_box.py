@@ -222,3 +222,12 @@ def test_what_the_inside_is_told_passes_as_json(monkeypatch):
     told = box.ready(given)
     assert json.loads(json.dumps(told))["ranks"] == [3, 2, 2]
     assert told["command"][:3] == ["mpirun", "-n", "7"]
+
+
+@needs_a_box
+def test_a_plain_socket_reaches_the_rate_and_no_more():
+    program = ["python", "-m", "collectives.bench.sockets", "0.3"]
+    status, output = finish(start("--hosts", "2", "--rate", "50mbit", program=program))
+    rates = [float(rate) for rate in re.findall(r"way[s ] +([\d.]+) MB/s", output)]
+    assert status == 0 and len(rates) == 2
+    assert all(4 < rate < 6.25 for rate in rates)
