@@ -19,6 +19,8 @@ _SENTENCE = re.compile(
     r"\((?P<place>[^()]+:\d+(?:, [^()]*)?)\)$",
     re.S,
 )
+# `rank 1 of 4: block 2 = {0, 1}: 2 missing, last touched in round 2 (mine.py:31)`
+_FAULT = re.compile(r"(rank \d+) of \d+: (.*?)(, last touched in [^,]+|, never written)?$", re.S)
 _TITLE = re.compile(r"^[\w.]+: ")
 
 # Bytes of a message that no MPI sends before somebody asks for it.

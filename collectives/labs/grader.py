@@ -80,7 +80,7 @@ class _Grading:
         self.refused = ""
         self.printed = ""
         self.lacks: list[str] = []
-        self.no_mpi = not_wanted = False
+        self.no_mpi = False
 
     def climb(self, mpi: bool) -> None:
         for task in self.lab.tasks:
@@ -218,8 +218,6 @@ def fingerprint(text: str) -> str:
     except (SyntaxError, ValueError):
         return ""
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-                del body[0]
+        if isinstance(node, (ast.Module, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]

@@ -82,8 +82,8 @@ def serve(request: dict[str, Any]) -> None:
     Parameters
     ----------
     request : dict
-        `file`, its name, and `text`; `channel`, `nonce` and `limits`; `tasks`, each with `function`,
-        `primitive` and `cases`; and `calls`, each with `function` and `arguments`.
+        `file`, its name, and `text`; `channel`, `nonce` and `limits`; `tasks`, each
+        with `function`, `primitive`, `cases` and `strict`; and `calls`, each with `function` and `arguments`.
     """
     channel = Channel(request["channel"], request["nonce"])
     file, text, limits = request["file"], request["text"], request["limits"]
@@ -99,20 +99,28 @@ def serve(request: dict[str, Any]) -> None:
     watch(_refusing(channel, file), (_folder(inspect), _folder(np)), ours)
     channel.say("ready")
     try:
-        _serve(request, channel, alarm)
+        _serve(request, channel, alarm, patched)
     except BaseException as error:  # the file may have changed what our own code needs
+        _tell(channel, patched)
         channel.say("broke", message=_in_words(error, file)[:500])
-    for name in patched.found():
-        channel.say("refused", what=f"changes {name}", line=0)
+    _tell(channel, patched)
     channel.say("done")
     _exit(0)
 
 
-def _serve(request: dict[str, Any], channel: Channel, alarm: Alarm) -> None:
+def _tell(channel: Channel, patched: _Patches) -> bool:
+    """Say what the file has changed, if it has."""
+    found = patched.undone()
+    for name in found:
+        channel.say("refused", what=f"changes {name}", line=0)
+    return bool(found)
+
+
+def _serve(request: dict[str, Any], channel: Channel, alarm: Alarm, patched: _Patches) -> None:
     file, text = request["file"], request["text"]
     module = ModuleType("mine")
     sys.modules["mine"] = module
-    if _load(channel, alarm, module, file, text):
+    if _load(channel, alarm, module, file, text) and not _tell(channel, patched):
         for number, task in enumerate(request["tasks"]):
             _Task(channel, alarm, number, task, file).run()
         for number, call in enumerate(request["calls"]):
@@ -152,30 +160,24 @@ class _Patches:
 
     def __init__(self) -> None:
         rooms = [name for name in sys.modules if name.startswith(language.__name__)]
-        self.modules = [builtins, *[sys.modules[name] for name in rooms]]
-        self.before = self._all()
-
-    def _all(self) -> dict[str, int]:
-        found = {}
-        for module in self.modules:
+        self.before: list[tuple[Any, str, Any]] = []
+        for module in [builtins, *[sys.modules[name] for name in rooms]]:
             for name, value in [*vars(module).items()]:
-                if name.startswith("__") and name != "__import__":
+                if name in ("_", "revision") or (name.startswith("__") and name != "__import__"):
                     continue
-                found[f"{module.__name__}.{name}"] = id(value)
-                if isinstance(value, type) and value.__module__ == module.__name__:
-                    for inner, part in [*vars(value).items()]:
-                        found[f"{module.__name__}.{name}.{inner}"] = id(part)
-        return found
+                self.before.append((module, name, value))
+                if type(value) is type and value.__module__ == module.__name__:
+                    self.before += [(value, inner, part) for inner, part in vars(value).items()]
 
-    def found(self) -> list[str]:
-        """The names of what is another now."""
-        now = self._all()
-        mine = {"revision", "_"}
-        return [
-            name
-            for name, value in self.before.items()
-            if now.get(name) != value and name.rpartition(".")[2] not in mine
-        ]
+    def undone(self) -> list[str]:
+        """The names of what is another now; it is put back."""
+        found = []
+        for owner, name, value in self.before:
+            if vars(owner).get(name) is not value:
+                with contextlib.suppress(AttributeError, TypeError):
+                    setattr(owner, name, value)
+                found.append(f"{owner.__name__}.{name}")
+        return found
 
 
 def _load(channel: Channel, alarm: Alarm, module: ModuleType, file: str, text: str) -> bool:
@@ -195,16 +197,22 @@ def _load(channel: Channel, alarm: Alarm, module: ModuleType, file: str, text: s
 
 def _in_words(error: BaseException, file: str) -> str:
     """An error with the last line of the student's file."""
-    trace, line = error.__traceback__, 0
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
+    line = _line(error, file)
     if isinstance(error, SyntaxError):
         line = error.lineno or line
         return f"{type(error).__name__}: {error.msg} ({file}:{line})"
     text = str(error) if isinstance(error, CollectiveError) else f"{type(error).__name__}: {error}"
     return f"{text} ({file}:{line})" if line else text
+
+
+def _line(error: BaseException, file: str) -> int:
+    """The last line of the student's file on the way to an error; 0 if there is none."""
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
 
 
 def _hint(error: BaseException) -> str:
@@ -283,8 +291,8 @@ class _Task:
         except Refused:
             return False
         except MemoryError as error:
-            where = _in_words(error, self.file)
-            self.channel.say("memory", task=self.number, case=number, cases=kind, where=where)
+            line = _line(error, self.file)
+            self.channel.say("memory", task=self.number, case=number, cases=kind, line=line)
             return False
         except (*FAILURES, KeyboardInterrupt) as error:
             refused = isinstance(error.__cause__, Refused)

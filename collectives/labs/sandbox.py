@@ -7,6 +7,7 @@ by itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -21,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import collectives
+from collectives import errors
 from collectives.errors import CollectiveError
 
 MiB = 1 << 20
@@ -128,7 +129,7 @@ def run(request: Mapping[str, Any], limits: Limits) -> Report:
 
 def _path() -> list[str]:
     """Where the library lies, and all that this process imports from."""
-    home = str(Path(collectives.__file__).parent.parent)
+    home = str(Path(errors.__file__).parent.parent)
     return [home, *[path for path in sys.path if path and path != home]]
 
 
@@ -153,11 +154,9 @@ class _Reader:
 
     def ask(self, data: bytes) -> None:
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended already; its status says why
             self.process.stdin.write(data)
             self.process.stdin.close()
-        except BrokenPipeError:  # it has ended already; its status says why
-            pass
 
     def read(self) -> None:
         """Until the student's process has closed both pipes, which it does when it ends."""
@@ -208,10 +207,8 @@ def _end(process: subprocess.Popen) -> None:
     """End it and all that it started."""
     if process.stdout is not None:
         process.stdout.close()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=0.5)
-    except subprocess.TimeoutExpired:
-        pass
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

@@ -7,6 +7,7 @@ speaks for it is the rounds that were handed over.
 from __future__ import annotations
 
 import ast
+import re
 
 from collectives.labs.feedback import Feedback, of_message
 from collectives.labs.handover import Case
@@ -88,8 +89,17 @@ def _ended(attempt: Attempt, report: Report) -> Feedback | None:
         return Feedback(what, last, "a few rounds and an end", hint)
     if report.ended != "done":
         hint = "an algorithm ends by coming to its last line: no os._exit, no signals"
-        return Feedback(f"its process {report.ended} in the middle", last, "an end", hint)
+        what = f"its process {report.ended} in the middle"
+        return Feedback(what, _leaves(attempt) or last, "an end", hint)
     return None
+
+
+def _leaves(attempt: Attempt) -> str:
+    """The line that most likely ended the process."""
+    for number, line in enumerate(attempt.text.splitlines(), 1):
+        if re.search(r"\b(_exit|abort|kill|raise_signal)\(", line.partition("#")[0]):
+            return f"{attempt.file}:{number}"
+    return ""
 
 
 def _asked(attempt: Attempt) -> int:
@@ -99,8 +109,6 @@ def _asked(attempt: Attempt) -> int:
 
 def _place(attempt: Attempt, line: dict) -> str:
     place = attempt.file + (f":{line['line']}" if line.get("line") else "")
-    if line.get("where"):
-        place = str(line["where"])
     if "rank" in line:
         place += f", rank {line['rank']}"
     return place
@@ -112,7 +120,7 @@ def _broken(attempt: Attempt, report: Report) -> Feedback | None:
         text, _, place = str(line["message"])[:500].rpartition(" (")
         return Feedback(text, place.rstrip(")"), "a file that can be run", str(line["hint"])[:300])
     task = attempt.task
-    for line in report.of("absent"):
+    if any(report.of("absent")):
         return Feedback(
             f"there is no {task.primitive} called {task.function}",
             attempt.file,

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import collectives
+from collectives import errors
 from collectives.labs.feedback import Feedback
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 
@@ -99,7 +99,7 @@ def _silent(out: str, seconds: float) -> Feedback:
 
 
 def _run(command: list[str], seconds: float) -> str:
-    home = str(Path(collectives.__file__).parent.parent)
+    home = str(Path(errors.__file__).parent.parent)
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         command,

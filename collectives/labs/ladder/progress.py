@@ -9,6 +9,9 @@ from collectives.labs.feedback import of_deadlock, of_message
 from collectives.labs.handover import Case
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 
+# Elements of the long vectors.
+LONG = 1000
+
 
 def climb(attempt: Attempt) -> Step:
     """Run it with messages that all wait, and with messages that all leave at once."""
@@ -23,25 +26,48 @@ def climb(attempt: Attempt) -> Step:
 
 
 def _cases(attempt: Attempt) -> Iterator[Case]:
-    """One short and one long vector for each p and root."""
+    """Short and long vectors for each p and root."""
     for case in attempt.task.cases():
-        if case.counts is not None or (not case.in_place and case.n in (0, 1, case.p + 1)):
+        if case.counts is not None or (not case.in_place and case.n in (0, case.p + 1, LONG)):
             yield case
+
+
+def _telling(attempt: Attempt, first: Case) -> Case:
+    """A case in which the same shows better: three ranks, and a vector of some bytes."""
+    for case in _cases(attempt):
+        if case.p == max(3, first.p) and case.root == 0 and case.n == LONG:
+            try:
+                attempt.simulator(case, rendezvous=True).run()
+            except Deadlock:
+                return case
+            except FAILURES:
+                return first
+    return first
 
 
 def _at(attempt: Attempt, case: Case, rendezvous: bool) -> Step | None:
     simulator = attempt.simulator(case, rendezvous=rendezvous)
     try:
         simulator.run()
-    except Deadlock as error:
-        ends = rendezvous and _ends(attempt, case)
-        attempt.rendezvous = attempt.rendezvous and not ends
-        return failed(of_deadlock(simulator, error, case, ends), goes_on=ends)
+    except Deadlock:
+        return _stuck(attempt, case, rendezvous)
     except ScheduleError as error:
         return failed(of_message(str(error), error.hint, case))
     except FAILURES as error:
         return failed(of_message(in_words(error), "", case))
     return None
+
+
+def _stuck(attempt: Attempt, case: Case, rendezvous: bool) -> Step:
+    ends = rendezvous and _ends(attempt, case)
+    attempt.rendezvous = attempt.rendezvous and not ends
+    shown = _telling(attempt, case) if rendezvous else case
+    simulator = attempt.simulator(shown, rendezvous=rendezvous)
+    try:
+        simulator.run()
+    except Deadlock as error:
+        return failed(of_deadlock(simulator, error, shown, ends), goes_on=ends)
+    raise AssertionError(shown)
 
 
 def _ends(attempt: Attempt, case: Case) -> bool:
