@@ -6,11 +6,12 @@ import ast
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from collectives.errors import ArgumentError
-from collectives.labs import sandbox
+from collectives.labs import answers, sandbox
 from collectives.labs.handover import Case, Handed, Rounds
 from collectives.labs.lab import Lab, Task
 from collectives.labs.ladder import contract, mpirun, path, prediction, progress, result
@@ -30,6 +31,9 @@ from collectives.labs.verdict import (
 
 # The most bytes of a submission.
 LONGEST = 1 << 20
+
+# Students' processes at a time.
+PROCESSES = 2
 
 # For which p, with n = p + 1, the steps are made on buffers that let nobody see elements.
 STRICT = (1, 2, 3, 4, 5, 8)
@@ -76,6 +80,7 @@ class _Grading:
     def __init__(self, lab: Lab, file: str, text: str, limits: Limits):
         self.lab, self.file, self.text, self.limits = lab, file, text, limits
         self.steps: list[list[Step]] = []
+        self.more: list[Graded] = []
         self.attempts: list[Attempt] = []
         self.refused = ""
         self.printed = ""
@@ -83,15 +88,29 @@ class _Grading:
         self.no_mpi = False
 
     def climb(self, mpi: bool) -> None:
-        for task in self.lab.tasks:
-            report = sandbox.run(_request(task, self.file, self.text), self.limits)
+        with ThreadPoolExecutor(PROCESSES) as pool:
+            reports = [*pool.map(self._report, self.lab.tasks)]
+        for task, report in zip(self.lab.tasks, reports, strict=True):
             self._note(report)
             attempt = Attempt(
                 task, received(task, report), self.file, self.text, _values(report, task)
             )
             self.attempts.append(attempt)
             self.steps.append(_climbed(attempt, report))
+        self._ask()
         self._over_mpi(mpi)
+
+    def _report(self, task: Task) -> Report:
+        return sandbox.run(_request(task, self.file, self.text), self.limits)
+
+    def _ask(self) -> None:
+        """Ask for what the lab wants to know beside its tasks."""
+        if calls := answers.calls(self.lab):
+            asked = {"file": self.file, "text": self.text, "tasks": [], "calls": calls}
+            report = sandbox.run(asked, self.limits)
+            refused = contract.refused(self.file, self.text, report)
+            if found := answers.graded(self.lab, self.file, report, refused):
+                self.more.append(found)
 
     def _note(self, report: Report) -> None:
         self.printed = self.printed or report.printed
@@ -125,7 +144,7 @@ class _Grading:
         return Verdict(
             self.lab.key,
             self.lab.title["en"],
-            tuple(tasks),
+            (*tasks, *self.more),
             self.refused,
             tuple(self.lacks),
             self.printed,

@@ -83,7 +83,8 @@ def serve(request: dict[str, Any]) -> None:
     ----------
     request : dict
         `file`, its name, and `text`; `channel`, `nonce` and `limits`; `tasks`, each
-        with `function`, `primitive`, `cases` and `strict`; and `calls`, each with `function` and `arguments`.
+        with `function`, `primitive`, `cases` and `strict`; and `calls`, each with `function`
+        and `arguments`.
     """
     channel = Channel(request["channel"], request["nonce"])
     file, text, limits = request["file"], request["text"], request["limits"]

@@ -220,7 +220,8 @@ class Lab:
     @property
     def of(self) -> float:
         """The most points that there are."""
-        return sum(sum(task.points) for task in self.tasks) + self.settings.get("points", 0)
+        asked = sum(answer["points"] for answer in self.settings.get("answers", ()))
+        return sum(sum(task.points) for task in self.tasks) + asked + self.settings.get("points", 0)
 
     @property
     def solution(self) -> Path:

@@ -57,19 +57,20 @@ class _Played:
         return Replay(self.file, self._rounds(rank, p, root, buffers), buffers)
 
     def _rounds(self, rank: int, p: int, root: int, buffers: Sequence[Any]) -> Rounds:
-        in_place = _together(buffers)
+        """Those of its own case; for other problems, those of one with such buffers."""
         sizes = [None if buf is None else buf.size for buf in buffers]
-        fitting = [
-            case
-            for case in self.handed.rounds
-            if (case.p, case.root) == (p, root)
-            and (case.in_place == in_place or not sum(size or 0 for size in sizes))
-            and _sizes(case, rank) == sizes
-        ]
+        together = _together(buffers)
+
+        def fits(case: Case) -> bool:
+            alike = together is None or case.in_place == together
+            return (case.p, case.root) == (p, root) and alike and _sizes(case, rank) == sizes
+
+        if self.case in self.handed.rounds and fits(self.case):
+            return self.handed.rounds[self.case][rank]
+        fitting = [case for case in self.handed.rounds if fits(case)]
         if not fitting:
             raise NotHandedOver
-        best = self.case if self.case in fitting else fitting[-1]
-        return self.handed.rounds[best][rank]
+        return self.handed.rounds[fitting[-1]][rank]
 
 
 def _sizes(case: Case, rank: int) -> list[int | None]:
@@ -80,10 +81,11 @@ def _sizes(case: Case, rank: int) -> list[int | None]:
     return [] if case.primitive == "barrier" else both
 
 
-def _together(buffers: Sequence[Any]) -> bool:
+def _together(buffers: Sequence[Any]) -> bool | None:
+    """Whether input and output lie in one memory; None if that is not to be seen."""
     if len(buffers) < 2 or any(buf is None or isinstance(buf, Phantom) for buf in buffers):
-        return False
-    return bool(np.may_share_memory(*buffers))
+        return None
+    return bool(np.may_share_memory(*buffers)) if all(buf.size for buf in buffers) else None
 
 
 class Replay:

@@ -163,11 +163,15 @@ def _answers(attempt: Attempt) -> Feedback | None:
     except SyntaxError:
         return None
     for node in nodes:
-        name = getattr(node, "id", getattr(node, "attr", getattr(node, "name", None)))
-        if isinstance(name, str) and name in words:
+        names = []
+        if isinstance(node, ast.ImportFrom) and "language" in str(node.module):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            names = [node.attr]
+        for name in words.intersection(names):
             return Feedback(
                 f"uses {name}",
-                f"{attempt.file}:{getattr(node, 'lineno', 0)}",
+                f"{attempt.file}:{node.lineno}",
                 "your own answer to what this word does",
                 "the sheet says what to find out: draw it for p = 8 first",
             )

@@ -121,6 +121,8 @@ class Pattern:
             return f"in round {crowd[0]} {self.few(crowd[3])} all send to {crowd[2]}"
         if self.most_rounds >= p - 1 > 2:
             return f"there are {self.most_rounds} rounds in a row, each to the next rank"
+        if self.most_rounds == 1:
+            return "the sends of the one round meet recvs that wait for others"
         return f"there are {self.most_rounds} rounds in a row"
 
     def why_bytes(self, n: int) -> str:
