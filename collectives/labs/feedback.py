@@ -78,7 +78,7 @@ def of_message(message: str, hint: str, case: Case | None = None) -> Feedback:
     if not found:
         return Feedback(_TITLE.sub("", text), smallest, hint=hint)
     where = "; ".join(filter(None, [f"{found['rank']}, {found['place']}", smallest]))
-    what = f"got {found['got']}"
+    what = f"breaks a rule: got {found['got']}"
     if found["got"].split(":")[0].isidentifier() and ":" in found["got"]:
         what = found["got"]  # an error of Python's
     return Feedback(what, where, found["needed"], hint)

@@ -28,8 +28,8 @@ def climb(attempt: Attempt, report: Report) -> Step:
     found = (
         refused(attempt.file, attempt.text, report)
         or _ended(attempt, report)
-        or _broken(attempt, report)
         or _declared(attempt.task, attempt)
+        or _broken(attempt, report)
         or _answers(attempt)
     )
     if found:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from collectives.errors import FAILURES, Deadlock, ScheduleError, in_words
-from collectives.labs.feedback import of_deadlock, of_message
+from collectives.labs.feedback import Feedback, of_deadlock, of_message
 from collectives.labs.handover import Case
 from collectives.labs.ladder.attempt import Attempt, Step, failed
+from collectives.labs.ladder.patterns import Pattern
 
 # Elements of the long vectors.
 LONG = 1000
@@ -15,6 +16,8 @@ LONG = 1000
 
 def climb(attempt: Attempt) -> Step:
     """Run it with messages that all wait, and with messages that all leave at once."""
+    if silent := _silent(attempt):
+        return failed(silent)
     cases = 0
     for case in _cases(attempt):
         cases += 1
@@ -23,6 +26,20 @@ def climb(attempt: Attempt) -> Step:
         if wrong := _at(attempt, case, rendezvous=False):
             return wrong
     return Step(True, f"no deadlock in {cases} cases, at eager limit 0 and infinity")
+
+
+def _silent(attempt: Attempt) -> Feedback | None:
+    """Two ranks of which nobody says anything have solved nothing."""
+    for case in attempt.task.cases():
+        ranks = attempt.handed.rounds[case]
+        if case.p == 2 and case.n >= 2 and not Pattern.of(ranks).sent:
+            return Feedback(
+                "nobody sends anything",
+                f"{attempt.file}:{attempt.handed.first}; smallest case: {case}",
+                "at least one message between two ranks",
+                "draw for p = 2 who needs what from whom, then write that",
+            )
+    return None
 
 
 def _cases(attempt: Attempt) -> Iterator[Case]:
