@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from collectives.errors import ArgumentError
-from collectives.labs import answers, sandbox, zoo
+from collectives.labs import answers, sandbox, zero, zoo
 from collectives.labs.handover import Case, Handed, Rounds
 from collectives.labs.lab import Lab, Task
 from collectives.labs.ladder import contract, mpirun, path, prediction, progress, result
@@ -100,7 +100,18 @@ class _Grading:
             self.attempts.append(attempt)
             self.steps.append(_climbed(attempt, report))
         self._ask()
+        self._train()
         self._over_mpi(mpi)
+
+    def _train(self) -> None:
+        """Let the trainings of the lab run, if it has some."""
+        if calls := zero.calls(self.lab):
+            asked = {"file": self.file, "text": self.text, "tasks": [], "calls": []}
+            report = sandbox.run({**asked, "training": calls}, self.limits)
+            self._note(report)
+            refused = contract.refused(self.file, self.text, report)
+            ended = contract.ended(self.file, report) or contract.unloaded(report)
+            self.more += zero.graded(self.lab, self.file, report, refused, ended)
 
     def _report(self, task: Task) -> Report:
         return sandbox.run(_request(task, self.file, self.text), self.limits)

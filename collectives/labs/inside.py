@@ -26,8 +26,12 @@ from collectives.labs.handover import Case
 from collectives.labs.limits import confine, watch
 from collectives.labs.recorder import EndlessRounds, record
 from collectives.labs.texts import imports_of, remember
+from collectives.labs.training import train
 from collectives.problems import Problem
 from collectives.study.strict import strict_buffers
+
+# What numpy imports when it is first used.
+LAZY = ("numpy.random", "numpy.linalg", "numpy.fft", "numpy.polynomial")
 
 _write, _exit, _now, _cpu = os.write, os._exit, time.monotonic, time.process_time
 
@@ -89,7 +93,7 @@ def serve(request: dict[str, Any]) -> None:
     channel = Channel(request["channel"], request["nonce"])
     file, text, limits = request["file"], request["text"], request["limits"]
     remember(file, text)
-    for name in imports_of(text):  # some cannot be read any more in a moment
+    for name in [*LAZY, *imports_of(text)]:  # some cannot be read any more in a moment
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     alarm = Alarm(channel, file, limits["one"])
@@ -126,6 +130,8 @@ def _serve(request: dict[str, Any], channel: Channel, alarm: Alarm, patched: _Pa
             _Task(channel, alarm, number, task, file).run()
         for number, call in enumerate(request["calls"]):
             _call(channel, alarm, module, number, call)
+        for number, call in enumerate(request.get("training", ())):
+            _train(channel, alarm, module, number, call)
 
 
 def _hide() -> None:
@@ -333,6 +339,31 @@ def _call(
         channel.say("value", call=number, problem="raised", message=message, hint=hint)
         return
     channel.say("value", call=number, values=values)
+
+
+def _train(
+    channel: Channel, alarm: Alarm, module: ModuleType, number: int, call: dict[str, Any]
+) -> None:
+    """A training of the student's, on several numbers of ranks."""
+    wanted = getattr(module, call["function"], None)
+    if wanted is None:
+        return
+    for p in call["ranks"]:
+        try:
+            with alarm.over(training=number, p=p):
+                done = train(wanted, p, alarm.file)
+        except Refused:
+            return
+        except MemoryError as error:
+            channel.say("memory", line=_line(error, alarm.file))
+            return
+        except (*FAILURES, KeyboardInterrupt) as error:
+            if not isinstance(error.__cause__, Refused):
+                hint = getattr(error, "hint", "")
+                message = in_words(error)
+                channel.say("untrained", call=number, p=p, message=message, hint=hint)
+            return
+        channel.say("trained", call=number, p=p, **done)
 
 
 def _plain(value: Any) -> Any:

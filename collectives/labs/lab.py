@@ -220,8 +220,11 @@ class Lab:
     @property
     def of(self) -> float:
         """The most points that there are."""
-        asked = sum(answer["points"] for answer in self.settings.get("answers", ()))
-        return sum(sum(task.points) for task in self.tasks) + asked + self.settings.get("points", 0)
+        settings = self.settings
+        asked = sum(answer["points"] for answer in settings.get("answers", ()))
+        trained = sum(sum(each["points"]) for each in settings.get("training", ()))
+        tasks = sum(sum(task.points) for task in self.tasks)
+        return tasks + asked + trained + settings.get("points", 0)
 
     @property
     def solution(self) -> Path:

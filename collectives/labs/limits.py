@@ -20,7 +20,7 @@ NEW_NETWORK, NEW_USER = 0x40000000, 0x10000000
 REFUSED = (
     *("os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.kill"),
     *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"),
-    *("os.chmod", "os.chown", "os.putenv", "os.listdir", "os.scandir", "shutil.", "tempfile."),
+    *("os.chmod", "os.chown", "os.putenv", "shutil.", "tempfile."),
     *("subprocess.", "socket.", "ctypes.", "urllib.", "http.", "ftplib.", "smtplib.", "pty."),
     *("gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys.settrace", "sys.setprofile"),
     *("code.__new__", "signal.pthread_kill", "webbrowser.", "sqlite3.", "mmap.", "fcntl."),

@@ -62,8 +62,8 @@ def _part(name: str, part: str, right: bool, answer: Mapping[str, Any], unread: 
     if right:
         return Rung(part, PASSED, of, of, f"{answer[part]}")
     got = answer.get(part)
+    if got in (None, -1, "") and not unread:
+        return Rung(part, FAILED, 0, of, "no answer yet")
     what = unread or f"{part} is not {got!r}"
-    if got in (None, -1, ""):
-        what = unread or f"there is no {part} yet"
     said = Feedback(what, f"{FILE}, [{name}]", f"the {part} of the mistake", HINTS[part])
     return Rung(part, FAILED, 0, of, what, said)

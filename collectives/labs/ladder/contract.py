@@ -27,7 +27,7 @@ def climb(attempt: Attempt, report: Report) -> Step:
     """Hold the file and the report of its process against the rules."""
     found = (
         refused(attempt.file, attempt.text, report)
-        or _ended(attempt, report)
+        or ended(attempt.file, report, _after(attempt), _leaves(attempt))
         or _declared(attempt.task, attempt)
         or _broken(attempt, report)
         or _answers(attempt)
@@ -63,22 +63,33 @@ def _whose(name: str) -> str:
     return ""
 
 
-def _ended(attempt: Attempt, report: Report) -> Feedback | None:
-    """Why its process did not come to the end of what it was asked."""
+def ended(file: str, report: Report, after: str = "", leaves: str = "") -> Feedback | None:
+    """Why its process did not come to the end of what it was asked.
+
+    Parameters
+    ----------
+    file : str
+        The student's.
+    report : Report
+    after : str
+        How far it had come, in words.
+    leaves : str
+        The line that most likely ended it, if it ended itself.
+    """
     for line in report.of("endless"):
-        where = _place(attempt, line)
+        where = _place(file, line)
         what = "does not come to its next yield or its end"
         if line["asleep"]:
             return Feedback(f"{what}: it sleeps or waits", where, "steps, and no waiting", LOOP)
         return Feedback(f"{what}", where, "an end within a moment", LOOP)
     for line in report.of("memory"):
         what = "takes more memory than a lab may"
-        return Feedback(what, _place(attempt, line), "scratch space of a few vectors", LOOP)
+        return Feedback(what, _place(file, line), "scratch space of a few vectors", LOOP)
     for line in report.of("broke"):
         what = f"our own code broke in its process: {line['message']}"
         hint = "does it change something of Python's, or of the library's?"
-        return Feedback(what, attempt.file, "steps, and nothing else", hint)
-    last = f"{attempt.file}, after {len(attempt.handed.rounds)} of {_asked(attempt)} cases"
+        return Feedback(what, file, "steps, and nothing else", hint)
+    last = f"{file}{after}"
     endings = {
         "late": ("is not done when the time is over", LOOP),
         "flood": ("prints more than a mebibyte", "take the print out, or print once"),
@@ -90,7 +101,7 @@ def _ended(attempt: Attempt, report: Report) -> Feedback | None:
     if report.ended != "done":
         hint = "an algorithm ends by coming to its last line: no os._exit, no signals"
         what = f"its process {report.ended} in the middle"
-        return Feedback(what, _leaves(attempt) or last, "an end", hint)
+        return Feedback(what, leaves or last, "an end", hint)
     return None
 
 
@@ -102,23 +113,31 @@ def _leaves(attempt: Attempt) -> str:
     return ""
 
 
-def _asked(attempt: Attempt) -> int:
+def _after(attempt: Attempt) -> str:
     task = attempt.task
-    return len({*task.cases(), *task.path_cases(), *task.time_cases()})
+    asked = len({*task.cases(), *task.path_cases(), *task.time_cases()})
+    return f", after {len(attempt.handed.rounds)} of {asked} cases"
 
 
-def _place(attempt: Attempt, line: dict) -> str:
-    place = attempt.file + (f":{line['line']}" if line.get("line") else "")
+def _place(file: str, line: dict) -> str:
+    place = file + (f":{line['line']}" if line.get("line") else "")
     if "rank" in line:
         place += f", rank {line['rank']}"
     return place
 
 
-def _broken(attempt: Attempt, report: Report) -> Feedback | None:
-    """It could not be loaded, the function is not there, or a step breaks a rule."""
+def unloaded(report: Report) -> Feedback | None:
+    """Why the file could not be loaded."""
     for line in report.of("broken"):
         text, _, place = str(line["message"])[:500].rpartition(" (")
         return Feedback(text, place.rstrip(")"), "a file that can be run", str(line["hint"])[:300])
+    return None
+
+
+def _broken(attempt: Attempt, report: Report) -> Feedback | None:
+    """It could not be loaded, the function is not there, or a step breaks a rule."""
+    if found := unloaded(report):
+        return found
     task = attempt.task
     if any(report.of("absent")):
         return Feedback(

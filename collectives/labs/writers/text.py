@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from collectives.console import console
-from collectives.labs.verdict import FAILED, NOT_REACHED, RUNGS, Graded, Verdict
+from collectives.labs.verdict import RUNGS, Graded, Verdict
 
 
 def show(verdict: Verdict, hints: int = 1) -> None:
@@ -46,9 +46,7 @@ def _rungs(task: Graded, hints: int) -> Iterator[str]:
     for rung in task.rungs:
         number = f"{RUNGS.index(rung.name) + 1} " if rung.name in RUNGS else ""
         points = f"{rung.points:g}/{rung.of:g}"
-        said = rung.said if rung.outcome != FAILED else ""
+        said = "" if rung.feedback else rung.said
         yield f"  {number}{rung.name:<9} {rung.outcome:<11} {points:>6}  {said}".rstrip()
         if rung.feedback is not None:
             yield from (f"      {line}" for line in rung.feedback.lines(hints))
-        elif rung.outcome == NOT_REACHED:
-            continue
