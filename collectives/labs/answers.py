@@ -13,9 +13,14 @@ from collectives.labs.feedback import Feedback
 from collectives.labs.lab import Lab, value
 from collectives.labs.sandbox import Report
 from collectives.labs.verdict import FAILED, PASSED, Graded, Rung
+from collectives.machine import machine
+from collectives.study.simulation import simulate
+from collectives.units import seconds
 
-# Of the fat tree in `placement`: leaf switches, and ranks at each.
-LEAVES, EACH = 8, 8
+# Of the fat tree in `placement`: leaf switches, and hosts at each; two wires lead up from one.
+LEAVES, EACH = 4, 8
+TREE = f"fattree:{LEAVES}x{EACH}x2,latency=1us,rate=10G,link=10G"
+SEEDS = (1, 2)
 
 
 def calls(lab: Lab) -> list[dict[str, Any]]:
@@ -56,7 +61,7 @@ def _asked(lab: Lab) -> Sequence[Mapping[str, Any]]:
 
 def _arguments(answer: Mapping[str, Any]) -> list[list[Any]]:
     if answer.get("kind") == "placement":
-        return [[leaves(seed)] for seed in (1, 2)]
+        return [[leaves(seed)] for seed in SEEDS]
     return answer.get("arguments", [[]])
 
 
@@ -87,11 +92,16 @@ def _number(answer: Mapping[str, Any], arguments: Sequence[float], got: Any) -> 
     return f"{answer['name']}{at} is {got:g}, which is too {way}: off by more than x {within:g}"
 
 
-def leaves(seed: int) -> list[int]:
-    """The leaf switch of each rank, as a batch system might have placed them."""
-    found = [leaf for leaf in range(LEAVES) for _ in range(EACH)]
+def places(seed: int) -> list[int]:
+    """The host of each rank, as a batch system might have placed them."""
+    found = [*range(LEAVES * EACH)]
     random.Random(seed).shuffle(found)
     return found
+
+
+def leaves(seed: int) -> list[int]:
+    """The leaf switch of each rank."""
+    return [place // EACH for place in places(seed)]
 
 
 def crossings(leaf: Sequence[int], order: Sequence[int]) -> int:
@@ -100,14 +110,23 @@ def crossings(leaf: Sequence[int], order: Sequence[int]) -> int:
     return sum(leaf[one] != leaf[other] for one, other in neighbours)
 
 
+def ring_time(hosts: Sequence[int]) -> float:
+    """Seconds of a ring allreduce whose ranks are on these hosts, of a mebibyte a rank."""
+    topology = machine(f"{TREE},placement={list(hosts)}")
+    p = len(hosts)
+    return simulate("allreduce", "ring", p=p, n=p << 20, topology=topology).time
+
+
 def _placement(answer: Mapping[str, Any], arguments: Sequence[Any], got: Any) -> str:
-    leaf = arguments[0]
+    leaf, place = arguments[0], next(places(s) for s in SEEDS if leaves(s) == arguments[0])
     if not isinstance(got, list) or sorted(map(str, got)) != sorted(map(str, range(len(leaf)))):
         return f"{answer['name']} must give each rank from 0 to {len(leaf) - 1} once"
     cross = crossings(leaf, got)
     if cross <= LEAVES:
         return ""
+    yours, best = ring_time([place[rank] for rank in got]), ring_time(range(len(leaf)))
     return (
-        f"in a round of the ring {cross} of {len(leaf)} messages leave their leaf switch; "
-        f"{LEAVES} are enough"
+        f"placement: a ring of {len(leaf)} ranks on a 4:1 fat tree takes {seconds(yours)} so, "
+        f"{seconds(best)} in order: {cross} of {len(leaf)} messages of a round leave their leaf "
+        f"switch, {LEAVES} are enough"
     )

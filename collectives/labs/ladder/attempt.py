@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from collectives.engines.simulator import Clock, Simulator
+from collectives.engines.simulator import Simulator
 from collectives.labs.feedback import Feedback
 from collectives.labs.handover import Case, Handed
 from collectives.labs.lab import Task
 from collectives.labs.replay import played
+from collectives.machine import Clock, Machine
 
 
 @dataclass
@@ -52,8 +53,9 @@ class Attempt:
             return problem.start(algorithm, rank, buffers[rank], {})
 
         waits = self.rendezvous if rendezvous is None else rendezvous
+        machine = Machine(clock or Clock())
         return Simulator(
-            str(algorithm), problem.p, program, problem.operator, clock, waits, phantom=True
+            str(algorithm), problem.p, program, problem.operator, machine, waits, phantom=True
         )
 
 

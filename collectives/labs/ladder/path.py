@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collectives.engines.simulator import Clock
 from collectives.labs.feedback import Feedback
 from collectives.labs.handover import DTYPE, Case
 from collectives.labs.lab import Way, value
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.labs.ladder.patterns import Pattern
+from collectives.machine import Clock
 
 # With fewer ranks it is hard to see a pattern.
 TELLING = 4

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from collectives.engines.simulator import Clock
 from collectives.labs.feedback import Feedback
 from collectives.labs.handover import Case
 from collectives.labs.lab import Time, value
 from collectives.labs.ladder.attempt import Attempt, Step, failed
+from collectives.machine import Clock
 from collectives.units import seconds as shown
 
 # How far a prediction may be off: rounding of blocks, and no more.
