@@ -30,7 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands"],
-    ["labs"],
+    ["llm", "labs"],
     ["mpi.program", "explain"],
     ["mpi.comm"],
     ["mpi.forms"],
