@@ -165,7 +165,7 @@ class Process:
 
     def scene(self) -> str:
         """File and line of the yield, which round it is, and the variables of its loops."""
-        frames = self.frames() if isinstance(self.generator, GeneratorType) else []
+        frames = self.frames() if hasattr(self.generator, "gi_frame") else []
         return scene(self.line(), self.number, frames[-1] if frames else None)
 
     @property
