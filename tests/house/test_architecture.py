@@ -11,7 +11,7 @@ import pytest
 
 from collectives import algorithms, bench, errors
 from collectives.algorithms import PRIMITIVES, REGISTRY
-from collectives.algorithms.language.registry import AUTO
+from collectives.algorithms.language.registry import AUTO, PREFIXES
 from collectives.catalogue import DEFAULTS, find
 from collectives.choice import choices
 
@@ -30,6 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands"],
+    ["llm", "labs"],
     ["mpi.program", "explain"],
     ["mpi.comm"],
     ["mpi.forms"],
@@ -132,8 +133,8 @@ def test_no_module_needs_itself():
 
 @each_file
 def test_who_may_know_mpi(name, path):
-    """The drop-in, and the bench, which measures it."""
-    if not name.startswith(("mpi", "bench")):
+    """The drop-in, the bench, which measures it, and the ranks that labs start."""
+    if not name.startswith(("mpi", "bench", "labs.ranks")):
         assert not [module for module in imports(name, path) if module.startswith("mpi4py")]
 
 
@@ -215,7 +216,9 @@ def test_restrictions_line(algorithm):
         "power of two": algorithm.power_of_two,
         "lossy, sums of floating-point numbers": algorithm.lossy,
         f"at least {algorithm.minimum_p}": algorithm.minimum_p > 1,
-        "groups of neighbouring ranks": algorithm.needs_groups and algorithm.keeps_order is True,
+        "groups of neighbouring ranks": algorithm.needs_groups
+        and algorithm.keeps_order is True
+        and algorithm.primitive not in PREFIXES,
     }
     for words, holds in declared.items():
         assert (words in algorithm.restrictions) == holds

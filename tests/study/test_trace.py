@@ -86,6 +86,7 @@ def test_critical_messages_are_as_many_as_the_critical_path(chosen):
         assert {one.source, one.dest} & {other.source, other.dest}
 
 
+@pytest.mark.share(3)
 @every
 @pytest.mark.parametrize("how", [{"rendezvous": True}, {"eager": 4, "late": {1: 1e-3}}], ids=str)
 def test_messages_move_in_time(chosen, how):
@@ -147,6 +148,7 @@ def fresh_inputs():
     numbers.cache_clear()
 
 
+@pytest.mark.share(2)
 @every
 def test_holdings_are_those_of_real_data(chosen):
     if chosen.lossy or chosen.primitive == "barrier":
