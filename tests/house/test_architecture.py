@@ -30,7 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands"],
-    ["mpi.program", "explain"],
+    ["mpi.program", "explain", "llm"],
     ["mpi.comm"],
     ["mpi.forms"],
     ["mpi.reproducible", "mpi.api"],
