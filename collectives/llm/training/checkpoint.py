@@ -8,16 +8,16 @@ of ranks, and can be restored under another strategy and on other numbers of the
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from collectives import files
 from collectives.errors import ArgumentError
 from collectives.llm.training.model.parameters import Group, Tensor
 from collectives.llm.training.trainer import Trainer
@@ -53,7 +53,7 @@ def restore(trainer: Trainer, path: str) -> None:
 
 
 def save(trainer: Trainer, path: str) -> None:
-    """Write all weights and moments, on rank 0: into a new file that then takes the old one's place.
+    """Write all weights and moments, on rank 0; an old file stays until the new one is complete.
 
     Raises
     ------
@@ -63,19 +63,12 @@ def save(trainer: Trainer, path: str) -> None:
     arrays = dict(collected(trainer))
     problem = None
     if trainer.world.rank == 0:
-        new = Path(f"{path}.new")
+        content = io.BytesIO()
+        np.savez(content, meta=json.dumps(_meta(trainer)), **arrays)
         try:
-            with new.open("wb") as file:
-                np.savez(file, meta=json.dumps(_meta(trainer)), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except OSError as error:
-            new.unlink(missing_ok=True)
-            problem = (
-                f"train: --save needs a file that can be written, got {path!r}: "
-                f"{error.strerror or error}; name another one"
-            )
+            files.write(path, content.getvalue(), "train: --save")
+        except ArgumentError as error:
+            problem = str(error)
     problem = trainer.world.bcast(problem)
     if problem is not None:
         raise ArgumentError(problem)
