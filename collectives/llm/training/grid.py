@@ -120,6 +120,12 @@ def check(layout: Layout, size: Size, batch: int, micro_batches: int) -> None:
         raise ArgumentError(
             f"train: ep needs a model with experts, got none; add --experts {n['ep']}"
         )
+    for axis in ("tp", "cp"):
+        if size.experts and n[axis] > 1:
+            raise ArgumentError(
+                f"train: {axis} needs MLPs, got --experts {size.experts}; leave them out, or take "
+                "ddp=2,ep=2"
+            )
     if layout.pieces and size.sequence < n["tp"]:
         raise ArgumentError(
             f"train: sp needs a token for each of its {n['tp']} ranks, got --sequence "

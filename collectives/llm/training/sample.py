@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from collectives.llm.training.checkpoint import collected
-from collectives.llm.training.model import layers as plain
 from collectives.llm.training.model.functions import softmax
-from collectives.llm.training.model.layers import Layer, Size
-from collectives.llm.training.model.moe import Experts
+from collectives.llm.training.model.gpt import whole
+from collectives.llm.training.model.layers import Size
 from collectives.llm.training.model.parameters import Views
 from collectives.llm.training.model.text import Text
 from collectives.llm.training.trainer import Trainer
@@ -40,16 +39,3 @@ def written(
         shares = softmax(x[0, -1].astype(np.float64) / TEMPERATURE)
         tokens.append(int(rng.choice(len(shares), p=shares)))
     return text.decode(np.array(tokens[1:], np.int64))
-
-
-def whole(size: Size) -> list[Layer]:
-    """All layers, each whole, on one rank."""
-    found: list[Layer] = [plain.Embedding(size)]
-    for number in range(size.layers):
-        name, attention = f"block {number}", plain.Attention(size)
-        if size.experts:
-            experts = Experts(size, f"{name}, experts")
-            found.append(plain.Block(name, attention, experts, experts.group))
-        else:
-            found.append(plain.Block(name, attention, plain.MLP(size)))
-    return [*found, plain.Head(size)]

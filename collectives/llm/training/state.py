@@ -144,15 +144,13 @@ class State:
                     slice(start - mine.start, stop - mine.start),
                 )
 
-    def squares(self) -> float:
-        """The sum of squares of the gradients that this rank answers for."""
-        total = 0.0
+    def squares(self) -> Iterator[np.ndarray]:
+        """The squares of all gradients that this rank answers for, in float64, piece by piece."""
         for group in self.groups:
             for _, _, here in self.answers(group):
                 for block in _blocks(here.start, here.stop):
                     numbers = read(self.summed[group][block], self.recipe.computed)
-                    total += float(np.square(numbers, dtype=np.float64).sum())
-        return total
+                    yield np.square(numbers, dtype=np.float64)
 
     def _adam(self, group: Group, number: int, factor: float) -> None:
         """Update the part of a group that is owned."""

@@ -22,6 +22,7 @@ from collectives.llm.training.parallel.pp import Pipeline
 from collectives.llm.training.passes import Batch, one_by_one
 from collectives.llm.training.recipe import Recipe, recipe
 from collectives.llm.training.state import Setting, State
+from collectives.mpi.reproducible import reproducible_sum
 from collectives.operators.operator import REPRODUCIBLE_SUM
 
 # How gradients are compressed: algorithms of allreduce.
@@ -210,8 +211,11 @@ class Trainer:
 
     def _norm(self) -> float:
         """The norm of all gradients: one more allreduce, of one number."""
-        total = np.array([self.state.squares()])
-        self.world.Allreduce(MPI.IN_PLACE, total, op=self.state.setting.op)
+        if self.job.recipe.reproducible:  # the same bits, however the squares are spread
+            squares = np.concatenate([np.empty(0), *self.state.squares()])
+            return math.sqrt(reproducible_sum(self.world, squares))
+        total = np.array([sum(float(some.sum()) for some in self.state.squares())])
+        self.world.Allreduce(MPI.IN_PLACE, total)
         return math.sqrt(total[0])
 
     def free(self) -> None:
