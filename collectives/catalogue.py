@@ -144,7 +144,7 @@ def _halves(primitive: str, spec: str) -> tuple[str, str]:
 
 
 def algorithms_in(text: str) -> str | dict[str, str]:
-    """What a command line says: `ring`, which is for all primitives, or `allreduce=ring,bcast=tree`.
+    """What a command line says: `ring` for all primitives, or `allreduce=ring,bcast=tree`.
 
     Both may have parameters with commas between.
     """

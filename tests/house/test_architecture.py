@@ -29,8 +29,9 @@ every = pytest.mark.parametrize("algorithm", EVERY, ids=str)
 LAYERS = [
     ["bench"],
     ["__main__"],
-    ["commands"],
-    ["mpi.program", "explain", "llm"],
+    ["commands", "llm.commands"],
+    ["llm.training"],
+    ["mpi.program", "explain", "llm", "llm.training.model"],
     ["mpi.comm"],
     ["mpi.forms"],
     ["mpi.reproducible", "mpi.api"],
@@ -131,8 +132,9 @@ def test_no_module_needs_itself():
 
 @each_file
 def test_who_may_know_mpi(name, path):
-    """The drop-in, and the bench, which measures it."""
-    if not name.startswith(("mpi", "bench")):
+    """The drop-in, the bench, which measures it, and what trains on it."""
+    trains = name.startswith("llm.training") and not name.startswith("llm.training.model")
+    if not trains and not name.startswith(("mpi", "bench")):
         assert not [module for module in imports(name, path) if module.startswith("mpi4py")]
 
 

@@ -23,34 +23,36 @@ STATES: dict[str, Any] = {"ddp": DDP, "zero1": ZeRO1, "zero2": ZeRO2, "zero3": Z
 
 def build(size: Size, grid: Grid, ledger: Ledger) -> list[Layer]:
     """All layers, as this rank would have them; those of its stage are `stage`'s."""
-    comm, sizes = grid.comm, grid.layout.sizes
-    boundary, ends, block = Boundary(), Boundary(), plain.Block
+    ends = Boundary()
     if grid.layout.pieces:
-        boundary, ends = sp.Pieces(comm["tp"], size.sequence), sp.Ends(comm["tp"], size.sequence)
-        block = sp.Block
-    elif sizes["tp"] > 1:
-        boundary = tp.Slices(comm["tp"])
-    piece = size.sequence // sizes["cp"]
-    found: list[Layer] = [plain.Embedding(size, grid.place["cp"] * piece, ends)]
-    for number in range(size.layers):
-        name = f"block {number}"
-        if sizes["cp"] > 1:
-            attention: Attention = RingAttention(size, comm["cp"], ledger)
-        else:
-            attention = Attention(size, tp.mine(size.heads, comm["tp"]), boundary)
-        if size.experts:
-            exchange = AllToAll(comm["ep"], size.experts, ledger)
-            mine = tp.mine(size.experts, comm["ep"])
-            experts = Experts(size, f"{name}, experts", mine, exchange)
-            found.append(block(name, attention, experts, experts.group))
-        else:
-            mlp = plain.MLP(size, tp.mine(size.ffn, comm["tp"]), boundary)
-            found.append(block(name, attention, mlp))
-    found.append(plain.Head(size, ends))
+        ends = sp.Ends(grid.comm["tp"], size.sequence)
+    first = grid.place["cp"] * (size.sequence // grid.layout.sizes["cp"])
+    blocks = [_block(f"block {number}", size, grid, ledger) for number in range(size.layers)]
+    found: list[Layer] = [plain.Embedding(size, first, ends), *blocks, plain.Head(size, ends)]
     for layer in found if grid.place["tp"] else ():  # what all of tp have, its first rank counts
         for group in layer.groups:
             group.tensors = tuple(replace(t, counted=bool(t.part)) for t in group.tensors)
     return found
+
+
+def _block(name: str, size: Size, grid: Grid, ledger: Ledger) -> plain.Block:
+    comm, sizes = grid.comm, grid.layout.sizes
+    boundary = Boundary()
+    if grid.layout.pieces:
+        boundary = sp.Pieces(comm["tp"], size.sequence)
+    elif sizes["tp"] > 1:
+        boundary = tp.Slices(comm["tp"])
+    attention = Attention(size, tp.mine(size.heads, comm["tp"]), boundary)
+    if sizes["cp"] > 1:
+        attention = RingAttention(size, comm["cp"], ledger)
+    if size.experts:
+        exchange = AllToAll(comm["ep"], size.experts, ledger)
+        experts = Experts(size, f"{name}, experts", tp.mine(size.experts, comm["ep"]), exchange)
+        return plain.Block(name, attention, experts, experts.group)
+    mlp = plain.MLP(size, tp.mine(size.ffn, comm["tp"]), boundary)
+    if grid.layout.pieces:
+        return sp.Block(name, attention, mlp, comm["tp"])
+    return plain.Block(name, attention, mlp)
 
 
 def stage(every: list[Layer], grid: Grid) -> list[Layer]:

@@ -40,7 +40,9 @@ def restore(trainer: Trainer, path: str) -> None:
     ArgumentError
         On all ranks, if it cannot be read, is not complete, or is of another model.
     """
-    world, file, problem, number = trainer.world, None, None, 0
+    world, number = trainer.world, 0
+    file: Any = None
+    problem: str | None = None
     if world.rank == 0:
         try:
             file, number = _opened(trainer, path)
@@ -64,7 +66,8 @@ def save(trainer: Trainer, path: str) -> None:
     problem = None
     if trainer.world.rank == 0:
         content = io.BytesIO()
-        np.savez(content, meta=json.dumps(_meta(trainer)), **arrays)
+        named: dict[str, Any] = {"meta": json.dumps(_meta(trainer)), **arrays}
+        np.savez(content, **named)
         try:
             files.write(path, content.getvalue(), "train: --save")
         except ArgumentError as error:
@@ -86,9 +89,9 @@ def collected(trainer: Trainer) -> Iterator[tuple[str, np.ndarray]]:
                 values = state.values(mine)
                 for tensor, place, here in state.answers(mine):
                     pieces.append((tensor, place, values[:, here]))
-            every = trainer.world.gather(pieces)
+            every = [piece for some in trainer.world.gather(pieces) or () for piece in some]
             for tensor in group.tensors if every else ():
-                yield _key(group, tensor), _joined(tensor, sum(every, []), trainer)
+                yield _key(group, tensor), _joined(tensor, every, trainer)
 
 
 def _joined(tensor: Tensor, pieces: list[Any], trainer: Trainer) -> np.ndarray:

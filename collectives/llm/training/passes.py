@@ -29,9 +29,7 @@ def forward(layers: Sequence[Layer], state: State, x: np.ndarray) -> tuple[np.nd
     return x, saved
 
 
-def backward(
-    layers: Sequence[Layer], state: State, saved: list[Any], dy: Any, last: bool
-) -> np.ndarray | None:
+def backward(layers: Sequence[Layer], state: State, saved: list[Any], dy: Any, last: bool) -> Any:
     """The gradient by the first layer's input; what was saved is used up.
 
     `last` says that no further micro-batch of this step comes.

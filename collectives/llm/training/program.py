@@ -7,6 +7,7 @@ import json
 import math
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,6 +29,7 @@ from collectives.llm.training.recipe import recipe
 from collectives.llm.training.report import report
 from collectives.llm.training.sample import sample
 from collectives.llm.training.trainer import Job, Step, Trainer
+from collectives.mpi import program
 from collectives.mpi.comm import Comm
 
 KEPT = "interrupted.npz"  # where a run that is stopped leaves its checkpoint
@@ -42,6 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
         if MPI.COMM_WORLD.rank == 0:
             print(error, file=sys.stderr, flush=True)
         return 2
+    except BaseException as error:  # perhaps of this rank only: the others would wait
+        traceback.print_exc()
+        program.end_all_with(error)
+        raise
 
 
 def _run(arguments: argparse.Namespace) -> int:

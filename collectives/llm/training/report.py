@@ -12,11 +12,14 @@ from collectives.llm.flows import SEND, Routing
 from collectives.llm.memory import model_state
 from collectives.llm.recipes import Line, Recipe
 from collectives.llm.shapes import Shape
-from collectives.llm.traffic import per_step
+from collectives.llm.traffic import counted, per_step
 from collectives.llm.training.ledger import KINDS
 from collectives.llm.training.trainer import COMPRESSED, Job, Trainer
 from collectives.llm.work import Work
+from collectives.mpi.reproducible import PARTS
+from collectives.operators import accumulator
 
+ROW = PARTS + 2 * accumulator.SIZE  # integers that reproducible_sum adds up in place of a number
 PRIMITIVES = ("allreduce", "reduce_scatter", "allgather", "alltoall")
 
 
@@ -108,6 +111,8 @@ def expected_sent(
         activation_bytes=job.recipe.computed.itemsize,
     )
     for each in per_step(shape(job), lines(job), whole, work, rank, _named(job, algorithms)):
+        if each.flow.strategy == "clip" and job.recipe.reproducible:
+            each = counted(replace(each.flow, calls=((ROW, 1),)), each.algorithm, rank)
         if each.flow.strategy not in ("tp", "sp", "pp", "cp", "ep"):
             found[each.flow.primitive] += each.sent * steps
     for number, length in enumerate(mine):
@@ -183,7 +188,11 @@ def layout(job: Job) -> layouts.Layout:
     """The layout as the calculators know it."""
     sizes = job.layout.sizes
     return layouts.Layout(
-        **sizes,
+        dp=sizes["dp"],
+        tp=sizes["tp"],
+        pp=sizes["pp"],
+        ep=sizes["ep"],
+        cp=sizes["cp"],
         zero=("ddp", "zero1", "zero2", "zero3").index(job.layout.state),
         sp=job.layout.pieces and sizes["tp"] > 1,
         schedule=job.schedule,

@@ -213,8 +213,8 @@ class Trainer:
         """The norm of all gradients: one more allreduce, of one number."""
         if self.job.recipe.reproducible:  # the same bits, however the squares are spread
             squares = np.concatenate([np.empty(0), *self.state.squares()])
-            return math.sqrt(reproducible_sum(self.world, squares))
-        total = np.array([sum(float(some.sum()) for some in self.state.squares())])
+            return math.sqrt(float(reproducible_sum(self.world, squares).real))
+        total = np.array([sum(some.sum() for some in self.state.squares())], np.float64)
         self.world.Allreduce(MPI.IN_PLACE, total)
         return math.sqrt(total[0])
 

@@ -4,13 +4,8 @@ Each case is `layout@ranks options`; its ranks are the first ones of the world. 
 each case that is right; the first that is not ends the run.
 """
 
-import os
-import sys
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-
 import math
+import sys
 from functools import cache
 
 import numpy as np
@@ -20,22 +15,25 @@ import collectives
 from collectives.llm.training import checkpoint
 from collectives.llm.training.grid import parse
 from collectives.llm.training.model.functions import cross_entropy
+from collectives.llm.training.model.gpt import whole
 from collectives.llm.training.model.layers import Size
 from collectives.llm.training.model.text import read
 from collectives.llm.training.recipe import recipe
 from collectives.llm.training.report import report
-from collectives.llm.training.model.gpt import whole
 from collectives.llm.training.trainer import Job, Trainer
 
 STEPS = 3
 TEXT = read(None, 64)
-DENSE = Size(layers=2, hidden=24, heads=6, sequence=12, vocab=len(TEXT.alphabet), ffn=48)
-DEEP = Size(layers=12, hidden=8, heads=2, sequence=12, vocab=len(TEXT.alphabet), ffn=16)
-WIDE = Size(layers=2, hidden=40, heads=10, sequence=40, vocab=len(TEXT.alphabet), ffn=40)
-EVEN = Size(layers=8, hidden=16, heads=8, sequence=16, vocab=len(TEXT.alphabet), ffn=32)
-EXPERTS = Size(2, 16, 2, 12, len(TEXT.alphabet), 24, experts=30, top_k=2)
-FEW = Size(2, 16, 2, 12, len(TEXT.alphabet), 24, experts=8, top_k=2)
-SIZES = {"dense": DENSE, "deep": DEEP, "wide": WIDE, "even": EVEN, "experts": EXPERTS, "few": FEW}
+LETTERS = len(TEXT.alphabet)
+SIZES = {  # layers, hidden, heads, sequence, vocab, ffn, experts
+    "dense": Size(2, 24, 12, 12, LETTERS, 48),
+    "deep": Size(12, 8, 2, 12, LETTERS, 16),
+    "fives": Size(5, 20, 5, 20, LETTERS, 40),
+    "eights": Size(8, 16, 8, 16, LETTERS, 32),
+    "experts": Size(2, 16, 2, 12, LETTERS, 24, 30),
+    "few": Size(2, 16, 2, 12, LETTERS, 24, 8),
+}
+DENSE = SIZES["dense"]
 DTYPES = {"fp64": np.float64, "fp32": np.float32}
 
 
@@ -121,6 +119,16 @@ def strategy(world, layout, **options):
     trainer, losses = trained(world, layout, **options)
     trainer.free()
     compare(losses, alone(**one), options.get("size", "dense"), options.get("prec", "fp64"))
+
+
+def close(world, layout, **options):
+    """Weights and gradients of 16 bits: near to one process, and to float32."""
+    trainer, losses = trained(world, layout, **options)
+    trainer.free()
+    # The gradients of one process are summed in another order, and rounded to 8 or 11 bits.
+    u = {"bf16": 2.0**-9, "fp16": 2.0**-12}[options["prec"]]
+    for same in (alone(**options), alone(prec="fp32")):
+        assert all(abs(a - b) <= u * a for a, b in zip(losses, same)), (losses, same)
 
 
 def same_bits(world, layout, m=1, **options):
@@ -250,7 +258,7 @@ def not_a_number(world, layout, **options):
 
 KINDS = {
     f.__name__: f
-    for f in (strategy, same_bits, checkpoints, broadcast, lossy, not_a_number)
+    for f in (strategy, close, same_bits, checkpoints, broadcast, lossy, not_a_number)
 }  # fmt: skip
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from collectives.llm.training.model import functions
+from collectives.llm.training.model.gpt import whole
 from collectives.llm.training.model.layers import MLP, Attention, Block, Embedding, Head, Size
 from collectives.llm.training.model.moe import Experts
 from collectives.llm.training.model.parameters import Group
-from collectives.llm.training.model.gpt import whole
 
 SIZE = Size(layers=2, hidden=8, heads=2, sequence=5, vocab=7, ffn=12)
 MIXED = Size(layers=1, hidden=8, heads=2, sequence=6, vocab=7, ffn=12, experts=3, capacity=0.9)
@@ -77,7 +77,10 @@ def layers():
     yield "block of experts", MIXED, mixed
 
 
-@pytest.mark.parametrize("name, size, layer", list(layers()), ids=lambda x: x if type(x) is str else "")
+EVERY = list(layers())
+
+
+@pytest.mark.parametrize("name, size, layer", EVERY, ids=[name for name, *_ in EVERY])
 def test_layers(name, size, layer):
     """By the input, and by each tensor of parameters: its own direction, so none can hide."""
     w = weights_of(layer, 3)

@@ -14,7 +14,8 @@ from collectives.llm.training.model.layers import Size
 from collectives.llm.training.model.moe import route
 from collectives.llm.training.model.text import Text, read
 from collectives.llm.training.parallel.pp import SCHEDULES
-from collectives.llm.training.recipe import add, read as numbers, recipe
+from collectives.llm.training.recipe import add, recipe
+from collectives.llm.training.recipe import read as numbers
 from collectives.operators import binned
 
 

@@ -93,9 +93,7 @@ def softmax_backward(y: np.ndarray, dy: np.ndarray) -> np.ndarray:
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
-def cross_entropy(
-    logits: np.ndarray, targets: np.ndarray, tokens: int
-) -> tuple[float, np.ndarray]:
+def cross_entropy(logits: np.ndarray, targets: np.ndarray, tokens: int) -> tuple[float, np.ndarray]:
     """The share of these predictions in the mean loss over `tokens`, and its gradient.
 
     Parameters

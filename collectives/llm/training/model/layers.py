@@ -17,7 +17,6 @@ and ends; the tensors' `part` says which of it a rank holds. Here both mean: all
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,11 +71,11 @@ class Layer(Protocol):
     """What all layers have."""
 
     name: str
-    groups: Sequence[Group]
+    groups: list[Group]
 
     def forward(self, w: Views, x: np.ndarray) -> tuple[np.ndarray, Any]: ...
 
-    def backward(self, w: Views, saved: Any, dy: np.ndarray, g: Views) -> np.ndarray | None: ...
+    def backward(self, w: Views, saved: Any, dy: np.ndarray, g: Views) -> Any: ...
 
 
 class Boundary:

@@ -10,6 +10,7 @@ places are counted within a sequence, a batch can be cut anywhere between sequen
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,7 +152,7 @@ class Experts:
 def runs(counts: np.ndarray) -> list[slice]:
     """Where each of several pieces, one behind the other, lies."""
     ends = [0, *np.cumsum(counts).tolist()]
-    return [slice(*pair) for pair in zip(ends, ends[1:])]
+    return [slice(*pair) for pair in pairwise(ends)]
 
 
 def route(shares: np.ndarray, top_k: int, capacity: int) -> tuple[np.ndarray, np.ndarray]:

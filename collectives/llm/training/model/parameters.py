@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -69,7 +70,7 @@ class Group:
         self.experts = experts
         ends = np.cumsum([0, *(tensor.size for tensor in self.tensors)]).tolist()
         self.size: int = ends[-1]
-        self.ranges = [slice(*pair) for pair in zip(ends, ends[1:])]
+        self.ranges = [slice(*pair) for pair in pairwise(ends)]
 
     def views(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """The tensors in a vector of `size` elements, by name; nothing is copied."""

@@ -1,7 +1,7 @@
 """What the model learns: a text, character by character.
 
-`text.txt` has docstrings and documents of this library, as they were once; it never changes, so that
-losses can be compared. It is held against its checksum.
+`text.txt` has docstrings and documents of this library, as they were once. It never changes, so
+that losses can be compared; its checksum shows it.
 """
 
 from __future__ import annotations

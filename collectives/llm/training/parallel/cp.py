@@ -3,9 +3,9 @@
 Only attention looks at other tokens. So everything else needs nobody, and for attention the keys
 and values of all pieces go round a ring: in each of c steps a rank lets its queries look at
 the piece that it has just now, while it passes that on. The softmax is put together from
-the pieces: with the largest score and the sum of exponentials so far, what was added up before can be
-rescaled. The backward goes round once more, and the gradients of keys and values travel with them,
-growing at each rank, until they are home.
+the pieces: with the largest score and the sum of exponentials so far, what was added up before
+can be rescaled. The backward goes round once more, and the gradients of keys and values travel
+with them, growing at each rank, until they are home.
 
 Later pieces are masked, so rank 0 looks at one piece and the last rank at all c.
 

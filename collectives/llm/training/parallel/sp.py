@@ -85,11 +85,15 @@ class Ends(Pieces):
 class Block(layers.Block):
     """A block whose layer norms see a piece of each sequence."""
 
+    def __init__(self, name: str, attention: Any, mlp: Any, comm: Any):
+        super().__init__(name, attention, mlp)
+        self.comm = comm
+
     def backward(self, w: Views, saved: Any, dy: np.ndarray, g: Views) -> np.ndarray:
         aside = {name: np.zeros_like(g[name]) for name in self.outside}
         dy = super().backward(w, saved, dy, {**g, **aside})
         together = np.concatenate(list(aside.values()))
-        self.attention.boundary.comm.Allreduce(MPI.IN_PLACE, together)
+        self.comm.Allreduce(MPI.IN_PLACE, together)
         for name, part in zip(aside, np.split(together, len(aside))):
             g[name][...] += part
         return dy
