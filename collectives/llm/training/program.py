@@ -100,7 +100,7 @@ def _steps(trainer: Trainer, last: int, quiet: bool) -> tuple[list[Step], Waits]
             if isinstance(state, DDP):
                 state.overlap, state.waited = (trainer.number + 1) % APART > 0, 0.0
             steps.append(trainer.step())
-            if isinstance(state, DDP):
+            if isinstance(state, DDP) and trainer.grid.comm["data"].size > 1:
                 waits[state.overlap].append((steps[-1].seconds, state.waited))
             way.show(steps[-1])
     return steps, waits
@@ -139,7 +139,7 @@ def _say(
         print(json.dumps(found, indent=1))
         return
     screen.show_end(steps, job.batch * job.size.sequence)
-    if waits[True][1:] and waits[False] and len(reports) > 1:
+    if waits[True][1:] and waits[False]:
         screen.show_overlap(waits[True][1:], waits[False])
     screen.show_reports(reports, len(steps))
     if words:

@@ -162,7 +162,8 @@ class Trainer:
         self.number += 1
         job, state = self.job, self.state
         tokens = job.batch * job.size.sequence
-        losses = self.run(self.layers, state, self._batches(), tokens, job.recipe.scale)
+        with np.errstate(all="ignore"):  # what is no number is looked for in `_told`
+            losses = self.run(self.layers, state, self._batches(), tokens, job.recipe.scale)
         state.finish()
         loss = self._told(losses)
         factor, norm = 1 / job.recipe.scale, 0.0
