@@ -89,8 +89,9 @@ test-all: export COLLECTIVES_TEST_ALL = 1
 test-all: ## tests/mpi at 1 .. 8 ranks with all algorithms: takes long, MPI= TESTS=
 	@$(MAKE) --no-print-directory test-mpi RANKS="1 2 3 4 5 6 7 8" LIMIT=3600
 
-# More ranks than cores for minutes: a rank of Open MPI that waits gives way.
+# More ranks than cores for minutes: a rank that waits gives way.
 fuzz fuzz-smoke soak: export OMPI_MCA_mpi_yield_when_idle = 1
+fuzz fuzz-smoke soak test-mpi-%: export MPIR_CVAR_ENABLE_HEAVY_YIELD = 1
 
 test-long: $(VENV)/ready ## the slow tests that `make test` leaves out, and test-all; takes hours
 	$(IN) python -m pytest -m slow -n auto --dist worksteal tests --ignore=tests/mpi

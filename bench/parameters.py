@@ -24,7 +24,7 @@ from rich.text import Text
 
 import collectives
 from collectives.console import table
-from collectives.engines.simulator import Clock
+from collectives.machine.clock import Clock
 from collectives.units import format_bytes
 
 from .program import Parser, Usage, add_seconds, options, start

@@ -25,6 +25,7 @@ from collectives.algorithms.language.registry import (
     CHOICES,
     GROUP,
     LEAST,
+    PREFIXES,
     REDUCTIONS,
     WITH_COUNTS,
     named,
@@ -313,7 +314,8 @@ def check_lossy(algorithm: Algorithm, p: int, operator: Operator, dtype: np.dtyp
 
 def mixes(algorithm: Algorithm, groups: Sequence[int] | None) -> bool:
     """Whether operands meet out of rank order because groups are not runs of ranks."""
-    return algorithm.primitive in REDUCTIONS and groups is not None and not in_order(groups)
+    sums = algorithm.primitive in REDUCTIONS - PREFIXES
+    return sums and groups is not None and not in_order(groups)
 
 
 def load(path: str | Path) -> None:

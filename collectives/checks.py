@@ -80,14 +80,25 @@ def lengths(title: str, counts: Any, shape: tuple[int, ...]) -> Any:
     return tuple(found.tolist()) if len(shape) == 1 else found.astype(np.int64)
 
 
-def seconds(title: str, name: str, value: Any) -> float:
-    """A time."""
+def seconds(title: str, name: str, value: Any, unit: str = "seconds") -> float:
+    """A time, or another number from 0 on."""
     if isinstance(value, Real) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):
             if 0 <= float(value) <= LONGEST:
                 return float(value)
     raise ArgumentError(
-        f"{title}: {name} must be a number of seconds from 0 to {LONGEST:g}, got {value!r}"
+        f"{title}: {name} must be a number of {unit} from 0 to {LONGEST:g}, got {value!r}"
+    )
+
+
+def rate(title: str, name: str, value: Any) -> float:
+    """Bytes a second, which may be infinite."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            if float(value) == math.inf or 1 / LONGEST <= float(value) <= LONGEST:
+                return float(value)
+    raise ArgumentError(
+        f"{title}: {name} must be a number of bytes a second above 0, got {value!r}"
     )
 
 

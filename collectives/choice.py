@@ -22,8 +22,8 @@ from typing import Any
 
 from collectives.algorithms.language.registry import AUTO, Algorithm
 from collectives.catalogue import check_restrictions, find
-from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
+from collectives.machine.clock import Clock
 
 ENVIRONMENT = "COLLECTIVES_TABLE"
 DECLARED = Path(__file__).with_name("choice.json")

@@ -1,4 +1,7 @@
-"""Bytes as people write them, 8, 32K, 1M, 2 GiB, and seconds, 12.5 us."""
+"""Numbers as people write them: bytes, 8, 32K, 1M, 2 GiB; seconds, 12.5 us; rates, 25 Gbit/s.
+
+Bytes count in powers of 1024, as memory does; rates are decimal, as networks are.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 MOST = 2**62  # bytes
 _UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_NUMBER = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
 
 
 def parse_bytes(text: str) -> int:
@@ -37,3 +41,42 @@ def seconds(time: float) -> str:
     """Three digits and a unit: 12.5 us."""
     unit, size = next(((u, s) for u, s in _UNITS if time >= s), _UNITS[-1])
     return f"{time / size:.3g} {unit}"
+
+
+def parse_seconds(text: str) -> float:
+    """`12.5 us`, `12.5us` and `1.25e-5 s` are 1.25e-5.
+
+    Raises
+    ------
+    ValueError
+        It is no time, or has no unit.
+    """
+    match = re.fullmatch(rf"{_NUMBER}\s*(s|ms|us|ns)", text.strip())
+    if not match:
+        raise ValueError(f"a time such as 10us, 0.5 ms or 2e-6 s is needed, got {text!r}")
+    # Divided, so that 10 us are the number that 10e-6 is.
+    return float(match[1]) / round(1 / dict(_UNITS)[match[2]])
+
+
+def parse_rate(text: str) -> float:
+    """Bytes a second: `25G` and `25 Gbit/s` are 3.125e9, `3 GB/s` is 3e9.
+
+    Raises
+    ------
+    ValueError
+        It is no rate above 0, or has no unit.
+    """
+    match = re.fullmatch(rf"{_NUMBER}\s*([KkMGT]?)(bit/s|B/s|)", text.strip())
+    if not match or not (match[2] or match[3]) or not 0 < float(match[1]) < 1e30:
+        raise ValueError(f"a rate such as 25G, 25 Gbit/s or 3 GB/s is needed, got {text!r}")
+    power = _POWER[match[2].upper()]
+    return float(match[1]) * 1000**power / (1 if match[3] == "B/s" else 8)
+
+
+def rate(per_second: float) -> str:
+    """A rate as networks have it: 25 Gbit/s."""
+    bits, units = per_second * 8, ["bit/s", "Kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"]
+    while bits >= 1000 and len(units) > 1:
+        bits /= 1000
+        units.pop(0)
+    return f"{bits:.4g} {units[0]}"

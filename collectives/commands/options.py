@@ -13,8 +13,16 @@ from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
 from collectives.algorithms.language.registry import named
 from collectives.catalogue import algorithms_for, check_restrictions, find, is_loaded
 from collectives.console import console
-from collectives.engines.simulator import Clock
-from collectives.errors import CollectiveError, RestrictionError, UnknownAlgorithm, in_words
+from collectives.errors import (
+    ArgumentError,
+    CollectiveError,
+    RestrictionError,
+    UnknownAlgorithm,
+    in_words,
+)
+from collectives.machine.clock import Clock
+from collectives.machine.model import Machine
+from collectives.machine.spec import machine
 from collectives.study.pricing import DECLARED_CLOCK
 from collectives.units import parse_bytes
 
@@ -50,6 +58,50 @@ def add_clock(command: argparse.ArgumentParser) -> None:
             metavar="SECONDS",
             help=f"seconds {what}, as collectives.bench.parameters measures",
         )
+
+
+def add_topology(command: argparse.ArgumentParser) -> None:
+    """The machine: a topology, or a flat one's clock."""
+    command.add_argument(
+        "--topology",
+        type=topology,
+        metavar="SPEC",
+        help="as nodes:8x8,nic=25G,latency=10us, a preset or a TOML file (a flat machine)",
+    )
+    command.set_defaults(p=None, ranks_without_topology=command.get_default("p"))
+    add_clock(command)
+
+
+def topology(text: str) -> Machine:
+    """A machine, which argparse reads."""
+    try:
+        return machine(text)
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def given_machine(arguments: argparse.Namespace) -> Machine:
+    """The machine of the command line: its topology, or a flat one with its clock.
+
+    Where the command line has no number of ranks, it becomes that of the topology.
+
+    Raises
+    ------
+    ArgumentError
+        Both are given, or the topology has no place for so many ranks.
+    """
+    clock, given = given_clock(arguments), arguments.topology
+    if arguments.p is None:
+        arguments.p = (given and given.p) or arguments.ranks_without_topology
+    if given is None:
+        return Machine(clock or DECLARED_CLOCK)
+    if clock is not None:
+        raise ArgumentError(
+            "--topology: one of --topology and --alpha, --beta, --gamma is needed, got both; "
+            "a topology has its own: nodes:8x8,nic=25G,latency=10us,gamma=0.06ns"
+        )
+    given.at(arguments.p)
+    return given
 
 
 def given_clock(arguments: argparse.Namespace) -> Clock | None:

@@ -1,10 +1,8 @@
-"""The simulator: all ranks in one process, under a clock, without MPI.
+"""The simulator: all ranks in one process, on a machine that is only described, without MPI.
 
-The clock is Hockney's: a message of m bytes takes alpha + m * beta, and
-reducing m bytes takes m * gamma; messages between ranks of one group may have an
-alpha and a beta of their own. A rank has one port out and one port in, which
-work at the same time (one-ported, full duplex): a round's messages pass each
-port one after the other. Local copies are free, and so are encoding and decoding.
+It carries out rounds: messages find their recvs, then local steps run. When a message
+passes is the business of `ports`, and of `flows` where messages share links.
+Encoding and decoding are free, and so are local copies unless the machine says otherwise.
 
 eager       a message leaves at once; it waits at the receiver if need be
 rendezvous  a message leaves when the receiver has posted the matching recv
@@ -23,50 +21,24 @@ import gc
 import heapq
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from collectives import checks
 from collectives.algorithms.language.steps import Local, copy, decode, encode
 from collectives.engines.advice import LEFT_OVER, LENGTHS, way_out
 from collectives.engines.driver import Message, Process, Round, views_of
 from collectives.engines.endless import Guard, check_ends, many
-from collectives.engines.scene import scene
+from collectives.engines.flows import Flows
+from collectives.engines.ports import Ports
+from collectives.engines.postings import Posted, Rank, Sent, take, transfer
 from collectives.errors import Deadlock, ScheduleError, Timeout
+from collectives.machine.model import Machine
 from collectives.operators.operator import SUM, Operator
 
 # Local steps that take no time.
 FREE = (copy, encode, decode)
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Hockney's parameters.
-
-    Attributes
-    ----------
-    alpha : float
-        Seconds to start a message.
-    beta : float
-        Seconds for each byte of a message.
-    gamma : float
-        Seconds a byte reduced.
-
-    Raises
-    ------
-    ArgumentError
-        One of them is no number from 0 on.
-    """
-
-    alpha: float = 1e-6
-    beta: float = 1e-9
-    gamma: float = 1e-10
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            checks.seconds("Clock", name, value)
 
 
 @dataclass(frozen=True)
@@ -107,16 +79,14 @@ class Simulator:
         `program(rank)` returns the algorithm's generator for that rank.
     operator : Operator
         What `reduce` does.
-    clock : Clock
+    machine : Machine, optional
     rendezvous : bool
         Sends wait for their recv.
     phantom : bool
         Cost only: the buffers are phantoms and no data is touched.
-    near : (Clock, sequence of int), optional
-        The clock of messages within a group, and the number of each rank's group.
     eager : int, optional
         Bytes up to which a message leaves at once; longer ones wait for their recv.
-        Without it `rendezvous` holds for all.
+        Without it the machine says, or `rendezvous` holds for all.
     late : mapping, optional
         Seconds after which some ranks begin, by rank.
 
@@ -137,28 +107,31 @@ class Simulator:
         p: int,
         program: Callable[[int], Iterator],
         operator: Operator = SUM,
-        clock: Clock | None = None,
+        machine: Machine | None = None,
         rendezvous: bool = False,
         phantom: bool = False,
-        near: tuple[Clock, Sequence[int]] | None = None,
         eager: int | None = None,
         late: Mapping[int, float] | None = None,
     ):
         self.title = title
         self.p = p
-        clock = clock or Clock()
-        self.alpha, self.beta, self.gamma = clock.alpha, clock.beta, clock.gamma
-        self.near, self.groups = near or (clock, range(p))
+        self.machine = machine = machine or Machine()
+        self.gamma = machine.clock.gamma
+        self.placed = placed = machine.at(p)
+        self.wires: Ports = Ports(machine, placed)
+        if machine.shares and placed is not None:
+            self.wires = Flows(machine, placed, self._end)
         self.kernel = operator.kernel
+        eager = machine.eager if eager is None and not rendezvous else eager
         self.eager = eager if eager is not None else -1 if rendezvous else math.inf
         self.phantom = phantom
         self.program = program
         self.many = many(p)
-        self.ranks = [_Rank(Process(title, r, p, program(r), phantom)) for r in range(p)]
+        self.ranks = [Rank(Process(title, r, p, program(r), phantom)) for r in range(p)]
         self.late = late or {}
         self.ready = sorted([(self.late.get(r, 0.0), r) for r in range(p)])
-        self.unexpected: dict[int, deque[_Sent]] = defaultdict(deque)
-        self.expected: dict[int, deque[_Posted]] = defaultdict(deque)
+        self.unexpected: dict[int, deque[Sent]] = defaultdict(deque)
+        self.expected: dict[int, deque[Posted]] = defaultdict(deque)
 
     def run(self) -> Run:
         """Run to the end."""
@@ -166,8 +139,13 @@ class Simulator:
         gc.disable()  # millions of small objects, none of them in a cycle
         try:
             with Guard() as guard:
-                while self.ready and not guard.late:
-                    self._advance(*heapq.heappop(self.ready))
+                while not guard.late:
+                    if self.wires.pending and not self._is_next():
+                        self.wires.step()
+                    elif self.ready:
+                        self._advance(*heapq.heappop(self.ready))
+                    else:
+                        break
         finally:
             if collecting:
                 gc.enable()
@@ -177,6 +155,10 @@ class Simulator:
         self._check_nothing_left()
         columns = zip(*[rank.tally() for rank in self.ranks], strict=True)
         return Run(*[np.array(column) for column in columns])
+
+    def _is_next(self) -> bool:
+        """Whether a rank goes on before anything else happens, or at the same time."""
+        return bool(self.ready) and self.ready[0][0] <= self.wires.when()
 
     def _advance(self, now: float, number: int) -> None:
         rank = self.ranks[number]
@@ -189,10 +171,10 @@ class Simulator:
         else:
             self._start(rank, round_)
 
-    def _start(self, rank: _Rank, round_: Round) -> None:
+    def _start(self, rank: Rank, round_: Round) -> None:
         """Post the messages of a round; those that find their match move."""
         rank.round = round_
-        rank.ends = rank.now
+        rank.ends = rank.busy = rank.now
         rank.waits = len(round_.recvs)
         rank.posting = True
         if round_.sends:
@@ -203,44 +185,42 @@ class Simulator:
         if not rank.waits:
             self._end(rank)
 
-    def _post_sends(self, rank: _Rank, messages: list[Message]) -> None:
+    def _post_sends(self, rank: Rank, messages: list[Message]) -> None:
         base = rank.process.rank * self.p
         for message in messages:
             rank.messages += 1
             rank.bytes_sent += message.nbytes
-            sent = _Sent(rank, message)
+            sent = Sent(rank, message)
             if message.nbytes <= self.eager:
                 self._leave(sent)
             else:
                 rank.waits += 1
             channel = base + message.peer
             if channel in self.expected:
-                self._match(sent, _take(self.expected, channel))
+                self._match(sent, take(self.expected, channel))
             else:
                 sent.line = rank.process.line()  # the rank may go on before this is matched
                 sent.number = rank.process.number
                 self.unexpected[channel].append(sent)
 
-    def _post_recvs(self, rank: _Rank, messages: list[Message]) -> None:
+    def _post_recvs(self, rank: Rank, messages: list[Message]) -> None:
         me = rank.process.rank
         for message in messages:
             rank.bytes_received += message.nbytes
             channel = message.peer * self.p + me
-            posted = _Posted(rank, message)
+            posted = Posted(rank, message)
             if channel in self.unexpected:
-                self._match(_take(self.unexpected, channel), posted)
+                self._match(take(self.unexpected, channel), posted)
             else:
                 self.expected[channel].append(posted)
 
-    def _leave(self, sent: _Sent) -> None:
-        """Eager: the message passes the port out; then its memory may change."""
-        rank = sent.rank
-        sent.start = max(rank.now, rank.port_out)
-        rank.port_out = rank.ends = sent.start + self._cost(sent)
+    def _leave(self, sent: Sent) -> None:
+        """Eager: the message goes to the port out; then its memory may change."""
+        self.wires.leave(sent)
         if not self.phantom:
             sent.views = tuple([view.copy() for view in sent.views])
 
-    def _match(self, sent: _Sent, posted: _Posted) -> None:
+    def _match(self, sent: Sent, posted: Posted) -> None:
         """A message meets its recv."""
         source, target = sent.rank, posted.rank
         if sent.message.nbytes != posted.message.nbytes:
@@ -249,21 +229,18 @@ class Simulator:
             self._fail_dtypes(sent, posted)
         if not self.phantom:
             transfer(sent.views, posted.message.views)
-        if sent.message.nbytes > self.eager:
-            sent.start = start = max(source.now, target.now, source.port_out, target.port_in)
-            source.port_out = target.port_in = sent.arrived = end = start + self._cost(sent)
-            source.ends = max(source.ends, end)
-            target.ends = max(target.ends, end)
+        if sent.message.nbytes <= self.eager:
+            known = self.wires.arrive(sent, target)
+        elif known := self.wires.meet(sent, target):
             source.waits -= 1
             if not source.waits and not source.posting:
                 self._end(source)
-        else:
-            target.arrivals.append((sent.start, self._cost(sent), len(target.arrivals), sent))
-        target.waits -= 1
-        if not target.waits and not target.posting:
-            self._end(target)
+        if known:
+            target.waits -= 1
+            if not target.waits and not target.posting:
+                self._end(target)
 
-    def _end(self, rank: _Rank) -> None:
+    def _end(self, rank: Rank) -> None:
         """All messages of the round have moved: run its local steps."""
         if rank.arrivals:
             self._receive(rank)
@@ -271,15 +248,10 @@ class Simulator:
             self._work(rank, step)
         heapq.heappush(self.ready, (rank.ends, rank.process.rank))
 
-    def _receive(self, rank: _Rank) -> None:
-        """Messages that left at once pass the port in, in the order in which they left."""
-        rank.arrivals.sort()
-        for start, cost, _, sent in rank.arrivals:
-            rank.port_in = sent.arrived = max(start, rank.port_in) + cost
-        rank.arrivals.clear()
-        rank.ends = max(rank.ends, rank.port_in)
+    def _receive(self, rank: Rank) -> None:
+        self.wires.receive(rank)
 
-    def _work(self, rank: _Rank, step: Local) -> None:
+    def _work(self, rank: Rank, step: Local) -> None:
         if not self.phantom:
             self._perform(step)
         if not isinstance(step, FREE):
@@ -297,21 +269,15 @@ class Simulator:
         elif step.out.size:  # an empty view may be read-only
             self.kernel(step.inbuf, step.inoutbuf, step.out)
 
-    def _cost(self, sent: _Sent) -> float:
-        message = sent.message
-        if self.groups[sent.rank.process.rank] == self.groups[message.peer]:
-            return self.near.alpha + self.near.beta * message.nbytes
-        return self.alpha + self.beta * message.nbytes
-
-    def _fail_lengths(self, sent: _Sent, posted: _Posted) -> None:
+    def _fail_lengths(self, sent: Sent, posted: Posted) -> None:
         needed, got = posted.message.nbytes, sent.message.nbytes
         self._fail_pair(sent, posted, f"{needed} bytes", f"{got}", LENGTHS)
 
-    def _fail_dtypes(self, sent: _Sent, posted: _Posted) -> None:
+    def _fail_dtypes(self, sent: Sent, posted: Posted) -> None:
         needed, got = posted.message.views[0].dtype, sent.views[0].dtype
         self._fail_pair(sent, posted, f"{needed}", f"{got}", "both need one dtype")
 
-    def _fail_pair(self, sent: _Sent, posted: _Posted, needed: str, got: str, hint: str) -> None:
+    def _fail_pair(self, sent: Sent, posted: Posted, needed: str, got: str, hint: str) -> None:
         target = posted.rank.process
         raise ScheduleError(
             f"{self.title}: rank {target.rank} of {self.p}: needs {needed} "
@@ -340,7 +306,7 @@ class Simulator:
                 waits.setdefault(sent.rank.process.rank, (peer, f"send to {peer}"))
         return waits
 
-    def _explain(self, stuck: list[_Rank]) -> tuple[str, list[tuple[int, str, str]], str]:
+    def _explain(self, stuck: list[Rank]) -> tuple[str, list[tuple[int, str, str]], str]:
         """Follow who waits for whom until a rank comes up again or has finished."""
         waits = self.waits()
         path = [stuck[0].process.rank]
@@ -366,91 +332,3 @@ class Simulator:
                 f"({sent.scene}); {LEFT_OVER}",
                 hint=LEFT_OVER,
             )
-
-
-class _Rank:
-    """The state of one simulated rank."""
-
-    __slots__ = (
-        "arrivals",
-        "bytes_received",
-        "bytes_reduced",
-        "bytes_sent",
-        "ends",
-        "finished",
-        "messages",
-        "now",
-        "port_in",
-        "port_out",
-        "posting",
-        "process",
-        "reductions",
-        "round",
-        "waits",
-    )
-
-    def __init__(self, process: Process):
-        self.process = process
-        self.finished = self.posting = False
-        self.now = self.ends = self.port_in = self.port_out = 0.0
-        self.arrivals: list[tuple[float, float, int, _Sent]] = []
-        self.waits = 0  # messages of the round that have not moved yet
-        self.messages = self.bytes_sent = self.bytes_received = 0
-        self.reductions = self.bytes_reduced = 0
-        self.round = Round([], [], [])
-
-    def tally(self) -> tuple[float, int, int, int, int, int]:
-        sent = self.messages, self.bytes_sent
-        return (self.now, *sent, self.bytes_received, self.reductions, self.bytes_reduced)
-
-
-class _Sent:
-    """A message on its way."""
-
-    __slots__ = ("arrived", "line", "message", "number", "rank", "start", "views")
-
-    def __init__(self, rank: _Rank, message: Message):
-        self.rank = rank
-        self.message = message
-        self.line: tuple[str, int] | None = None
-        self.number = 0
-        self.views = message.views
-        self.start = self.arrived = 0.0
-
-    @property
-    def scene(self) -> str:
-        """Where it was sent; empty if it met its recv at once."""
-        return scene(self.line, self.number, None) if self.line else ""
-
-
-class _Posted:
-    """A recv that waits."""
-
-    __slots__ = ("message", "rank")
-
-    def __init__(self, rank: _Rank, message: Message):
-        self.rank = rank
-        self.message = message
-
-
-def _take(queues: dict[int, deque], channel: int):
-    """The oldest entry of a queue; an empty queue is forgotten."""
-    queue = queues[channel]
-    entry = queue.popleft()
-    if not queue:
-        del queues[channel]
-    return entry
-
-
-def transfer(src: tuple[np.ndarray, ...], dst: tuple[np.ndarray, ...]) -> None:
-    """Lay the elements of `src`, end to end, into the views of `dst`."""
-    if len(src) == len(dst) == 1:
-        if dst[0].size:  # an empty view may be read-only
-            dst[0][...] = src[0]
-        return
-    packed = np.concatenate(src)
-    position = 0
-    for view in dst:
-        if view.size:
-            view[...] = packed[position : position + view.size]
-            position += view.size

@@ -25,10 +25,10 @@ from collectives.algorithms.language import registry
 from collectives.algorithms.language.registry import AUTO, REDUCTIONS, ROOTED
 from collectives.catalogue import find, titled
 from collectives.choice import decide
-from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
 from collectives.explain.listing import Listing
 from collectives.explain.schedule import RANKS, Recorder
+from collectives.machine.clock import Clock
 from collectives.study.bounds import bounds
 from collectives.study.pricing import DECLARED_CLOCK
 

@@ -128,12 +128,14 @@ def activations(
         The place of pp.
     """
     flying = in_flight(layout, stage, work.micro_batches)
-    mine = [
-        layer_items(shape, layout, work, nbytes, layer)
-        for layer in layers_of(shape.layers, layout, stage)
+    layers = layers_of(shape.layers, layout, stage)
+    mine = [  # all layers with experts are alike, and all without
+        (layer_items(shape, layout, work, nbytes, group[0]), len(group))
+        for kind in (False, True)
+        if (group := [layer for layer in layers if shape.has_experts(layer) == kind])
     ]
-    found = {"layers": flying * sum(kept(items, work) for items in mine)}
-    again = max(sum(item.nbytes for item in items) - kept(items, work) for items in mine)
+    found = {"layers": flying * sum(times * kept(items, work) for items, times in mine)}
+    again = max(sum(item.nbytes for item in items) - kept(items, work) for items, _ in mine)
     if work.recompute != "none":
         found["layer computed again"] = again
     tokens = work.sequence * work.micro_batch / layout.cp

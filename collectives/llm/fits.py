@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from collectives.llm.layout import Layout
 from collectives.llm.memory import Memory, Options, worst
@@ -47,11 +48,11 @@ class Measure:
     change: Callable[[Setup, bool], Setup | None]
 
 
-def _layout(setup: Setup, **changes: object) -> Setup:
+def _layout(setup: Setup, **changes: Any) -> Setup:
     return replace(setup, layout=replace(setup.layout, **changes))
 
 
-def _work(setup: Setup, **changes: object) -> Setup:
+def _work(setup: Setup, **changes: Any) -> Setup:
     return replace(setup, work=replace(setup.work, **changes))
 
 
@@ -129,19 +130,24 @@ def smallest(
     recipe: Recipe,
     work: Work,
     options: Options,
-    nbytes: float,
-    ranks: tuple[int, ...] = RANKS,
-) -> tuple[Layout, Memory] | None:
-    """The layout of the fewest ranks whose worst one has so many bytes or fewer.
+    sizes: Sequence[float],
+    ranks: Sequence[int] = RANKS,
+) -> dict[float, tuple[Layout, Memory]]:
+    """For each number of bytes the layout of the fewest ranks whose worst one has no more.
 
     Of several with as many ranks it is the one that changes training least: little context,
-    expert, tensor and pipeline parallelism, in this order, then the lowest stage of ZeRO. A
-    pipeline has as many micro-batches as stages at least.
+    expert, pipeline and tensor parallelism, in this order, then the lowest stage of ZeRO. A
+    pipeline has as many micro-batches as stages at least. What nothing fits in is left out.
     """
+    found: dict[float, tuple[Layout, Memory]] = {}
     for number in ranks:
-        for layout in layouts(shape, number, work):
+        least = 0 if options.offload else recipe.bytes * shape.parameters / number
+        open_ones = [size for size in sizes if size not in found and size >= least]
+        for layout in layouts(shape, number, work) if open_ones else ():
             filled = replace(work, micro_batches=max(work.micro_batches, layout.pp))
             held = worst(shape, recipe, layout, filled, options)
-            if held.total <= nbytes:
-                return layout, held
-    return None
+            found.update({size: (layout, held) for size in open_ones if held.total <= size})
+            open_ones = [size for size in open_ones if size not in found]
+            if not open_ones:
+                break
+    return found

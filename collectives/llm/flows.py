@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collectives.algorithms.language.blocks import even_counts
 from collectives.llm.layout import AXES, Layout
@@ -30,7 +30,7 @@ def total(size: Size) -> int:
     """Elements of the whole vector; for alltoall with uneven blocks, of the longest one."""
     if isinstance(size, int):
         return size
-    return max(map(total, size)) if isinstance(size[0], tuple) else sum(size)  # type: ignore
+    return max(map(total, size)) if isinstance(size[0], tuple) else sum(size)
 
 
 # What an expert's ranks send each other: rows from each to each, for a layer and micro-batch.
@@ -189,8 +189,7 @@ class _Step:
 
         Where tp does not cut the vocabulary, embedding and head have all tokens on every rank.
         """
-        row = self._activations() // self.work.sequence
-        share = tuple(row * count for count in even_counts(self.work.sequence, self.layout.tp))
+        share = self._shares()
         often, layers, cut = self.work.micro_batches, len(self._layers()), self.layout.vocab_cut
         again = 2 if self.work.recompute == "full" else 1
         first, last = int(self.first), int(self.last)
@@ -216,19 +215,15 @@ class _Step:
 
     def _softmax(self) -> Flow:
         """The largest logit, the sum of exponentials and the target's logit of every token."""
-        rows = self.work.sequence // self.layout.cp * self.work.micro_batch
+        rows = self._tokens() * self.work.micro_batch
         calls = _calls([rows], 3 * self.work.micro_batches * self.last)
-        return Flow(
-            "tp", "softmax of the cut logits", "allreduce", self._group("tp"), calls, 4, "forward"
-        )
+        flow = self._tp("softmax of the cut logits", "allreduce", calls, "forward")
+        return replace(flow, itemsize=4)
 
     def stages(self) -> Iterator[Flow]:
         """Pipeline parallelism: activations to the next stage, gradients to the one before."""
         layout, often = self.layout, self.work.micro_batches
-        n = self._activations()
-        if layout.sp:
-            share = even_counts(self.work.sequence, layout.tp)
-            n = n // self.work.sequence * share[self.place["tp"]]
+        n = self._shares()[self.place["tp"]] if layout.sp else self._activations()
         forward = layout.chunks - self.last  # the last chunk's output stays
         backward = layout.chunks - self.first
         for what, step, times, phase in (
@@ -258,15 +253,16 @@ class _Step:
             for micro in range(self.work.micro_batches):
                 there[self._routing(layer, micro)] += 1
         back = Counter({_turned(size): times for size, times in there.items()})
-        for what, sizes, phase in (
-            ("tokens to experts", there, "forward"),
-            ("tokens back from experts", back, "forward"),
-            ("gradients to experts", there, "backward"),
-            ("gradients back from experts", back, "backward"),
+        again = 2 if self.work.recompute == "full" else 1
+        for what, sizes, times, phase in (
+            ("tokens to experts", there, again, "forward"),
+            ("tokens back from experts", back, again, "forward"),
+            ("gradients to experts", there, 1, "backward"),
+            ("gradients back from experts", back, 1, "backward"),
         ):
-            calls = tuple(sizes.items())
+            calls = tuple((size, number * times) for size, number in sizes.items())
             yield Flow("ep", what, "alltoall", group, calls, self.activation, phase)
-        counts = _calls([self.shape.experts], len(layers) * self.work.micro_batches)
+        counts = _calls([self.shape.experts], len(layers) * self.work.micro_batches * again)
         yield Flow("ep", "how many tokens come", "alltoall", group, counts, 8, "forward")
 
     def _routing(self, layer: int, micro: int) -> Size:
@@ -274,10 +270,10 @@ class _Step:
         if self.routed is not None:
             rows = self.routed[layer, micro]
             return tuple(tuple(width * int(count) for count in row) for row in rows)
-        rank_rows = self.work.sequence // self.layout.cp * self.work.micro_batch * self.shape.top_k
+        tokens = self._tokens()
         if self.layout.sp:
-            rank_rows = even_counts(rank_rows, self.layout.tp)[self.place["tp"]]
-        return rank_rows * width
+            tokens = even_counts(tokens, self.layout.tp)[self.place["tp"]]
+        return tokens * self.work.micro_batch * self.shape.top_k * width
 
     def pieces(self) -> Iterator[Flow]:
         """Context parallelism: keys and values go round the ring of those who share sequences."""
@@ -285,7 +281,7 @@ class _Step:
         size = len(group)
         at = group.index(self.rank)
         ring = tuple(dict.fromkeys((self.rank, group[(at + 1) % size])))
-        tokens = self.work.sequence // self.layout.cp * self.work.micro_batch
+        tokens = self._tokens() * self.work.micro_batch
         n = 2 * tokens * self.shape.kv_size // self.layout.tp
         often = len(self._layers()) * self.work.micro_batches
         again = 2 if self.work.recompute == "full" else 1
@@ -324,8 +320,16 @@ class _Step:
 
     def _activations(self) -> int:
         """Elements of a micro-batch's activations between layers, on one rank of cp."""
-        work = self.work
-        return work.sequence // self.layout.cp * work.micro_batch * self.shape.hidden
+        return self._tokens() * self.work.micro_batch * self.shape.hidden
+
+    def _shares(self) -> tuple[int, ...]:
+        """The same as sequence parallelism shares them: tokens of each sequence."""
+        row = self.work.micro_batch * self.shape.hidden
+        return tuple(row * count for count in even_counts(self._tokens(), self.layout.tp))
+
+    def _tokens(self) -> int:
+        """Of a sequence, on one rank of cp."""
+        return self.work.sequence // self.layout.cp
 
 
 def bucketed(sizes: Sequence[int], least: float) -> list[int]:

@@ -27,14 +27,6 @@ SCHEDULES = ("gpipe", "1f1b", "interleaved")
 # The axes over which parameters, and experts, are copied.
 COPIES, EXPERT_COPIES = ("cp", "ep", "dp"), ("cp", "dp")
 
-NAMES = {
-    "dp": "data parallelism",
-    "tp": "tensor parallelism",
-    "pp": "pipeline parallelism",
-    "ep": "expert parallelism",
-    "cp": "context parallelism",
-}
-
 
 @dataclass(frozen=True)
 class Layout:

@@ -7,9 +7,9 @@ from itertools import groupby
 
 from collectives.llm.activations import activations
 from collectives.llm.layout import Layout
-from collectives.llm.recipes import Recipe
+from collectives.llm.recipes import Line, Recipe
 from collectives.llm.shapes import Bare, Shape
-from collectives.llm.units import Unit, block, units_of
+from collectives.llm.units import block, units_of
 from collectives.llm.work import Work
 
 TRAVELLING = ("weights", "gradients")
@@ -100,8 +100,9 @@ def model_state(
     7000000000
     """
     found: dict[str, float] = dict.fromkeys(STATE, 0)
+    held = _Held(shape, layout, rank)
     for line in recipe.lines:
-        found[line.kind] += _held(shape, layout, rank, line.bytes, line.zero)
+        found[line.kind] += held.bytes_of(line)
     return {**found, **passing(shape, recipe, layout, rank, prefetch, compute)}
 
 
@@ -123,23 +124,17 @@ def passing(
     if isinstance(shape, Bare):
         return found
     layers = [
-        (sum(unit.count for unit in group), sum(unit.count for unit in group if _cut(unit, layout)))
-        for group in _layers(shape, layout, rank)
+        sum(unit.count for unit in group)
+        for _, group in groupby(units_of(shape, layout, rank), key=lambda unit: unit.layer)
     ]
-    cut = [count for _, count in layers]
     if layout.zero == 3:
-        windows = [sum(cut[at : at + 1 + prefetch]) for at in range(len(cut))]
+        windows = [sum(layers[at : at + 1 + prefetch]) for at in range(len(layers))]
         found["gathered"] = max(windows) * recipe.travelling("weights")
     if layout.zero >= 2:
-        found["buckets"] = max(cut) * recipe.travelling("gradients")
+        found["buckets"] = max(layers) * recipe.travelling("gradients")
     others = [kind for kind in TRAVELLING if compute not in (0, recipe.travelling(kind))]
-    found["cast"] = len(others) * compute * max(count for count, _ in layers)
+    found["cast"] = len(others) * compute * max(layers)
     return found
-
-
-def _layers(shape: Shape, layout: Layout, rank: int) -> list[list[Unit]]:
-    every = units_of(shape, layout, rank)
-    return [list(group) for _, group in groupby(every, key=lambda unit: unit.layer)]
 
 
 def memory(
@@ -158,8 +153,9 @@ def memory(
     options = options or Options()
     lines: dict[str, float] = {}
     host = 0.0
+    counts = _Held(shape, layout, rank)
     for line in recipe.lines:
-        held = _held(shape, layout, rank, line.bytes, line.zero)
+        held = counts.bytes_of(line)
         away = options.offload and line.kind in ("master", "moments")
         host += held if away else 0
         lines[line.name] = 0 if away else held
@@ -199,12 +195,15 @@ def worst(
     return max(every, key=lambda each: each.total)
 
 
-def _held(shape: Shape | Bare, layout: Layout, rank: int, nbytes: float, stage: int) -> float:
-    """Bytes of one line on a rank."""
-    mine = units_of(shape, layout, rank)
-    cut = layout.zero >= stage
-    return nbytes * sum(block(unit, layout, rank) if cut else unit.count for unit in mine)
+class _Held:
+    """Parameters on a rank, uncut and as ZeRO cuts them."""
 
+    def __init__(self, shape: Shape | Bare, layout: Layout, rank: int):
+        units = units_of(shape, layout, rank)
+        self.zero = layout.zero
+        self.whole = sum(unit.count for unit in units)
+        self.cut = sum(block(unit, layout, rank) for unit in units) if layout.zero else self.whole
 
-def _cut(unit: Unit, layout: Layout) -> bool:
-    return (layout.expert_copies if unit.routed else layout.copies) > 1
+    def bytes_of(self, line: Line) -> float:
+        """Bytes of a line of a recipe."""
+        return line.bytes * (self.cut if self.zero >= line.zero else self.whole)

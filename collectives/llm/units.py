@@ -73,14 +73,18 @@ def units(shape: Shape | Bare, layout: Layout, stage: int, at: int) -> tuple[Uni
     if isinstance(shape, Bare):
         return (Unit("model", 0, shape.parameters, shape.parameters),)
     found = [_unit("embedding", -1, shape.embedding, layout, at)] if stage == 0 else []
+    alike: dict[bool, Unit] = {}  # blocks with experts, and without
+    expert = _unit("expert", 0, shape.expert, layout, at)
+    here = shape.experts // layout.ep
     for layer in layers_of(shape.layers, layout, stage):
-        found.append(_unit(f"block {layer}", layer, shape.block(layer), layout, at))
-        if shape.has_experts(layer):
-            one = _unit(f"experts {layer}", layer, shape.expert, layout, at)
-            here = shape.experts // layout.ep
-            found.append(
-                Unit(one.name, layer, one.count * here, one.whole * here, True, one.tensors)
-            )
+        kind = shape.has_experts(layer)
+        if kind not in alike:
+            alike[kind] = _unit("block", layer, shape.block(layer), layout, at)
+        one = alike[kind]
+        found.append(Unit(f"block {layer}", layer, one.count, one.whole, False, one.tensors))
+        if kind:
+            count, whole = expert.count * here, expert.whole * here
+            found.append(Unit(f"experts {layer}", layer, count, whole, True, expert.tensors))
     if stage == layout.pp - 1:
         copied = shape.embedding[:1] if shape.tied and layout.pp > 1 else ()
         found.append(_unit("head", shape.layers, (*shape.head, *copied), layout, at))

@@ -40,9 +40,14 @@ def _digits(value: float) -> str:
     return f"{value:.3f}" if value < 1 else f"{value:,.2f}"
 
 
-def size(nbytes: float) -> str:
-    """The length of a vector in powers of 1000: `405 MB`."""
+def size(nbytes: float, digits: int = 3) -> str:
+    """Bytes with a unit in powers of 1000: `405 MB`."""
     for unit, name in ((10**12, "TB"), (GB, "GB"), (10**6, "MB"), (1000, "kB")):
         if nbytes >= unit:
-            return f"{nbytes / unit:.3g} {name}"
+            return f"{nbytes / unit:.{digits}g} {name}"
     return f"{nbytes:g} B"
+
+
+def counted(number: float, what: str, more: str = "s") -> str:
+    """So many of something: `1 micro-batch`, `4 micro-batches`."""
+    return f"{number:g} {what}{'' if number == 1 else more}"

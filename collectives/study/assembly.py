@@ -162,8 +162,9 @@ def setting_of(
 ) -> plain.Setting:
     """What a tracer runs, and how."""
     problem = tracer.problem
-    near = tracer.near
-    nodes = (near.alpha, near.beta) if isinstance(tracer.groups, tuple) else ()
+    clock = tracer.machine.clock
+    near = tracer.machine.near or clock
+    groups = () if tracer.placed is None else tracer.placed.groups
     eager = tracer.eager
     return plain.Setting(
         problem.primitive,
@@ -176,11 +177,11 @@ def setting_of(
         _counts(problem),
         problem.operator.name if problem.primitive in REDUCTIONS else None,
         problem.operator.commutative,
-        tracer.alpha,
-        tracer.beta,
-        tracer.gamma,
-        tuple(tracer.groups) if nodes else (),
-        nodes,
+        clock.alpha,
+        clock.beta,
+        clock.gamma,
+        groups,
+        (near.alpha, near.beta) if groups else (),
         int(eager) if eager < float("inf") else None,
         tuple(tracer.late.get(rank, 0.0) for rank in range(problem.p)),
     )

@@ -25,8 +25,8 @@ from collectives.algorithms.language.codecs import CODECS, codec_for
 from collectives.algorithms.language.memory import phantom
 from collectives.algorithms.language.ranks import ratios, rows
 from collectives.algorithms.language.registry import GROUP, Algorithm
-from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError
+from collectives.machine.clock import Clock
 from collectives.nodes import SIMULATED
 from collectives.study.simulation import BYTES_OF_FLOATS, simulate
 

@@ -84,4 +84,4 @@ def _cause(
 
 def _is_out(message: MessageNote) -> float:
     """When a message has passed the port out; one that has not left never has."""
-    return float("inf") if message.left is None else message.left + message.cost
+    return message.passed

@@ -16,9 +16,9 @@ import numpy as np
 from collectives.algorithms.language.registry import GROUP
 from collectives.catalogue import find
 from collectives.engines.records import Row, Sketch, Stage
-from collectives.engines.simulator import Clock
 from collectives.engines.trace import MEASURED, Message, Rank, Round, Step, Trace
 from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.machine.clock import Clock
 from collectives.operators.operator import OPERATORS, Operator
 from collectives.study.recorded import Passage, Recorded
 from collectives.study.tracing import trace

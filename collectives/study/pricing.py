@@ -15,7 +15,7 @@ from collectives import checks
 from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY
 from collectives.catalogue import find
 from collectives.choice import Ranges, Rows, written
-from collectives.engines.simulator import Clock
+from collectives.machine.clock import Clock
 from collectives.problems import BLOCKWISE
 from collectives.study.cost import predicted_time
 from collectives.study.simulation import simulate

@@ -7,8 +7,9 @@ from typing import Any
 
 from collectives.algorithms.language.pages import docstring
 from collectives.algorithms.language.registry import REDUCTIONS, Algorithm
-from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError, CollectiveError
+from collectives.machine.clock import Clock
+from collectives.machine.model import Machine
 from collectives.problems import Problem
 from collectives.study.cost import predicted_time
 from collectives.study.simulation import BYTES_OF_FLOATS
@@ -103,7 +104,7 @@ def _counted(algorithm: Algorithm, factor: str, p: int, given: Mapping[str, Any]
     problem = Problem(algorithm.primitive, p, n, 0, dtype)
     phantoms = [problem.phantoms(rank) for rank in range(p)]
     clock = FACTORS[factor][1]
-    return simulator(algorithm, problem, phantoms, False, True, clock, given).run().time
+    return simulator(algorithm, problem, phantoms, False, True, Machine(clock), given).run().time
 
 
 def _row(algorithm: Algorithm, factor: str, given: Mapping[str, Any], ranks: list[int]) -> str:

@@ -9,12 +9,17 @@ import numpy as np
 
 from collectives import checks
 from collectives.catalogue import check_parameters, find
-from collectives.engines.simulator import Clock, Run
+from collectives.engines.simulator import Run
 from collectives.errors import ArgumentError
-from collectives.nodes import Nodes
+from collectives.machine.clock import Clock, LogGP
+from collectives.machine.model import Machine
+from collectives.machine.spec import machine as made
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import Problem
 from collectives.study.verify import simulator
+
+# A clock that counts messages.
+UNIT = Clock(alpha=1, beta=0, gamma=0)
 
 # What a number of bytes means where only floating-point numbers will do.
 BYTES_OF_FLOATS = np.dtype(np.float32)
@@ -66,7 +71,7 @@ def simulate(
     counts: Any = None,
     operator: Operator = SUM,
     clock: Clock | None = None,
-    topology: Nodes | None = None,
+    topology: Any = None,
     rendezvous: bool = False,
     **parameters: Any,
 ) -> Run:
@@ -91,10 +96,11 @@ def simulate(
         Uneven block lengths, instead of `n`.
     operator : Operator
         Only its name, whether it commutes and what it makes of the dtype matter here.
-    clock : Clock, optional
-    topology : Nodes, optional
-        Which ranks share a node, and what messages cost there. Without it all ranks are
-        equally far from each other.
+    clock : Clock or LogGP, optional
+        Of ranks that are equally far from each other, and share nothing.
+    topology : Machine, str or path, optional
+        Any other machine: a `Machine`, or what `collectives.machine` makes one of, as
+        ``"nodes:8x8,nic=25G,latency=10us"``. It has clocks of its own.
     rendezvous : bool
         Sends wait for their recv.
     **parameters
@@ -122,9 +128,7 @@ def simulate(
     title = str(chosen)
     checks.integer(title, "the number of elements n", n)
     checks.instance(title, "operator", operator, Operator)
-    for name, value, kind in (("clock", clock, Clock), ("topology", topology, Nodes)):
-        if value is not None:
-            checks.instance(title, name, value, kind)
+    machine = given_machine(title, clock, topology)
     given.update(parameters)
     check_parameters(chosen, given)
     if dtype is None:
@@ -133,7 +137,24 @@ def simulate(
     dtype = travelling(title, operator, checks.dtype(title, dtype))
     problem = Problem(primitive, p, n, root, dtype, operator, counts)
     buffers = [problem.phantoms(rank) for rank in range(problem.p)]
-    return simulator(chosen, problem, buffers, rendezvous, True, clock, given, topology).run()
+    return simulator(chosen, problem, buffers, rendezvous, True, machine, given).run()
+
+
+def given_machine(title: str, clock: Any, topology: Any) -> Machine:
+    """The machine that the caller means by a clock, or by a topology."""
+    if topology is None:
+        if clock is not None and not isinstance(clock, LogGP):
+            checks.instance(title, "clock", clock, Clock)
+        return Machine(clock or Clock())
+    if clock is not None:
+        raise ArgumentError(
+            f"{title}: one of clock and topology is needed, got both; a topology has its own "
+            "clock, as in nodes:8x8,nic=25G,latency=10us"
+        )
+    try:
+        return made(topology)
+    except ArgumentError as error:
+        raise ArgumentError(f"{title}: {error}") from None
 
 
 def travelling(title: str, operator: Operator, dtype: np.dtype) -> np.dtype:
@@ -152,14 +173,16 @@ def travelling(title: str, operator: Operator, dtype: np.dtype) -> np.dtype:
 def count(primitive: str, algorithm: str | None = None, **options: Any) -> Counts:
     """Count the messages, bytes and reductions of an algorithm.
 
-    Takes what `simulate` takes, except the clock.
+    Takes what `simulate` takes, except the clock; of a topology only its nodes matter.
 
     Examples
     --------
     >>> count("allreduce", "ring", p=4, n=1000).critical_path
     6
     """
-    return counted(simulate(primitive, algorithm, clock=Clock(alpha=1, beta=0, gamma=0), **options))
+    title = str(find(primitive, algorithm)[0])
+    machine = given_machine(title, None, options.pop("topology", None)).under(UNIT)
+    return counted(simulate(primitive, algorithm, topology=machine, **options))
 
 
 def counted(run: Run) -> Counts:

@@ -5,6 +5,7 @@ One run gives times and holdings, so they cannot disagree.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -17,6 +18,7 @@ from collectives import algorithms
 from collectives.algorithms.language.registry import Algorithm
 from collectives.algorithms.language.steps import Local, decode, encode, reduce
 from collectives.engines.driver import Message, Round, views_of
+from collectives.engines.postings import Sent
 from collectives.engines.simulator import Simulator
 from collectives.engines.trace import Place
 from collectives.errors import ScheduleError
@@ -42,10 +44,28 @@ class MessageNote:
         self.reads, self.pieces = reads, pieces
         self.writes: Ranges = []
         self.beat = source.beat
-        self.left: float | None = None
-        self.arrived: float | None = None
-        self.cost = 0.0
-        self.sent: Any = None  # the simulator's own note
+        self.sent: Sent | None = None  # the simulator's own note
+
+    @property
+    def left(self) -> float | None:
+        """When it began to pass the port out."""
+        return None if self.sent is None else self.sent.start
+
+    @property
+    def passed(self) -> float:
+        """When it had passed the port out; one that has not left never has."""
+        passed = None if self.sent is None else self.sent.passed
+        return math.inf if passed is None else passed
+
+    @property
+    def arrived(self) -> float | None:
+        """When it had come in."""
+        return None if self.sent is None else self.sent.arrived
+
+    @property
+    def cost(self) -> float:
+        """How long it keeps a port busy by itself."""
+        return 0.0 if self.sent is None else self.sent.cost
 
 
 class StepNote:
@@ -154,15 +174,14 @@ class Tracer(Simulator):
 
     def _leave(self, sent: Any) -> None:
         super()._leave(sent)
-        note = self.flying[id(sent.message)]
-        note.left, note.cost = sent.start, self._cost(sent)
+        self.flying[id(sent.message)].sent = sent
 
     def _match(self, sent: Any, posted: Any) -> None:
         if sent.message.nbytes == posted.message.nbytes:
             note = self.flying.pop(id(sent.message))
             me = posted.rank.process.rank
             self._deliver(note, self.rounds[me][-1], posted.message)
-            note.sent, note.cost = sent, self._cost(sent)
+            note.sent = sent
         super()._match(sent, posted)
 
     def _deliver(self, note: MessageNote, target: RoundNote, message: Message) -> None:
@@ -201,12 +220,6 @@ class Tracer(Simulator):
         note = self.rounds[rank.process.rank][-1]
         super()._end(rank)
         note.end = rank.ends
-        self._time(note)
-
-    @staticmethod
-    def _time(note: RoundNote) -> None:
-        for message in note.recvs:
-            message.left, message.arrived = message.sent.start, message.sent.arrived
 
     def _work(self, rank: Any, step: Local) -> None:
         me, start = rank.process.rank, rank.ends
@@ -282,11 +295,9 @@ class Tracer(Simulator):
 
     def _take_in(self) -> None:
         """Note what has come to ranks that wait for something else."""
-        for rank, rounds in zip(self.ranks, self.rounds, strict=True):
+        for rank in self.ranks:
             if rank.arrivals:
                 self._receive(rank)
-            if rounds and rounds[-1].end is None:
-                self._time(rounds[-1])
 
 
 @cache

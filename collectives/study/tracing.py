@@ -11,16 +11,16 @@ import numpy as np
 from collectives.algorithms.language.registry import GROUP, Algorithm
 from collectives.catalogue import check_parameters, find, mixes
 from collectives.engines.driver import Process
-from collectives.engines.simulator import Clock
 from collectives.engines.trace import Cost, Trace
 from collectives.errors import ArgumentError
-from collectives.nodes import Nodes
+from collectives.machine.clock import Clock
+from collectives.machine.model import Machine
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE, Problem
 from collectives.study.assembly import Assembly, setting_of
 from collectives.study.bounds import LATENCY, bounds
 from collectives.study.cost import predicted_time
-from collectives.study.simulation import BYTES_OF_FLOATS, counted, travelling
+from collectives.study.simulation import BYTES_OF_FLOATS, counted, given_machine, travelling
 from collectives.study.tracer import Tracer
 from collectives.study.verify import settle, simulator
 
@@ -42,7 +42,7 @@ def trace(
     counts: Any = None,
     operator: Operator = SUM,
     clock: Clock | None = None,
-    topology: Nodes | None = None,
+    topology: Any = None,
     rendezvous: bool = False,
     eager: int | None = None,
     late: Mapping[int, float] | None = None,
@@ -100,10 +100,11 @@ def trace(
     _check_counts(primitive, p, counts)
     dtype = travelling("trace", operator, dtype)
     problem = Problem(primitive, p, n, root, dtype, operator, counts)
-    chosen, settled, near = settle(asked, problem, given, topology)
+    machine = given_machine(str(asked), clock, topology)
+    chosen, settled = settle(asked, problem, given, machine)
     _check_number(chosen, problem, settled)
-    options = {"clock": clock, "rendezvous": rendezvous, "near": near}
-    tracer = Tracer(chosen, problem, settled, eager=eager, late=late, **options)
+    options = {"machine": machine, "rendezvous": rendezvous, "eager": eager, "late": late}
+    tracer = Tracer(chosen, problem, settled, **options)
     error = tracer.run_to_failure()
     ordered = chosen.keeps_order is not False and not mixes(chosen, settled.get(GROUP))
     assembly = Assembly(tracer, chosen, ordered, error)
@@ -165,7 +166,8 @@ def _cost(tracer: Tracer, algorithm: Algorithm, given: Mapping[str, Any], error:
     """Counts and critical paths, from runs of the same page under clocks that count."""
     problem, p = tracer.problem, tracer.p
     nbytes = problem.size * problem.dtype.itemsize
-    clock = Clock(tracer.alpha, tracer.beta, tracer.gamma)
+    far = tracer.machine.clock
+    clock = Clock(far.alpha, far.beta, far.gamma)
     try:
         seconds = predicted_time(algorithm, p, nbytes, clock, **given) if algorithm.cost else None
     except Exception:  # a cost line is the user's own Python
@@ -181,7 +183,7 @@ def _cost(tracer: Tracer, algorithm: Algorithm, given: Mapping[str, Any], error:
         return Cost(algorithm.cost, seconds, None, None, None, {}, least)
     phantoms = [problem.phantoms(rank) for rank in range(p)]
     runs = [
-        simulator(algorithm, problem, phantoms, False, True, unit, given).run()
+        simulator(algorithm, problem, phantoms, False, True, Machine(unit), given).run()
         for unit in (Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1))
     ]
     messages, sent, work = (round(run.time) for run in runs)

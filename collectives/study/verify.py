@@ -11,9 +11,10 @@ from collectives import checks
 from collectives.algorithms.language.registry import GROUP, Algorithm
 from collectives.catalogue import check_lossy, check_restrictions
 from collectives.choice import decide
-from collectives.engines.simulator import Clock, Run, Simulator
+from collectives.engines.simulator import Run, Simulator
 from collectives.errors import WrongResult
-from collectives.nodes import Nodes, grouping
+from collectives.machine.model import Machine
+from collectives.nodes import grouping
 from collectives.problems import SENTINEL, Buffers, Problem, sentinel
 from collectives.study.compression import error_limit
 
@@ -87,25 +88,24 @@ def simulator(
     buffers: list[Buffers],
     rendezvous: bool = False,
     phantom: bool = False,
-    clock: Clock | None = None,
+    machine: Machine | None = None,
     parameters: Mapping[str, Any] | None = None,
-    topology: Nodes | None = None,
 ) -> Simulator:
     """A simulator that is ready to run `algorithm` on these buffers."""
-    chosen, given, near = settle(algorithm, problem, parameters or {}, topology)
+    chosen, given = settle(algorithm, problem, parameters or {}, machine)
 
     def program(rank: int):
         return problem.start(chosen, rank, buffers[rank], given)
 
     return Simulator(
-        str(chosen), problem.p, program, problem.operator, clock, rendezvous, phantom, near
+        str(chosen), problem.p, program, problem.operator, machine, rendezvous, phantom
     )
 
 
 def settle(
-    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any], topology: Nodes | None
-) -> tuple[Algorithm, Mapping[str, Any], Any]:
-    """What will run: the algorithm that `auto` stands for, its parameters, and the nodes.
+    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any], machine: Machine | None
+) -> tuple[Algorithm, Mapping[str, Any]]:
+    """What will run: the algorithm that `auto` stands for, and its parameters, nodes among them.
 
     Raises
     ------
@@ -117,14 +117,16 @@ def settle(
     chosen, given = decide(algorithm, parameters, problem.p, nbytes, commutative)
     title, p, operator = str(chosen), problem.p, problem.operator
     check_lossy(chosen, p, operator, problem.dtype)
-    near = None if topology is None else (topology.near, topology.groups(p))
     groups = None
     if chosen.needs_groups:
         group = given.get(GROUP)
-        groups = near[1] if near and group is None else grouping(title, p, group)
+        if group is None and machine is not None and machine.network is not None:
+            groups = machine.groups(p)
+        else:
+            groups = grouping(title, p, group)
         given = {**given, GROUP: groups}
     check_restrictions(chosen, p, commutative, groups)
-    return chosen, given, near
+    return chosen, given
 
 
 def check(title: str, problem: Problem, rank: int, buffers: Buffers, limit: float = 0) -> None:

@@ -14,7 +14,7 @@ from collectives.algorithms.language.registry import REGISTRY
 from collectives.catalogue import algorithms_for, check_restrictions, find, titled
 from collectives.choice import Choices, Ranges, choices
 from collectives.console import table
-from collectives.engines.simulator import Clock
+from collectives.machine.clock import Clock
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY, TERMS, bounds, bounds_of
 from collectives.study.cost import Path, critical_path, predicted_time
 from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, price, prices

@@ -11,7 +11,7 @@ from collectives.algorithms.chapters import bine, radix, scans, torus
 from collectives.algorithms.language.ranks import rows
 from collectives.algorithms.language.steps import elements, send
 from collectives.catalogue import find
-from collectives.engines.simulator import Clock
+from collectives.machine.clock import Clock
 from collectives.problems import Problem
 from collectives.study.simulation import count, simulate
 from collectives.study.symbolic import prove

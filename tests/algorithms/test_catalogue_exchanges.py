@@ -15,7 +15,7 @@ from collectives.algorithms.chapters.circulant import schedule
 from collectives.algorithms.chapters.elimination import groups
 from collectives.algorithms.chapters.pat import walk
 from collectives.algorithms.language.ranks import digits, distances, powers, ratios, rows, skips
-from collectives.engines.simulator import Clock
+from collectives.machine.clock import Clock
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study.simulation import count, simulate
@@ -110,6 +110,7 @@ BLOCKS = {
 }
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("full_name", CRITICAL_PATH)
 def test_critical_path(full_name):
     for p in RANKS:

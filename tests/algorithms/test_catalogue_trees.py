@@ -11,8 +11,9 @@ from collectives.algorithms import REGISTRY
 from collectives.algorithms.chapters import double_tree
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.algorithms.language.steps import recv, send
-from collectives.engines.simulator import Clock, Simulator
+from collectives.engines.simulator import Simulator
 from collectives.errors import ArgumentError, RestrictionError
+from collectives.machine.clock import Clock
 from collectives.nodes import grouping, in_order
 from collectives.operators.operator import MATPROD, MATRIX, SUM
 from collectives.problems import Buffers, Problem
@@ -438,6 +439,7 @@ def test_two_levels_with_uneven_blocks(full_name):
             verify(algorithm, problem, rendezvous=True, parameters={"group": group})
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("leaders", [1, 2, 3, 50])
 def test_number_of_leaders(leaders):
     for group in (1, 2, 3, 4, 8):

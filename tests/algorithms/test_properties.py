@@ -8,8 +8,9 @@ from collectives.algorithms import REGISTRY
 from collectives.algorithms.language.ranks import ceil_lg
 from collectives.algorithms.language.registry import REDUCTIONS, ROOTED
 from collectives.catalogue import check_restrictions
-from collectives.engines.simulator import Clock
 from collectives.errors import RestrictionError
+from collectives.machine.clock import Clock
+from collectives.machine.model import Machine
 from collectives.operators.binned import RECORD
 from collectives.operators.operator import MATPROD, MATRIX, OPERATORS, REPRODUCIBLE_SUM
 from collectives.problems import BLOCKWISE, CAN_BE_IN_PLACE, Problem
@@ -101,7 +102,9 @@ def counts_of(run):
 
 def cost_only(algorithm, problem, parameters, rendezvous=False, clock=None):
     phantoms = [problem.phantoms(rank) for rank in range(problem.p)]
-    return simulator(algorithm, problem, phantoms, rendezvous, True, clock, parameters).run()
+    return simulator(
+        algorithm, problem, phantoms, rendezvous, True, Machine(clock or Clock()), parameters
+    ).run()
 
 
 @given(cases(), st.booleans())

@@ -20,7 +20,7 @@ from collectives.algorithms.language.ranks import (
 )
 from collectives.algorithms.language.steps import copy, elements, in_rank_order, recv, reduce, send
 from collectives.catalogue import find
-from collectives.engines.simulator import Clock
+from collectives.machine.clock import Clock
 from collectives.operators.binned import RECORD
 from collectives.operators.operator import MATPROD, MATRIX, OPERATORS, REPRODUCIBLE_SUM
 from collectives.problems import BLOCKWISE, Problem, numbers, sentinel

@@ -76,6 +76,28 @@ MISTAKES = {
         "never on values, got numpy.logical_or of elements (mine.py:",
         "round 2, j = 0)",
     ),
+    "looks at values by way of numpy": (
+        flat(
+            ("if rank == root:", "seen = np.asarray(buf)\nif rank == root:"),
+            (
+                "    yield [",
+                "    if seen.size and seen[0] < 0:\n        yield []  # here\n    yield [",
+            ),
+        ),
+        "rank 0 of 1: what is yielded must depend on ranks and lengths, never on values, got other "
+        "steps with other numbers (mine.py:20, round 2)",
+        "smallest case: p = 1, n = 1 element, root 0\n",
+        "the same steps are replayed with other data: decide by rank, p, root and sizes",
+    ),
+    "looks at values behind the buffer": (
+        flat(
+            (
+                "yield recv(buf, root)",
+                "yield recv(buf, root)\n    if any(memoryview(buf)):\n        yield []",
+            )
+        ),
+        "rank 1 of 2: what is yielded must depend on ranks and lengths, never on values",
+    ),
     "exits": (
         page("barrier", "raise SystemExit  # here\nyield []\n"),
         "got SystemExit:  ({here}, round 1)",

@@ -11,7 +11,7 @@ from launch import ROOT, mpirun
 from collectives.__main__ import main
 from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.catalogue import load
-from collectives.engines.simulator import Clock
+from collectives.machine.clock import Clock
 from collectives.problems import CAN_BE_IN_PLACE, Problem
 from collectives.study.cost import predicted_time
 from collectives.study.simulation import simulate

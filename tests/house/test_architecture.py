@@ -11,7 +11,7 @@ import pytest
 
 from collectives import algorithms, bench, errors
 from collectives.algorithms import PRIMITIVES, REGISTRY
-from collectives.algorithms.language.registry import AUTO
+from collectives.algorithms.language.registry import AUTO, PREFIXES
 from collectives.catalogue import DEFAULTS, find
 from collectives.choice import choices
 
@@ -31,7 +31,8 @@ LAYERS = [
     ["__main__"],
     ["commands", "llm.commands"],
     ["llm.training"],
-    ["mpi.program", "explain", "llm", "llm.training.model"],
+    ["llm"],
+    ["mpi.program", "explain", "llm.training.model"],
     ["mpi.comm"],
     ["mpi.forms"],
     ["mpi.reproducible", "mpi.api"],
@@ -44,6 +45,7 @@ LAYERS = [
     ["catalogue"],
     ["nodes"],
     ["engines"],
+    ["machine"],
     ["operators", "checks", "files"],
     ["errors", "units", "console", "references"],
     ["algorithms"],
@@ -216,7 +218,9 @@ def test_restrictions_line(algorithm):
         "power of two": algorithm.power_of_two,
         "lossy, sums of floating-point numbers": algorithm.lossy,
         f"at least {algorithm.minimum_p}": algorithm.minimum_p > 1,
-        "groups of neighbouring ranks": algorithm.needs_groups and algorithm.keeps_order is True,
+        "groups of neighbouring ranks": algorithm.needs_groups
+        and algorithm.keeps_order is True
+        and algorithm.primitive not in PREFIXES,
     }
     for words, holds in declared.items():
         assert (words in algorithm.restrictions) == holds

@@ -106,6 +106,15 @@ def test_sequence_parallelism_sends_as_much():
     assert sent(TINY, shared)["sp"] - sent(TINY, shared_once)["sp"] == 3 * 8 * message
 
 
+def test_sequence_and_context_parallelism_together():
+    """15 tokens in 3 pieces of 5, of which two ranks have 3 and 2."""
+    work, layout = Work(15, 1, 1), Layout(tp=2, cp=3, sp=True, vocab_cut=False, regather=False)
+    small = 2 * 4 * 6 * 24 * 4 // 2
+    for rank, mine in ((0, 3), (1, 2)):
+        gathers, sums = 17 * mine, 16 * (5 - mine)
+        assert sent(TINY, layout, work, rank)["sp"] == (gathers + sums + 1 * mine) * 24 * 4 + small
+
+
 @pytest.mark.parametrize("pp", [2, 4])
 def test_pipeline(pp):
     message = 2 * 16 * 24 * 4

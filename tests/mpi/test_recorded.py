@@ -15,8 +15,8 @@ import collectives
 from collectives import Trace
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import TEXTBOOK
-from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError, CallMismatch
+from collectives.machine.clock import Clock
 from collectives.mpi.plans import book
 from collectives.mpi.plans.channel import channel_of
 from collectives.study.chrome import chrome

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from collectives import Clock, Nodes, Problem, algorithms_for, count, loss, simulate
+from collectives import Clock, Problem, algorithms_for, count, loss, simulate
 from collectives.__main__ import main
 from collectives.algorithms.language.registry import ROOTED
 from collectives.errors import ArgumentError, UnknownAlgorithm
@@ -76,19 +76,6 @@ def test_times_of_all_numbers():
     assert simulate("barrier", "tree", p=2, clock=clock).time == 2
 
 
-@pytest.mark.parametrize("group", (0, -1, 1.5, True, "44", None, (0, 1), (0, True, 0), (0, 1.0, 2)))
-def test_nodes(group):
-    with pytest.raises(ArgumentError, match="Nodes: group must be"):
-        simulate("bcast", "hierarchical", p=3, topology=Nodes(group, near=Clock()))
-
-
-def test_nodes_of_numpy_integers():
-    nodes = Nodes(np.array([0, 1, 0]), near=Clock())
-    assert nodes.groups(3) == (0, 1, 0)
-    with pytest.raises(ArgumentError, match="near must be of the class Clock"):
-        Nodes(2, near=1.0)
-
-
 @pytest.mark.parametrize(
     "wrong, complaint",
     [
@@ -103,7 +90,7 @@ def test_nodes_of_numpy_integers():
         ({"counts": [2**61] * 3}, "all vectors together"),
         ({"operator": "sum"}, "operator must be of the class Operator"),
         ({"clock": 1.0}, "clock must be of the class Clock"),
-        ({"topology": 2}, "topology must be of the class Nodes"),
+        ({"topology": 2}, "needs a line, a preset or a file, got 2"),
         ({"segments": 0}, "no parameter 'segments'"),
     ],
 )

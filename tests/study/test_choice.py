@@ -12,8 +12,8 @@ from collectives.algorithms.language.registry import AUTO, REDUCTIONS, algorithm
 from collectives.bench.statistics import fitted
 from collectives.catalogue import find
 from collectives.choice import DECLARED, ENVIRONMENT, choices, decide, parse, read, written
-from collectives.engines.simulator import Clock
 from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.machine.clock import Clock
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study.cost import predicted_time

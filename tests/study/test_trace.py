@@ -9,13 +9,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from collectives import Clock, Nodes, Trace, count, simulate, trace
+from collectives import Clock, Machine, Trace, count, simulate, trace
 from collectives.algorithms import REGISTRY, algorithm
 from collectives.algorithms.language import copy, recv, reduce, scratch, send
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.catalogue import check_restrictions
 from collectives.engines.simulator import Simulator
 from collectives.errors import ArgumentError, RestrictionError
+from collectives.machine.networks import Star
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study import tracing
@@ -85,6 +86,7 @@ def test_critical_messages_are_as_many_as_the_critical_path(chosen):
         assert {one.source, one.dest} & {other.source, other.dest}
 
 
+@pytest.mark.share(3)
 @every
 @pytest.mark.parametrize("how", [{"rendezvous": True}, {"eager": 4, "late": {1: 1e-3}}], ids=str)
 def test_messages_move_in_time(chosen, how):
@@ -146,6 +148,7 @@ def fresh_inputs():
     numbers.cache_clear()
 
 
+@pytest.mark.share(2)
 @every
 def test_holdings_are_those_of_real_data(chosen):
     if chosen.lossy or chosen.primitive == "barrier":
@@ -200,10 +203,10 @@ def test_operators_that_do_not_commute_keep_their_order():
 
 
 def test_nodes():
-    near = Clock(1e-7, 0, 0)
-    made = trace("bcast", "hierarchical", p=6, topology=Nodes(3, near))
+    nodes = Machine(near=Clock(1e-7, 0, 0), network=Star(()), ranks=3)
+    made = trace("bcast", "hierarchical", p=6, topology=nodes)
     assert made.setting.groups == (0, 0, 0, 1, 1, 1) and made.setting.near == (1e-7, 0)
-    run = simulate("bcast", "hierarchical", p=6, n=48, topology=Nodes(3, near))
+    run = simulate("bcast", "hierarchical", p=6, n=48, topology=nodes)
     assert made.time == run.time
 
 

@@ -7,8 +7,8 @@ from collectives.algorithms import REGISTRY, algorithm
 from collectives.algorithms.language.memory import scratch
 from collectives.algorithms.language.steps import copy, recv, send
 from collectives.catalogue import find
-from collectives.engines.simulator import Clock
 from collectives.errors import ScheduleError, WrongResult
+from collectives.machine.clock import Clock
 from collectives.problems import Problem
 from collectives.study.cost import predicted_time
 from collectives.study.verify import verify

@@ -23,9 +23,10 @@ from collectives.llm.commands.shown import new_table, show
 from collectives.llm.fits import SIZES, Setup, given_up, smallest
 from collectives.llm.layout import Layout
 from collectives.llm.memory import Memory, Options, memory, typical_ranks, worst
+from collectives.llm.pipeline import in_flight, layers_of
 from collectives.llm.recipes import Recipe
 from collectives.llm.shapes import Bare, Shape
-from collectives.llm.words import GB, UNITS, each, gb, gib, parameters, share
+from collectives.llm.words import GB, UNITS, counted, each, gb, gib, parameters, share
 from collectives.llm.work import Work
 
 # What `passing` means, where a table has room.
@@ -149,7 +150,8 @@ def _print_worst(shape: Shape | Bare, chosen: Recipe, setup: Setup, explain: boo
         if nbytes:
             new.add_row(PASSING[name], "", "", gb(nbytes), gib(nbytes))
     for name, nbytes in held.activations.items():
-        new.add_row(f"activations: {name}", "", "", gb(nbytes), gib(nbytes))
+        where = _layers(shape, setup, held.rank) if name == "layers" else name
+        new.add_row(f"activations: {where}", "", "", gb(nbytes), gib(nbytes))
     whole = gb(chosen.bytes * shape.parameters)
     new.add_row("sum", each(chosen.bytes), whole, gb(held.total), gib(held.total), style="bold")
     show(title, new)
@@ -157,21 +159,50 @@ def _print_worst(shape: Shape | Bare, chosen: Recipe, setup: Setup, explain: boo
         print(f"In the host's memory, for each rank: {gb(held.host)} GB ({gib(held.host)} GiB).")
     if layout.ranks > 1:
         print(_whose(shape, chosen, setup, held))
+    if layout.pp > 1 and isinstance(shape, Shape):
+        _print_stages(shape, chosen, setup)
     if isinstance(shape, Bare) and layout.zero > 1:
         print("Not counted: the layer at work, whole; that needs the shape of the model.")
     if explain and isinstance(shape, Shape):
         _print_items(shape, chosen, setup, held)
 
 
+def _layers(shape: Shape | Bare, setup: Setup, rank: int) -> str:
+    """Which layers keep something, and of how many micro-batches."""
+    assert isinstance(shape, Shape)
+    layout, stage = setup.layout, setup.layout.place(rank)["pp"]
+    layers = counted(len(layers_of(shape.layers, layout, stage)), "layer")
+    flying = in_flight(layout, stage, setup.work.micro_batches)
+    return layers if layout.pp == 1 else f"{layers} x {counted(flying, 'micro-batch', 'es')}"
+
+
+def _print_stages(shape: Shape, chosen: Recipe, setup: Setup) -> None:
+    """What the first rank of each stage holds."""
+    columns = ("layers", "in flight", "parameters", "activations", "sum")
+    new = new_table("stage", *columns, right=",".join(("stage", *columns)))
+    layout = setup.layout
+    first = dict.fromkeys(layout.order, 0)
+    for stage in range(layout.pp):
+        rank = layout.rank({**first, "pp": stage})
+        held = memory(shape, chosen, layout, setup.work, rank, setup.options)
+        kept = sum(held.activations.values())
+        new.add_row(
+            str(stage),
+            str(len(layers_of(shape.layers, layout, stage))),
+            f"{in_flight(layout, stage, setup.work.micro_batches):g}",
+            *(gb(nbytes) for nbytes in (held.total - kept, kept, held.total)),
+        )
+    show(f"Stage by stage, in GB, with the micro-batches that {layout.schedule} has in flight", new)
+
+
 def _whose(shape: Shape | Bare, chosen: Recipe, setup: Setup, held: Memory) -> str:
     """Which rank is the worst, and how much less the one with the least has."""
     layout = setup.layout
     place = layout.place(held.rank)
-    where = [f"{layouts.NAMES[axis]} {place[axis]}" for axis in ("pp", "tp")
-             if getattr(layout, axis) > 1]  # fmt: skip
+    where = [f"{axis} {place[axis]}" for axis in ("pp", "tp") if getattr(layout, axis) > 1]
     words = f"Rank {held.rank} holds most of the {layout.ranks}"
     if where:
-        words += f" (place in {', '.join(where)})"
+        words += f" ({', '.join(where)})"
     last = layout.ranks - 1
     least = memory(shape, chosen, layout, setup.work, last, setup.options).total
     if least > 0.999 * held.total:
@@ -197,10 +228,12 @@ def _print_items(shape: Shape, chosen: Recipe, setup: Setup, held: Memory) -> No
 def _print_fits(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -> None:
     held = worst(shape, chosen, setup.layout, setup.work, setup.options).total
     new = new_table("device", "GiB", "this layout", "the fewest ranks that fit", right="device,GiB")
-    for size in sorted({*SIZES, gpu}):
+    sizes = sorted({*SIZES, gpu})
+    every = smallest(shape, chosen, setup.work, setup.options, [size * GB for size in sizes])
+    for size in sizes:
         room = size * GB - held
         word = f"yes, {gb(room)} GB free" if room >= 0 else f"no, {gb(-room)} GB short"
-        found = smallest(shape, chosen, setup.work, setup.options, size * GB)
+        found = every.get(size * GB)
         fewest = "none up to 1024 ranks"
         if found:
             fewest = f"{found[0].ranks}: {found[0].name}, {gb(found[1].total)} GB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from typing import Any
 
@@ -85,6 +86,25 @@ def add_work(command: argparse.ArgumentParser) -> None:
     group.add_argument("--flash", action="store_true", help="attention without s x s scores")
 
 
+def add_machine(command: argparse.ArgumentParser, topology: str | None) -> None:
+    """What the ranks run on."""
+    group = command.add_argument_group("machine")
+    group.add_argument(
+        "--topology",
+        default=topology,
+        metavar="SPEC",
+        help="nodes:8x8,nic=25G,latency=10us and the like, a preset, or a TOML file"
+        + (f" ({topology})" if topology else ""),
+    )
+    group.add_argument(
+        "--rate",
+        type=rate,
+        default="400T",
+        metavar="FLOPS",
+        help="floating-point operations a second that a device really does (%(default)s)",
+    )
+
+
 def add_json(command: argparse.ArgumentParser) -> None:
     """Output for programs."""
     command.add_argument("--json", action="store_true", help="print it for programs")
@@ -126,10 +146,13 @@ def given_layout(arguments: argparse.Namespace, shape: Shape | Bare) -> Layout:
     ArgumentError
         It does not.
     """
-    axes = {axis: getattr(arguments, axis) or 1 for axis in ("dp", "tp", "pp", "ep", "cp")}
     chunks = arguments.chunks or (2 if arguments.schedule == "interleaved" else 1)
     layout = Layout(
-        **axes,
+        dp=arguments.dp or 1,
+        tp=arguments.tp or 1,
+        pp=arguments.pp or 1,
+        ep=arguments.ep or 1,
+        cp=arguments.cp or 1,
         zero=arguments.zero,
         sp=arguments.sp,
         schedule=arguments.schedule or "1f1b",
@@ -169,6 +192,16 @@ def print_json(found: Any) -> None:
     """Print something for programs."""
     json.dump(found, sys.stdout, indent=1)
     print()
+
+
+def rate(text: str) -> float:
+    """Operations a second, as 400T, which argparse reads."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([GTP])", text.strip().upper())
+    if found is None or float(found[1]) == 0:
+        raise argparse.ArgumentTypeError(
+            f"operations a second such as 400T, 1.2P or 500G are needed, got {text!r}"
+        )
+    return float(found[1]) * 10 ** {"G": 9, "T": 12, "P": 15}[found[2]]
 
 
 def number(text: str) -> int:

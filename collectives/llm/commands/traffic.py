@@ -11,6 +11,7 @@ from collectives.llm import recipes
 from collectives.llm.commands.options import (
     add_json,
     add_layout,
+    add_machine,
     add_model,
     add_work,
     given_layout,
@@ -20,12 +21,13 @@ from collectives.llm.commands.options import (
     whole,
 )
 from collectives.llm.commands.shown import new_table, show
+from collectives.llm.commands.timing import Timing, given_timing
 from collectives.llm.flows import SEND
 from collectives.llm.shapes import Bare
 from collectives.llm.traffic import Traffic, chosen, per_step
-from collectives.llm.words import UNITS, gb, gib, size
+from collectives.llm.words import UNITS, counted, gb, gib, size
 
-COLUMNS = ("primitive", "ranks", "calls", "bytes each", "GB sent")
+COLUMNS = ("primitive", "ranks", "calls", "bytes each", "sent")
 
 
 def add(commands: Any) -> None:
@@ -42,6 +44,10 @@ def add(commands: Any) -> None:
         help="as allreduce=rabenseifner; may be repeated",
     )
     parser.add_argument("--rank", type=whole, default=0, metavar="R", help="whose (%(default)s)")
+    add_machine(parser, None)
+    parser.add_argument(
+        "--explain", action="store_true", help="every term of the step's time, with --topology"
+    )
     parser.add_argument("--clip", action="store_true", help="clip gradients by their global norm")
     add_json(parser)
 
@@ -53,20 +59,24 @@ def run(arguments: argparse.Namespace) -> int:
     work = given_work(arguments, shape, layout)
     recipe = recipes.recipe(arguments.recipe or "zero")
     rank = layouts.rank_of(layout, arguments.rank)
-    found = per_step(shape, recipe, layout, work, rank, chosen(arguments.algorithm))
+    named = chosen(arguments.algorithm)
+    found = per_step(shape, recipe, layout, work, rank, named)
+    timing = given_timing(arguments, shape, recipe, layout, work, named)
     if arguments.json:
-        print_json(_for_programs(found))
+        print_json(_for_programs(found, timing))
         return 0
     print(f"{shape.name}, {layout.name}: what rank {rank} of {layout.ranks} sends in a step")
     if not isinstance(shape, Bare):
+        weight, gradient = (recipe.travelling(kind) for kind in ("weights", "gradients"))
         print(
-            f"{work.micro_batches} micro-batches of {work.micro_batch} x {work.sequence} tokens; "
-            f"weights of {recipe.travelling('weights')} bytes, gradients of "
-            f"{recipe.travelling('gradients')}"
+            f"{counted(work.micro_batches, 'micro-batch', 'es')} of {work.micro_batch} x "
+            f"{work.sequence} tokens; weights of {weight} bytes, gradients of {gradient}"
         )
     _print_flows(found)
     total = sum(one.sent for one in found)
     print(f"\nAll together: {gb(total)} GB ({gib(total)} GiB). {UNITS}")
+    if timing is not None:
+        timing.show(found, arguments.explain)
     return 0
 
 
@@ -74,14 +84,14 @@ def _print_flows(found: list[Traffic]) -> None:
     if not found:
         print("\nNothing: there is no other rank.")
     for strategy, group in groupby(found, key=lambda one: one.flow.strategy):
-        new = new_table("what", *COLUMNS, right="ranks,calls,bytes each,GB sent")
+        new = new_table("what", *COLUMNS, right="ranks,calls,bytes each,sent")
         each = list(group)
         for one in each:
             flow = one.flow
             name = f"{flow.primitive}.{one.algorithm}" if one.algorithm else flow.primitive
             ranks = "1 to 1" if flow.primitive == SEND else str(len(flow.group))
-            new.add_row(flow.what, name, ranks, f"{flow.times:,}", _sizes(one), gb(one.sent))
-        show(f"{strategy}: {gb(sum(one.sent for one in each))} GB", new)
+            new.add_row(flow.what, name, ranks, f"{flow.times:,}", _sizes(one), size(one.sent, 4))
+        show(f"{strategy}: {size(sum(one.sent for one in each), 4)}", new)
 
 
 def _sizes(one: Traffic) -> str:
@@ -91,8 +101,8 @@ def _sizes(one: Traffic) -> str:
     return size(low) if low == high else f"{size(low)} to {size(high)}"
 
 
-def _for_programs(found: list[Traffic]) -> list[dict[str, Any]]:
-    return [
+def _for_programs(found: list[Traffic], timing: Timing | None) -> dict[str, Any]:
+    flows = [
         {
             "strategy": one.flow.strategy,
             "what": one.flow.what,
@@ -107,3 +117,5 @@ def _for_programs(found: list[Traffic]) -> list[dict[str, Any]]:
         }
         for one in found
     ]
+    total = sum(one.sent for one in found)
+    return {"flows": flows, "sent": total, "step": timing and timing.for_programs()}

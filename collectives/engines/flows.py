@@ -1,0 +1,211 @@
+"""Flows: messages that share links, so that each goes slower while others are under way.
+
+A message passes the port out of its rank as ever, one after the other. What follows alpha, its
+bytes, is a flow: it is as fast as its port and its fair share of every link on its route allow.
+The shares change whenever a flow starts or ends, so the end of a message is known only when
+it has come. Events are taken in the order of their times; those of one time together.
+
+The port in of the destination counts as in `ports`: a message cannot have come in before those
+ahead of it could have at full speed, nor before its flow has ended.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from collectives.engines.fairness import SAME, fair_rates
+from collectives.engines.ports import Ports
+from collectives.engines.postings import Rank, Sent
+from collectives.machine.model import Machine
+from collectives.machine.placed import Placed
+
+
+class Flows(Ports):
+    """When messages pass ports and shared links.
+
+    Parameters
+    ----------
+    machine : Machine
+    placed : Placed
+    done : callable
+        `done(rank)` is called when the last message of its round has ended.
+    """
+
+    def __init__(self, machine: Machine, placed: Placed, done: Callable[[Rank], None]):
+        super().__init__(machine, placed)
+        self.route = placed.route
+        self.done = done
+        self.events: list[tuple[float, int, Sent]] = []  # begins of flows, and ends of others
+        self.number = 0
+        self.flows = Active(np.array([link.rate for link in placed.links]))
+
+    @property
+    def pending(self) -> bool:  # type: ignore[override]
+        """Whether anything is under way."""
+        return bool(self.events or self.flows.sent)
+
+    def when(self) -> float:
+        """The time of the next event."""
+        event = self.events[0][0] if self.events else math.inf
+        return min(event, self.flows.ends())
+
+    def step(self) -> None:
+        """Let all happen that happens at the time of the next event."""
+        now = self.when()
+        for sent in self.flows.until(now):
+            self._passed(sent, now)
+        while self.events and self.events[0][0] <= now:
+            sent = heapq.heappop(self.events)[2]
+            route = self._links(sent)
+            if route and sent.message.nbytes:
+                self.flows.add(sent, route, self.way(sent).byte, now)
+            else:
+                self._passed(sent, now)
+
+    def _links(self, sent: Sent) -> tuple[int, ...]:
+        return self.route(sent.rank.process.rank, sent.message.peer)
+
+    # Messages in the order of their ports.
+
+    def leave(self, sent: Sent) -> None:
+        rank = sent.rank
+        rank.waits += 1
+        rank.busy += self.way(sent).overhead
+        sent.earliest = rank.busy
+        self._queue(sent)
+
+    def arrive(self, sent: Sent, target: Rank) -> bool:
+        sent.target = target
+        if sent.passed is None:
+            return False
+        return super().arrive(sent, target)
+
+    def meet(self, sent: Sent, target: Rank) -> bool:
+        source, way = sent.rank, self.way(sent)
+        source.busy += way.overhead
+        sent.earliest = max(source.busy, target.busy) + way.handshake
+        sent.target, sent.both = target, True
+        if target.coming is None:
+            target.coming = deque()
+        target.coming.append(sent)
+        self._queue(sent)
+        return False
+
+    def _queue(self, sent: Sent) -> None:
+        """A message waits for the port out."""
+        if sent.rank.going is None:
+            sent.rank.going = deque()
+        sent.rank.going.append(sent)
+        self._try(sent)
+
+    def _try(self, sent: Sent) -> None:
+        """A message starts if it is the first at its ports."""
+        source, target = sent.rank, sent.target
+        if sent.start is not None or source.going[0] is not sent:  # type: ignore[index]
+            return
+        start = max(sent.earliest, source.port_out)
+        if sent.both:
+            assert target is not None and target.coming
+            if target.coming[0] is not sent:
+                return
+            start = max(start, target.port_in)
+        way = self.way(sent)
+        sent.start, sent.cost = start, way.first + way.byte * sent.message.nbytes
+        shares = sent.message.nbytes and self._links(sent)
+        self.number += 1
+        event = start + (way.first if shares else sent.cost)
+        heapq.heappush(self.events, (event, self.number, sent))
+
+    def _passed(self, sent: Sent, now: float) -> None:
+        """A message has passed the port out, and the links."""
+        source, way = sent.rank, self.way(sent)
+        source.going.popleft()  # type: ignore[union-attr]
+        target = sent.target
+        if sent.both:
+            assert target is not None and target.coming is not None
+            target.coming.popleft()
+            self.finish(sent, target, now, way)
+            if target.coming:
+                self._try(target.coming[0])
+            self._ended(target)
+        else:
+            sent.passed = now
+            source.port_out = now + way.gap
+            source.ends = max(source.ends, now)
+            if target is not None:
+                super().arrive(sent, target)
+                self._ended(target)
+        if source.going:
+            self._try(source.going[0])
+        self._ended(source)
+
+    def _ended(self, rank: Rank) -> None:
+        rank.waits -= 1
+        if not rank.waits and not rank.posting:
+            self.done(rank)
+
+
+class Active:
+    """The flows that are under way, with their rates and what is left of them."""
+
+    def __init__(self, limits: np.ndarray):
+        self.limits = np.append(limits, np.inf)  # the last one fills routes up
+        self.sent: list[Sent] = []
+        self.routes = np.empty((0, 1), int)
+        self.most = self.left = self.rates = np.empty(0)
+        self.new: list[tuple[Sent, tuple[int, ...], float]] = []
+        self.now = 0.0
+        self.changed = False
+
+    def add(self, sent: Sent, route: tuple[int, ...], byte: float, now: float) -> None:
+        """A flow begins."""
+        self.now = now
+        self.new.append((sent, route, 1 / byte if byte else math.inf))
+        self.sent.append(sent)
+        self.changed = True
+
+    def ends(self) -> float:
+        """When the next flow ends, if none begins before."""
+        if self.changed:
+            self._share()
+        if not self.sent:
+            return math.inf
+        return self.now + float((self.left / self.rates).min())
+
+    def until(self, now: float) -> list[Sent]:
+        """Go on to a time; returns the flows that have ended."""
+        if self.changed:
+            self._share()
+        if not self.sent:
+            return []
+        self.left -= self.rates * (now - self.now)
+        self.now = now
+        # What is left would take a moment that is lost in rounding.
+        over = self.left <= self.rates * (now * (SAME - 1))
+        if not over.any():
+            return []
+        ended = [self.sent[number] for number in np.flatnonzero(over)]
+        kept = ~over
+        self.sent = [self.sent[number] for number in np.flatnonzero(kept)]
+        self.routes, self.most, self.left = self.routes[kept], self.most[kept], self.left[kept]
+        self.changed = True
+        return ended
+
+    def _share(self) -> None:
+        """The rates of all flows anew."""
+        if self.new:
+            width = max(self.routes.shape[1], *[len(route) for _, route, _ in self.new])
+            rows = [[*route, *[-1] * (width - len(route))] for _, route, _ in self.new]
+            fill = np.full((len(self.routes), width - self.routes.shape[1]), -1)
+            routes = np.vstack([np.hstack([self.routes, fill]), np.array(rows)])
+            self.routes = np.where(routes < 0, len(self.limits) - 1, routes)
+            self.most = np.append(self.most, [most for _, _, most in self.new])
+            self.left = np.append(self.left, [float(s.message.nbytes) for s, _, _ in self.new])
+            self.new.clear()
+        self.rates = fair_rates(self.routes, self.most, self.limits)
+        self.changed = False

@@ -1,0 +1,131 @@
+"""What the simulator keeps of each rank and of each message, and how data goes over."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from collectives.engines.driver import Message, Process, Round
+from collectives.engines.scene import scene
+
+
+class Rank:
+    """The state of one simulated rank.
+
+    `port_out` and `port_in` are when its ports are free, `busy` until when its CPU starts
+    messages or takes them, `ends` when its round ends as far as one knows.
+    """
+
+    __slots__ = (
+        "arrivals",
+        "busy",
+        "bytes_received",
+        "bytes_reduced",
+        "bytes_sent",
+        "coming",
+        "ends",
+        "finished",
+        "going",
+        "messages",
+        "now",
+        "port_in",
+        "port_out",
+        "posting",
+        "process",
+        "reductions",
+        "round",
+        "waits",
+    )
+
+    def __init__(self, process: Process):
+        self.process = process
+        self.finished = self.posting = False
+        self.now = self.ends = self.busy = self.port_in = self.port_out = 0.0
+        self.arrivals: list[tuple[float, int, Sent]] = []
+        self.going: deque[Sent] | None = None  # what is to pass the ports, where links are shared
+        self.coming: deque[Sent] | None = None
+        self.waits = 0  # messages of the round of which the end is not known yet
+        self.messages = self.bytes_sent = self.bytes_received = 0
+        self.reductions = self.bytes_reduced = 0
+        self.round = Round([], [], [])
+
+    def tally(self) -> tuple[float, int, int, int, int, int]:
+        """When it ended, and what it did, in the order of `Run`."""
+        sent = self.messages, self.bytes_sent
+        return (self.now, *sent, self.bytes_received, self.reductions, self.bytes_reduced)
+
+
+class Sent:
+    """A message on its way.
+
+    It starts to pass the port out at `start`, and has passed at `passed`; `arrived` is when the
+    port in has taken it. None is not yet. `cost` is how long it keeps a port busy by itself;
+    `both` says that it takes the ports of both ranks at once, because it waited for its recv.
+    """
+
+    __slots__ = (
+        "arrived",
+        "both",
+        "cost",
+        "earliest",
+        "line",
+        "message",
+        "number",
+        "passed",
+        "rank",
+        "start",
+        "target",
+        "views",
+    )
+
+    def __init__(self, rank: Rank, message: Message):
+        self.rank = rank
+        self.message = message
+        self.line: tuple[str, int] | None = None
+        self.number = 0
+        self.views = message.views
+        self.start: float | None = None
+        self.passed: float | None = None
+        self.arrived: float | None = None
+        self.target: Rank | None = None
+        self.both = False
+        self.cost = self.earliest = 0.0
+
+    @property
+    def scene(self) -> str:
+        """Where it was sent; empty if it met its recv at once."""
+        return scene(self.line, self.number, None) if self.line else ""
+
+
+class Posted:
+    """A recv that waits."""
+
+    __slots__ = ("message", "rank")
+
+    def __init__(self, rank: Rank, message: Message):
+        self.rank = rank
+        self.message = message
+
+
+def take(queues: dict[int, deque], channel: int):
+    """The oldest entry of a queue; an empty queue is forgotten."""
+    queue = queues[channel]
+    entry = queue.popleft()
+    if not queue:
+        del queues[channel]
+    return entry
+
+
+def transfer(src: tuple[np.ndarray, ...], dst: tuple[np.ndarray, ...]) -> None:
+    """Lay the elements of `src`, end to end, into the views of `dst`."""
+    if len(src) == len(dst) == 1:
+        if dst[0].size:  # an empty view may be read-only
+            dst[0][...] = src[0]
+        return
+    packed = np.concatenate(src)
+    position = 0
+    for view in dst:
+        if view.size:
+            view[...] = packed[position : position + view.size]
+            position += view.size
