@@ -79,7 +79,8 @@ def test_some():
     run(FEW, 4)
 
 
-@pytest.mark.parametrize("restored", ["zero1@2", "pp@2"])
+@pytest.mark.share(2)
+@pytest.mark.parametrize("restored", ["pp@2", "zero1@2"])
 def test_checkpoints(restored, tmp_path):
     back, ranks = restored.split("@")
     file = tmp_path / "model.npz"
