@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 from collectives.algorithms.language.blocks import even_counts
@@ -87,20 +87,16 @@ def expected_held(job: Job, rank: int) -> dict[str, int]:
 
 
 def expected_sent(
-    job: Job, rank: int, steps: int, algorithms: dict[str, str], routed: Sequence[Routing]
+    job: Job, rank: int, steps: int, algorithms: Mapping[str, str], routed: Routing | None
 ) -> Counter[str]:
     """Bytes by primitive that a rank is to send in some steps.
 
-    Where the micro-batches of a rank are not equally long, what depends on them is counted for
-    each; the rest once.
+    Micro-batches may differ by a sequence: so what their length decides is counted for each
+    length. Where tokens go to experts, it is counted from where they went.
     """
-    found: Counter[str] = Counter()
-    whole = layout(job)
-    place = whole.place(rank)
-    feeds = whole.batches
-    lengths = even_counts(job.batch, feeds * job.micro_batches)
-    first = (place["dp"] * whole.ep + place["ep"]) * job.micro_batches
-    mine = lengths[first : first + job.micro_batches]
+    if steps == 0:
+        return Counter()
+    whole, mine = layout(job), _lengths(job, rank)
     work = Work(
         job.size.sequence,
         max(mine),
@@ -110,46 +106,47 @@ def expected_sent(
         bucket=job.bucket,
         activation_bytes=job.recipe.computed.itemsize,
     )
-    for each in per_step(shape(job), lines(job), whole, work, rank, _named(job, algorithms)):
-        if each.flow.strategy == "clip" and job.recipe.reproducible:
-            each = counted(replace(each.flow, calls=((ROW, 1),)), each.algorithm, rank)
-        if each.flow.strategy not in ("tp", "sp", "pp", "cp", "ep"):
-            found[each.flow.primitive] += each.sent * steps
-    for number, length in enumerate(mine):
-        alone = replace(work, micro_batch=length, micro_batches=1)
-        for step in range(steps):
-            rows = {
-                (layer, 0): table
-                for (layer, micro), table in (routed[step].items() if routed else ())
-                if micro == number
-            }
-            for each in per_step(
-                shape(job), lines(job), whole, alone, rank, algorithms, rows or None
-            ):
-                if each.flow.strategy in ("tp", "sp", "pp", "cp", "ep"):
-                    found[each.flow.primitive] += each.sent
+    found: Counter[str] = Counter()
+
+    def count(work: Work, strategies: Container[str], times: int = 1) -> None:
+        named = _named(job, algorithms)
+        for each in per_step(shape(job), lines(job), whole, work, rank, named, routed):
+            if each.flow.strategy == "clip" and job.recipe.reproducible:
+                each = counted(replace(each.flow, calls=((ROW, 1),)), each.algorithm, rank)
+            if each.flow.strategy in strategies:
+                found[each.flow.primitive] += each.sent * times
+
+    every = replace(work, micro_batches=job.micro_batches * steps)
+    count(every, ("ep",))
+    routed = None
+    count(work, ("dp", "zero1", "zero2", "zero3", "clip", "loss"), steps)
+    for length, times in Counter(mine).items():
+        alike = replace(work, micro_batch=length, micro_batches=times)
+        count(alike, ("tp", "sp", "pp", "cp"), steps)
     return found
 
 
-def _named(job: Job, algorithms: dict[str, str]) -> dict[str, str]:
+def _lengths(job: Job, rank: int) -> tuple[int, ...]:
+    """Sequences in each micro-batch of a rank."""
+    whole = layout(job)
+    place = whole.place(rank)
+    first = (place["dp"] * whole.ep + place["ep"]) * job.micro_batches
+    lengths = even_counts(job.batch, whole.batches * job.micro_batches)
+    return lengths[first : first + job.micro_batches]
+
+
+def _named(job: Job, algorithms: Mapping[str, str]) -> Mapping[str, str]:
     return {**algorithms, "allreduce": COMPRESSED[job.compress]} if job.compress else algorithms
 
 
-def _routed(trainer: Trainer) -> list[Routing]:
-    """Rows from each rank of ep to each, by step, layer and micro-batch."""
+def _routed(trainer: Trainer) -> Routing | None:
+    """Rows from each rank of ep to each, by layer and micro-batch, of all steps."""
     if trainer.job.layout.sizes["ep"] == 1:
-        return []
+        return None
     every = trainer.grid.comm["ep"].allgather(trainer.ledger.routed)
-    tables = list(zip(*every))  # in the order of calls, a row for each rank
-    layers, micros = trainer.job.size.layers, trainer.job.micro_batches
-    return [
-        {
-            (layer, micro): tables[start + micro * layers + layer]
-            for micro in range(micros)
-            for layer in range(layers)
-        }
-        for start in range(0, len(tables), layers * micros)
-    ]
+    layers = trainer.job.size.layers
+    tables = enumerate(zip(*every))  # in the order of calls, a row for each rank
+    return {(call % layers, call // layers): table for call, table in tables}
 
 
 def shape(job: Job) -> Shape:
