@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TextIO
 
@@ -15,7 +15,7 @@ from . import output, report
 from .cells import Cell
 from .check import Wrong
 from .cli import Options
-from .preflight import Outlook
+from .preflight import Outlook, explained
 from .results import results
 from .schedule import Schedule
 from .system import System
@@ -57,6 +57,15 @@ class Outcome:
     schedule: Schedule | None = None
     date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     past: TextIO | None = field(default_factory=past_launcher)
+
+    def explain(self) -> None:
+        """Say of wrong answers, where it can be said, how they came about."""
+        self.ahead = [
+            replace(one, wrong=explained(cell, len(self.where.hosts)))
+            if i in self.wrong and not one.wrong and self.wrong[i].index is not None
+            else one
+            for i, (cell, one) in enumerate(zip(self.todo, self.ahead))
+        ]
 
     def leave(self, stopped: str = "") -> int:
         """Print and write all there is; returns the exit status of a run that has ended.

@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from collectives.catalogue import check_restrictions, find
+import numpy as np
+
+from collectives.algorithms.language.registry import REDUCTIONS
+from collectives.catalogue import check_restrictions, find, is_loaded
+from collectives.choice import decide
 from collectives.engines.endless import until
 from collectives.errors import (
     FAILURES,
@@ -22,8 +26,11 @@ from collectives.errors import (
     WrongResult,
     in_words,
 )
+from collectives.operators.operator import MATPROD, MATRIX
+from collectives.problems import Problem
 from collectives.study.examine import Case, finding
 from collectives.study.simulation import Counts, count, simulate
+from collectives.study.symbolic import fault, hint_for
 from collectives.study.verify import verify
 
 from .cells import BUILTIN, Cell
@@ -33,6 +40,9 @@ if TYPE_CHECKING:
 
 # Up to this size the simulator moves real data, so that it sees overlaps too.
 WITH_DATA = 4096
+
+# So many numbers of all ranks are followed one by one where an answer is wrong.
+FOLLOWED = 2**23
 
 LATE = "the time for simulations was over; raise --budget"
 
@@ -95,6 +105,8 @@ def outlook(cell: Cell, p: int) -> Outlook:
     wrong = ""
     try:
         check_restrictions(algorithm, p)
+        if disorder := _disorder(algorithm, p, parameters):
+            return Outlook(broken=disorder)
         if cell.size <= WITH_DATA:
             wrong = _verify(algorithm, problem, parameters, cell)
         else:
@@ -116,6 +128,41 @@ def _verify(algorithm, problem, parameters, cell: Cell) -> str:
         found = finding(algorithm, Case(problem, parameters), error)
         return f"{_bare(found.message, cell)}; {found.hint}"
     return ""
+
+
+def _disorder(algorithm, p: int, parameters: dict[str, Any]) -> str:
+    """Why a reduction of the user's is wrong that keeps no rank order, and does not say so.
+
+    The bench adds, which is right in any order. Those of the catalogue have been proved.
+    """
+    ordered = algorithm.primitive in REDUCTIONS and algorithm.keeps_order
+    if not ordered or not is_loaded(algorithm):
+        return ""
+    problem = Problem(algorithm.primitive, p, p + 1, dtype=np.dtype(MATRIX), operator=MATPROD)
+    found = fault(algorithm, problem, parameters) or ""
+    return f"{found}; {hint_for(found)}" if "not in rank order" in found else ""
+
+
+def explained(cell: Cell, p: int) -> str:
+    """Why an answer is wrong, in the words of `prove`; empty if a run of symbols is right.
+
+    Parameters
+    ----------
+    cell : Cell
+        One whose answer over MPI was wrong.
+    p : int
+        Number of ranks.
+    """
+    problem = cell.problem(p)
+    if cell.algorithm == BUILTIN or problem.size * p > FOLLOWED:
+        return ""
+    nbytes = problem.size * problem.dtype.itemsize
+    algorithm, parameters = decide(*find(cell.primitive, cell.algorithm), p, nbytes)
+    try:
+        found = fault(algorithm, problem, parameters)
+    except FAILURES:  # not seen before, so it comes with the values
+        return ""
+    return f"{found}; {hint_for(found)}" if found else ""
 
 
 def reason(error: BaseException, cell: Cell) -> str:

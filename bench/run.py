@@ -81,6 +81,7 @@ def bench(comm: MPI.Intracomm, asked: cli.Options, arguments: Sequence[str], sto
     if comm.rank != 0:
         return comm.bcast(None)
     stop.end()
+    known.explain()
     return comm.bcast(known.leave())
 
 

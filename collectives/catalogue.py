@@ -25,6 +25,7 @@ from collectives.algorithms.language.registry import (
     CHOICES,
     GROUP,
     LEAST,
+    PREFIXES,
     REDUCTIONS,
     WITH_COUNTS,
     named,
@@ -141,6 +142,24 @@ def _halves(primitive: str, spec: str) -> tuple[str, str]:
     if f"{first}:{second}" in REGISTRY[primitive]:
         return f"{first}:{second}", further
     return first, rest
+
+
+def algorithms_in(text: str) -> str | dict[str, str]:
+    """What a command line says: `ring` for all primitives, or `allreduce=ring,bcast=tree`.
+
+    Both may have parameters with commas between.
+    """
+    chosen: dict[str, str] = {}
+    last = ""
+    for piece in text.split(","):
+        primitive, equals, spec = piece.partition("=")
+        if equals and primitive in PRIMITIVES:
+            chosen[primitive], last = spec, primitive
+        elif last:
+            chosen[last] += f",{piece}"
+        else:
+            return text
+    return chosen
 
 
 def defaults_for(algorithm: str | Mapping[str, str]) -> dict[str, str]:
@@ -295,7 +314,8 @@ def check_lossy(algorithm: Algorithm, p: int, operator: Operator, dtype: np.dtyp
 
 def mixes(algorithm: Algorithm, groups: Sequence[int] | None) -> bool:
     """Whether operands meet out of rank order because groups are not runs of ranks."""
-    return algorithm.primitive in REDUCTIONS and groups is not None and not in_order(groups)
+    sums = algorithm.primitive in REDUCTIONS - PREFIXES
+    return sums and groups is not None and not in_order(groups)
 
 
 def load(path: str | Path) -> None:

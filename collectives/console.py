@@ -25,7 +25,7 @@ class Screen(Console):
 def console() -> Console:
     """The terminal; nothing is cut off when the output goes to a file."""
     screen = sys.stdout is not None and sys.stdout.isatty()
-    return Screen(width=None if screen else 200, highlight=False)
+    return Screen(width=None if screen else 200, highlight=False, emoji=False)
 
 
 def table(heading: str, *columns: str, numbers: bool = False) -> Table:

@@ -12,7 +12,9 @@ from . import (
     elimination,
     hierarchical,
     knomial,
+    multi_leader,
     multiplying,
+    overlapping,
     pairwise,
     pat,
     pipelined_trees,
@@ -20,5 +22,6 @@ from . import (
     radix,
     rings,
     scans,
+    synthesised,
     torus,
 )

@@ -172,9 +172,13 @@ def hybrid(rank, p, sendbuf, recvbuf, counts, *, short=512):
     What a long block pays for its jumps is bytes, what a short one pays for going straight
     is a message. Where blocks differ, each has its own way: those of at most `short` bytes
     travel their distance in powers of two, many in one message; then each of the others
-    goes in a message of its own. Where there is nothing to send there is no message. UCC's
-    `hybrid` has the lengths, and marks for what will come straight, in the head of every
-    message; here they are known before.
+    goes in a message of its own. Where there is nothing to send there is no message.
+
+    Every rank must know all p*p lengths before, those of strangers, too: it passes their
+    blocks on. There is no phase here in which ranks tell each other, for what is yielded
+    depends on no value; the caller brings the counts, and a call over MPI whose blocks
+    differ gathers them first. UCC's `hybrid` has the lengths, and marks for what will come
+    straight, in the head of every message.
 
     With a `short` that no block has it is `naive`, with one that all have
     `recursive_doubling`. For the latter the factor of beta is an upper bound if p is not a

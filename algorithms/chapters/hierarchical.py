@@ -14,34 +14,40 @@ its peers. Which ranks form a node is what `groups` says, a number for each rank
 any ranks may. A reduction keeps rank order where each node is a run of neighbouring
 ranks; where not, its operator must commute.
 
-The clock of the simulator does not know nodes and sees only that there are a few
-more rounds; what is gained is that the vector crosses the network once per node, not
-per rank. One leader per node cannot keep a fast network busy: `multi_leader` has
-several, each for a part of the node.
+What is gained is that a vector crosses the network once per node, not once per rank. A
+simulator that takes every message to cost the same does not see that, only that there are a
+few more rounds; given a topology, such as `nodes:8x8,nic=25G`, it does. One leader per node
+cannot keep a fast network busy, and while it talks to other nodes its own node waits:
+`multi_leader.py` has several leaders, and `overlapping.py` runs both levels at once.
 
 In all of them the parameter `group` says which ranks form a node: so many neighbouring
-ranks, or a number for each rank; without it, those that MPI finds on one machine.
+ranks, or a number for each rank; without it, those that MPI finds on one machine, or those of
+the simulator's topology.
 """
-
-from collections import defaultdict
-from functools import lru_cache
 
 from .. import allreduce as on_one_level
 from .. import alltoall as everybody
 from .. import barrier as signals
 from .. import bcast as spread
+from .. import exscan as below
 from .. import gather as collect
 from .. import reduce as combine
+from .. import reduce_scatter as share
+from .. import scan as prefixes
 from .. import scatter as hand_out
 from ..language import (
     NOTHING,
-    Blocks,
+    Bundles,
     algorithm,
+    among,
     binomial_tree,
     copy,
-    even_counts,
+    members,
+    neighbourhoods,
     partition,
+    place,
     recv,
+    reduce,
     scratch,
     send,
 )
@@ -88,7 +94,7 @@ def bcast(rank, p, buf, root, groups):
 
 
 @algorithm("reduce", name="hierarchical")
-def reduce(rank, p, sendbuf, recvbuf, root, groups):
+def reduce_to_root(rank, p, sendbuf, recvbuf, root, groups):
     """Two levels: each node adds up its vectors, the leaders add up the sums.
 
     The root leads its own node, the first rank leads any other. Both phases are
@@ -153,48 +159,6 @@ def allgather(rank, p, sendbuf, recvbuf, groups):
     yield from among(node, rank, spread.tree, recvbuf[:], 0)
 
 
-@algorithm("allgather")
-def multi_leader(rank, p, sendbuf, recvbuf, groups, *, leaders=2):
-    """Two levels, several leaders: each deals with a part of its node.
-
-    A node is cut into `leaders` teams, runs of its ranks, fewer where the smallest
-    node has fewer ranks. The first rank of a team leads it and collects its blocks.
-    The leaders of the same team on all nodes form a ring, so that all of them use the
-    network at once; then the leaders of a node pass on to each other, round a ring
-    too, what they have heard. In the end each hands its team the whole vector. If
-    nodes or teams differ in size, the factor of beta is an upper bound.
-
-    In words, with m nodes, l leaders in each and t ranks in the largest team: 2 ceil(lg t)
-    messages up and down the tree of a team, m - 1 round the ring of nodes and l - 1 round
-    the ring of leaders. The way down takes the whole vector, n bytes, in each of ceil(lg t)
-    rounds; everything else, n bytes but for a block, comes once. `p % group or group` is
-    the size of the last node, the smallest.
-
-    `group` says which ranks form a node, and `leaders` is how many leaders it has.
-
-    Cost: (2*ceil(lg(ceil(min(group, p)/min(leaders, p % group or group))))
-        + ceil(p/group) + min(leaders, p % group or group) - 2)*alpha
-        + ceil(lg(ceil(min(group, p)/min(leaders, p % group or group))))*n*beta
-        + (ceil(min(group, p)/min(leaders, p % group or group))
-        *min(leaders, p % group or group)*ceil(p/group) - 1)*n/p*beta
-    Restrictions: none
-    Reference: Kandalla et al. 2009
-    """
-    nodes = members(groups)
-    number = min(leaders, *map(len, nodes))
-    teams = [partition(node, even_counts(len(node), number)) for node in nodes]
-    here = next(i for i, node in enumerate(nodes) if rank in node)
-    mine = next(i for i, team in enumerate(teams[here]) if rank in team)
-    team, block = teams[here][mine], [[[recvbuf[r] for r in t] for t in ts] for ts in teams]
-    yield from to_leader(team, rank, sendbuf, recvbuf)
-    if rank == team[0]:
-        lane = [parts[mine][0] for parts in teams]
-        yield from pass_round(rank, lane, [parts[mine] for parts in block])
-        heard = [[view for parts in block for view in parts[i]] for i in range(number)]
-        yield from pass_round(rank, [t[0] for t in teams[here]], heard)
-    yield from among(team, rank, spread.tree, recvbuf[:], 0)
-
-
 @algorithm("alltoall", name="hierarchical")
 def alltoall(rank, p, sendbuf, recvbuf, counts, groups):
     """Two levels: gather in the nodes, an all-to-all of leaders, scatter in the nodes.
@@ -232,44 +196,180 @@ def alltoall(rank, p, sendbuf, recvbuf, counts, groups):
     yield copy(received, recvbuf[0:p])
 
 
-def place(rank, groups, root=None):
-    """The ranks of this rank's node, the leaders of all nodes, and this node's."""
-    nodes = members(groups)
-    leaders = [root if root in node else node[0] for node in nodes]
-    own = next(i for i, node in enumerate(nodes) if rank in node)
-    return nodes[own], leaders, leaders[own]
+@algorithm("gather", name="hierarchical")
+def gather(rank, p, sendbuf, recvbuf, root, counts, groups):
+    """Two levels: each node collects its blocks, the root those of all nodes.
+
+    The root leads its own node, the first rank leads any other. Both phases are binomial
+    trees; the blocks of a node leave it as one message. The factor of beta is that of root 0
+    and an upper bound if the nodes differ in size.
+
+    `group` says which ranks form a node.
+
+    Cost: (ceil(lg(min(group, p))) + ceil(lg(ceil(p/group))))*alpha + (p-1)*n/p*beta
+    Restrictions: none
+    Reference: Kielmann et al. 1999; Karonis et al. 2000
+    """
+    node, leaders, leader = place(rank, groups, root)
+    own, everyone = lengths(counts, groups, node)
+    mine = total = None
+    if rank == root:
+        mine = Bundles([recvbuf[member]] for member in node)
+        total = Bundles([recvbuf[member] for member in other] for other in members(groups))
+    elif rank == leader:
+        mine = partition(scratch(sendbuf, sum(own)), own)
+    yield from among(node, rank, collect.tree, sendbuf, mine, node.index(leader), own)
+    if rank == leader:
+        held = total[leaders.index(root)] if rank == root else mine.buf
+        yield from among(leaders, rank, collect.tree, held, total, leaders.index(root), everyone)
 
 
-@lru_cache(maxsize=64)
-def members(groups):
-    """The ranks of each node, the node with the lowest rank first."""
-    found = defaultdict(list)
-    for rank, number in enumerate(groups):
-        found[number].append(rank)
-    return list(found.values())
+@algorithm("scatter", name="hierarchical")
+def scatter(rank, p, sendbuf, recvbuf, root, counts, groups):
+    """Two levels: the root hands each node its blocks, the leader each rank its own.
+
+    The gather backwards. The root leads its own node, the first rank leads any other. Both
+    phases are binomial trees; the blocks of a node enter it as one message. The factor of
+    beta is that of root 0 and an upper bound if the nodes differ in size.
+
+    `group` says which ranks form a node.
+
+    Cost: (ceil(lg(min(group, p))) + ceil(lg(ceil(p/group))))*alpha + (p-1)*n/p*beta
+    Restrictions: none
+    Reference: Kielmann et al. 1999; Karonis et al. 2000
+    """
+    node, leaders, leader = place(rank, groups, root)
+    own, everyone = lengths(counts, groups, node)
+    mine = total = None
+    if rank == root:
+        mine = Bundles([sendbuf[member]] for member in node)
+        total = Bundles([sendbuf[member] for member in other] for other in members(groups))
+    elif rank == leader:
+        mine = partition(scratch(recvbuf, sum(own)), own)
+    if rank == leader:
+        arrives = total[leaders.index(root)] if rank == root else mine.buf
+        yield from among(
+            leaders, rank, hand_out.tree, total, arrives, leaders.index(root), everyone
+        )
+    yield from among(node, rank, hand_out.tree, mine, recvbuf, node.index(leader), own)
+
+
+@algorithm("reduce_scatter", name="hierarchical")
+def reduce_scatter(rank, p, sendbuf, recvbuf, groups):
+    """Two levels: reduce in nodes, reduce-scatter of leaders, scatter in nodes.
+
+    The first rank of a node is its leader and adds up the vectors of its node, on a binomial
+    tree. Each leader sends every other the sums of that one's node, and adds up what it
+    gets for its own. Then each rank gets its block. All vectors pass the leader's port:
+    for short ones. If the nodes differ in size, the factors of beta and gamma are upper
+    bounds.
+
+    `group` says which ranks form a node.
+
+    Cost: ceil(lg(min(group, p)))*(2*alpha + n*beta + n*gamma) + (min(group, p) - 1)*n/p*beta
+        + (ceil(p/group) - 1)*(alpha + group*n/p*beta + group*n/p*gamma)
+    Restrictions: keeps rank order in groups of neighbouring ranks only
+    Reference: Kielmann et al. 1999
+    """
+    node, leaders, leader = place(rank, groups)
+    counts = [sendbuf.size(i) for i in range(p)]
+    own, everyone = lengths(counts, groups, node)
+    block = None
+    if rank == leader:
+        total, by_node = scratch(sendbuf.buf), partition(scratch(sendbuf.buf), everyone)
+        block = partition(scratch(recvbuf, sum(own)), own)
+    yield from among(node, rank, combine.tree, sendbuf.buf, total if block else None, 0)
+    if rank == leader:
+        sums = partition(total, counts)
+        yield copy([sums[member] for other in members(groups) for member in other], by_node.buf)
+        yield from among(leaders, rank, share.naive, by_node, block.buf)
+    yield from among(node, rank, hand_out.tree, block, recvbuf, 0, own)
+
+
+@algorithm("scan", name="hierarchical")
+def scan(rank, p, sendbuf, recvbuf, groups):
+    """Two levels: scan in the nodes, an exscan of their sums, and back into the nodes.
+
+    After the scan in its node the last rank has the sum over the node. An exscan among these
+    last ranks tells each of them the sum over all nodes before its own, which then goes down
+    a binomial tree in its node, where each rank adds it on the left: for short vectors. Only
+    ranks that are neighbours can be taken together here: of a node whose ranks lie scattered,
+    each run of neighbours works as a node of its own. All factors are upper bounds, which
+    are met by nodes of one size.
+
+    `group` says which ranks form a node.
+
+    Cost: (ceil(lg(min(group, p))) + (p > group)*(1 + ceil(lg(max(ceil(p/group) - 1, 1)))
+        + ceil(lg(group))))*(alpha + n*beta) + (ceil(lg(min(group, p)))
+        + (p > group)*(1 + ceil(lg(max(ceil(p/group) - 1, 1)))))*n*gamma
+    Restrictions: none
+    Reference: MPICH (smp)
+    """
+    run, ends = neighbourhood(rank, groups)
+    yield from among(run, rank, prefixes.recursive_doubling, sendbuf, recvbuf)
+    before = yield from sum_before(rank, run, ends, recvbuf)
+    if before is not None:
+        yield reduce(before, recvbuf)
+
+
+@algorithm("exscan", name="hierarchical")
+def exscan(rank, p, sendbuf, recvbuf, groups):
+    """Two levels: exscan in nodes, an exscan of their sums, and back into nodes.
+
+    `scan.hierarchical`, but the last rank of a node adds its own vector only to the sum that
+    it takes to the other nodes. The first rank of a node gets what comes before the node, the
+    others add it on the left. All factors are upper bounds, which are met by nodes of one
+    size.
+
+    `group` says which ranks form a node.
+
+    Cost: ((min(group, p) > 1) + ceil(lg(max(min(group, p) - 1, 1)))
+        + (p > group)*(1 + ceil(lg(max(ceil(p/group) - 1, 1)))
+        + ceil(lg(group))))*(alpha + n*beta) + (ceil(lg(max(min(group, p) - 1, 1)))
+        + (p > group)*(2*(group > 1) + ceil(lg(max(ceil(p/group) - 1, 1)))))*n*gamma
+    Restrictions: none
+    Reference: MPICH (smp)
+    """
+    run, ends = neighbourhood(rank, groups)
+    total = scratch(sendbuf)
+    yield copy(sendbuf, total)
+    yield from among(run, rank, below.recursive_doubling, sendbuf, recvbuf)
+    if rank == run[-1] and len(run) > 1 and rank < p - 1:
+        yield reduce(recvbuf, total)
+    before = yield from sum_before(rank, run, ends, total)
+    if before is not None:
+        yield copy(before, recvbuf) if rank == run[0] else reduce(before, recvbuf)
+
+
+def neighbourhood(rank, groups):
+    """The run of neighbours in one node that this rank is in, and the last ranks of all runs."""
+    runs = neighbourhoods(groups)
+    return next(run for run in runs if rank in run), [run[-1] for run in runs]
+
+
+def sum_before(rank, run, ends, total):
+    """The sum over all ranks before a run, whose own is the `total` of its last rank."""
+    before = scratch(total) if run[-1] != ends[0] else None
+    if rank == run[-1]:
+        yield from among(ends, rank, below.recursive_doubling, total, before)
+    if before is not None:
+        yield from among(run, rank, spread.tree, before, len(run) - 1)
+    return before
+
+
+def lengths(counts, groups, node):
+    """How long the blocks of a node's ranks are, and those of all nodes."""
+    return [int(counts[rank]) for rank in node], [
+        sum(int(counts[rank]) for rank in other) for other in members(groups)
+    ]
 
 
 def to_leader(team, rank, sendbuf, recvbuf):
     """The first rank of a team collects the blocks of all, each in its place."""
-    starts, stops = ([ends[member] for member in team] for ends in (recvbuf.starts, recvbuf.stops))
-    near = recvbuf.adjacent and team[-1] - team[0] == len(team) - 1
-    blocks = Blocks(recvbuf.buf, starts, stops, near, recvbuf.origin)
+    blocks = recvbuf.chosen(team)
     counts = [blocks.size(i) for i in range(len(team))]
     leader = rank == team[0]
     yield from among(team, rank, collect.tree, sendbuf, blocks if leader else None, 0, counts)
-
-
-def among(ranks, rank, generator, *arguments):
-    """Run an algorithm among some of the ranks: number i of them is `ranks[i]`."""
-    for steps in generator(ranks.index(rank), len(ranks), *arguments):
-        renumbered = []
-        for step in steps if isinstance(steps, (tuple, list)) else [steps]:
-            if isinstance(step, send):
-                step = send(step.buf, ranks[step.dest])
-            elif isinstance(step, recv):
-                step = recv(step.buf, ranks[step.source])
-            renumbered.append(step)
-        yield renumbered
 
 
 def report(rank, p):

@@ -11,6 +11,7 @@ from its left neighbour. Two ways to bend it; `torus.py` has a third:
 
 from math import ceil
 
+from .. import allgather
 from ..language import algorithm, copy, neighbours, recv, reduce, scratch, send, split
 
 
@@ -98,14 +99,12 @@ def ring_segmented(rank, p, sendbuf, recvbuf, *, segments=None):
     """
     segments = max(1, ceil(recvbuf.nbytes / p / 65536)) if segments is None else segments
     block = split(recvbuf, p)
-    pieces = [split(block[i], segments) for i in range(p)]
-    arriving = scratch(pieces[0][0])
+    arriving = scratch(split(block[0], segments)[0])
     left, right = neighbours(rank, p)
     yield copy(sendbuf, recvbuf)
     for s in range(segments):
         for k in range(1, p):
-            mine = pieces[(rank - k - 1) % p][s]
+            theirs, mine = (split(block[(rank - k - i) % p], segments)[s] for i in (0, 1))
             share = arriving[: mine.size]
-            outgoing = send(pieces[(rank - k) % p][s], right)
-            yield outgoing, recv(share, left), reduce(share, mine)
-    yield from pass_round(rank, range(p), block)
+            yield send(theirs, right), recv(share, left), reduce(share, mine)
+    yield from allgather.ring(rank, p, block[rank], block)

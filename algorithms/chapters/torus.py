@@ -19,9 +19,7 @@ An all-to-all has nothing to pass round. In `2d_mesh` a rank talks to all of its
 then to all of its column, so that each block gets there in two hops.
 """
 
-from itertools import zip_longest
-
-from ..language import algorithm, copy, partition, recv, rows, scratch, send, split
+from ..language import algorithm, copy, partition, recv, rows, scratch, send, side_by_side, split
 from .rings import pass_round
 
 
@@ -222,9 +220,3 @@ def sum_everywhere(rank, ring, lines, vector):
     yield from pass_round(rank, lines[place], piece, arriving)
     yield from pass_round(rank, lines[place], piece)
     yield from pass_round(rank, ring, part)
-
-
-def side_by_side(algorithms):
-    """Several algorithms at once: a round of each makes one round."""
-    for rounds in zip_longest(*algorithms, fillvalue=()):
-        yield [step for steps in rounds for step in (steps if type(steps) is tuple else [steps])]

@@ -9,12 +9,14 @@ memory     scratch space
 pipeline   how finely to cut a vector for a pipeline
 codecs     vectors as packets of fewer bytes
 exchanges  what the ranks of a tree do, for algorithms of several primitives
+levels     ranks that form a node, and algorithms among some of the ranks
 registry   `@algorithm`, and the list of what there is
 """
 
-from .blocks import Blocks, even_counts, partition, split, stage
+from .blocks import Blocks, Bundles, even_counts, partition, split, stage
 from .codecs import codec_for
 from .exchanges import add_pieces, pass_down, pass_up
+from .levels import among, members, neighbourhoods, place, side_by_side
 from .memory import scratch
 from .pipeline import default_segments
 from .ranks import (
@@ -39,12 +41,14 @@ from .steps import NOTHING, copy, decode, encode, in_rank_order, recv, reduce, s
 
 __all__ = [
     "Blocks",
+    "Bundles",
     "Fold",
     "NOTHING",
     "PRIMITIVES",
     "Tree",
     "add_pieces",
     "algorithm",
+    "among",
     "binomial_tree",
     "bit_reversed",
     "ceil_lg",
@@ -61,16 +65,20 @@ __all__ = [
     "in_order_tree",
     "in_rank_order",
     "knomial_tree",
+    "members",
+    "neighbourhoods",
     "neighbours",
     "partition",
     "pass_down",
     "pass_up",
+    "place",
     "powers",
     "recv",
     "reduce",
     "rows",
     "scratch",
     "send",
+    "side_by_side",
     "skips",
     "split",
     "stage",

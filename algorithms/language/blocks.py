@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from .memory import scratch
+from .memory import Special, scratch
 
 
 class Blocks(Sequence):
@@ -58,12 +58,25 @@ class Blocks(Sequence):
         """Number of elements in block `index`."""
         return self.stops[index] - self.starts[index]
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of elements in each block."""
+        if isinstance(self.starts, range):
+            return even_counts(self.starts.step * len(self), len(self))
+        return tuple([stop - start for start, stop in zip(self.starts, self.stops)])
+
     def grouped(self, spans: Sequence[slice]) -> Blocks:
         """The same vector with other blocks, in any order: each is a span of these, not empty."""
         starts = [self.starts[span.start] for span in spans]
         stops = [self.stops[span.stop - 1] for span in spans]
         adjacent = self.adjacent and all(a.stop == b.start for a, b in pairwise(spans))
         return Blocks(self.buf, starts, stops, adjacent, self.origin)
+
+    def chosen(self, ranks: Sequence[int]) -> Blocks:
+        """The same vector, but only the blocks of these ranks, which are in ascending order."""
+        starts, stops = ([ends[rank] for rank in ranks] for ends in (self.starts, self.stops))
+        near = ranks[-1] - ranks[0] == len(ranks) - 1
+        return Blocks(self.buf, starts, stops, self.adjacent and near, self.origin)
 
     def range(self, first: int, count: int) -> list[np.ndarray]:
         """`count` blocks from `first` on, wrapping round after the last.
@@ -89,14 +102,31 @@ class Blocks(Sequence):
         return self.buf[start - self.origin : stop - self.origin]
 
 
+class Bundles(list):
+    """Blocks put together, each in a list of views: what one message of a leader carries.
+
+    A slice is one list, of the views of several bundles.
+    """
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        return [view for bundle in found for view in bundle] if type(index) is slice else found
+
+
 def partition(buf: np.ndarray, counts: Sequence[int]) -> Blocks:
     """Cut `buf` into neighbouring blocks of `counts[i]` elements."""
-    return Blocks(buf, *_bounds(tuple(counts)), adjacent=True)
+    return _cut(buf, *_bounds(tuple(counts)))
 
 
 def split(buf: np.ndarray, p: int) -> Blocks:
     """Cut `buf` into p blocks whose lengths differ by at most one element."""
-    return Blocks(buf, *_bounds(even_counts(buf.size, p)), adjacent=True)
+    return _cut(buf, *_even_bounds(buf.size, p))
+
+
+def _cut(buf: np.ndarray, starts: Sequence[int], stops: Sequence[int]) -> Blocks:
+    """Neighbouring blocks, of the kind that special vectors are cut into."""
+    kind = (isinstance(buf, Special) and buf.blocks) or Blocks
+    return kind(buf, starts, stops, adjacent=True)
 
 
 def stage(like: np.ndarray, counts: Sequence[int], first: int, last: int) -> Blocks:
@@ -109,7 +139,16 @@ def stage(like: np.ndarray, counts: Sequence[int], first: int, last: int) -> Blo
 @lru_cache(maxsize=64)
 def even_counts(n: int, p: int) -> tuple[int, ...]:
     """Lengths of p blocks of `n` elements; the first n % p are one longer."""
-    return tuple(n // p + (i < n % p) for i in range(p))
+    return (n // p + 1,) * (n % p) + (n // p,) * (p - n % p)
+
+
+@lru_cache(maxsize=64)
+def _even_bounds(n: int, p: int) -> tuple[Sequence[int], Sequence[int]]:
+    """Where each of p blocks starts and stops; in little memory if all are equal."""
+    size, longer = divmod(n, p)
+    if size and not longer:
+        return range(0, n, size), range(size, n + size, size)
+    return _bounds(even_counts(n, p))
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -106,7 +107,12 @@ class Int8(Codec):
 
     def __init__(self, bucket: int = 256, seed: int = 0, rank: int = 0):
         self.bucket = bucket
-        self.random = np.random.default_rng([seed, rank, DRAWS])
+        self.seeds = seed, rank, DRAWS
+
+    @cached_property
+    def random(self) -> np.random.Generator:
+        """The draws of this rank."""
+        return np.random.default_rng(self.seeds)
 
     def nbytes(self, size: int, dtype: np.dtype) -> int:
         return self._buckets(size) * dtype.itemsize + size

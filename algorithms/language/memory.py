@@ -35,7 +35,15 @@ def scratch(
 
 
 class Special(np.ndarray):
-    """A vector that makes temporary space of its own kind."""
+    """A vector that makes temporary space of its own kind.
+
+    Attributes
+    ----------
+    blocks : type or None
+        What it is cut into in place of `Blocks`, called alike.
+    """
+
+    blocks: Any = None
 
     def scratch(self, size: int, dtype: np.dtype) -> np.ndarray:
         raise NotImplementedError

@@ -48,6 +48,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 PRIMITIVES: tuple[str, ...] = tuple(ARGUMENTS)
 REDUCTIONS: frozenset[str] = frozenset({"reduce", "allreduce", "reduce_scatter", "scan", "exscan"})
+# Their results are sums over the ranks up to one's own: no order but that of the ranks will do.
+PREFIXES: frozenset[str] = frozenset({"scan", "exscan"})
 ROOTED: frozenset[str] = frozenset(p for p, names in ARGUMENTS.items() if "root" in names)
 
 # An algorithm that forwards blocks of other ranks may ask for their lengths:

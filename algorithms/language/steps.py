@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from .codecs import Codec
+from .ranks import Symbolic
 
 Buffer = np.ndarray | list[np.ndarray]
 
@@ -165,10 +166,13 @@ def in_rank_order(
 ) -> reduce:
     """Combine `mine` and `theirs`, the lower rank's on the left.
 
-    The result is in `out`, or in `mine` without one.
+    The result is in `out`, or in `mine` without one. For a rank that stands for all, whose
+    vectors hold no data, either order is as good.
     """
     out = mine if out is None else out
-    return reduce(theirs, mine, out) if partner < rank else reduce(mine, theirs, out)
+    if isinstance(rank, Symbolic) or partner < rank:
+        return reduce(theirs, mine, out)
+    return reduce(mine, theirs, out)
 
 
 def elements(buf: Buffer) -> int:

@@ -24,10 +24,16 @@ MANY, MOST = 500, 500_000
 
 LOOP = "look for a loop that goes on for ever"
 
-RESUME = 10.0  # seconds from one yield to the next, which take microseconds
+# Seconds from one yield to the next, which take microseconds; and seconds in which nothing
+# else was computed, where someone waits for the answer of `check`.
+RESUME, SOON = 10.0, 2.0
+
+# What resumes an algorithm: functions whose `self` is its process.
+RESUMES = {Process.advance.__code__}
 TICK = 0.25
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_impatient: ContextVar[bool] = ContextVar("impatient", default=False)
 
 
 def many(p: int) -> int:
@@ -63,6 +69,16 @@ def until(deadline: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let an algorithm in this thread compute for SOON seconds at most without a yield."""
+    token = _impatient.set(True)
+    try:
+        yield
+    finally:
+        _impatient.reset(token)
+
+
 class Guard:
     """Looks after the algorithms that this thread resumes, in a `with` statement.
 
@@ -81,8 +97,10 @@ class Guard:
         self.thread = threading.get_ident()
         self.deadline = _deadline.get()
         self.late = False
+        self.most = SOON if _impatient.get() else RESUME
+        self.clock = _clock(self.thread)
         self.seen: tuple[int, int] | None = None
-        self.ticks = 0
+        self.ticks, self.since = 0, 0.0
 
     def __enter__(self) -> Guard:
         _watcher.add(self)
@@ -98,12 +116,29 @@ class Guard:
         self.late = self.deadline is not None and time.monotonic() > self.deadline
         process = _resumed(sys._current_frames().get(self.thread))
         now = (id(process), process.rounds) if process else None
-        self.ticks = self.ticks + 1 if now and now == self.seen else 0
-        self.seen = now
-        if self.ticks >= (2 if self.late else RESUME / TICK):
+        computed = _computed(self.clock) if now else 0.0
+        if not now or now != self.seen:
+            self.seen, self.ticks, self.since = now, 0, computed
+            return
+        self.ticks += 1
+        if self.ticks >= (2 if self.late else RESUME / TICK) or computed - self.since > self.most:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(self.thread), ctypes.py_object(_Endless)
             )
+
+
+def _clock(thread: int) -> int | None:
+    """The clock of what a thread computes, where threads have one."""
+    of = getattr(time, "pthread_getcpuclockid", None)
+    return of and of(thread)
+
+
+def _computed(clock: int | None) -> float:
+    """Seconds that a thread has computed."""
+    try:
+        return 0.0 if clock is None else time.clock_gettime(clock)
+    except OSError:  # it has just ended
+        return 0.0
 
 
 class _Endless(BaseException):
@@ -141,7 +176,7 @@ _watcher = _Watcher()
 
 def _resumed(frame: FrameType | None) -> Process | None:
     """The innermost process that resumes its algorithm above a frame, if one does."""
-    while frame is not None and frame.f_code is not Process.advance.__code__:
+    while frame is not None and frame.f_code not in RESUMES:
         frame = frame.f_back
     return None if frame is None else frame.f_locals["self"]
 
@@ -151,7 +186,7 @@ def _described(trace: TracebackType | None) -> str:
     title, place, home = "", "", None
     while trace is not None:
         code = trace.tb_frame.f_code
-        if code is Process.advance.__code__:
+        if code in RESUMES:
             process = trace.tb_frame.f_locals["self"]
             title = f"{process.title}: rank {process.rank} of {process.p}: "
             home = trace.tb_next and trace.tb_next.tb_frame.f_code.co_filename

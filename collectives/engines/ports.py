@@ -73,7 +73,7 @@ class Ports:
         """When a message may leave that has waited for its recv."""
         source, way = sent.rank, self.way(sent)
         source.busy += way.overhead
-        return max(source.busy, target.busy) + way.handshake
+        return max(source.busy, target.now) + way.handshake
 
     def _pass(self, sent: Sent, earliest: float, way: Way) -> None:
         """A message passes the port out, when that is free."""
@@ -87,17 +87,19 @@ class Ports:
     def arrive(self, sent: Sent, target: Rank) -> bool:
         """A message that has left goes to the recv that it met; whether its end is known."""
         assert sent.start is not None
-        target.arrivals.append((sent.start, len(target.arrivals), sent))
+        tie = sent.rank.process.rank, len(target.arrivals)
+        target.arrivals.append((sent.start, sent.cost, *tie, sent))
         return True
 
     def receive(self, rank: Rank) -> None:
         """The messages of a round pass the port in, in the order in which they left."""
         rank.arrivals.sort()
-        for start, _, sent in rank.arrivals:
+        rank.taken = max(rank.taken, rank.busy)
+        for start, *_, sent in rank.arrivals:
             way = self.way(sent)
             port = max(start + way.latency, rank.port_in) + sent.cost
             sent.arrived = arrived = max(port, sent.passed + way.latency)  # type: ignore[operator]
             rank.port_in = port + way.gap
-            rank.busy = max(rank.busy, arrived) + way.overhead
-            rank.ends = max(rank.ends, arrived, rank.busy)
+            rank.taken = max(rank.taken, arrived) + way.overhead
+        rank.ends = max(rank.ends, rank.taken)
         rank.arrivals.clear()

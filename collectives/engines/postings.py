@@ -14,7 +14,7 @@ class Rank:
     """The state of one simulated rank.
 
     `port_out` and `port_in` are when its ports are free, `busy` until when its CPU starts
-    messages or takes them, `ends` when its round ends as far as one knows.
+    messages, `taken` until when it takes them, `ends` when its round ends as far as one knows.
     """
 
     __slots__ = (
@@ -33,14 +33,15 @@ class Rank:
         "process",
         "reductions",
         "round",
+        "taken",
         "waits",
     )
 
     def __init__(self, process: Process):
         self.process = process
         self.finished = self.posting = False
-        self.now = self.ends = self.busy = self.port_in = self.port_out = 0.0
-        self.arrivals: list[tuple[float, int, Sent]] = []
+        self.now = self.ends = self.busy = self.taken = self.port_in = self.port_out = 0.0
+        self.arrivals: list[tuple[float, float, int, int, Sent]] = []
         self.waits = 0  # messages of the round of which the end is not known yet
         self.messages = self.bytes_sent = self.bytes_received = 0
         self.reductions = self.bytes_reduced = 0

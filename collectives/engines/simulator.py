@@ -219,9 +219,9 @@ class Simulator:
     def _start(self, rank: Rank, round_: Round) -> None:
         """Post the messages of a round; those that find their match move."""
         rank.round = round_
-        rank.ends = rank.busy = rank.now
+        rank.ends = rank.busy = rank.taken = rank.now
         if self.copies is not None:
-            rank.ends = rank.busy = rank.now + self._copying(rank, 0)
+            rank.ends = rank.busy = rank.taken = rank.now + self._copying(rank, 0)
         rank.waits = len(round_.recvs)
         rank.posting = True
         if round_.sends:

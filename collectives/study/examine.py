@@ -16,6 +16,7 @@ import numpy as np
 
 from collectives.algorithms.language.registry import GROUP, LEAST, ROOTED, Algorithm
 from collectives.catalogue import check_restrictions
+from collectives.engines.endless import impatient
 from collectives.engines.simulator import Simulator
 from collectives.errors import (
     FAILURES,
@@ -29,6 +30,7 @@ from collectives.errors import (
 )
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import CAN_BE_IN_PLACE, Problem
+from collectives.study.oblivious import check_oblivious
 from collectives.study.promises import check_cost, check_lines
 from collectives.study.slips import slip
 from collectives.study.strict import strict_buffers
@@ -123,6 +125,11 @@ def examine(algorithm: Algorithm, most: int, parameters: Mapping[str, Any]) -> E
     parameters : mapping
         Of the algorithm; others that it has are tried with several values.
     """
+    with impatient():
+        return _examine(algorithm, most, parameters)
+
+
+def _examine(algorithm: Algorithm, most: int, parameters: Mapping[str, Any]) -> Examined:
     runs = 0
     ranks = [p for p in range(1, most + 1) if _possible(algorithm, p)]
     for p in ranks:
@@ -185,6 +192,7 @@ def _run_strictly(algorithm: Algorithm, problem: Problem, parameters: Mapping[st
         return problem.start(chosen, rank, buffers[rank], own)
 
     Simulator(str(chosen), problem.p, program, problem.operator, phantom=True).run()
+    check_oblivious(chosen, problem, own)
 
 
 def _possible(algorithm: Algorithm, p: int) -> bool:

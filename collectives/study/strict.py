@@ -2,7 +2,7 @@
 
 What an algorithm yields must not depend on values, and all its work on data must be steps:
 a call like one before it replays the steps, and nothing else. These buffers raise at the
-very line that reads or changes an element.
+very line that reads or changes an element; what they cannot see, `oblivious` finds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from collectives.algorithms.language.memory import Phantom
 from collectives.engines.driver import RuleBroken
 from collectives.problems import Buffers, Problem
+from collectives.study.oblivious import HINT, NEEDED
 
 # What may be asked of a buffer without looking at its elements.
 _HARMLESS = frozenset({"may_share_memory", "shares_memory", "size", "shape", "ndim", "result_type"})
@@ -90,8 +91,4 @@ def _work(what: str) -> None:
 
 
 def _read(what: str) -> None:
-    raise RuleBroken(
-        "what is yielded must depend on ranks and lengths, never on values",
-        what,
-        "the same steps are replayed with other data: decide by rank, p, root and sizes",
-    )
+    raise RuleBroken(NEEDED, what, HINT)

@@ -17,12 +17,18 @@ from collectives.algorithms import allreduce
 from collectives.algorithms.language import algorithm, copy, recv, send
 
 
-@algorithm("allreduce")
+@algorithm("allreduce", commutative=True)
 def mine(rank, p, sendbuf, recvbuf):
     """Leaves one element of rank 2 as it was."""
     yield from allreduce.ring(rank, p, sendbuf, recvbuf)
     if rank == 2:
         yield copy(sendbuf[17:18], recvbuf[17:18])
+
+
+@algorithm("allreduce")
+def disorderly(rank, p, sendbuf, recvbuf):
+    """Right for a sum."""
+    yield from allreduce.ring(rank, p, sendbuf, recvbuf)
 
 
 @algorithm("allreduce")
@@ -40,7 +46,7 @@ def bug(rank, p, sendbuf, recvbuf):
     raise IndexError("no such block")
 
 
-@algorithm("allreduce", power_of_two=True)
+@algorithm("allreduce", power_of_two=True, commutative=True)
 def picky(rank, p, sendbuf, recvbuf):
     """Has a restriction."""
     yield from allreduce.ring(rank, p, sendbuf, recvbuf)
@@ -76,7 +82,7 @@ def bench(ranks, *arguments, module="collectives.bench", limit=60):
 def good(tmp_path_factory):
     """A run with nothing wrong, and its JSON file."""
     path = tmp_path_factory.mktemp("bench") / "run.json"
-    run = bench(4, "allreduce", "barrier", "--sizes", "8,1K", "--budget", "4", "--json", path)
+    run = bench(4, "allreduce", "barrier", "--sizes", "8,1K", "--budget", "2", "--json", path)
     run.json = path.read_text() if path.exists() else ""
     return run
 
@@ -86,7 +92,7 @@ def bad(tmp_path_factory):
     """A run with all kinds of faulty algorithms, on three ranks."""
     path = tmp_path_factory.mktemp("bench") / "faulty.py"
     path.write_text(FAULTY)
-    arguments = ["--load", path, "--sizes", "8,1K", "--budget", "3", "allreduce", "barrier"]
+    arguments = ["--load", path, "--sizes", "8,1K,32K", "--budget", "2", "allreduce", "barrier"]
     return bench(3, *arguments)
 
 
@@ -145,21 +151,30 @@ def test_calls_can_be_recorded(tmp_path):
 
 def test_wrong_result_is_named_as_by_check(bad):
     assert bad.status == 1
-    said = "WRONG allreduce.mine 1 KiB: rank 2 of 3: element 17 = {2}: 0 missing, 1 missing, last "
-    assert f"{said}touched in round " in bad.out
+    said = "WRONG allreduce.mine 1 KiB, 32 KiB: rank 2 of 3: element 17 = {2}: 0 missing, 1 missing"
+    assert f"{said}, last touched in round " in bad.out
     mine = rows(bad.out, "allreduce")["mine"]
-    assert mine[2] == "WRONG" and float(mine[0]) > 0  # one element is no index 17
+    assert mine[2:4] == ["WRONG", "WRONG"] and float(mine[0]) > 0  # one element is no index 17
+
+
+def test_rank_order_is_held_as_by_check(bad):
+    said = "WRONG allreduce.disorderly 8 B, 1 KiB, 32 KiB: rank 0 of 3: element 2 = 1 op 2 op 0: "
+    assert f"{said}not in rank order, last touched in round 3 (" in bad.out
+    assert "or declare commutative=True" in bad.out
 
 
 def test_deadlock_is_reported_instead_of_run(bad):
     line = next(x for x in bad.out.splitlines() if x.startswith("WRONG allreduce.stuck"))
-    assert "8 B, 1 KiB: deadlock: rank 0 waits in recv from 1" in line
-    assert "faulty.py:18" in line
+    assert "8 B, 1 KiB, 32 KiB: deadlock: rank 0 waits in recv from 1" in line
+    assert "faulty.py:24" in line
 
 
 def test_failing_algorithm_is_reported_with_its_line(bad):
-    said = "WRONG allreduce.bug 8 B, 1 KiB: rank 0 of 3: an algorithm must come to its end, got "
-    assert f"{said}IndexError: no such block (" in bad.out and "faulty.py:26, round 2); " in bad.out
+    said = "WRONG allreduce.bug 8 B, 1 KiB, 32 KiB: rank 0 of 3: an algorithm must come to its end"
+    assert (
+        f"{said}, got IndexError: no such block (" in bad.out
+        and "faulty.py:32, round 2); " in bad.out
+    )
 
 
 def test_barrier_that_holds_nobody_back_is_wrong(bad):
@@ -167,15 +182,16 @@ def test_barrier_that_holds_nobody_back_is_wrong(bad):
 
 
 def test_restriction_is_given_as_the_reason(bad):
-    assert rows(bad.out, "allreduce")["picky"][:2] == ["n/a", "n/a"]
-    assert "n/a allreduce.picky 8 B, 1 KiB: needs a power-of-two number of ranks, got 3" in bad.out
+    assert rows(bad.out, "allreduce")["picky"][:3] == ["n/a"] * 3
+    said = "n/a allreduce.picky 8 B, 1 KiB, 32 KiB: needs a power-of-two number of ranks, got 3"
+    assert said in bad.out
 
 
 def test_the_rest_is_timed_all_the_same(bad):
     table = rows(bad.out, "allreduce")
     for name in ("mpi", *FOUR):
         assert float(table[name][0]) > 0
-    assert re.search(r"^\d+ cells: \d+ right, 6 wrong, 2 n/a;", bad.out, re.MULTILINE)
+    assert re.search(r"^\d+ cells: \d+ right, 12 wrong, 3 n/a;", bad.out, re.MULTILINE)
 
 
 def test_file_that_fails_on_one_rank_ends_all(tmp_path):
@@ -188,6 +204,7 @@ def test_file_that_fails_on_one_rank_ends_all(tmp_path):
     assert not run.out.strip()
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     "arguments, complaint",
     [
@@ -196,7 +213,7 @@ def test_file_that_fails_on_one_rank_ends_all(tmp_path):
     ],
 )
 def test_wrong_usage_is_told_once(arguments, complaint):
-    run = bench(3, *arguments, limit=30)
+    run = bench(2, *arguments, limit=30)
     assert run.status == 2
     assert run.err.count("usage:") == run.err.count(complaint) == 1
     assert not run.out.strip()
@@ -209,7 +226,7 @@ def test_help_is_printed_once():
 
 
 def test_budget_that_is_too_small_is_admitted():
-    run = bench(5, "scan", "bcast", "--sizes", "0,24", "--budget", "0.1", limit=30)
+    run = bench(3, "scan", "bcast", "--sizes", "0,24", "--budget", "0.1", limit=30)
     assert run.status == 0, run.err
     assert re.search(r"too small: \d+ cells have fewer than 6 repetitions", run.out)
 

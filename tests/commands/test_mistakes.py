@@ -350,7 +350,7 @@ def test_that_all_are_here():
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistake(name, checked, monkeypatch):
-    monkeypatch.setattr(endless, "RESUME", 0.5)
+    monkeypatch.setattr(endless, "SOON", 0.5)
     monkeypatch.setattr(endless, "MOST", 3000)
     expect(checked, *MISTAKES[name], status=2 if name in NOT_LOADED else 1)
 

@@ -8,6 +8,7 @@ import pytest
 from mistaken import CHAIN, FLAT, chain, checked, expect, flat, page, whole
 
 from collectives.__main__ import main
+from collectives.algorithms import REGISTRY
 from collectives.study import examine
 
 __all__ = ["checked"]
@@ -75,6 +76,28 @@ MISTAKES = {
         whole(("(p - 1):", "(p - 1):\n    if not a.any():\n        return")),
         "never on values, got numpy.logical_or of elements (mine.py:",
         "round 2, j = 0)",
+    ),
+    "looks at values by way of numpy": (
+        flat(
+            ("if rank == root:", "seen = np.asarray(buf)\nif rank == root:"),
+            (
+                "    yield [",
+                "    if seen.size and seen[0] < 0:\n        yield []  # here\n    yield [",
+            ),
+        ),
+        "rank 0 of 1: what is yielded must depend on ranks and lengths, never on values, got other "
+        "steps with other numbers (mine.py:20, round 2)",
+        "smallest case: p = 1, n = 1 element, root 0\n",
+        "the same steps are replayed with other data: decide by rank, p, root and sizes",
+    ),
+    "looks at values behind the buffer": (
+        flat(
+            (
+                "yield recv(buf, root)",
+                "yield recv(buf, root)\n    if any(memoryview(buf)):\n        yield []",
+            )
+        ),
+        "rank 1 of 2: what is yielded must depend on ranks and lengths, never on values",
     ),
     "exits": (
         page("barrier", "raise SystemExit  # here\nyield []\n"),
@@ -251,12 +274,12 @@ def test_prove_has_the_same_words(checked, capsys):
     assert checks.splitlines()[-1] == proofs.splitlines()[-1] and "what to do: send" in proofs
 
 
-def test_algorithms_of_the_library(registry):
-    """A few algorithms of each kind, with their parameters and in place."""
-    for name in ("bcast.ring", "reduce_scatter.k_ring", "allreduce.compressed_ring", "scan.tree"):
-        primitive, _, spec = name.partition(".")
-        if spec in registry[primitive]:
-            assert examine.examine(registry[primitive][spec], 4, {}).finding is None
+@pytest.mark.share(50)
+@pytest.mark.parametrize(
+    "algorithm", [one for names in REGISTRY.values() for one in names.values()], ids=str
+)
+def test_algorithms_of_the_library(algorithm):
+    assert examine.examine(algorithm, 17, {}).finding is None
 
 
 def test_a_real_process(checked, tmp_path):

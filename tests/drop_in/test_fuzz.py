@@ -62,6 +62,7 @@ def planted(tmp_path):
     return write
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     "name, source", [("allreduce.forgetful", FORGETFUL), ("scan.stale", STALE)]
 )

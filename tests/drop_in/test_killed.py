@@ -70,13 +70,13 @@ def run(primitive, blow):
     return done.err
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_a_rank_that_dies(primitive):
     run(primitive, "SIGKILL")
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @pytest.mark.parametrize("primitive", ["bcast", "reduce", "alltoall"])
 def test_a_rank_that_hangs(primitive):
     """The others say so, and end even though MPI would wait for it."""

@@ -88,6 +88,7 @@ def test_imported_before_mpi_is_initialised():
     assert subprocess.run(command, cwd=ROOT, timeout=50).returncode == 0
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("finalizes", ["program", "exit"])
 def test_everything_is_alive_at_the_end(finalizes):
     run("MULTIPLE", finalizes)

@@ -53,6 +53,7 @@ def alike(cwd, *arguments):
     return alone
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -8,9 +8,10 @@ from collectives import count
 from collectives.__main__ import main
 from collectives.bench.cells import Cell
 from collectives.bench.preflight import outlook
-from collectives.catalogue import load
+from collectives.catalogue import find, load
 from collectives.engines import endless
 from collectives.errors import Endless, Timeout
+from collectives.study.examine import examine
 from collectives.study.symbolic import prove
 
 LOOPS = '''
@@ -69,6 +70,13 @@ def test_simulate_and_prove(name):
         count("bcast", name, p=2, n=8)
     with pytest.raises(Endless, match=where):
         prove(f"bcast.{name}", 2)
+
+
+def test_check_does_not_wait_as_long(monkeypatch):
+    monkeypatch.setattr(endless, "RESUME", 100.0)
+    monkeypatch.setattr(endless, "SOON", 0.3)
+    found = examine(find("bcast", "silent")[0], 2, {}).finding
+    assert isinstance(found.error, Endless)
 
 
 @each

@@ -105,7 +105,7 @@ def problems(algorithm, p, sizes):
             yield Problem(algorithm.primitive, p, n, p // 3, dtype, operator, in_place=in_place)
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("ranks", shares)
 @every
 def test_results_are_right(algorithm, ranks):
@@ -157,7 +157,7 @@ def run(algorithm, problem, buffers, kernel):
     ]
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("ranks", shares)
 @every
 def test_proofs_hold(algorithm, ranks):
@@ -208,6 +208,7 @@ def scattered(blocks):
     return Blocks(buf, starts, stops)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("ranks", shares)
 @pytest.mark.parametrize(
     "algorithm",
@@ -737,7 +738,7 @@ def is_valid(rounds, rank, buffers):
 
 
 @examples(programs(), st.sampled_from([SUM, INTO_RIGHT, FOREIGN]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_random_plans_leave_the_same(program, operator):
     """In the two buffers that are given; the two others are scratch."""
     p, sizes, rounds = program

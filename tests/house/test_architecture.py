@@ -11,7 +11,7 @@ import pytest
 
 from collectives import algorithms, bench, errors
 from collectives.algorithms import PRIMITIVES, REGISTRY
-from collectives.algorithms.language.registry import AUTO
+from collectives.algorithms.language.registry import AUTO, PREFIXES
 from collectives.catalogue import DEFAULTS, find
 from collectives.choice import choices
 
@@ -29,8 +29,10 @@ every = pytest.mark.parametrize("algorithm", EVERY, ids=str)
 LAYERS = [
     ["bench"],
     ["__main__"],
-    ["commands"],
-    ["mpi.program", "explain"],
+    ["commands", "llm.commands"],
+    ["llm.training", "labs"],
+    ["llm"],
+    ["mpi.program", "explain", "llm.training.model"],
     ["mpi.comm"],
     ["mpi.forms"],
     ["mpi.reproducible", "mpi.api"],
@@ -132,8 +134,9 @@ def test_no_module_needs_itself():
 
 @each_file
 def test_who_may_know_mpi(name, path):
-    """The drop-in, and the bench, which measures it."""
-    if not name.startswith(("mpi", "bench")):
+    """The drop-in, the bench, which measures it, what trains on it, and the ranks of labs."""
+    trains = name.startswith("llm.training") and not name.startswith("llm.training.model")
+    if not trains and not name.startswith(("mpi", "bench", "labs.ranks")):
         assert not [module for module in imports(name, path) if module.startswith("mpi4py")]
 
 
@@ -215,7 +218,9 @@ def test_restrictions_line(algorithm):
         "power of two": algorithm.power_of_two,
         "lossy, sums of floating-point numbers": algorithm.lossy,
         f"at least {algorithm.minimum_p}": algorithm.minimum_p > 1,
-        "groups of neighbouring ranks": algorithm.needs_groups and algorithm.keeps_order is True,
+        "groups of neighbouring ranks": algorithm.needs_groups
+        and algorithm.keeps_order is True
+        and algorithm.primitive not in PREFIXES,
     }
     for words, holds in declared.items():
         assert (words in algorithm.restrictions) == holds

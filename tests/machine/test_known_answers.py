@@ -210,5 +210,5 @@ def test_copies_that_really_happen_cost_time(primitive, name, most):
     options = {"p": 8, "n": 8 * 10**6}
     free = simulate(primitive, name, topology="flat", **options).time
     paid = simulate(primitive, name, topology="flat,delta=0.1ns", **options).time
-    assert paid - free <= most * 0.1e-9 * 8 * 10**6
-    assert (paid > free) == bool(most)
+    assert paid - free <= most * 0.1e-9 * 8 * 10**6 + 1e-12
+    assert (paid > free * (1 + 1e-9)) == bool(most)

@@ -50,6 +50,7 @@ def able(primitive, p):
     return [name for name in algorithms_for(primitive) if possible(find(primitive, name)[0], p)]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("algorithm", EVERY, ids=str)
 @pytest.mark.parametrize("p", [1, 2, 3, 5, 7, 8, 12])
 def test_every_algorithm_gives_the_records_of_a_sum_in_rank_order(algorithm, p):
@@ -58,6 +59,7 @@ def test_every_algorithm_gives_the_records_of_a_sum_in_rank_order(algorithm, p):
             verify(algorithm, Problem(algorithm.primitive, p, n, p // 2, RECORD, REPRODUCIBLE_SUM))
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("primitive", sorted(REDUCTIONS))
 @pytest.mark.parametrize("p", [4, 8, 13])
 def test_all_algorithms_agree_on_floats(primitive, p):

@@ -53,7 +53,7 @@ def outcome(algorithm, p, n, dtype=np.float32, change=None, draws=None, **parame
 # Right within the limit
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @pytest.mark.parametrize("parameters", CODECS, ids=str)
 @every
 def test_any_ranks_and_lengths(algorithm, parameters):
@@ -128,6 +128,7 @@ def test_what_is_not_a_number_reaches_everybody(algorithm):
             assert not np.isfinite(result[40])
 
 
+@pytest.mark.share(2)
 @every
 def test_right_on_average(algorithm):
     """Over many seeds the mean comes near the sum, as that of fair draws does."""
@@ -238,6 +239,7 @@ def test_bytes_of_the_types():
 # Proofs
 
 
+@pytest.mark.share(3)
 @every
 def test_every_contribution_comes_once(algorithm):
     for p in possible(algorithm, range(1, 34)):

@@ -1,0 +1,159 @@
+"""`layouts`: all layouts of so many devices, the fastest first."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from collectives.errors import ArgumentError
+from collectives.llm import presets, recipes
+from collectives.llm.commands.options import (
+    add_algorithms,
+    add_json,
+    add_machine,
+    add_model,
+    given_algorithms,
+    given_model,
+    number,
+    print_json,
+)
+from collectives.llm.commands.shown import new_table, show
+from collectives.llm.commands.timing import Timing, given_ground, to_json
+from collectives.llm.layout import Layout
+from collectives.llm.layout import to_json as layout_to_json
+from collectives.llm.memory import Memory, Options, worst
+from collectives.llm.recipes import Recipe
+from collectives.llm.search import layouts
+from collectives.llm.shapes import Shape
+from collectives.llm.step import Step
+from collectives.llm.words import GB, gb
+from collectives.llm.work import Work
+from collectives.units import seconds as in_words
+
+# Eight devices on a node at 450 GB/s each, and a NIC of 400 Gbit/s for each.
+GROUND = "nodes:x8,nic=400G,nics=8,latency=5us,near_rate=3600G,near_latency=2us"
+
+# Tokens of a step, where nobody says: about what published models were trained with.
+TOKENS = 4 * 2**20
+
+
+def add(commands: Any) -> None:
+    """Add the command's parser."""
+    parser = commands.add_parser("layouts", help="layouts of so many devices, the fastest first")
+    add_model(parser)
+    parser.add_argument("--gpus", type=number, default=64, metavar="N", help="(%(default)s)")
+    parser.add_argument(
+        "--gpu", type=number, default=80, metavar="GB", help="memory of each (%(default)s)"
+    )
+    parser.add_argument("--sequence", type=number, metavar="N", help="tokens (as the model has)")
+    parser.add_argument(
+        "--batch", type=number, metavar="N", help="sequences of a step, of all (about 4M tokens)"
+    )
+    parser.add_argument(
+        "--micro-batch", type=number, default=1, metavar="N", help="sequences together (1)"
+    )
+    parser.add_argument("--top", type=number, default=10, metavar="N", help="rows (%(default)s)")
+    add_algorithms(parser)
+    add_machine(parser, GROUND)
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    shape = presets.with_shape(given_model(arguments), "layouts")
+    recipe = recipes.recipe(arguments.recipe or "zero")
+    sequence = arguments.sequence or shape.sequence
+    batch = arguments.batch or max(arguments.gpus, TOKENS // sequence)
+    named = given_algorithms(arguments)
+    ground = given_ground(arguments.topology)
+    ground.at(arguments.gpus)
+    found: list[tuple[Step, Work, Memory]] = []
+    large = uneven = 0
+    for layout in layouts(shape, arguments.gpus, Work(sequence), ground.ranks):
+        work = _work(layout, sequence, batch, arguments.micro_batch)
+        if work is None:
+            uneven += 1
+            continue
+        fits = _fitting(shape, recipe, layout, work, arguments.gpu * GB)
+        if fits is None:
+            large += 1
+            continue
+        work, held = fits
+        timing = Timing(shape, recipe, layout, work, ground, arguments.rate, named)
+        found.append((timing.step(), work, held))
+    found.sort(key=lambda one: one[0].seconds)
+    if not found:
+        raise ArgumentError(
+            f"layouts: {shape.name} must fit in {arguments.gpu} GB, got none that does among "
+            f"{large} layouts of {arguments.gpus} devices; take more of them or --gpu"
+        )
+    if arguments.json:
+        print_json([_for_programs(*one) for one in found])
+        return 0
+    tokens = batch * sequence
+    print(
+        f"{shape.name} on {arguments.gpus} devices of {arguments.gpu} GB, {batch:,} sequences of "
+        f"{sequence:,} ({tokens:,} tokens) a step"
+    )
+    _show(found[: arguments.top], len(found))
+    print(
+        f"\nLeft out: {large} layouts that do not fit, {uneven} whose ranks cannot share "
+        f"{batch:,} sequences\nevenly. GB (10^9 bytes) are those of the worst rank.\n"
+        "waits: the share of the step in which a rank does not compute.\n"
+        f"used: what the model needs, as a share of {arguments.rate / 1e12:g} Tflop/s; small "
+        "products are taken\nto be as fast as large ones.\n"
+        "Every term of a step: python -m collectives.llm traffic ... --topology ... --explain"
+    )
+    return 0
+
+
+def _work(layout: Layout, sequence: int, batch: int, micro_batch: int) -> Work | None:
+    """The work of a rank, if it can be shared evenly."""
+    number_of, rest = divmod(batch, layout.batches * micro_batch)
+    if rest or not number_of or (layout.chunks > 1 and number_of % layout.pp):
+        return None
+    return Work(sequence, micro_batch, number_of, flash=True)
+
+
+def _fitting(
+    shape: Shape, recipe: Recipe, layout: Layout, work: Work, nbytes: float
+) -> tuple[Work, Memory] | None:
+    """The work with as little computed again as fits."""
+    for recompute in ("none", "full"):
+        changed = replace(work, recompute=recompute)
+        held = worst(shape, recipe, layout, changed, Options())
+        if held.total <= nbytes:
+            return changed, held
+    return None
+
+
+def _show(found: list[tuple[Step, Work, Memory]], total: int) -> None:
+    axes = [axis for axis in ("dp", "ep", "cp", "tp", "pp") if _used(axis, found)]
+    axes += ["chunks"] if _used("chunks", found) else []
+    columns = (*axes[1:], "zero", "recompute", "GB", "step", "tokens/s", "waits", "used")
+    new = new_table(axes[0], *columns, right=",".join([*axes, *columns]))
+    for made, work, held in found:
+        new.add_row(
+            *[str(getattr(made.layout, axis)) for axis in (*axes, "zero")],
+            work.recompute,
+            gb(held.total),
+            in_words(made.seconds),
+            f"{made.tokens / made.seconds:,.0f}",
+            f"{100 * made.waiting:.0f} %",
+            f"{100 * made.used:.0f} %",
+        )
+    show(f"{total} layouts fit; the fastest {len(found)}", new)
+
+
+def _used(axis: str, found: list[tuple[Step, Work, Memory]]) -> bool:
+    return axis == "dp" or any(getattr(made.layout, axis) > 1 for made, _, _ in found)
+
+
+def _for_programs(made: Step, work: Work, held: Memory) -> dict[str, Any]:
+    return {
+        "layout": layout_to_json(made.layout),
+        "work": vars(work),
+        "bytes": held.total,
+        "step": to_json(made),
+    }
