@@ -161,7 +161,7 @@ def split_rail(rank, p, sendbuf, recvbuf, groups):
 
 @algorithm("allgather", name="split_rail")
 def allgather_on_rails(rank, p, sendbuf, recvbuf, groups):
-    """Every rank leads: blocks to one's place on the other nodes, then to all of the node.
+    """Every rank leads: blocks to its place on other nodes, then to all of the node.
 
     First each rank sends its block to the rank at its place on every other node. Then a rank has
     one block of each node, which it sends to all of its own node as one message. Each block
@@ -192,7 +192,7 @@ def allgather_on_rails(rank, p, sendbuf, recvbuf, groups):
 
 @algorithm("reduce_scatter", name="split_rail")
 def reduce_scatter_on_rails(rank, p, sendbuf, recvbuf, groups):
-    """Every rank leads: sums over the node for one's place on all nodes, then to the owners.
+    """Every rank leads: sums in the node, for its place on all nodes, then to owners.
 
     The allgather backwards. First a rank adds up in its node the blocks for itself and for the
     ranks at its place on the other nodes. Then it sends these sums there, and adds
