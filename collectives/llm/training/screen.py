@@ -98,6 +98,15 @@ def _medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return median(ours), median(waited)
 
 
+def show_compression(kind: str, report: Report, plain: int) -> None:
+    """How many bytes compression has saved on rank 0."""
+    [sent] = [pair.measured for pair in report.sent if pair.what == "allreduce"]
+    print(
+        f"\ngradients compressed by {kind}: {sent:,} B of allreduce in place of {plain:,} B, "
+        f"{100 * sent / plain:.0f} %; what it does to the loss shows a run without --compress"
+    )
+
+
 def show_reports(reports: Sequence[Report], steps: int) -> None:
     """Measured and calculated, of the rank that has most; and whether all ranks agree."""
     held = max(reports, key=lambda report: report.most)
