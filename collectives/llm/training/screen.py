@@ -110,8 +110,9 @@ def show_compression(kind: str, report: Report, plain: int) -> None:
 def show_reports(reports: Sequence[Report], steps: int) -> None:
     """Measured and calculated, of the rank that has most; and whether all ranks agree."""
     held = max(reports, key=lambda report: report.most)
+    print()
     new = table(
-        f"\nModel state at most, rank {reports.index(held)}",
+        f"Model state at most, rank {reports.index(held)}",
         *("", "measured", "calculated"),
         numbers=True,
     )
@@ -121,7 +122,8 @@ def show_reports(reports: Sequence[Report], steps: int) -> None:
     new.add_row("at one time", f"{held.most:,} B", "")
     console().print(new)
     sent = max(reports, key=lambda report: sum(pair.measured for pair in report.sent))
-    heading = f"\nSent in {steps} steps, rank {reports.index(sent)}"
+    print()
+    heading = f"Sent in {steps} steps, rank {reports.index(sent)}"
     new = table(heading, "", "measured", "calculated", "a step", numbers=True)
     for pair in sent.sent:
         if pair.measured or pair.calculated:
