@@ -33,10 +33,10 @@ _HOME = {
     "catalogue": "DEFAULTS algorithms_for find load",
     "study.simulation": "Counts count simulate",
     "study.compression": "Loss loss",
-    "engines.simulator": "Run",
+    "engines.simulator": "Load Run",
     "engines.trace": "Trace",
     "study.tracing": "trace",
-    "machine": "Clock LogGP Machine machine",
+    "machine": "Clock LogGP Machine",
     "mpi.reproducible": "reproducible_sum",
     "operators.operator": "OPERATORS REPRODUCIBLE_SUM Operator",
     "problems": "Problem",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.engines.simulator import *  # noqa: F403
     from collectives.engines.trace import Trace
     from collectives.errors import *  # noqa: F403
-    from collectives.machine import *  # noqa: F403
+    from collectives.machine import Clock, LogGP, Machine
     from collectives.mpi.api import *  # noqa: F403
     from collectives.mpi.comm import *  # noqa: F403
     from collectives.mpi.plans.requests import *  # noqa: F403

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from collectives import checks
-from collectives.algorithms.language.blocks import even_counts, partition
+from collectives.algorithms.language.blocks import Blocks, even_counts, partition, split
 from collectives.algorithms.language.memory import phantom
 from collectives.algorithms.language.registry import GROUP, REDUCTIONS, ROOTED, Algorithm
 from collectives.nodes import grouping
@@ -257,17 +257,23 @@ class Problem:
             case "bcast":
                 return [recv]
             case "scatter":
-                send = None if send is None else partition(send, self.lengths)
+                send = None if send is None else self._cut(send)
             case "gather":
-                recv = None if recv is None else partition(recv, self.lengths)
+                recv = None if recv is None else self._cut(recv)
             case "allgather":
-                recv = partition(recv, self.lengths)
+                recv = self._cut(recv)
             case "reduce_scatter":
-                send = partition(send, self.lengths)
+                send = self._cut(send)
+            case "alltoall" if self.counts is None:
+                send, recv = self._cut(send), self._cut(recv)
             case "alltoall":
                 send = partition(send, self.matrix[rank].tolist())
                 recv = partition(recv, self.matrix[:, rank].tolist())
         return [send, recv]
+
+    def _cut(self, buf: np.ndarray) -> Blocks:
+        """A block for each rank; without p numbers of its own for each rank."""
+        return split(buf, self.p) if self.counts is None else partition(buf, self.lengths)
 
 
 @lru_cache(maxsize=4096)

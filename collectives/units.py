@@ -5,6 +5,7 @@ Bytes count in powers of 1024, as memory does; rates are decimal, as networks ar
 
 from __future__ import annotations
 
+import math
 import re
 
 MOST = 2**62  # bytes
@@ -59,13 +60,15 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_rate(text: str) -> float:
-    """Bytes a second: `25G` and `25 Gbit/s` are 3.125e9, `3 GB/s` is 3e9.
+    """Bytes a second: `25G` and `25 Gbit/s` are 3.125e9, `3 GB/s` is 3e9; `inf` is no limit.
 
     Raises
     ------
     ValueError
         It is no rate above 0, or has no unit.
     """
+    if text.strip() == "inf":
+        return math.inf
     match = re.fullmatch(rf"{_NUMBER}\s*([KkMGT]?)(bit/s|B/s|)", text.strip())
     if not match or not (match[2] or match[3]) or not 0 < float(match[1]) < 1e30:
         raise ValueError(f"a rate such as 25G, 25 Gbit/s or 3 GB/s is needed, got {text!r}")

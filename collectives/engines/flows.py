@@ -21,6 +21,7 @@ import numpy as np
 from collectives.engines.fairness import SAME, fair_rates
 from collectives.engines.ports import Ports
 from collectives.engines.postings import Rank, Sent
+from collectives.machine.chance import Chance
 from collectives.machine.model import Machine
 from collectives.machine.placed import Placed
 
@@ -32,12 +33,19 @@ class Flows(Ports):
     ----------
     machine : Machine
     placed : Placed
+    chance : Chance or None
     done : callable
         `done(rank)` is called when the last message of its round has ended.
     """
 
-    def __init__(self, machine: Machine, placed: Placed, done: Callable[[Rank], None]):
-        super().__init__(machine, placed)
+    def __init__(
+        self,
+        machine: Machine,
+        placed: Placed,
+        chance: Chance | None,
+        done: Callable[[Rank], None],
+    ):
+        super().__init__(machine, placed, chance)
         self.route = placed.route
         self.done = done
         self.events: list[tuple[float, int, Sent]] = []  # begins of flows, and ends of others
@@ -63,7 +71,7 @@ class Flows(Ports):
             sent = heapq.heappop(self.events)[2]
             route = self._links(sent)
             if route and sent.message.nbytes:
-                self.flows.add(sent, route, self.way(sent).byte, now)
+                self.flows.add(sent, route, sent.cost - self._first(sent), now)
             else:
                 self._passed(sent, now)
 
@@ -115,11 +123,21 @@ class Flows(Ports):
                 return
             start = max(start, target.port_in)
         way = self.way(sent)
-        sent.start, sent.cost = start, way.first + way.byte * sent.message.nbytes
+        sent.start, sent.cost = start, self.cost(sent, way)
         shares = sent.message.nbytes and self._links(sent)
+        for link in shares or ():
+            self.loads[link] += sent.message.nbytes
         self.number += 1
-        event = start + (way.first if shares else sent.cost)
+        event = start + (self._first(sent) if shares else sent.cost)
         heapq.heappush(self.events, (event, self.number, sent))
+
+    def _first(self, sent: Sent) -> float:
+        """Seconds of a message before its first byte."""
+        way = self.way(sent)
+        if self.chance is None:
+            return way.first
+        alone = way.first + way.byte * sent.message.nbytes
+        return way.first * sent.cost / alone if alone else 0.0
 
     def _passed(self, sent: Sent, now: float) -> None:
         """A message has passed the port out, and the links."""
@@ -162,10 +180,10 @@ class Active:
         self.now = 0.0
         self.changed = False
 
-    def add(self, sent: Sent, route: tuple[int, ...], byte: float, now: float) -> None:
-        """A flow begins."""
+    def add(self, sent: Sent, route: tuple[int, ...], alone: float, now: float) -> None:
+        """A flow begins, which takes `alone` seconds by itself."""
         self.now = now
-        self.new.append((sent, route, 1 / byte if byte else math.inf))
+        self.new.append((sent, route, sent.message.nbytes / alone if alone > 0 else math.inf))
         self.sent.append(sent)
         self.changed = True
 

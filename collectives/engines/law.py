@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from collectives.engines.batches import Messages
-from collectives.engines.simulator import Clock
-
-
-class Way(NamedTuple):
-    overhead: float
-    first: float
-    byte: float
-    gap: float
-    latency: float
-    handshake: float
+from collectives.machine.clock import Way
+from collectives.machine.model import Machine
 
 
 class Law(NamedTuple):
-    """The ways of a machine."""
+    """When messages pass the ports: the numbers that `ports` computes with.
 
-    far: Any
-    near: Any
-    groups: Any  # of each rank; None where all are equally far
+    Attributes
+    ----------
+    far, near : Way
+        Between ranks of two groups, and of one.
+    groups : numpy.ndarray or None
+        The group of each rank; None if all are equally far from each other.
+    gamma : float
+        Seconds a byte reduced.
+    eager : float
+        Bytes up to which a message leaves at once; longer ones wait for their recv.
+    """
+
+    far: Way
+    near: Way
+    groups: np.ndarray | None
     gamma: float
     eager: float
 
-    @property
-    def thinks(self) -> bool:
-        return bool(self.far.overhead or self.near.overhead)
-
     def ways(self, messages: Messages, which: Any = slice(None)) -> Any:
-        """What some of these messages cost."""
+        """What some of these messages cost: a number, or one for each message, of each kind."""
         if self.groups is None:
             return self.far
         near = self.groups[messages.source[which]] == self.groups[messages.dest[which]]
-        return Way(*[np.where(near, a, b) for a, b in zip(self.near, self.far)])
+        choices: Any = [np.where(near, a, b) for a, b in zip(self.near, self.far)]
+        return Way(*choices)
 
 
-def flat(clock: Clock, eager: float = float("inf")) -> Law:
-    way = Way(0.0, clock.alpha, clock.beta, 0.0, 0.0, 0.0)
-    return Law(way, way, None, clock.gamma, eager)
+def law_of(machine: Machine, p: int, rendezvous: bool) -> Law | None:
+    """The law of a machine; None if there is more to it than ports.
+
+    Parameters
+    ----------
+    machine : Machine
+    p : int
+        Number of ranks.
+    rendezvous : bool
+        All sends wait for their recv.
+    """
+    if machine.shares or machine.noise or machine.late or machine.delta:
+        return None
+    far, near, placed = machine.way(), machine.way(near=True), machine.at(p)
+    groups = None if placed is None or near == far else np.array(placed.groups)
+    limit = math.inf if machine.eager is None else machine.eager
+    return Law(far, near, groups, machine.clock.gamma, -1 if rendezvous else limit)

@@ -19,7 +19,7 @@ from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
 from collectives.engines.notes import Notes, Scribe, Unfit
 from collectives.engines.simulator import Run
-from collectives.errors import CollectiveError
+from collectives.errors import CollectiveError, Endless
 
 # After so many beats so many ranks must have gone on at once, on average: else one rank after
 # the other is faster.
@@ -43,7 +43,8 @@ class Lockstep:
     def __init__(self, title: str, p: int, program: Callable[[int], Iterator], law: Law):
         self.title, self.p, self.program, self.law = title, p, program, law
         # As in the simulator's ranks.
-        self.now, self.ends, self.busy, self.port_out, self.port_in = np.zeros((5, p))
+        self.now, self.ends, self.busy, self.taken = np.zeros((4, p))
+        self.port_out, self.port_in = np.zeros((2, p))
         self.waits, self.sends, self.recvs, self.work = np.zeros((4, p), np.int64)
         self.tally = np.zeros((5, p), np.int64)
         self.sent = self.posted = self.arrived = NONE
@@ -61,6 +62,8 @@ class Lockstep:
                 going = np.arange(self.p)
                 while going.size and not guard.late:
                     going = self._beat(going)
+        except Endless:
+            raise
         except (Unfit, CollectiveError):
             return None
         if any(self.ranks) or self.sent.size:
@@ -100,11 +103,12 @@ class Lockstep:
 
     def _advance(self, going: np.ndarray) -> tuple[np.ndarray, Messages, Messages]:
         """The next round of each rank: who has one, what they send, and for what they wait."""
-        ended = [rank for rank in going.tolist() if not self.ranks[rank].note()]  # type: ignore[union-attr]
+        ranks: list[Any] = self.ranks
+        ended = [rank for rank in going.tolist() if not ranks[rank].note()]
         for rank in ended:
-            self.ranks[rank] = None
+            ranks[rank] = None
         here = np.setdiff1d(going, ended, True) if ended else going
-        self.busy[here] = self.ends[here] = self.now[here]
+        self.busy[here] = self.taken[here] = self.ends[here] = self.now[here]
         for column in (self.waits, self.sends, self.work):
             column[here] = 0
         sent, posted, (worker, work) = self.notes.take()
@@ -141,15 +145,17 @@ class Lockstep:
         """Rendezvous: messages and their recvs have found each other; returns the senders."""
         source, dest, way = met.source, met.dest, self.law.ways(met)
         width = np.maximum(self.sends, self.recvs)
-        if width[source].max() > 1 or width[dest].max() > 1 or self.law.thinks:
+        if width[source].max() > 1 or width[dest].max() > 1:
             raise Unfit  # which message is first depends on who looks first
-        begin = np.maximum(self.busy[source], self.busy[dest]) + way.handshake
+        self.busy[source] += way.overhead
+        begin = np.maximum(self.busy[source], self.now[dest]) + way.handshake
         start = np.maximum(np.maximum(begin, self.port_out[source]), self.port_in[dest])
         passed = start + met.cost
         arrived = passed + way.latency
         self.port_out[source], self.port_in[dest] = passed + way.gap, arrived + way.gap
         self.ends[source] = np.maximum(self.ends[source], passed)
-        self.ends[dest] = np.maximum(self.ends[dest], arrived)
+        self.taken[dest] = np.maximum(self.taken[dest], arrived) + way.overhead
+        self.ends[dest] = np.maximum(self.ends[dest], self.taken[dest])
         self.waits[source] -= 1
         self.waits[dest] -= 1
         return source
@@ -168,13 +174,13 @@ class Lockstep:
 
     def _receive(self, met: Messages) -> None:
         """Messages that left at once pass the ports in, in the order in which they left."""
-        met = met.take(np.lexsort((met.cost, met.start, met.dest)))
+        met = met.take(np.lexsort((met.source, met.cost, met.start, met.dest)))
+        all_ranks = met.dest
+        self.taken[all_ranks] = np.maximum(self.taken[all_ranks], self.busy[all_ranks])
         for layer in layers(met.dest):
             ranks, way = met.dest[layer], self.law.ways(met, layer)
             port = np.maximum(met.start[layer] + way.latency, self.port_in[ranks]) + met.cost[layer]
             arrived = np.maximum(port, met.passed[layer] + way.latency)
             self.port_in[ranks] = port + way.gap
-            self.busy[ranks] = np.maximum(self.busy[ranks], arrived) + way.overhead
-            ends = np.maximum(arrived, self.busy[ranks])
-            self.ends[ranks] = np.maximum(self.ends[ranks], ends)
-
+            self.taken[ranks] = np.maximum(self.taken[ranks], arrived) + way.overhead
+        self.ends[all_ranks] = np.maximum(self.ends[all_ranks], self.taken[all_ranks])

@@ -7,8 +7,10 @@ one after the other. So the time of a message follows at once from those before 
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from collectives.engines.postings import Rank, Sent
+from collectives.machine.chance import Chance
 from collectives.machine.clock import Way
 from collectives.machine.model import Machine
 from collectives.machine.placed import Placed
@@ -22,11 +24,15 @@ class Ports:
     machine : Machine
     placed : Placed or None
         The machine with all ranks on it, if it has nodes.
+    chance : Chance or None
+        Stretches messages, if the machine has noise.
     """
 
     pending = False  # whether anything is under way of which the end is not known
 
-    def __init__(self, machine: Machine, placed: Placed | None):
+    def __init__(self, machine: Machine, placed: Placed | None, chance: Chance | None = None):
+        self.chance = chance
+        self.loads: Counter[int] = Counter()  # bytes that passed each shared link
         self.far = machine.way()
         self.near = machine.way(near=True)
         self.groups = placed.groups if placed is not None and self.near != self.far else None
@@ -45,11 +51,18 @@ class Ports:
             return self.far
         return self.near
 
+    def cost(self, sent: Sent, way: Way) -> float:
+        """How long a message keeps a port busy by itself."""
+        seconds = way.first + way.byte * sent.message.nbytes
+        if self.chance is not None:
+            seconds *= self.chance.stretch(sent.rank.process.rank)
+        return seconds
+
     def leave(self, sent: Sent) -> None:
         """Eager: a message goes to the port out at once."""
         rank, way = sent.rank, self.way(sent)
         rank.busy += way.overhead
-        sent.cost = way.first + way.byte * sent.message.nbytes
+        sent.cost = self.cost(sent, way)
         sent.start = start = max(rank.busy, rank.port_out)
         sent.passed = passed = start + sent.cost
         rank.port_out = passed + way.gap
@@ -58,15 +71,16 @@ class Ports:
     def arrive(self, sent: Sent, target: Rank) -> bool:
         """A message that left at once meets its recv; returns whether its end is known."""
         assert sent.start is not None
-        target.arrivals.append((sent.start, len(target.arrivals), sent))
+        tie = sent.rank.process.rank, len(target.arrivals)
+        target.arrivals.append((sent.start, sent.cost, *tie, sent))
         return True
 
     def meet(self, sent: Sent, target: Rank) -> bool:
         """Rendezvous: a message and its recv have found each other; whether its end is known."""
         source, way = sent.rank, self.way(sent)
-        sent.cost = way.first + way.byte * sent.message.nbytes
+        sent.cost = self.cost(sent, way)
         source.busy += way.overhead
-        begin = max(source.busy, target.busy) + way.handshake
+        begin = max(source.busy, target.now) + way.handshake
         sent.start = start = max(begin, source.port_out, target.port_in)
         self.finish(sent, target, start + sent.cost, way)
         return True
@@ -78,17 +92,18 @@ class Ports:
         sent.arrived = arrived = passed + way.latency
         source.port_out, target.port_in = passed + way.gap, arrived + way.gap
         source.ends = max(source.ends, passed)
-        target.busy = max(target.busy, arrived) + way.overhead
-        target.ends = max(target.ends, target.busy, arrived)
+        target.taken = max(target.taken, arrived) + way.overhead
+        target.ends = max(target.ends, target.taken)
 
     def receive(self, rank: Rank) -> None:
         """Messages that left at once pass the port in, in the order in which they left."""
         rank.arrivals.sort()
-        for start, _, sent in rank.arrivals:
+        rank.taken = max(rank.taken, rank.busy)
+        for start, *_, sent in rank.arrivals:
             way = self.way(sent)
             port = max(start + way.latency, rank.port_in) + sent.cost
             sent.arrived = arrived = max(port, sent.passed + way.latency)  # type: ignore[operator]
             rank.port_in = port + way.gap
-            rank.busy = max(rank.busy, arrived) + way.overhead
-            rank.ends = max(rank.ends, arrived, rank.busy)
+            rank.taken = max(rank.taken, arrived) + way.overhead
+        rank.ends = max(rank.ends, rank.taken)
         rank.arrivals.clear()

@@ -35,14 +35,15 @@ class Rank:
         "process",
         "reductions",
         "round",
+        "taken",
         "waits",
     )
 
     def __init__(self, process: Process):
         self.process = process
         self.finished = self.posting = False
-        self.now = self.ends = self.busy = self.port_in = self.port_out = 0.0
-        self.arrivals: list[tuple[float, int, Sent]] = []
+        self.now = self.ends = self.busy = self.taken = self.port_in = self.port_out = 0.0
+        self.arrivals: list[tuple[float, float, int, int, Sent]] = []
         self.going: deque[Sent] | None = None  # what is to pass the ports, where links are shared
         self.coming: deque[Sent] | None = None
         self.waits = 0  # messages of the round of which the end is not known yet

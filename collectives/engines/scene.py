@@ -43,15 +43,20 @@ def scene(place: tuple[str, int], round_: int, frame: FrameType | None) -> str:
 
 def loop_variables(place: tuple[str, int], values: Mapping[str, Any]) -> list[str]:
     """`k = 1` for each number that a loop around a line of a file counts."""
-    names = dict.fromkeys(_names(*place))
+    names = dict.fromkeys(loop_names(*place))
     found = [(name, values.get(name)) for name in names if not name.startswith("_")]
     numbers = [f"{name} = {value}" for name, value in found if isinstance(value, (int, np.integer))]
     return numbers[-MOST_SHOWN:]
 
 
-def _names(path: str, line: int) -> tuple[str, ...]:
+def loop_names(path: str, line: int) -> tuple[str, ...]:
     """The variables of the loops around a line, the outermost loop first."""
-    inner = _function_at(parsed(path), line)
+    return _loop_names(parsed(path), line)
+
+
+@lru_cache(maxsize=256)
+def _loop_names(tree: ast.Module, line: int) -> tuple[str, ...]:
+    inner = _function_at(tree, line)
     loops = [node for node in ast.walk(inner) if isinstance(node, _LOOPS) and _around(node, line)]
     loops.sort(key=lambda node: node.lineno)
     return tuple(name for loop in loops for name in _counted(loop))

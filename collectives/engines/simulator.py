@@ -34,11 +34,38 @@ from collectives.engines.flows import Flows
 from collectives.engines.ports import Ports
 from collectives.engines.postings import Posted, Rank, Sent, take, transfer
 from collectives.errors import Deadlock, ScheduleError, Timeout
+from collectives.machine.chance import Chance
 from collectives.machine.model import Machine
 from collectives.operators.operator import SUM, Operator
 
+# Bytes that a rank copies before and after the messages of a round, by the round's number.
+Copies = Callable[[int], Mapping[int, tuple[int, int]]]
+
 # Local steps that take no time.
 FREE = (copy, encode, decode)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What passed a link that ranks share.
+
+    Attributes
+    ----------
+    name : str
+        As ``NIC of node 3, out``.
+    rate : float
+        Bytes a second.
+    nbytes : int
+    """
+
+    name: str
+    rate: float
+    nbytes: int
+
+    @property
+    def busy(self) -> float:
+        """Seconds that these bytes take at full rate."""
+        return self.nbytes / self.rate
 
 
 @dataclass(frozen=True)
@@ -51,6 +78,8 @@ class Run:
         Seconds at which each rank ended, shape (p,).
     messages, bytes_sent, bytes_received, reductions, bytes_reduced : numpy.ndarray
         What each rank sent, received and reduced, shape (p,).
+    links : tuple of Load
+        What passed each link that ranks share, those with anything.
     """
 
     finished: np.ndarray
@@ -59,11 +88,17 @@ class Run:
     bytes_received: np.ndarray
     reductions: np.ndarray
     bytes_reduced: np.ndarray
+    links: tuple[Load, ...] = ()
 
     @property
     def time(self) -> float:
         """Seconds until the last rank ended."""
         return float(self.finished.max())
+
+    @property
+    def bottleneck(self) -> Load | None:
+        """The link that was busy longest, if ranks share any."""
+        return max(self.links, key=lambda load: load.busy, default=None)
 
 
 class Simulator:
@@ -89,6 +124,9 @@ class Simulator:
         Without it the machine says, or `rendezvous` holds for all.
     late : mapping, optional
         Seconds after which some ranks begin, by rank.
+    copies : callable, optional
+        `copies(rank)` gives the bytes that a rank copies in a round, before its messages and
+        after them, by the round's number. Without it copies are free.
 
     Raises
     ------
@@ -112,15 +150,19 @@ class Simulator:
         phantom: bool = False,
         eager: int | None = None,
         late: Mapping[int, float] | None = None,
+        copies: Copies | None = None,
     ):
         self.title = title
         self.p = p
         self.machine = machine = machine or Machine()
         self.gamma = machine.clock.gamma
         self.placed = placed = machine.at(p)
-        self.wires: Ports = Ports(machine, placed)
+        chance = Chance(machine, p) if machine.noise or machine.late else None
+        self.chance = chance if machine.noise else None
+        self.wires: Ports = Ports(machine, placed, self.chance)
         if machine.shares and placed is not None:
-            self.wires = Flows(machine, placed, self._end)
+            self.wires = Flows(machine, placed, self.chance, self._end)
+        self.copies, self.delta = copies, machine.delta
         self.kernel = operator.kernel
         eager = machine.eager if eager is None and not rendezvous else eager
         self.eager = eager if eager is not None else -1 if rendezvous else math.inf
@@ -128,7 +170,7 @@ class Simulator:
         self.program = program
         self.many = many(p)
         self.ranks = [Rank(Process(title, r, p, program(r), phantom)) for r in range(p)]
-        self.late = late or {}
+        self.late = late or (chance.late() if chance else {})
         self.ready = sorted([(self.late.get(r, 0.0), r) for r in range(p)])
         self.unexpected: dict[int, deque[Sent]] = defaultdict(deque)
         self.expected: dict[int, deque[Posted]] = defaultdict(deque)
@@ -154,7 +196,10 @@ class Simulator:
         self._check_finished()
         self._check_nothing_left()
         columns = zip(*[rank.tally() for rank in self.ranks], strict=True)
-        return Run(*[np.array(column) for column in columns])
+        links = self.placed.links if self.placed is not None else []
+        passed = [(links[number], nbytes) for number, nbytes in sorted(self.wires.loads.items())]
+        loads = tuple(Load(link.name, link.rate, nbytes) for link, nbytes in passed)
+        return Run(*[np.array(column) for column in columns], loads)  # type: ignore
 
     def _is_next(self) -> bool:
         """Whether a rank goes on before anything else happens, or at the same time."""
@@ -174,7 +219,9 @@ class Simulator:
     def _start(self, rank: Rank, round_: Round) -> None:
         """Post the messages of a round; those that find their match move."""
         rank.round = round_
-        rank.ends = rank.busy = rank.now
+        rank.ends = rank.busy = rank.taken = rank.now
+        if self.copies is not None:
+            rank.ends = rank.busy = rank.taken = rank.now + self._copying(rank, 0)
         rank.waits = len(round_.recvs)
         rank.posting = True
         if round_.sends:
@@ -244,6 +291,8 @@ class Simulator:
         """All messages of the round have moved: run its local steps."""
         if rank.arrivals:
             self._receive(rank)
+        if self.copies is not None:
+            rank.ends += self._copying(rank, 1)
         for step in rank.round.local:
             self._work(rank, step)
         heapq.heappush(self.ready, (rank.ends, rank.process.rank))
@@ -251,13 +300,22 @@ class Simulator:
     def _receive(self, rank: Rank) -> None:
         self.wires.receive(rank)
 
+    def _copying(self, rank: Rank, after: int) -> float:
+        """Seconds that a rank copies in its round, before its messages or after them."""
+        assert self.copies is not None
+        process = rank.process
+        return self.delta * self.copies(process.rank).get(process.number, (0, 0))[after]
+
     def _work(self, rank: Rank, step: Local) -> None:
         if not self.phantom:
             self._perform(step)
         if not isinstance(step, FREE):
             rank.reductions += 1
             rank.bytes_reduced += step.out.nbytes
-            rank.ends += self.gamma * step.out.nbytes
+            seconds = self.gamma * step.out.nbytes
+            if self.chance is not None:
+                seconds *= self.chance.stretch(rank.process.rank)
+            rank.ends += seconds
 
     def _perform(self, step: Local) -> None:
         if isinstance(step, copy):

@@ -6,5 +6,6 @@
 from .clock import Clock, LogGP
 from .model import Machine
 from .spec import machine
+from .writing import dumps
 
-__all__ = ["Clock", "LogGP", "Machine", "machine"]
+__all__ = ["Clock", "LogGP", "Machine", "dumps", "machine"]

@@ -148,6 +148,10 @@ class Machine:
         """What messages cost, within a node or between nodes."""
         return (self.near or self.clock).way if near else self.clock.way
 
+    def unshared(self) -> Machine:
+        """The same machine with links that have no limit: what its clocks alone say."""
+        return replace(self, nic=math.inf, link=math.inf, memory=math.inf)
+
     def under(self, clock: Clock) -> Machine:
         """The same nodes, where every message counts as this clock says and nothing is shared."""
         plain = {f.name: f.default for f in fields(self)}

@@ -5,7 +5,6 @@ All three are keys with values, and mean the same. A value has its unit with it.
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -15,11 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from collectives.errors import ArgumentError
-from collectives.units import (
-    parse_bytes,
-    parse_rate,
-    parse_seconds,
-)
+from collectives.units import parse_bytes, parse_rate, parse_seconds
 
 from .clock import GAMMA, Clock, LogGP
 from .model import TITLE, Machine
@@ -168,7 +163,7 @@ class Key:
     what: str
 
 
-_RATE = Key(parse_rate, "a rate above 0, as 25G (bits a second), 25 Gbit/s or 3 GB/s")
+_RATE = Key(parse_rate, "a rate above 0, as 25G (bits a second), 25 Gbit/s, 3 GB/s or inf")
 _TIME = Key(parse_seconds, "a time from 0 on, as 10us, 0.5 ms or 2e-6 s")
 _EACH = Key(
     lambda text: parse_seconds(text.removesuffix("/B")),
@@ -217,7 +212,8 @@ KEYS = {
     "late": _TIME,
     "seed": Key(_number, "a number from 0 on"),
 }
-ABOUT = ("source", "about")  # for the reader only
+OF_NODES = ("ranks", "nic", "nics", "link", "memory", "placement")
+ABOUT = ("about", "source")  # for the reader only
 
 
 def from_keys(keys: Mapping[str, Any]) -> Machine:
@@ -252,35 +248,40 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _built(network: Network | None, given: dict[str, Any]) -> Machine:
+    """The machine; what is not said follows from what is."""
     gamma = given.pop("gamma", GAMMA)
-    nic, link = given.get("nic", math.inf), given.get("link")
     if network is None:
-        shared = [name for name in ("ranks", "nic", "nics", "link", "memory") if name in given]
-        if shared:
-            raise ArgumentError(f"{TITLE}: {shared[0]} is for nodes, got topology flat")
-    elif isinstance(network, Star) and link is not None:
+        _flat_only(given)
+        clock = _clock(given, "", gamma, Clock())
+        return Machine(clock, **given)
+    rates = [given[name] for name in ("nic", "rate", "link") if name in given]
+    if not rates:
+        raise ArgumentError(
+            f"{TITLE}: nic must be given for topology {network}, {KEYS['nic'].what}, got none"
+        )
+    if isinstance(network, Star) and "link" in given:
         raise ArgumentError(f"{TITLE}: link is for networks with links, got topology {network}")
-    elif not isinstance(network, Star):
-        given["link"] = nic if link is None else link
-    rate = min(nic, given.get("link", math.inf)) if nic == math.inf else nic
-    far = _clock(given, "", gamma, rate, None)
-    near = _clock(given, "near_", gamma, math.inf, far if network is None else NEAR)
-    return Machine(far, None if network is None else near, network, **given)
+    given.setdefault("nic", rates[0])
+    given.setdefault("rate", given["nic"])
+    if not isinstance(network, Star):
+        given.setdefault("link", given["nic"])
+    far = _clock(given, "", gamma, Clock())
+    return Machine(far, _clock(given, "near_", gamma, NEAR), network, **given)
 
 
-def _clock(
-    given: dict[str, Any], prefix: str, gamma: float, rate: float, default: Any
-) -> Clock | LogGP:
-    """The clock of which the keys with this prefix speak."""
-    found = {
-        name: given.pop(prefix + name)
-        for name in ("latency", "rate", "overhead", "gap")
-        if prefix + name in given
-    }
-    default = default or Clock()
-    alpha = found.get("latency", default.alpha)
-    beta = 1 / found["rate"] if "rate" in found else 1 / rate if rate < math.inf else default.beta
+def _flat_only(given: Mapping[str, Any]) -> None:
+    """Raise unless these keys are for a machine without nodes."""
+    for name in given:
+        if name in OF_NODES or name.startswith("near_"):
+            raise ArgumentError(f"{TITLE}: {name} is for nodes, got topology flat; leave it out")
+
+
+def _clock(given: dict[str, Any], prefix: str, gamma: float, default: Clock) -> Clock | LogGP:
+    """The clock of which the keys with this prefix speak, which are taken out."""
+    names = ("latency", "rate", "overhead", "gap")
+    found = {name: given.pop(prefix + name) for name in names if prefix + name in given}
+    latency = found.get("latency", default.alpha)
+    byte = 1 / found["rate"] if "rate" in found else default.beta
     if "overhead" in found or "gap" in found:
-        overhead, gap = found.get("overhead", 0.0), found.get("gap", 0.0)
-        return LogGP(alpha, overhead, gap, beta, gamma)
-    return Clock(alpha, beta, gamma)
+        return LogGP(latency, found.get("overhead", 0.0), found.get("gap", 0.0), byte, gamma)
+    return Clock(latency, byte, gamma)

@@ -90,6 +90,11 @@ def _packet_bytes(names: Mapping[str, Any], nbytes: float) -> int:
     return codec.nbytes(math.ceil(nbytes / BYTES_OF_FLOATS.itemsize), BYTES_OF_FLOATS)
 
 
+def evaluated(formula: str, names: Mapping[str, Any]) -> float:
+    """What a formula of ours gives, which may use the functions of a cost line."""
+    return _evaluate(formula, {**_FUNCTIONS, **names})
+
+
 def _evaluate(cost: str, names: Mapping[str, Any]) -> float:
     return float(eval(cost, {"__builtins__": {}}, dict(names)))
 

@@ -17,6 +17,7 @@ from collectives.machine.model import Machine
 from collectives.nodes import grouping
 from collectives.problems import SENTINEL, Buffers, Problem, sentinel
 from collectives.study.compression import error_limit
+from collectives.study.copies import copies_of
 
 
 def verify(
@@ -97,9 +98,10 @@ def simulator(
     def program(rank: int):
         return problem.start(chosen, rank, buffers[rank], given)
 
-    return Simulator(
-        str(chosen), problem.p, program, problem.operator, machine, rendezvous, phantom
-    )
+    costs = machine is not None and machine.delta
+    copies = copies_of(chosen, problem, given) if costs else None
+    options: Any = {"machine": machine, "rendezvous": rendezvous, "phantom": phantom}
+    return Simulator(str(chosen), problem.p, program, problem.operator, copies=copies, **options)
 
 
 def settle(

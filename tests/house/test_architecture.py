@@ -30,7 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands", "llm.commands"],
-    ["llm.training"],
+    ["llm.training", "labs"],
     ["llm"],
     ["mpi.program", "explain", "llm.training.model"],
     ["mpi.comm"],
@@ -134,9 +134,9 @@ def test_no_module_needs_itself():
 
 @each_file
 def test_who_may_know_mpi(name, path):
-    """The drop-in, the bench, which measures it, and what trains on it."""
+    """The drop-in, the bench, which measures it, what trains on it, and the ranks of labs."""
     trains = name.startswith("llm.training") and not name.startswith("llm.training.model")
-    if not trains and not name.startswith(("mpi", "bench")):
+    if not trains and not name.startswith(("mpi", "bench", "labs.ranks")):
         assert not [module for module in imports(name, path) if module.startswith("mpi4py")]
 
 

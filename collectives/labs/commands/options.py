@@ -1,0 +1,43 @@
+"""What several commands take."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from collectives.errors import ArgumentError
+from collectives.labs.lab import Lab, lab
+
+# The files by whose first lines a folder says which lab it is.
+MARKED = ("mine.py", "answers.toml")
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """A folder that `start` has made, and its lab."""
+    parser.add_argument("folder", type=Path, help="that `start` has made, or a file in it")
+    parser.add_argument("--lab", help="which lab it is, if its first line does not say so")
+    parser.add_argument("--seconds", type=float, default=30.0, help="for each task (%(default)s)")
+
+
+def lab_of(folder: Path, key: str | None) -> Lab:
+    """The lab of a folder: `Lab 3` stands in the first line of its file.
+
+    Raises
+    ------
+    ArgumentError
+        It does not say so, or there is no such folder.
+    """
+    if key:
+        return lab(key)
+    files = [folder / name for name in MARKED] if folder.is_dir() else [folder]
+    for file in files:
+        if file.is_file():
+            text = file.read_text(encoding="utf-8", errors="replace")[:200]
+            if found := re.search(r"\blab (\w+)", text, re.I):
+                return lab(found[1].lower())
+    names = " or ".join(MARKED)
+    raise ArgumentError(
+        f"labs: a folder with {names} is needed, got {folder}; make one with `start 3 FOLDER`, "
+        "or say which lab it is with --lab"
+    )

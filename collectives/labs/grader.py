@@ -1,0 +1,255 @@
+"""Grade one submission: start its process, climb the ladder, write the verdict."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from collectives.errors import ArgumentError
+from collectives.labs import answers, sandbox, zero, zoo
+from collectives.labs.handover import Case, Handed, Rounds
+from collectives.labs.lab import Lab, Task
+from collectives.labs.ladder import contract, mpirun, path, prediction, progress, result
+from collectives.labs.ladder.attempt import Attempt, Step
+from collectives.labs.sandbox import Limits, Report
+from collectives.labs.texts import remember
+from collectives.labs.verdict import (
+    FAILED,
+    NOT_REACHED,
+    NOT_RUN,
+    PASSED,
+    RUNGS,
+    Graded,
+    Rung,
+    Verdict,
+)
+
+# The most bytes of a submission.
+LONGEST = 1 << 20
+
+# Students' processes at a time.
+PROCESSES = 2
+
+# For which p, with n = p + 1, the steps are made on buffers that let nobody see elements.
+STRICT = (1, 2, 3, 4, 5, 8)
+
+
+def grade(lab: Lab, folder: Path, *, limits: Limits | None = None, mpi: bool = True) -> Verdict:
+    """Grade a folder, or a file in it.
+
+    Parameters
+    ----------
+    lab : Lab
+    folder : Path
+        With `mine.py`, or that file.
+    limits : Limits, optional
+    mpi : bool
+        Climb rung 6, too.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such file.
+    """
+    began = time.monotonic()
+    file, text = read(folder, zoo.FILE if lab.kind == "zoo" else "mine.py")
+    if lab.kind == "zoo":
+        return zoo.grade(lab, text, round(time.monotonic() - began, 2))
+    remember(file, text)
+    grading = _Grading(lab, file, text, limits or Limits())
+    grading.climb(mpi)
+    return grading.verdict(time.monotonic() - began)
+
+
+def read(folder: Path, name: str = "mine.py") -> tuple[str, str]:
+    """The name and the text of a submission."""
+    path_ = folder / name if folder.is_dir() else folder
+    if not path_.is_file():
+        raise ArgumentError(f"labs: a folder with {name} is needed, got {folder}; see `start`")
+    if path_.stat().st_size > LONGEST:
+        raise ArgumentError(f"labs: a file of at most {LONGEST} bytes is needed, got {path_}")
+    return path_.name, path_.read_text(encoding="utf-8", errors="replace")
+
+
+class _Grading:
+    """What is known of a submission so far: the steps of each of its tasks."""
+
+    def __init__(self, lab: Lab, file: str, text: str, limits: Limits):
+        self.lab, self.file, self.text, self.limits = lab, file, text, limits
+        self.steps: list[list[Step]] = []
+        self.more: list[Graded] = []
+        self.attempts: list[Attempt] = []
+        self.refused = ""
+        self.printed = ""
+        self.lacks: list[str] = []
+        self.no_mpi = False
+
+    def climb(self, mpi: bool) -> None:
+        with ThreadPoolExecutor(PROCESSES) as pool:
+            reports = [*pool.map(self._report, self.lab.tasks)]
+        for task, report in zip(self.lab.tasks, reports, strict=True):
+            self._note(report)
+            attempt = Attempt(
+                task, received(task, report), self.file, self.text, _values(report, task)
+            )
+            self.attempts.append(attempt)
+            self.steps.append(_climbed(attempt, report))
+        self._ask()
+        self._train()
+        self._over_mpi(mpi)
+
+    def _train(self) -> None:
+        """Let the trainings of the lab run, if it has some."""
+        if calls := zero.calls(self.lab):
+            asked = {"file": self.file, "text": self.text, "tasks": [], "calls": []}
+            report = sandbox.run({**asked, "training": calls}, self.limits)
+            self._note(report)
+            refused = contract.refused(self.file, self.text, report)
+            ended = contract.ended(self.file, report) or contract.unloaded(report)
+            self.more += zero.graded(self.lab, self.file, report, refused, ended)
+
+    def _report(self, task: Task) -> Report:
+        return sandbox.run(_request(task, self.file, self.text), self.limits)
+
+    def _ask(self) -> None:
+        """Ask for what the lab wants to know beside its tasks."""
+        if calls := answers.calls(self.lab):
+            asked = {"file": self.file, "text": self.text, "tasks": [], "calls": calls}
+            report = sandbox.run(asked, self.limits)
+            refused = contract.refused(self.file, self.text, report)
+            if found := answers.graded(self.lab, self.file, report, refused):
+                self.more.append(found)
+
+    def _note(self, report: Report) -> None:
+        self.printed = self.printed or report.printed
+        found = contract.refused(self.file, self.text, report)
+        self.refused = self.refused or (found.what if found else "")
+        for line in report.of("confined"):
+            self.lacks += [lack for lack in line["lacks"] if lack not in self.lacks]
+
+    def _over_mpi(self, mpi: bool) -> None:
+        ready = [
+            (attempt, steps)
+            for attempt, steps in zip(self.attempts, self.steps, strict=True)
+            if attempt.task.points[5] and len(steps) > 2 and steps[2].passed and attempt.rendezvous
+        ]
+        done = mpirun.climb([attempt for attempt, _ in ready]) if mpi else None
+        self.no_mpi = done is None
+        for (_, steps), step in zip(ready, done or [], strict=bool(done)):
+            steps.extend([Step(True)] * (5 - len(steps)))
+            steps.append(step)
+
+    def verdict(self, seconds: float) -> Verdict:
+        tasks = [
+            _graded(attempt.task, steps, self.no_mpi)
+            for attempt, steps in zip(self.attempts, self.steps, strict=True)
+        ]
+        times = {
+            attempt.task.function: attempt.seconds
+            for attempt in self.attempts
+            if attempt.seconds is not None
+        }
+        return Verdict(
+            self.lab.key,
+            self.lab.title["en"],
+            (*tasks, *self.more),
+            self.refused,
+            tuple(self.lacks),
+            self.printed,
+            round(seconds, 2),
+            times,
+            fingerprint(self.text),
+        )
+
+
+def _climbed(attempt: Attempt, report: Report) -> list[Step]:
+    """The steps on rungs 1 to 5, up to the one after which it does not go on."""
+    task = attempt.task
+    rungs = [lambda: contract.climb(attempt, report), lambda: progress.climb(attempt)]
+    rungs += [lambda: result.climb(attempt), lambda: path.climb(attempt)]
+    rungs += [lambda: prediction.climb(attempt)]
+    steps: list[Step] = []
+    for number, climb in enumerate(rungs):
+        if not task.points[number]:
+            steps.append(Step(True))
+            continue
+        steps.append(climb())
+        if not steps[-1].passed and not steps[-1].goes_on:
+            break
+    return steps
+
+
+def _graded(task: Task, steps: Sequence[Step], no_mpi: bool) -> Graded:
+    rungs = []
+    for number, (name, of) in enumerate(zip(RUNGS, task.points, strict=True)):
+        if not of:
+            continue
+        if number >= len(steps):
+            alone = name == "mpirun" and no_mpi and len(steps) > 2 and steps[2].passed
+            rungs.append(Rung(name, NOT_RUN if alone else NOT_REACHED, 0, of))
+            continue
+        step = steps[number]
+        said = step.feedback
+        if said is not None:
+            said = said.otherwise(task.more.get(name, ""))
+        outcome = PASSED if step.passed else FAILED
+        rungs.append(Rung(name, outcome, of if step.passed else 0, of, step.said, said))
+    return Graded(task.function, tuple(rungs))
+
+
+def _request(task: Task, file: str, text: str) -> dict[str, Any]:
+    cases = list(dict.fromkeys([*task.cases(), *task.path_cases(), *task.time_cases()]))
+    plain = {
+        "function": task.function,
+        "primitive": task.primitive,
+        "cases": [case.plain() for case in cases],
+        "strict": [case.plain() for case in _strict(task)],
+    }
+    calls = [] if task.time is None else prediction.calls(task.time)
+    return {"file": file, "text": text, "tasks": [plain], "calls": calls}
+
+
+def _strict(task: Task) -> list[Case]:
+    return [
+        Case(task.primitive, p, 0 if task.primitive == "barrier" else p + 1)
+        for p in STRICT
+        if p in task.ranks
+    ]
+
+
+def received(task: Task, report: Report) -> Handed:
+    """What was handed over, checked for its form: it may be anything."""
+    asked = list(dict.fromkeys([*task.cases(), *task.path_cases(), *task.time_cases()]))
+    handed = Handed(task.function)
+    for line in report.of("found"):
+        declared = {name: value for name, value in line["declared"].items()}
+        handed.first, handed.declared = int(line["first"]), declared
+    for line in report.of("rounds"):
+        case = asked[line["case"]]
+        handed.rounds[case] = [Rounds(*mine) for mine in line["ranks"]]
+    for line in report.of("failed"):
+        some = _strict(task) if line["cases"] == "strict" else asked
+        handed.failed = {**line, "case": contract.smallest(some, line["case"])}
+    return handed
+
+
+def _values(report: Report, task: Task) -> Mapping[str, Any]:
+    calls = [] if task.time is None else prediction.calls(task.time)
+    return {calls[line["call"]]["function"]: line for line in report.of("value")}
+
+
+def fingerprint(text: str) -> str:
+    """The same for files whose code is the same, whatever their comments and blanks are."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]

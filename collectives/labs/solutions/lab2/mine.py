@@ -1,0 +1,50 @@
+"""Lab 2: broadcast, the reference solution."""
+
+from math import ceil, log2, sqrt
+
+from collectives.algorithms.language import algorithm, neighbours, recv, send, split
+
+ALPHA, BETA = 1e-6, 8e-10
+
+
+@algorithm("bcast")
+def tree(rank, p, buf, root):
+    """Whoever has the vector sends it on, the farthest first."""
+    place = (rank - root) % p
+    distance = 1 << (p - 1).bit_length() >> 1
+    while distance:
+        if place % (2 * distance) == 0 and place + distance < p:
+            yield send(buf, (place + distance + root) % p)
+        elif place % (2 * distance) == distance:
+            yield recv(buf, (place - distance + root) % p)
+        distance //= 2
+
+
+def segments_for(p, n, alpha=ALPHA, beta=BETA):
+    """The number of segments for which (p - 2 + s) (alpha + n / s beta) is least."""
+    return max(1, round(sqrt(max(p - 2, 0) * n * beta / alpha)))
+
+
+@algorithm("bcast")
+def chain(rank, p, buf, root):
+    """Segment k comes in while segment k - 1 goes out."""
+    before, after = neighbours(rank, p)
+    segment = split(buf, segments_for(p, buf.nbytes))
+    for k in range(len(segment) + 1):
+        steps = []
+        if rank != root and k < len(segment):
+            steps.append(recv(segment[k], before))
+        if after != root and k:
+            steps.append(send(segment[k - 1], after))
+        yield steps
+
+
+def predict_tree(p, n, alpha, beta, gamma):
+    """ceil(lg p) messages of the whole vector."""
+    return ceil(log2(p)) * (alpha + n * beta)
+
+
+def predict_chain(p, n, alpha, beta, gamma):
+    """p - 2 + s messages of n / s bytes."""
+    segments = segments_for(p, n, alpha, beta)
+    return (p - 2 + segments) * (alpha + n / segments * beta)
