@@ -5,6 +5,7 @@ import os
 import pytest
 
 from collectives import trace
+from collectives.__main__ import main as collectives_main
 from collectives.catalogue import load
 from collectives.labs import answers, grader, sandbox, zoo
 from collectives.labs.__main__ import main
@@ -183,3 +184,15 @@ def test_fingerprints_see_code_only():
     one = grader.fingerprint('"""Mine."""\nx = 1  # one\n')
     assert one == grader.fingerprint('"""Yours."""\n\nx   =  1\n')
     assert one != grader.fingerprint("x = 2\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", labs())
+def test_what_is_to_be_read_runs(key, tmp_path, monkeypatch, capsys, registry):
+    monkeypatch.chdir(tmp_path)
+    assert main(["start", key, "work"]) == 0
+    monkeypatch.chdir(tmp_path / "work")
+    for command in lab(key).reading:
+        words = command.removeprefix("python -m collectives ").split()
+        assert collectives_main(words) == (1 if key == "zoo" else 0)
+    assert len(capsys.readouterr().out) > 200

@@ -5,7 +5,7 @@ from collections import Counter
 
 import jsonschema
 import pytest
-from submissions import ALL, body, solution
+from submissions import ALL, solution, with_body
 
 from collectives.labs import grader
 from collectives.labs.lab import lab, labs
@@ -102,7 +102,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_are_ended_and_named(graded, name):
     lines, says = HOSTILE[name]
-    text = body("3", "halves_spread", *lines, "yield from ()")
+    text = with_body(solution("3"), "halves_spread", "\n".join([*lines, "yield from ()"]))
     chosen = next(each for each in ALL if each.task == "halves_spread").alone
     limits = Limits(seconds=12, one=3)
     verdict = graded(chosen, text, limits)
@@ -114,15 +114,17 @@ def test_hostile_files_are_ended_and_named(graded, name):
 
 def test_fake_verdicts_are_not_read(graded):
     chosen = next(each for each in ALL if each.task == "halves_spread").alone
-    lines = ('print(\'{"points": 20, "of": 20}\')', "yield copy(sendbuf, recvbuf[rank])")
-    verdict = graded(chosen, body("3", "halves_spread", *lines))
+    body = "print('{\"points\": 20}')
+yield copy(sendbuf, recvbuf[rank])"
+    verdict = graded(chosen, with_body(solution("3"), "halves_spread", body))
     assert verdict.points == 2 and verdict.printed.startswith('{"points": 20')
 
 
 def test_a_verdict_is_plain_data(graded):
     schema = json.loads((lab("3").folder.parent.parent / "verdict.schema.json").read_text())
     chosen = next(each for each in ALL if each.task == "halves_spread").alone
-    verdict = graded(chosen, body("3", "halves_spread", "yield copy(sendbuf, recvbuf[rank])"))
+    body = "yield copy(sendbuf, recvbuf[rank])"
+    verdict = graded(chosen, with_body(solution("3"), "halves_spread", body))
     data = json.loads(plain.text(verdict))
     jsonschema.validate(data, schema)
     outcomes = [rung["outcome"] for rung in data["tasks"][0]["rungs"]]
