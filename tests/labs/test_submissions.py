@@ -114,8 +114,7 @@ def test_hostile_files_are_ended_and_named(graded, name):
 
 def test_fake_verdicts_are_not_read(graded):
     chosen = next(each for each in ALL if each.task == "halves_spread").alone
-    body = "print('{\"points\": 20}')
-yield copy(sendbuf, recvbuf[rank])"
+    body = "print('{\"points\": 20}')\nyield copy(sendbuf, recvbuf[rank])"
     verdict = graded(chosen, with_body(solution("3"), "halves_spread", body))
     assert verdict.points == 2 and verdict.printed.startswith('{"points": 20')
 
