@@ -12,13 +12,12 @@ import numpy as np
 
 from collectives.algorithms.language.registry import AUTO
 from collectives.bench.cells import BUILTIN
-from collectives.machine import Machine
-from collectives.machine.spec import from_keys
+from collectives.machine import Machine, spec
 from collectives.study.bounds import bounds
 from collectives.study.pricing import TIE, evenly
 from collectives.study.simulation import simulate
 
-from .runs import Record, toml_keys
+from .runs import Record
 
 # Beyond these bytes of the whole vector the rate decides, up to them the latency does.
 LONG, SHORT = 2**18, 2**14
@@ -73,7 +72,7 @@ class Crossover:
 @cache
 def machine_of(text: str) -> Machine:
     """The machine that a record's parameters describe."""
-    return from_keys(toml_keys(text))
+    return spec.from_keys(spec.tomllib.loads(text))
 
 
 @cache

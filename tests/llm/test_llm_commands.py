@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from collectives.algorithms import REGISTRY
 from collectives.llm.__main__ import COMMANDS, main
 
 
@@ -66,6 +67,25 @@ def test_time_on_a_machine(capsys):
     assert "tokens a second" in text and "Which ranks should be on one node?" in text
     assert "waited for" in said(capsys, *words, "--explain")
     assert "needs the shape" in said(capsys, "traffic", "7B", "--dp", "4", "--topology", GROUND)
+
+
+def test_an_algorithm_of_ones_own(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from collectives.algorithms.language import algorithm, send, recv, copy, reduce, scratch\n"
+        '@algorithm("allreduce")\n'
+        "def to_all(rank, p, sendbuf, recvbuf):\n"
+        "    parts = [scratch(sendbuf) for _ in range(p)]\n"
+        "    others = [r for r in range(p) if r != rank]\n"
+        "    yield copy(sendbuf, recvbuf), *[send(sendbuf, r) for r in others], *[\n"
+        "        recv(parts[r], r) for r in others\n"
+        "    ], *[reduce(parts[r], recvbuf) for r in others]\n"
+    )
+    words = "traffic 7B --dp 4 --algorithm allreduce=to_all --load".split()
+    try:
+        assert "allreduce.to_all" in said(capsys, *words, str(path))
+    finally:
+        del REGISTRY["allreduce"]["to_all"]
 
 
 def test_layouts(capsys):
