@@ -48,6 +48,10 @@ class Placed:
         self._first = self._add(machine.link, len(names), lambda i: [names[i]])
         self.route = cache(self._route)
 
+    def nic(self, rank: int) -> int:
+        """Which of the NICs of its node a rank uses."""
+        return self._nics[rank]
+
     def _add(self, rate: float, number: int, names) -> int | None:
         """Add links of one kind, if they have a limit; returns the number of the first."""
         if rate == float("inf"):
