@@ -95,8 +95,10 @@ def seconds(title: str, name: str, value: Any) -> float:
 
 def share(title: str, name: str, value: Any) -> float:
     """A share of something, which may be several times all of it."""
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < MOST_TIMES:
-        return float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            if 0 <= float(value) < MOST_TIMES:
+                return float(value)
     raise ArgumentError(f"{title}: {name} must be a share from 0 on, as 0.05, got {value!r}")
 
 
