@@ -12,7 +12,7 @@ from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REG
 from collectives.choice import Place, Ranges, Rows, written
 from collectives.machine.model import Machine
 from collectives.machine.spec import machine as made
-from collectives.study.pricing import DECLARED_CLOCK, evenly, price, simplified
+from collectives.study.pricing import DECLARED_CLOCK, evenly, price
 
 # What the declared table was made for: the ranks of one node, and nodes on 25 Gbit/s Ethernet
 # whose ranks share a NIC. A message takes the library's own round, and the wire's latency.
@@ -169,5 +169,7 @@ def table_text(
         return found
 
     any_order = {primitive: rows(primitive, True) for primitive in primitives}
-    in_order = {primitive: rows(primitive, False) for primitive in primitives if primitive in REDUCTIONS}
+    in_order = {
+        primitive: rows(primitive, False) for primitive in primitives if primitive in REDUCTIONS
+    }
     return written(machine, cluster, LARGEST, any_order, in_order)
