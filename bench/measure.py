@@ -16,7 +16,7 @@ from .system import one_clock
 Call = Callable[[], object]
 
 ENOUGH = 20  # repetitions for a minimum
-WARM_UP = 2  # more, which make and set up the plan
+WARM_UP = 1  # more
 
 
 def measure(

@@ -12,16 +12,18 @@ import numpy as np
 
 from collectives.algorithms.language.registry import AUTO
 from collectives.bench.cells import BUILTIN
-from collectives.machine import Machine
-from collectives.machine.spec import from_keys
+from collectives.machine import Machine, spec
 from collectives.study.bounds import bounds
 from collectives.study.pricing import TIE, evenly
 from collectives.study.simulation import simulate
 
-from .runs import Record, toml_keys
+from .runs import Record
 
 # Beyond these bytes of the whole vector the rate decides, up to them the latency does.
 LONG, SHORT = 2**18, 2**14
+
+# A measured time below so much of the bound cannot be.
+WRONG = 0.97
 
 # How far a crossover may be off to count as found.
 FACTOR = 2.0
@@ -49,6 +51,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Beyond:
+    """A time as a multiple of the bound, which is below 1."""
+
+    primitive: str
+    algorithm: str
+    n: int
+    ratio: float
+
+
+@dataclass(frozen=True)
 class Crossover:
     """From which length on the winner for long vectors beats the one for short ones.
 
@@ -73,7 +85,7 @@ class Crossover:
 @cache
 def machine_of(text: str) -> Machine:
     """The machine that a record's parameters describe."""
-    return from_keys(toml_keys(text))
+    return spec.from_keys(spec.tomllib.loads(text))
 
 
 @cache
@@ -151,9 +163,22 @@ def _crossing(sizes: Sequence[int], logs: Sequence[float]) -> float:
 def bound(record: Record, primitive: str, n: int) -> float:
     """Seconds that no algorithm can beat: bytes through a host's link, at a socket's rate.
 
-    Ranks of a host share its link and can put together what they send, so it is as with one
-    rank a host, but for an alltoall, where no two blocks are the same.
+    The link passes its burst at once, so that much takes no time. Ranks of a host share its
+    link and can put together what they send, so it is as with one rank a host, but for an
+    alltoall, where no two blocks are the same.
     """
     times = record.ranks if primitive == "alltoall" else 1
     nbytes = evenly(primitive, record.configuration.p, n)
-    return times * bounds(primitive, record.hosts, nbytes)["bandwidth"] / record.payload["one_way"]
+    through = times * bounds(primitive, record.hosts, nbytes)["bandwidth"]
+    return max(0, through - record.burst) / record.payload["one_way"]
+
+
+def too_fast(record: Record) -> list[Beyond]:
+    """What was measured in less than `WRONG` times the bound: there the measurement is wrong."""
+    return [
+        Beyond(primitive, name, int(n), 1e-6 * time / limit)
+        for primitive, found in record.times.items()
+        for name, row in found.items()
+        for n, time in row.items()
+        if (limit := bound(record, primitive, int(n))) > 0 and 1e-6 * time < WRONG * limit
+    ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,6 @@ from collectives.algorithms.language.registry import AUTO
 from collectives.bench.cells import BUILTIN
 from collectives.errors import ArgumentError
 from collectives.study.pricing import CANDIDATES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FOLDER = Path("docs/model")
 
@@ -85,10 +79,10 @@ class Record:
         Microseconds that a call takes that does nothing: what a barrier leaves behind.
     payload : dict
         Bytes a second of a plain socket, as `sockets.Payload` has them.
-    machine : str
-        Its parameters, in TOML.
     times : dict
         Microseconds by primitive, algorithm and bytes (as text, which JSON wants).
+    machine : str
+        Its parameters, in TOML: a file of its own, for `--topology`.
     """
 
     hosts: int
@@ -102,8 +96,8 @@ class Record:
     burst: int
     empty: float
     payload: dict[str, float]
+    times: dict[str, dict[str, dict[str, float]]]
     machine: str
-    times: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
     @property
     def configuration(self) -> Configuration:
@@ -115,9 +109,10 @@ class Record:
         return self.hosts * self.ranks > self.cores
 
     def write(self, path: Path) -> None:
-        """Write it, one line for each algorithm."""
+        """Write it, one line for each algorithm, and the machine beside it."""
         content = asdict(self)
         times = content.pop("times")
+        path.with_suffix(".toml").write_text(content.pop("machine"), encoding="utf-8")
         lines = [f'"{name}": {json.dumps(value)}' for name, value in content.items()]
         blocks = []
         for primitive, found in times.items():
@@ -131,7 +126,7 @@ def read(path: Path) -> Record:
     """A record from its file."""
     try:
         found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Record(**found)
+        return Record(machine=path.with_suffix(".toml").read_text(encoding="utf-8"), **found)
     except (OSError, ValueError, TypeError) as error:
         raise ArgumentError(f"model: {path} must be a record of a run, got {error}") from None
 
@@ -140,8 +135,3 @@ def records(folder: Path) -> list[Record]:
     """All records of a folder, in the order of the configurations."""
     found = [folder / f"{one.name}.json" for one in CONFIGURATIONS]
     return [read(path) for path in found if path.exists()]
-
-
-def toml_keys(text: str) -> dict[str, Any]:
-    """A machine's description as keys with values."""
-    return tomllib.loads(text)
