@@ -9,7 +9,7 @@ Whether ranks are all the same is found by running the algorithm, never declared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ from collectives.algorithms.language.registry import ROOTED, Algorithm
 from collectives.engines.anyone import Alike, Anyone, any_phantom
 from collectives.engines.law import Law, law_of
 from collectives.engines.lockstep import Lockstep
-from collectives.engines.simulator import Run, Simulator
+from collectives.engines.simulator import Run
 from collectives.engines.symmetric import run_once
 from collectives.machine.model import Machine
 from collectives.problems import BLOCKWISE, Buffers, Problem
-from collectives.study.verify import settle
+from collectives.study.verify import settle, simulator
 
 # Fewer ranks are as fast one by one.
 MANY = 24
@@ -80,7 +80,10 @@ def one_for_all(
         arguments[-1] = Alike(p, problem.n // p)
     generator = algorithm.generator(Anyone(p), p, *arguments, **parameters)
     share = run_once(str(algorithm), p, generator, law)
-    return None if share is None else Run(*[np.full(p, value) for value in vars(share).values()])
+    if share is None:
+        return None
+    columns: dict[str, Any] = {name: np.full(p, value) for name, value in vars(share).items()}
+    return Run(**columns)
 
 
 def _alike(problem: Problem) -> bool:
@@ -94,7 +97,10 @@ def side_by_side(
     algorithm: Algorithm, problem: Problem, law: Law, parameters: Mapping[str, Any]
 ) -> Run | None:
     """A run of all ranks, beat by beat; None if that is no faster, or cannot be told so."""
-    program = _program(algorithm, problem, parameters)
+
+    def program(rank: int) -> Iterator:
+        return problem.start(algorithm, rank, problem.phantoms(rank), parameters)
+
     return Lockstep(str(algorithm), problem.p, program, law).run()
 
 
@@ -106,12 +112,5 @@ def one_by_one(
     rendezvous: bool = False,
 ) -> Run:
     """A run of the simulator."""
-    program, p = _program(algorithm, problem, parameters), problem.p
-    operator = problem.operator
-    return Simulator(str(algorithm), p, program, operator, machine, rendezvous, True).run()
-
-
-def _program(
-    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any]
-) -> Callable[[int], Iterator]:
-    return lambda rank: problem.start(algorithm, rank, problem.phantoms(rank), parameters)
+    buffers = [problem.phantoms(rank) for rank in range(problem.p)]
+    return simulator(algorithm, problem, buffers, rendezvous, True, machine, parameters).run()

@@ -1,6 +1,7 @@
 """The quick ways to a simulated run have the results of the simulator."""
 
 import itertools
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -30,7 +31,7 @@ MACHINES = [
     (LOGGP, False),
     (LOGGP, True),
     (Machine(LOGGP.clock, eager=100), False),
-    (machine("nodes:x3,latency=10us,rate=10G,near_latency=1us,near_rate=80G"), False),
+    (replace(machine("nodes:x3,latency=10us,rate=10G,near_latency=1us"), nic=np.inf), False),
 ]
 
 # The same seen from every rank, whatever p is: found, and written down here for readers.
@@ -330,6 +331,17 @@ def test_a_million_ranks():
     ring = simulate("allreduce", "ring", p=2**12, n=2**32, clock=clock)
     assert ring.time == 2 * (2**12 - 1)
     assert ring.bytes_sent.sum() == 2 * (2**12 - 1) * 2**32
+
+
+@pytest.mark.parametrize(
+    "text", ["nodes:x4,nic=1G", "flat,noise=0.2", "flat,late=1ms", "flat,delta=1ns/B"]
+)
+def test_more_than_ports_is_for_the_simulator(text):
+    """What only the simulator knows makes a difference."""
+    on, options = machine(text), {"p": 32, "n": 32 * 1024}
+    assert law_of(on, 32, False) is None
+    plain = simulate("allgather", "bruck", clock=on.clock, **options)
+    assert simulate("allgather", "bruck", topology=on, **options).time > plain.time
 
 
 @pytest.mark.slow
