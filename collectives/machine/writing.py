@@ -39,7 +39,7 @@ def dumps(machine: Machine, about: str = "") -> str:
     nic = "25 Gbit/s"
     <BLANKLINE>
     """
-    lines = [("about", about)] if about else []
+    lines: list[tuple[str, object]] = [("about", about)] if about else []
     lines += [("topology", _topology(machine)), *_clock(machine.clock, "")]
     lines.append(("gamma", f"{time(machine.clock.gamma)}/B"))
     if machine.network is not None:

@@ -9,20 +9,22 @@ Whether ranks are all the same is found by running the algorithm, never declared
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from collectives.algorithms.language.registry import ROOTED, Algorithm
 from collectives.engines.anyone import Alike, Anyone, any_phantom
+from collectives.engines.crowded import Crowd, Crowded
 from collectives.engines.law import Law, law_of
 from collectives.engines.lockstep import Lockstep
-from collectives.engines.simulator import Run
-from collectives.engines.symmetric import run_once
+from collectives.engines.simulator import Run, Simulator
+from collectives.engines.symmetric import record_once, run_once
 from collectives.machine.model import Machine
 from collectives.problems import BLOCKWISE, Buffers, Problem
-from collectives.study.verify import settle, simulator
+from collectives.study.copies import copies_of
+from collectives.study.verify import settle
 
 # Fewer ranks are as fast one by one.
 MANY = 24
@@ -71,19 +73,66 @@ def one_for_all(
 
     Takes an algorithm and parameters that `settle` has returned, as do the others.
     """
-    if law.groups is not None or algorithm.needs_groups or not _alike(problem):
+    if law.groups is not None:
+        return None
+    generator = _anyone(algorithm, problem, parameters)
+    if generator is None:
+        return None
+    p = problem.p
+    share = run_once(str(algorithm), p, generator, law)
+    if share is None:
+        return None
+    columns: dict[str, Any] = {name: np.full(p, value) for name, value in vars(share).items()}
+    return Run(**columns)
+
+
+def symmetric(
+    algorithm: Algorithm, problem: Problem, machine: Machine, parameters: Mapping[str, Any]
+) -> Run | None:
+    """A run in which one rank stands for all; None where that is not so."""
+    chosen, given = settle(algorithm, problem, parameters, machine)
+    law = law_of(machine, problem.p, False)
+    return None if law is None else one_for_all(chosen, problem, law, given)
+
+
+def estimate(
+    algorithm: Algorithm,
+    problem: Problem,
+    machine: Machine,
+    parameters: Mapping[str, Any],
+    every: bool = True,
+) -> Run | None:
+    """About how long it takes where links are shared: beat by beat, and not flow by flow.
+
+    None where that cannot tell. Without `every` it is tried only where one rank stands for all.
+    """
+    chosen, given = settle(algorithm, problem, parameters, machine)
+    law, placed = law_of(machine.unshared(), problem.p, False), machine.at(problem.p)
+    if law is None or placed is None:
+        return None
+    generator = _anyone(chosen, problem, given)
+    if generator is not None:
+        beats = record_once(str(chosen), problem.p, generator, law._replace(groups=None))
+        if beats is not None:
+            return Crowd(problem.p, law, placed).run(beats)
+    if not every:
+        return None
+    program = _program(chosen, problem, given)
+    return Crowded(str(chosen), problem.p, program, law, placed).run()
+
+
+def _anyone(
+    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any]
+) -> Iterator | None:
+    """An algorithm's run for anyone; None if ranks differ from the start."""
+    if algorithm.needs_groups or not _alike(problem):
         return None
     p, sizes = problem.p, (problem.send_size(0), problem.recv_size(0))
     buffers = Buffers(*[None if s is None else any_phantom(s, problem.dtype) for s in sizes])
     arguments = problem.arguments(algorithm, 0, buffers)
     if algorithm.needs_counts:
         arguments[-1] = Alike(p, problem.n // p)
-    generator = algorithm.generator(Anyone(p), p, *arguments, **parameters)
-    share = run_once(str(algorithm), p, generator, law)
-    if share is None:
-        return None
-    columns: dict[str, Any] = {name: np.full(p, value) for name, value in vars(share).items()}
-    return Run(**columns)
+    return algorithm.generator(Anyone(p), p, *arguments, **parameters)
 
 
 def _alike(problem: Problem) -> bool:
@@ -97,10 +146,7 @@ def side_by_side(
     algorithm: Algorithm, problem: Problem, law: Law, parameters: Mapping[str, Any]
 ) -> Run | None:
     """A run of all ranks, beat by beat; None if that is no faster, or cannot be told so."""
-
-    def program(rank: int) -> Iterator:
-        return problem.start(algorithm, rank, problem.phantoms(rank), parameters)
-
+    program = _program(algorithm, problem, parameters)
     return Lockstep(str(algorithm), problem.p, program, law).run()
 
 
@@ -112,5 +158,14 @@ def one_by_one(
     rendezvous: bool = False,
 ) -> Run:
     """A run of the simulator."""
-    buffers = [problem.phantoms(rank) for rank in range(problem.p)]
-    return simulator(algorithm, problem, buffers, rendezvous, True, machine, parameters).run()
+    program, p = _program(algorithm, problem, parameters), problem.p
+    copies = copies_of(algorithm, problem, parameters) if machine.delta else None
+    return Simulator(
+        str(algorithm), p, program, problem.operator, machine, rendezvous, True, copies=copies
+    ).run()
+
+
+def _program(
+    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any]
+) -> Callable[[int], Iterator]:
+    return lambda rank: problem.start(algorithm, rank, problem.phantoms(rank), parameters)

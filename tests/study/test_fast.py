@@ -1,7 +1,6 @@
 """The quick ways to a simulated run have the results of the simulator."""
 
 import itertools
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -31,7 +30,7 @@ MACHINES = [
     (LOGGP, False),
     (LOGGP, True),
     (Machine(LOGGP.clock, eager=100), False),
-    (replace(machine("nodes:x3,latency=10us,rate=10G,near_latency=1us"), nic=np.inf), False),
+    (machine("nodes:x3,latency=10us,nic=inf,rate=10G,near_latency=1us,near_rate=80G"), False),
 ]
 
 # The same seen from every rank, whatever p is: found, and written down here for readers.
