@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from collectives.catalogue import algorithms_for
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from collectives.catalogue import algorithms_for, titled
 from collectives.commands.options import add_size, add_topology, given_machine, one_primitive
 from collectives.commands.sweep import add_sweep, run_sweep
+from collectives.console import Screen, console, table
+from collectives.machine.writing import dumps
 from collectives.study.prediction import (
+    SHARES,
+    Prediction,
     Ranking,
     bound_of,
     predicted,
@@ -16,6 +27,7 @@ from collectives.study.prediction import (
 )
 from collectives.study.pricing import ESTIMATED, LINE, SIMULATED
 from collectives.study.tuning import tuned
+from collectives.units import format_bytes, seconds
 
 HOW = {
     SIMULATED: "simulated message by message",

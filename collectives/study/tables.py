@@ -12,7 +12,7 @@ from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REG
 from collectives.choice import Place, Ranges, Rows, written
 from collectives.machine.model import Machine
 from collectives.machine.spec import machine as made
-from collectives.study.pricing import DECLARED_CLOCK, evenly, price
+from collectives.study.pricing import DECLARED_CLOCK, evenly, price, simplified
 
 # What the declared table was made for: the ranks of one node, and nodes on 25 Gbit/s Ethernet
 # whose ranks share a NIC. A message takes the library's own round, and the wire's latency.
