@@ -26,7 +26,7 @@ from collectives.llm.training.model.layers import Size
 from collectives.llm.training.model.text import Text, read
 from collectives.llm.training.parallel.ddp import DDP
 from collectives.llm.training.recipe import recipe
-from collectives.llm.training.report import report
+from collectives.llm.training.report import report, uncompressed
 from collectives.llm.training.sample import sample
 from collectives.llm.training.trainer import Job, Step, Trainer
 from collectives.mpi import program
@@ -81,7 +81,7 @@ def _trained(trainer: Trainer, arguments: argparse.Namespace) -> int:
     words = "" if trainer.stopping else sample(trainer, arguments.sample)
     trainer.free()
     if trainer.world.rank == 0:
-        _say(arguments, trainer.job, steps, waits, reports, words)
+        _say(arguments, trainer, steps, waits, reports, words)
         if trainer.stopping and not arguments.json:
             print(f"\nstopped after step {trainer.number}; go on with --restore {target}")
     return INTERRUPTED if trainer.stopping else 0
@@ -123,13 +123,14 @@ def stopping(trainer: Trainer) -> Iterator[None]:
 
 def _say(
     arguments: argparse.Namespace,
-    job: Job,
+    trainer: Trainer,
     steps: list[Step],
     waits: Waits,
     reports: list[Any],
     words: str,
 ) -> None:
     """Print, and draw, what has come of it."""
+    job = trainer.job
     if arguments.plot:
         form = curve.check(arguments.plot)
         numbers, losses = [x.number for x in steps], [x.loss for x in steps]
@@ -141,6 +142,9 @@ def _say(
     screen.show_end(steps, job.batch * job.size.sequence)
     if waits[True][1:] and waits[False]:
         screen.show_overlap(waits[True][1:], waits[False])
+    if job.compress and len(reports) > 1 and steps:
+        plain = uncompressed(trainer, len(steps))
+        screen.show_compression(job.compress, reports[0], plain)
     screen.show_reports(reports, len(steps))
     if words:
         print(f"\nWhat it writes:\n{words}")
