@@ -108,17 +108,27 @@ def _steps(trainer: Trainer, last: int, quiet: bool) -> tuple[list[Step], Waits]
 
 @contextmanager
 def stopping(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C, on any rank, ends training after the step; a second one ends it at once."""
+    """Ctrl-C, on any rank, ends training after the step; a second one ends it at once.
+
+    So does SIGTERM: it is what Open MPI's mpirun makes of Ctrl-C, and how clusters take nodes back.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
 
     def stop(number: int, frame: Any) -> None:
         trainer.stopping = True
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    before = signal.signal(signal.SIGINT, stop)
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in signals:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def _say(
