@@ -95,7 +95,14 @@ def test_a_crossover_that_is_missed():
 )
 def test_the_bound_is_what_passes_a_link(primitive, share):
     limit = compare.bound(record({}), primitive, 2**20)
-    assert limit == pytest.approx(share * 2**20 / 2.4e7)
+    assert limit == pytest.approx((share * 2**20 - 32768) / 2.4e7)
+
+
+def test_what_is_faster_than_the_bound_is_named():
+    limit = 1e6 * compare.bound(record({}), "bcast", 2**20)
+    times = {"bcast": {"mpi": {str(2**20): 0.9 * limit}, "ring": {str(2**20): 0.98 * limit}}}
+    [found] = compare.too_fast(record(times))
+    assert (found.algorithm, found.n) == ("mpi", 2**20) and found.ratio == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize("primitive", ["bcast", "allgather", "allreduce", "alltoall", "scan"])
