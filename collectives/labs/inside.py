@@ -33,6 +33,9 @@ from collectives.study.strict import strict_buffers
 # What numpy imports when it is first used.
 LAZY = ("numpy.random", "numpy.linalg", "numpy.fft", "numpy.polynomial")
 
+# The share of the time that somebody who sleeps needs at most.
+IDLE = 0.02
+
 _write, _exit, _now, _cpu = os.write, os._exit, time.monotonic, time.process_time
 
 
@@ -59,6 +62,7 @@ class Alarm:
         self.channel, self.file, self.seconds = channel, file, seconds
         self.began = self.used = 0.0
         self.doing: dict[str, Any] = {}
+        self.process: Process | None = None  # whose algorithm runs
         signal.signal(signal.SIGALRM, self._ring)
 
     @contextlib.contextmanager
@@ -74,8 +78,10 @@ class Alarm:
     def _ring(self, _: int, frame: FrameType | None) -> None:
         while frame is not None and frame.f_code.co_filename != self.file:
             frame = frame.f_back
-        asleep = _cpu() - self.used < 0.1 * (_now() - self.began)
+        asleep = _cpu() - self.used < IDLE * (_now() - self.began)
         line = frame.f_lineno if frame else 0
+        if frame is None and self.process is not None:  # it yields, again and again
+            line = self.process.line()[1]
         self.channel.say("endless", line=line, asleep=asleep, **self.doing)
         _exit(0)
 
@@ -266,7 +272,7 @@ class _Task:
         def one(rank: int) -> None:
             buffers = problem.buffers(rank)
             page = problem.start(algorithm, rank, buffers, self.options)
-            process = Process(self.name, rank, problem.p, page)
+            process = self.alarm.process = Process(self.name, rank, problem.p, page)
             both = [buffers.recv] if case.primitive == "bcast" else [buffers.send, buffers.recv]
             handed.append(record(process, both, self.file))
 

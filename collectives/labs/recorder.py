@@ -17,7 +17,7 @@ from collectives.errors import ScheduleError
 from collectives.labs.handover import DTYPE, SCRATCH
 
 # Rounds of a rank that no task of a lab needs.
-MOST = 20_000
+MOST = 5_000
 
 
 class EndlessRounds(ScheduleError):

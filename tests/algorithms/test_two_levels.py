@@ -183,6 +183,7 @@ def test_grouping():
         *("gather.hierarchical", "scatter.hierarchical", "reduce_scatter.hierarchical"),
         *("scan.hierarchical", "exscan.hierarchical"),
         *("allreduce.multi_leader", "allreduce.split_rail", "alltoall.two_step"),
+        *("allgather.split_rail", "reduce_scatter.split_rail"),
         "bcast.hierarchical_pipelined",
     ],
 )
@@ -249,10 +250,10 @@ def test_every_byte_leaves_its_node_once(groups):
     assert max(by_rank) <= p * max(sizes.values()) / min(sizes.values())
     root = p - 1
     assert sum(sent_between("gather.hierarchical", p, p, groups, root)[0]) <= 2 * (p - 1)
-    by_node, _ = sent_between("allgather.synthesised", p, p, groups)
-    assert sum(by_node) == sum(p - size for size in sizes.values())
-    by_node, _ = sent_between("reduce_scatter.synthesised", p, p, groups)
-    assert sum(by_node) == sum(p - size for size in sizes.values())
+    for name in ("synthesised", "split_rail"):
+        for primitive in ("allgather", "reduce_scatter"):
+            by_node, _ = sent_between(f"{primitive}.{name}", p, p, groups)
+            assert sum(by_node) == sum(p - size for size in sizes.values())
 
 
 def test_a_pipeline_enters_every_node_once():
@@ -359,6 +360,9 @@ def test_levels_that_overlap_come_near_the_bound_of_the_nics():
     spread = "nodes:4x4,nic=25G,latency=10us,placement=cyclic"
     assert milliseconds("split_rail", topology=spread) < 1.6 * bound
     assert milliseconds("ring", topology=spread) > 3 * bound
+    for primitive in ("allgather", "reduce_scatter"):
+        run = simulate(primitive, "split_rail", p=16, n=VECTOR, topology=spread)
+        assert bound / 2 < run.time * 1e3 < 0.8 * bound
 
 
 def test_64_ranks_on_8_nodes():

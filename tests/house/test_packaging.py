@@ -108,6 +108,7 @@ def test_wheel_holds_one_package_and_nothing_else(wheel):
 def test_wheel_holds_every_source_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     data = {"py.typed", "choice.json", "references.bib", "engines/trace.schema.json"}
+    data |= {"llm/training/model/text.txt"}
     folder = CHECKOUT / "collectives"
     page = {x.relative_to(folder).as_posix() for x in (folder / "explain/page").rglob("*.*")}
     expected = {home for _, home in sources()} | {f"collectives/{name}" for name in data | page}

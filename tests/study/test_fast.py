@@ -30,7 +30,7 @@ MACHINES = [
     (LOGGP, False),
     (LOGGP, True),
     (Machine(LOGGP.clock, eager=100), False),
-    (machine("nodes:x3,latency=10us,rate=10G,near_latency=1us,near_rate=80G"), False),
+    (machine("nodes:x3,latency=10us,nic=inf,rate=10G,near_latency=1us,near_rate=80G"), False),
 ]
 
 # The same seen from every rank, whatever p is: found, and written down here for readers.

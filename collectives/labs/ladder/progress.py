@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collectives.errors import FAILURES, Deadlock, ScheduleError, in_words
-from collectives.labs.feedback import Feedback, of_deadlock, of_message
+from collectives.errors import FAILURES, Deadlock
+from collectives.labs.feedback import Feedback, of_deadlock
 from collectives.labs.handover import Case
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.labs.ladder.patterns import Pattern
@@ -68,10 +68,8 @@ def _at(attempt: Attempt, case: Case, rendezvous: bool) -> Step | None:
         simulator.run()
     except Deadlock:
         return _stuck(attempt, case, rendezvous)
-    except ScheduleError as error:
-        return failed(of_message(str(error), error.hint, case))
-    except FAILURES as error:
-        return failed(of_message(in_words(error), "", case))
+    except FAILURES:  # the next rung says better what is wrong with it
+        return None
     return None
 
 
