@@ -30,8 +30,8 @@ from .runs import SIZES, Record
 HEAD = """\
 # The model held against reality
 
-`make model` measures all this and writes the page. What is predicted is
-`simulate(..., topology=FILE)`, with the parameters that
+`make model` measures all this and writes the page. What is predicted is the price that
+`predict` and `simulate(..., topology=FILE)` give, with the parameters that
 `python -m collectives.bench.parameters` has measured in the same place just before. What is
 measured is the least time of single calls, from the first rank's start to the last one's
 end. A size is that of the whole vector, of float64, as in `-n`. The runs are kept in
