@@ -63,6 +63,12 @@ class Case:
         words += ["input and output in one memory (MPI.IN_PLACE)"] if self.in_place else []
         return ", ".join(words)
 
+    @property
+    def room(self) -> int:
+        """Elements of scratch space that a rank may use: as many as some vectors have."""
+        longest = max([self.n, *[sum(row) for row in self.counts or ()]])
+        return (self.p + 8) * (longest + self.p)
+
     def plain(self) -> list:
         """As plain data."""
         return [self.primitive, self.p, self.n, self.root, self.in_place, self.counts]

@@ -274,7 +274,7 @@ class _Task:
             page = problem.start(algorithm, rank, buffers, self.options)
             process = self.alarm.process = Process(self.name, rank, problem.p, page)
             both = [buffers.recv] if case.primitive == "bcast" else [buffers.send, buffers.recv]
-            handed.append(record(process, both, self.file))
+            handed.append(record(process, both, self.file, case.room))
 
         if not self._watched(one, problem, number, "case"):
             return False
