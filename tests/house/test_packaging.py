@@ -41,10 +41,16 @@ def run_installed(*command, cwd, installed):
     return run("-S", *command, cwd=cwd, PYTHONPATH=os.pathsep.join(map(str, paths)))
 
 
+# Data of labs: Python files that no module imports.
+HANDED_OUT = {"course", "solutions"}
+
+
 def sources():
     """Every .py file of the package: its path in the checkout and its path once installed."""
     for folder, home in FOLDERS.items():
         for path in (CHECKOUT / folder).rglob("*.py"):
+            if HANDED_OUT & {each.name for each in path.parents}:
+                continue
             yield path, f"{home}/{path.relative_to(CHECKOUT / folder).as_posix()}"
 
 
@@ -107,9 +113,17 @@ def test_wheel_holds_one_package_and_nothing_else(wheel):
 
 def test_wheel_holds_every_source_file(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    data = {"py.typed", "choice.json", "references.bib", "engines/trace.schema.json"}
+    data = {
+        "py.typed",
+        "choice.json",
+        "references.bib",
+        "engines/trace.schema.json",
+        "labs/verdict.schema.json",
+    }
     folder = CHECKOUT / "collectives"
-    page = {x.relative_to(folder).as_posix() for x in (folder / "explain/page").rglob("*.*")}
+    whole = ["explain/page", "labs/course", "labs/solutions"]
+    files = [x for name in whole for x in (folder / name).rglob("*.*") if x.suffix != ".pyc"]
+    page = {x.relative_to(folder).as_posix() for x in files}
     expected = {home for _, home in sources()} | {f"collectives/{name}" for name in data | page}
     assert {name for name in names if ".dist-info/" not in name} == expected
 
