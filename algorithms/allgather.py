@@ -95,6 +95,6 @@ def tree(rank, p, sendbuf, recvbuf):
     Restrictions: none
     Reference: Chan et al. 2007
     """
-    counts = tuple(recvbuf.size(i) for i in range(p))
+    counts = recvbuf.sizes
     yield from gather.tree(rank, p, sendbuf, recvbuf if rank == 0 else None, 0, counts)
     yield from pass_down(binomial_tree(rank, p), recvbuf[0:p])

@@ -121,7 +121,7 @@ def tree(rank, p, sendbuf, recvbuf):
     Restrictions: none
     Reference: Chan et al. 2007
     """
-    counts = tuple(sendbuf.size(i) for i in range(p))
+    counts = sendbuf.sizes
     total = scratch(sendbuf.buf) if rank == 0 else None
     yield from pass_up(rank, binomial_tree(rank, p), sendbuf.buf, total)
     block = partition(total, counts) if rank == 0 else None
@@ -154,7 +154,7 @@ def recursive_exchange(rank, p, sendbuf, recvbuf):
         yield send(sendbuf[0:p], mate)
         yield recv(recvbuf, mate)
         return
-    counts = [sendbuf.size(i) for i in range(p)]
+    counts = sendbuf.sizes
     total, arriving = (partition(scratch(recvbuf, sum(counts)), counts) for _ in range(2))
     yield copy(sendbuf[0:p], total.buf)
     if mate is not None:

@@ -6,8 +6,8 @@
 
 Times all candidates of `auto` side by side, for lengths of the whole vector from 8 B
 to 4 MiB, and compares the one that `auto` takes with the fastest: minima over the
-repetitions of the slowest rank's time, for calls repeated with the same buffers.
-Answers are checked.
+repetitions of single calls, each after a barrier, with the same buffers. Answers are
+checked.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from collectives.units import format_bytes
 
 from .calls import call
 from .cells import Cell
-from .parameters import minima
+from .measure import minima
 from .program import Parser, known_primitives, options, seconds, start
 from .report import console, header, microseconds
 from .stop import Stop

@@ -11,8 +11,12 @@ from mpi4py import MPI
 
 from .schedule import Schedule
 from .stop import Stop
+from .system import one_clock
 
 Call = Callable[[], object]
+
+ENOUGH = 20  # repetitions for a minimum
+WARM_UP = 1  # more
 
 
 def measure(
@@ -24,9 +28,8 @@ def measure(
 ) -> None:
     """Run passes until the schedule has enough.
 
-    Rank 0 decides what a pass holds and keeps the times. The time of a
-    repetition is that of the slowest rank: from when it entered the call to
-    when it left it, all having met at a barrier before.
+    Rank 0 decides what a pass holds and keeps the times. A repetition begins
+    at a barrier; `elapsed` says how long it takes.
 
     Parameters
     ----------
@@ -40,18 +43,17 @@ def measure(
     stop : Stop, optional
         Rank 0 is told of a signal that another rank alone has got.
     """
+    together = one_clock(comm)
     gc.collect()
     gc.disable()
     try:
         while order := comm.bcast(schedule.next_pass() if comm.rank == 0 else None):
-            local, costs = _pass(comm, calls, order, tick)
-            local = np.append(local, stop.by if stop else 0)
-            slowest = np.empty_like(local)
-            comm.Allreduce(local, slowest, MPI.MAX)
+            times, costs = _pass(comm, calls, order, tick)
+            *taken, signal = elapsed(comm, times, together, stop.by if stop else 0)
             if comm.rank == 0:
-                schedule.record(order, slowest[:-1], costs)
+                schedule.record(order, np.array(taken), costs)
                 if stop:
-                    stop.ask(int(slowest[-1]))
+                    stop.ask(int(signal))
     finally:
         gc.enable()
 
@@ -62,9 +64,9 @@ def _pass(
     order: Sequence[int],
     tick: Callable[[int], None],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds that each call took on this rank, and seconds that it took in all."""
+    """When each call began and ended on this rank, shape (2, calls), and what each took in all."""
     clock, barrier = time.perf_counter, comm.Barrier
-    times, costs = np.empty(len(order)), np.empty(len(order))
+    times, costs = np.empty((2, len(order))), np.empty(len(order))
     for i, cell in enumerate(order):
         call = calls[cell]
         begin = clock()
@@ -73,6 +75,61 @@ def _pass(
         start = clock()
         call()
         end = clock()
-        times[i] = end - start
+        times[:, i] = start, end
         costs[i] = end - begin
     return times, costs
+
+
+def elapsed(comm: MPI.Intracomm, times: np.ndarray, one_clock: bool, more: int = 0) -> np.ndarray:
+    """Seconds of each call on all ranks together, from this rank's beginnings and ends.
+
+    Where all ranks read one clock, from the first beginning to the last end: a rank that
+    leaves the barrier late cannot hide what has been done before. Elsewhere, the time of
+    the slowest rank.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    times : numpy.ndarray
+        Beginnings and ends, shape (2, calls).
+    one_clock : bool
+    more : int
+        A number of which the largest of all ranks is added to the result, at its end.
+    """
+    begin, end = times
+    local = np.concatenate([-begin, end] if one_clock else [np.zeros_like(begin), end - begin])
+    local = np.append(local, more)
+    most = np.empty_like(local)
+    comm.Allreduce(local, most, MPI.MAX)
+    calls = begin.size
+    return np.append(most[:calls] + most[calls:-1], most[-1])
+
+
+def minima(
+    comm: MPI.Intracomm, calls: Sequence[Call], seconds: float, least: int = ENOUGH
+) -> list[float]:
+    """The least time of each call, in seconds, the same on all ranks; the calls take turns.
+
+    Each is timed alone, after a barrier: calls in a row would overlap, and in an
+    algorithm in which all data go one way a call would seem to take no longer than a rank is busy.
+
+    Parameters
+    ----------
+    comm : MPI.Intracomm
+    calls : sequence of callable
+    seconds : float
+        To go on for.
+    least : int
+        Repetitions that there are in any case.
+    """
+    together = one_clock(comm)
+    ours = dict(enumerate(calls))
+    best = np.full(len(calls), np.inf)
+    begin, reps = time.perf_counter(), 0
+    while comm.bcast(reps < WARM_UP + least or time.perf_counter() - begin < seconds):
+        taken, _ = _pass(comm, ours, range(len(calls)), lambda _: None)
+        found = elapsed(comm, taken, together)[:-1]
+        if reps >= WARM_UP:
+            best = np.minimum(best, found)
+        reps += 1
+    return best.tolist()

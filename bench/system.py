@@ -8,6 +8,7 @@ import socket
 import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import mpi4py
 import numpy as np
@@ -28,9 +29,11 @@ class System:
     hosts : list of str
         Of each rank.
     cores : int
-        That the ranks on rank 0's host may use together.
+        That the ranks on rank 0's machine may use together.
     sharing : int
-        Ranks on that host.
+        Ranks on that machine.
+    one_clock : bool
+        Whether all ranks read the same clock, because they are on the same machine.
     load : float or None
         Processes that ran there in the minute before, as an average.
     timer_ns : float
@@ -49,6 +52,7 @@ class System:
     hosts: list[str]
     cores: int
     sharing: int
+    one_clock: bool
     load: float | None
     timer_ns: float
     environment: dict[str, str]
@@ -73,6 +77,7 @@ def system(comm: MPI.Intracomm) -> System:
         hosts=comm.allgather(socket.gethostname()),
         cores=cores,
         sharing=sharing,
+        one_clock=one_clock(comm),
         load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         timer_ns=_timer(),
         environment={k: v for k, v in sorted(os.environ.items()) if k.startswith(SHOWN)},
@@ -81,12 +86,23 @@ def system(comm: MPI.Intracomm) -> System:
 
 
 def _cores(comm: MPI.Intracomm) -> tuple[int, int]:
-    """How many ranks share this host, and the cores that they may use together."""
-    local = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    usable: set[int] = set().union(*local.allgather(_affinity()))
-    ranks = local.size
-    local.Free()
-    return ranks, len(usable)
+    """How many ranks share rank 0's machine, and the cores that they may use together."""
+    everywhere = comm.allgather((_kernel(), _affinity()))
+    here = [cores for kernel, cores in everywhere if kernel == everywhere[0][0]]
+    return len(here), len(set().union(*here))
+
+
+def one_clock(comm: MPI.Intracomm) -> bool:
+    """Whether `time.perf_counter` shows the same on all ranks: if one kernel runs them all."""
+    return len(set(comm.allgather(_kernel()))) == 1
+
+
+def _kernel() -> str:
+    """What tells one machine from another, whatever hosts are made of it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        return socket.gethostname()
 
 
 def _affinity() -> set[int]:

@@ -144,6 +144,24 @@ def _halves(primitive: str, spec: str) -> tuple[str, str]:
     return first, rest
 
 
+def algorithms_in(text: str) -> str | dict[str, str]:
+    """What a command line says: `ring` for all primitives, or `allreduce=ring,bcast=tree`.
+
+    Both may have parameters with commas between.
+    """
+    chosen: dict[str, str] = {}
+    last = ""
+    for piece in text.split(","):
+        primitive, equals, spec = piece.partition("=")
+        if equals and primitive in PRIMITIVES:
+            chosen[primitive], last = spec, primitive
+        elif last:
+            chosen[last] += f",{piece}"
+        else:
+            return text
+    return chosen
+
+
 def defaults_for(algorithm: str | Mapping[str, str]) -> dict[str, str]:
     """An algorithm for every primitive.
 

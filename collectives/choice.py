@@ -23,7 +23,9 @@ from typing import Any
 from collectives.algorithms.language.registry import AUTO, Algorithm
 from collectives.catalogue import check_restrictions, find
 from collectives.errors import ArgumentError
-from collectives.machine.clock import Clock
+from collectives.machine.model import Machine
+from collectives.machine.spec import from_keys
+from collectives.machine.writing import keys_of
 
 ENVIRONMENT = "COLLECTIVES_TABLE"
 DECLARED = Path(__file__).with_name("choice.json")
@@ -31,8 +33,9 @@ DECLARED = Path(__file__).with_name("choice.json")
 # From how many bytes on, and which algorithm; in the order of the bytes, from 0.
 Ranges = list[tuple[int, str]]
 
-# Ranges by the number of ranks.
-Rows = Mapping[int, Ranges]
+# Nodes, and ranks on each. A row for ranks of which nothing is known is that of one node.
+Place = tuple[int, int]
+Rows = Mapping[Place, Ranges]
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,19 @@ class Choices:
     ----------
     title, digest : str
         The file's name, and a number that tells tables apart.
-    clock : Clock
-        What it was made for.
+    node, cluster : Machine
+        What it was made for: its rows for one node, and those for several, if it has some.
+    largest : int
+        The longest vector that it was made for, in bytes.
     any_order, in_order : mapping
         Rows of each primitive; those in order are for operators that do not commute.
     """
 
     title: str
     digest: str
-    clock: Clock
+    node: Machine
+    cluster: Machine | None
+    largest: int
     any_order: Mapping[str, Rows]
     in_order: Mapping[str, Rows]
 
@@ -65,11 +72,14 @@ class Choices:
         """The same for the same table, on all ranks."""
         return f"{self.title} {self.digest}"
 
-    def row(self, primitive: str, p: int, commutative: bool = True) -> tuple[int, Ranges]:
-        """The row for p ranks, and whose it is.
+    def row(
+        self, primitive: str, p: int, commutative: bool = True, nodes: int = 1
+    ) -> tuple[Place, Ranges]:
+        """The row for p ranks on so many nodes, and whose it is.
 
-        A p that has none takes that of the next smaller p of its kind, powers of
-        two or not, and if there is none, that of the smallest.
+        Ranks of one node that have none take the row of the next smaller p of their kind, powers
+        of two or not, and if there is none, that of the smallest. Of several nodes it is the row
+        with the next fewer nodes, then with the next fewer ranks on each.
 
         Raises
         ------
@@ -83,16 +93,37 @@ class Choices:
                 f"{primitive}.{AUTO}: needs rows for {primitive} in the table {self.name}, got "
                 f"{', '.join(self.any_order) or 'none'}; make one for all primitives"
             )
-        chosen = p
-        if p not in rows:
-            smaller = [q for q in rows if q < p and _power_of_two(q) == _power_of_two(p)]
-            chosen = max(smaller, default=min(rows))
-        return chosen, rows[chosen]
+        place = _nearest(rows, nodes, -(-p // nodes)) if nodes > 1 else None
+        if place is None:
+            place = _of_one_node(rows, p)
+        return place, rows[place]
 
-    def spec(self, primitive: str, p: int, nbytes: int, commutative: bool = True) -> str:
+    def spec(
+        self, primitive: str, p: int, nbytes: int, commutative: bool = True, nodes: int = 1
+    ) -> str:
         """The algorithm for `nbytes` of the whole vector on p ranks, as in `collectives.find`."""
-        _, ranges = self.row(primitive, p, commutative)
+        _, ranges = self.row(primitive, p, commutative, nodes)
         return ranges[bisect_right(ranges, nbytes, key=itemgetter(0)) - 1][1]
+
+
+def _of_one_node(rows: Rows, p: int) -> Place:
+    alone = [ranks for nodes, ranks in rows if nodes == 1]
+    if not alone:  # a table for clusters only: one rank a node is what comes nearest
+        return _nearest(rows, p, 1) or min(rows)
+    if p in alone:
+        return 1, p
+    smaller = [q for q in alone if q < p and _power_of_two(q) == _power_of_two(p)]
+    return 1, max(smaller, default=min(alone))
+
+
+def _nearest(rows: Rows, nodes: int, ranks: int) -> Place | None:
+    """The row for several nodes that comes nearest; None if there are only those for one."""
+    several = {place[0] for place in rows if place[0] > 1}
+    if not several:
+        return None
+    chosen = max([q for q in several if q <= nodes], default=min(several))
+    each = [r for q, r in rows if q == chosen]
+    return chosen, max([r for r in each if r <= ranks], default=min(each))
 
 
 def decide(
@@ -101,6 +132,7 @@ def decide(
     p: int,
     nbytes: int,
     commutative: bool = True,
+    nodes: int = 1,
 ) -> tuple[Algorithm, Mapping[str, Any]]:
     """`auto` becomes the algorithm that it stands for; any other stays what it is.
 
@@ -114,6 +146,8 @@ def decide(
         Bytes of the whole vector; of all blocks of a rank together.
     commutative : bool
         Whether the operator, if there is one, commutes.
+    nodes : int
+        On how many nodes the ranks are.
 
     Raises
     ------
@@ -122,7 +156,7 @@ def decide(
     """
     if algorithm.name != AUTO:
         return algorithm, parameters
-    spec = choices().spec(algorithm.primitive, p, nbytes, commutative)
+    spec = choices().spec(algorithm.primitive, p, nbytes, commutative, nodes)
     found, given = find(algorithm.primitive, spec)
     if found.lossy:
         raise ArgumentError(
@@ -162,17 +196,27 @@ def parse(title: str, text: str) -> Choices:
     canonical = json.dumps(content, sort_keys=True)
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     orders = [_rows(content[order]) for order in ("any_order", "in_order")]
-    return Choices(title, digest, Clock(**content["clock"]), *orders)
+    node = from_keys(content["node"])
+    cluster = content["cluster"] and from_keys(content["cluster"])
+    return Choices(title, digest, node, cluster, int(content["largest"]), *orders)
 
 
-def written(clock: Clock, any_order: Mapping[str, Rows], in_order: Mapping[str, Rows]) -> str:
+def written(
+    node: Machine,
+    cluster: Machine | None,
+    largest: int,
+    any_order: Mapping[str, Rows],
+    in_order: Mapping[str, Rows],
+) -> str:
     """A table as text, a row a line."""
     orders = {"any_order": any_order, "in_order": in_order}
-    parts = [f'"clock": {json.dumps(vars(clock))}']
+    machines = {"node": keys_of(node), "cluster": cluster and keys_of(cluster)}
+    parts = [f'"{name}": {json.dumps(keys)}' for name, keys in machines.items()]
+    parts.append(f'"largest": {largest}')
     for order, primitives in orders.items():
         tables = [
             f'  "{primitive}": {{\n'
-            + ",\n".join(f'   "{p}": {json.dumps(ranges)}' for p, ranges in rows.items())
+            + ",\n".join(f'   "{_written(place)}": {json.dumps(ranges)}' for place, ranges in rows.items())
             + "\n  }"
             for primitive, rows in primitives.items()
         ]
@@ -184,12 +228,23 @@ def _rows(content: Mapping[str, Any]) -> dict[str, Rows]:
     """Rows as they are in the file; ranges that do not begin at 0 are none."""
     found: dict[str, Rows] = {}
     for primitive, rows in content.items():
-        found[primitive] = {int(p): [(int(a), str(b)) for a, b in rows[p]] for p in rows}
+        found[primitive] = {_place(p): [(int(a), str(b)) for a, b in rows[p]] for p in rows}
         for ranges in found[primitive].values():
             starts = [start for start, _ in ranges]
             if starts[:1] != [0] or sorted(set(starts)) != starts:
                 raise ValueError(f"{primitive}: ranges must begin at 0 and grow, got {starts}")
     return found
+
+
+def _written(place: Place) -> str:
+    """8 ranks on one node are "8", 8 on each of 4 are "4x8"."""
+    nodes, ranks = place
+    return str(ranks) if nodes == 1 else f"{nodes}x{ranks}"
+
+
+def _place(text: str) -> Place:
+    nodes, times, ranks = text.partition("x")
+    return (int(nodes), int(ranks)) if times else (1, int(text))
 
 
 def _power_of_two(p: int) -> bool:

@@ -77,7 +77,8 @@ def binary_blocks(rank, p, sendbuf, recvbuf):
     larger = partners(rank, runs[at], runs[at - 1], finest) if at > 0 else []
     smaller = partners(rank, runs[at], runs[at + 1], finest) if at + 1 < len(runs) else []
     yield copy(sendbuf, recvbuf)
-    rounds = list(swaps(rank - runs[at][0], runs[at], range(finest)))
+    run = runs[at]
+    rounds = list(swaps(rank - run[0], len(run), range(finest), run.__getitem__))
     yield from halve(rank, rounds, part, arriving)
     for peer, common in smaller:
         [mine] = part[common]

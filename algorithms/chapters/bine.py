@@ -276,7 +276,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf):
         yield send(sendbuf[0:p], mate)
         yield recv(recvbuf, mate)
         return
-    counts = [sendbuf.size(r) for r in range(p)]
+    counts = sendbuf.sizes
     work = scratch(sendbuf.buf, sum(counts))
     yield copy(sendbuf[0:p], work)
     if mate is not None:

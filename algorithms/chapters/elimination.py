@@ -83,9 +83,9 @@ def elimination(rank, p, sendbuf, recvbuf):
         yield from _join(rank, group, lower, upper, arriving)
     if rank in (group.low, group.high):
         low = rank == group.low
-        peers = [other.low if low else other.high for other in team]
         pieces = range(len(team)) if low else range(len(team), 2 * len(team))
-        rounds = list(swaps(number, peers, pieces))
+        way = swaps(number, len(team), pieces, lambda q: team[q].low if low else team[q].high)
+        rounds = list(way)
         yield from halve(rank, rounds, part, arriving)
         yield from double(rounds, part)
     if p > 1:

@@ -16,9 +16,9 @@ ranks; where not, its operator must commute.
 
 What is gained is that a vector crosses the network once per node, not once per rank. A
 simulator that takes every message to cost the same does not see that, only that there are a
-few more rounds: give it a topology. One leader per node cannot keep a fast network busy, and
-while it talks to other nodes its own node waits: `multi_leader.py` has several leaders, and
-`overlapping.py` runs both levels at once.
+few more rounds; given a topology, such as `nodes:8x8,nic=25G`, it does. One leader per node
+cannot keep a fast network busy, and while it talks to other nodes its own node waits:
+`multi_leader.py` has several leaders, and `overlapping.py` runs both levels at once.
 
 In all of them the parameter `group` says which ranks form a node: so many neighbouring
 ranks, or a number for each rank; without it, those that MPI finds on one machine, or those of
@@ -256,7 +256,7 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts, groups):
 
 @algorithm("reduce_scatter", name="hierarchical")
 def reduce_scatter(rank, p, sendbuf, recvbuf, groups):
-    """Two levels: reduce in the nodes, a reduce-scatter of leaders, scatter in the nodes.
+    """Two levels: reduce in nodes, reduce-scatter of leaders, scatter in nodes.
 
     The first rank of a node is its leader and adds up the vectors of its node, on a binomial
     tree. Each leader sends every other the sums of that one's node, and adds up what it
@@ -292,10 +292,10 @@ def scan(rank, p, sendbuf, recvbuf, groups):
 
     After the scan in its node the last rank has the sum over the node. An exscan among these
     last ranks tells each of them the sum over all nodes before its own, which then goes down
-    a binomial tree in its node, where each rank adds it on the left. Only ranks that are
-    neighbours can be taken together here: of a node whose ranks lie scattered, each run
-    of neighbours works as a node of its own. All factors are upper bounds, which are
-    met by nodes of one size.
+    a binomial tree in its node, where each rank adds it on the left: for short vectors. Only
+    ranks that are neighbours can be taken together here: of a node whose ranks lie scattered,
+    each run of neighbours works as a node of its own. All factors are upper bounds, which
+    are met by nodes of one size.
 
     `group` says which ranks form a node.
 
@@ -314,7 +314,7 @@ def scan(rank, p, sendbuf, recvbuf, groups):
 
 @algorithm("exscan", name="hierarchical")
 def exscan(rank, p, sendbuf, recvbuf, groups):
-    """Two levels: exscan in the nodes, an exscan of their sums, and back into the nodes.
+    """Two levels: exscan in nodes, an exscan of their sums, and back into nodes.
 
     `scan.hierarchical`, but the last rank of a node adds its own vector only to the sum that
     it takes to the other nodes. The first rank of a node gets what comes before the node, the
@@ -326,7 +326,7 @@ def exscan(rank, p, sendbuf, recvbuf, groups):
     Cost: ((min(group, p) > 1) + ceil(lg(max(min(group, p) - 1, 1)))
         + (p > group)*(1 + ceil(lg(max(ceil(p/group) - 1, 1)))
         + ceil(lg(group))))*(alpha + n*beta) + (ceil(lg(max(min(group, p) - 1, 1)))
-        + (p > group)*(2 + ceil(lg(max(ceil(p/group) - 1, 1)))))*n*gamma
+        + (p > group)*(2*(group > 1) + ceil(lg(max(ceil(p/group) - 1, 1)))))*n*gamma
     Restrictions: none
     Reference: MPICH (smp)
     """
@@ -334,7 +334,7 @@ def exscan(rank, p, sendbuf, recvbuf, groups):
     total = scratch(sendbuf)
     yield copy(sendbuf, total)
     yield from among(run, rank, below.recursive_doubling, sendbuf, recvbuf)
-    if rank == run[-1] and len(run) > 1:
+    if rank == run[-1] and len(run) > 1 and rank < p - 1:
         yield reduce(recvbuf, total)
     before = yield from sum_before(rank, run, ends, total)
     if before is not None:

@@ -12,7 +12,8 @@ those who lead the same part on the other nodes. For nodes of four and two leade
 In the end every rank is a leader, of its own share. Then nothing is done twice in a node and
 nobody waits: `allreduce.split_rail` moves the fewest bytes that a node has to send, 2(m-1)/m of
 the vector on m nodes, in equal shares by all its ranks. `alltoall.two_step` does the same for
-blocks that are meant for one rank each.
+blocks that are meant for one rank each, an allgather or a reduce-scatter by `split_rail` for blocks
+that all ranks get or add to.
 
 Nodes may differ in size. Where there is a number of `leaders`, it is no more than the
 smallest node has ranks. In `split_rail` the vector is cut wherever a share of any node
@@ -139,32 +140,99 @@ def split_rail(rank, p, sendbuf, recvbuf, groups):
 
     If nodes differ in size, so do their shares. Then the vector is cut wherever a share of any
     node begins, each piece has its own ring, and a rank takes part in as many rings as
-    its share has pieces. All factors are upper bounds then; with nodes of one size they are
-    exact.
+    its share has pieces. All factors are upper bounds then, with an eighth for pieces that are
+    not equally long; with nodes of one size they are exact.
 
     `group` says which ranks form a node.
 
     Cost: 2*(min(group, p) - 1)*(alpha + n/min(group, p)*beta)
         + 2*(ceil(p/group) - 1)*(ceil(group/(p % group or group))
         + (group % (p % group or group) > 0))*alpha
-        + 2*(1 - 1/ceil(p/group))*n/(p % group or group)*beta
-        + ((1 - 1/min(group, p)) + (1 - 1/ceil(p/group))/(p % group or group))*n*gamma
+        + (1 + (p % group > 0)/8)*(1 - 1/ceil(p/group))*n/(p % group or group)*(2*beta + gamma)
+        + (1 - 1/min(group, p))*n*gamma
     Restrictions: commutative op; the rings add up in cyclic order
     Reference: UCC (split_rail); Cho et al. 2019
     """
     node, _, _ = place(rank, groups)
     yield from hand_in(rank, node, node, sendbuf, recvbuf)
-    yield from side_by_side(
-        ring(rank, owners, recvbuf[first:last])
-        for first, last, owners in rails(groups, recvbuf.size)
-        if rank in owners
-    )
+    yield from on_rails(rank, groups, recvbuf)
     yield from hand_back(rank, node, node, recvbuf)
+
+
+@algorithm("allgather", name="split_rail")
+def allgather_on_rails(rank, p, sendbuf, recvbuf, groups):
+    """Every rank leads: blocks to its place on other nodes, then to all of the node.
+
+    First each rank sends its block to the rank at its place on every other node. Then a rank has
+    one block of each node, which it sends to all of its own node as one message. Each block
+    enters a node once, and all ranks of a node share that work. If nodes differ in size, places
+    are counted round as in `alltoall.two_step`. All factors are upper bounds then; with nodes of
+    one size they are exact.
+
+    `group` says which ranks form a node.
+
+    Cost: (ceil(p/group) - 1)*ceil(group/(p % group or group))*(alpha + n/p*beta)
+        + (min(group, p) - 1)*alpha + max((min(group, p) - 1)*ceil(p/group),
+        ((p % group or group) - 1)*(1 + (ceil(p/group) - 1)
+        *ceil(min(group, p)/(p % group or group))))*n/p*beta
+    Restrictions: none
+    Reference: after Cho et al. 2019
+    """
+    node, others, ahead, behind = around(rank, groups)
+    yield copy(sendbuf, recvbuf[rank])
+    sends = [send(sendbuf, carrier(rank, node, other)) for other in ahead]
+    yield sends + [recv(recvbuf[source], source) for source in carried(rank, node, behind)]
+    steps = []
+    for peer in turned(rank, node):
+        leaving = [rank, *carried(rank, node, others)]
+        steps.append(send([recvbuf[source] for source in leaving], peer))
+    for peer in reversed(turned(rank, node)):
+        coming = [peer, *carried(peer, node, others)]
+        steps.append(recv([recvbuf[source] for source in coming], peer))
+    yield steps
+
+
+@algorithm("reduce_scatter", name="split_rail")
+def reduce_scatter_on_rails(rank, p, sendbuf, recvbuf, groups):
+    """Every rank leads: sums in the node, for its place on all nodes, then to owners.
+
+    The allgather backwards. First a rank adds up in its node the blocks for itself and for the
+    ranks at its place on the other nodes. Then it sends these sums there, and adds
+    up what comes for its own block. Rank order is kept where the ranks of a node are neighbours.
+    If nodes differ in size, places are counted round as in `alltoall.two_step`. All factors
+    are upper bounds then; with nodes of one size they are exact.
+
+    `group` says which ranks form a node.
+
+    Cost: (ceil(p/group) - 1)*ceil(group/(p % group or group))*(alpha + n/p*(beta + gamma))
+        + (min(group, p) - 1)*alpha + max((min(group, p) - 1)*ceil(p/group),
+        ((p % group or group) - 1)*(1 + (ceil(p/group) - 1)
+        *ceil(min(group, p)/(p % group or group))))*n/p*(beta + gamma)
+    Restrictions: keeps rank order in groups of neighbouring ranks only
+    Reference: after Cho et al. 2019
+    """
+    node, others, ahead, behind = around(rank, groups)
+    peers, mine = turned(rank, node), [rank, *carried(rank, node, others)]
+    total = {i: scratch(recvbuf, sendbuf.size(i)) for i in mine}
+    share = {peer: {i: scratch(total[i]) for i in mine} for peer in peers}
+    steps = [copy(sendbuf[i], total[i]) for i in mine]
+    for peer in peers:
+        steps.append(send([sendbuf[i] for i in [peer, *carried(peer, node, others)]], peer))
+    steps += [recv([*share[peer].values()], peer) for peer in reversed(peers)]
+    for peer in nearest(rank, peers):
+        steps += [in_rank_order(rank, total[i], peer, share[peer][i]) for i in mine]
+    yield steps
+    arriving = {other[0]: scratch(recvbuf) for other in behind}
+    steps = [send(total[dest], dest) for dest in carried(rank, node, ahead)]
+    steps += [recv(arriving[other[0]], carrier(rank, node, other)) for other in behind]
+    for first in nearest(node[0], arriving):
+        steps.append(in_rank_order(node[0], total[rank], first, arriving[first]))
+    yield [*steps, copy(total[rank], recvbuf)]
 
 
 @algorithm("alltoall", also="2dh")
 def two_step(rank, p, sendbuf, recvbuf, counts, groups):
-    """Two steps, no leader: to the right place in one's own node, then to the right node.
+    """Two steps: to the right place in one's own node, then to the right node.
 
     A rank sends each other of its node, in one message, the blocks for all ranks
     that have that one's place on their nodes. Then each has, from all of its node, what goes to
@@ -185,8 +253,7 @@ def two_step(rank, p, sendbuf, recvbuf, counts, groups):
     Restrictions: none; where blocks differ, an allgather of all p*p counts comes first
     Reference: MSCCL; Hwang et al. 2023
     """
-    nodes, (node, _, _) = members(groups), place(rank, groups)
-    others = [other for other in nodes if other is not node]
+    node, others, ahead, behind = around(rank, groups)
     held = {source: {rank: recvbuf[source]} for source in node}
     for source in node:
         for dest in carried(rank, node, others):
@@ -200,8 +267,6 @@ def two_step(rank, p, sendbuf, recvbuf, counts, groups):
     for peer in reversed(turned(rank, node)):
         steps.append(recv(list(held[peer].values()), peer))
     yield steps
-    away = nodes.index(node)
-    ahead, behind = nodes[away + 1 :] + nodes[:away], nodes[:away][::-1] + nodes[away + 1 :][::-1]
     sends = [
         send([held[source][dest] for source in node], dest) for dest in carried(rank, node, ahead)
     ]
@@ -209,6 +274,13 @@ def two_step(rank, p, sendbuf, recvbuf, counts, groups):
         recv([recvbuf[source] for source in other], carrier(rank, node, other)) for other in behind
     ]
     yield sends + recvs
+
+
+def around(rank, groups):
+    """A rank's node and the others: in order, those ahead first, and those behind first."""
+    nodes, (node, _, _) = members(groups), place(rank, groups)
+    ahead = turned(node, nodes)
+    return node, [other for other in nodes if other is not node], ahead, ahead[::-1]
 
 
 def carried(rank, node, others):
@@ -221,10 +293,10 @@ def carrier(rank, node, other):
     return other[node.index(rank) % len(other)]
 
 
-def turned(rank, node):
-    """The others of a node, beginning behind a rank, so that no two begin with the same."""
-    place = node.index(rank)
-    return node[place + 1 :] + node[:place]
+def turned(one, all_of_them):
+    """The others, beginning behind one of them, so that no two begin with the same."""
+    number = all_of_them.index(one)
+    return all_of_them[number + 1 :] + all_of_them[:number]
 
 
 def hand_in(rank, node, leaders, sendbuf, recvbuf):
@@ -237,9 +309,14 @@ def hand_in(rank, node, leaders, sendbuf, recvbuf):
         arriving = {peer: scratch(shares[mine]) for peer in reversed(others)}
         steps += [recv(part, peer) for peer, part in arriving.items()]
         steps.append(copy(shares[mine], totals[mine]))
-        nearest = sorted(others, key=lambda peer: (peer > rank, abs(peer - rank)))
-        steps += [in_rank_order(rank, totals[mine], peer, arriving[peer]) for peer in nearest]
+        for peer in nearest(rank, others):
+            steps.append(in_rank_order(rank, totals[mine], peer, arriving[peer]))
     yield steps
+
+
+def nearest(number, others):
+    """Others in an order in which each adjoins what was added up before: lower ones first."""
+    return sorted(others, key=lambda other: (other > number, abs(other - number)))
 
 
 def hand_back(rank, node, leaders, recvbuf):
@@ -249,6 +326,15 @@ def hand_back(rank, node, leaders, recvbuf):
     if rank in leaders:
         steps += [send(shares[leaders.index(rank)], peer) for peer in others]
     yield steps
+
+
+def on_rails(rank, groups, vector):
+    """A ring allreduce of every piece of the vector that a rank has, all at once."""
+    return side_by_side(
+        ring(rank, owners, vector[first:last])
+        for first, last, owners in rails(groups, vector.size)
+        if rank in owners
+    )
 
 
 def ring(rank, owners, piece):

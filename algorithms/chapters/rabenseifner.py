@@ -46,18 +46,18 @@ from ..language import (
 )
 
 
-def swaps(number, peers, pieces):
+def swaps(number, size, pieces, rank_of):
     """The rounds of recursive halving, the nearest first: peer, pieces kept, pieces given.
 
-    `number` is the place of this rank among its `peers`, of which there is a power of
-    two, and `pieces` a range: those of the vector that they share out.
+    `number` is the place of this rank among `size` peers, a power of two, `rank_of` says
+    which rank is at a place, and `pieces` is a range: those of the vector that they share out.
     """
     first, last = pieces.start, pieces.stop
-    for distance in distances(len(peers)):
+    for distance in distances(size):
         middle = (first + last) // 2
         lower, upper = slice(first, middle), slice(middle, last)
         keep, give = (upper, lower) if number & distance else (lower, upper)
-        yield peers[number ^ distance], keep, give
+        yield rank_of(number ^ distance), keep, give
         first, last = keep.start, keep.stop
 
 
@@ -109,8 +109,8 @@ def rabenseifner(rank, p, sendbuf, recvbuf, root):
         yield from pair_up(rank, mate, player is not None, total, arriving)
     if player is None:
         return
-    peers, part = [team.rank(q) for q in range(team.size)], split(total, team.size)
-    rounds = list(swaps(player, peers, range(team.size)))
+    part = split(total, team.size)
+    rounds = list(swaps(player, team.size, range(team.size), team.rank))
     yield from halve(rank, rounds, part, arriving)
     for distance, (peer, keep, give) in reversed([*zip(distances(team.size), rounds)]):
         if (player ^ origin) & distance:
@@ -144,8 +144,8 @@ def allreduce_rabenseifner(rank, p, sendbuf, recvbuf):
     if player is None:
         yield recv(recvbuf, mate)
         return
-    peers, part = [team.rank(q) for q in range(team.size)], split(recvbuf, team.size)
-    rounds = list(swaps(player, peers, range(team.size)))
+    part = split(recvbuf, team.size)
+    rounds = list(swaps(player, team.size, range(team.size), team.rank))
     yield from halve(rank, rounds, part, arriving)
     yield from double(rounds, part)
     if mate is not None:
@@ -195,7 +195,7 @@ def recursive_halving(rank, p, sendbuf, recvbuf):
         yield send(sendbuf[0:p], mate)
         yield recv(recvbuf, mate)
         return
-    counts = [sendbuf.size(i) for i in range(p)]
+    counts = sendbuf.sizes
     work, arriving = scratch(recvbuf, sum(counts)), scratch(recvbuf, sum(counts))
     yield copy(sendbuf[0:p], work)
     part = partition(work, [sum(counts[team.span(q)]) for q in range(team.size)])
@@ -269,8 +269,9 @@ def generalised(rank, p, sendbuf, recvbuf, *, halvings=2):
         yield recv(recvbuf, mate)
         return
     pieces = 2 ** min(halvings, floor_lg(p))
-    peers = [team.rank(player - player % pieces + i) for i in range(pieces)]
-    part, rounds = split(recvbuf, pieces), list(swaps(player % pieces, peers, range(pieces)))
+    first = player - player % pieces
+    way = swaps(player % pieces, pieces, range(pieces), lambda place: team.rank(first + place))
+    part, rounds = split(recvbuf, pieces), list(way)
     yield from halve(rank, rounds, part, arriving)
     [mine] = part[rounds[-1][1]] if rounds else part[:]
     share = arriving[: mine.size]

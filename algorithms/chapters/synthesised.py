@@ -63,7 +63,7 @@ def allgather(rank, p, sendbuf, recvbuf, groups, *, speed=2, seed=0):
 
 @algorithm("reduce_scatter", name="synthesised", commutative=True)
 def reduce_scatter(rank, p, sendbuf, recvbuf, groups, *, speed=2, seed=0):
-    """The schedule that a search has found for an allgather, backwards in time.
+    """The schedule that a search found for an allgather, backwards in time.
 
     A rank that got a block in some beat and sent it on to others in later ones now gets
     their sums for this block, and adds them to its own before it hands on the sum in that beat.
@@ -84,7 +84,7 @@ def reduce_scatter(rank, p, sendbuf, recvbuf, groups, *, speed=2, seed=0):
 
 @algorithm("allreduce", name="synthesised", commutative=True)
 def allreduce(rank, p, sendbuf, recvbuf, groups, *, speed=2, seed=0):
-    """The schedule that a search has found for an allgather, first backwards, then forwards.
+    """The schedule that a search found for an allgather, backwards, then forwards.
 
     Backwards it leaves each rank with the sum of one block of the vector, forwards it tells
     everybody. All factors are upper bounds.
@@ -141,7 +141,7 @@ def schedule(groups, speed, seed):
 def shortest(groups, speed, seed):
     """The shortest of several schedules: a list of beats, each of (source, dest, block)."""
     tries = max(1, min(TRIES, MESSAGES // len(groups) ** 2))
-    found = [[*Search(members(groups), speed, seed + i).beats()] for i in range(tries)]
+    found = [[*Search(members(groups), speed, seed * TRIES + i).beats()] for i in range(tries)]
     return min(found, key=len)
 
 

@@ -58,6 +58,13 @@ class Blocks(Sequence):
         """Number of elements in block `index`."""
         return self.stops[index] - self.starts[index]
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of elements in each block."""
+        if isinstance(self.starts, range):
+            return even_counts(self.starts.step * len(self), len(self))
+        return tuple([stop - start for start, stop in zip(self.starts, self.stops)])
+
     def grouped(self, spans: Sequence[slice]) -> Blocks:
         """The same vector with other blocks, in any order: each is a span of these, not empty."""
         starts = [self.starts[span.start] for span in spans]
@@ -132,7 +139,7 @@ def stage(like: np.ndarray, counts: Sequence[int], first: int, last: int) -> Blo
 @lru_cache(maxsize=64)
 def even_counts(n: int, p: int) -> tuple[int, ...]:
     """Lengths of p blocks of `n` elements; the first n % p are one longer."""
-    return tuple(n // p + (i < n % p) for i in range(p))
+    return (n // p + 1,) * (n % p) + (n // p,) * (p - n % p)
 
 
 @lru_cache(maxsize=64)

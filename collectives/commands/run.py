@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.markup import escape
 from rich.table import Table
 
-from collectives.algorithms import PRIMITIVES
-from collectives.catalogue import defaults_for
+from collectives.catalogue import algorithms_in, defaults_for
 from collectives.console import INTERRUPTED, console, restore_streams, table
 from collectives.errors import ArgumentError
 from collectives.mpi import program
@@ -40,7 +39,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("run", help=HELP, allow_abbrev=False)
     parser.add_argument(
         "--algorithm",
-        type=_algorithms,
+        type=algorithms_in,
         metavar="NAME",
         help="what calls take that name none: ring, or allreduce=ring,bcast=tree",
     )
@@ -101,21 +100,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.counts:
         _report()
     return 0
-
-
-def _algorithms(text: str) -> str | dict[str, str]:
-    """One algorithm for all primitives, or one for each; both may have parameters with commas."""
-    chosen: dict[str, str] = {}
-    last = ""
-    for piece in text.split(","):
-        primitive, equals, spec = piece.partition("=")
-        if equals and primitive in PRIMITIVES:
-            chosen[primitive], last = spec, primitive
-        elif last:
-            chosen[last] += f",{piece}"
-        else:
-            return text
-    return chosen
 
 
 def _report() -> None:

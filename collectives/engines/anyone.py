@@ -145,7 +145,7 @@ def _within(index: Anyone, length: int) -> bool:
 class AnyBlocks(Blocks):
     """Blocks that anyone may index, if all are equally long."""
 
-    __slots__ = ("size_of_all",)
+    __slots__ = ("anyones", "size_of_all")
 
     def __init__(
         self,
@@ -159,10 +159,12 @@ class AnyBlocks(Blocks):
         first = stops[0] - starts[0]
         alike = isinstance(starts, range) or all(b - a == first for a, b in zip(starts, stops))
         self.size_of_all = first if alike else -1
+        self.anyones = buf[: max(self.size_of_all, 0)]
 
     def __getitem__(self, index: Any) -> Any:
         if type(index) is Anyone:
-            return self.buf[: self.size(index)]
+            self.size(index)
+            return self.anyones
         return super().__getitem__(index)
 
     def size(self, index: Any) -> int:

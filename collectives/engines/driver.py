@@ -20,6 +20,9 @@ from collectives.engines.hints import hint_for
 from collectives.engines.scene import locate, scene
 from collectives.errors import FAILURES, CollectiveError, PageError, ScheduleError
 
+# Vectors of these types are views of phantoms: there is nothing to check.
+PHANTOMS = {Phantom}
+
 
 class RuleBroken(Exception):
     """Raised by a buffer that sees a rule broken between two yields; the driver says where."""
@@ -221,7 +224,7 @@ class Process:
             self._no_rank(peer)
         if peer == self.rank:
             self.fail("a message needs another rank as its peer", repr(step), _alone(self.p))
-        views = (buf,) if self.phantom and type(buf) is Phantom else self._views(step, buf)
+        views = (buf,) if self.phantom and type(buf) in PHANTOMS else self._views(step, buf)
         return Message(views, peer)
 
     def _no_rank(self, peer: Any) -> None:
@@ -276,7 +279,7 @@ class Process:
 
     def _reduce(self, step: reduce) -> reduce:
         operands = one, other, out = step.inbuf, step.inoutbuf, step.out
-        if not (type(one) is type(other) is type(out) is Phantom and self.phantom):
+        if not (self.phantom and type(one) is type(other) is type(out) in PHANTOMS):
             self._views(step, list(operands))
         if not one.size == other.size == out.size or not one.dtype == other.dtype == out.dtype:
             self.fail(

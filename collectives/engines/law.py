@@ -38,7 +38,8 @@ class Law(NamedTuple):
         if self.groups is None:
             return self.far
         near = self.groups[messages.source[which]] == self.groups[messages.dest[which]]
-        return Way(*[np.where(near, a, b) for a, b in zip(self.near, self.far)])
+        choices: Any = [np.where(near, a, b) for a, b in zip(self.near, self.far)]
+        return Way(*choices)
 
 
 def law_of(machine: Machine, p: int, rendezvous: bool) -> Law | None:

@@ -19,7 +19,7 @@ from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
 from collectives.engines.notes import Notes, Scribe, Unfit
 from collectives.engines.simulator import Run
-from collectives.errors import CollectiveError
+from collectives.errors import CollectiveError, Endless
 
 # After so many beats so many ranks must have gone on at once, on average: else one rank after
 # the other is faster.
@@ -62,6 +62,8 @@ class Lockstep:
                 going = np.arange(self.p)
                 while going.size and not guard.late:
                     going = self._beat(going)
+        except Endless:
+            raise
         except (Unfit, CollectiveError):
             return None
         if any(self.ranks) or self.sent.size:
@@ -101,9 +103,10 @@ class Lockstep:
 
     def _advance(self, going: np.ndarray) -> tuple[np.ndarray, Messages, Messages]:
         """The next round of each rank: who has one, what they send, and for what they wait."""
-        ended = [rank for rank in going.tolist() if not self.ranks[rank].note()]  # type: ignore[union-attr]
+        ranks: list[Any] = self.ranks
+        ended = [rank for rank in going.tolist() if not ranks[rank].note()]
         for rank in ended:
-            self.ranks[rank] = None
+            ranks[rank] = None
         here = np.setdiff1d(going, ended, True) if ended else going
         self.busy[here] = self.taken[here] = self.ends[here] = self.now[here]
         for column in (self.waits, self.sends, self.work):
@@ -125,18 +128,23 @@ class Lockstep:
         waiting = sent.nbytes > self.law.eager
         if waiting.any():
             np.add.at(self.waits, sent.source[waiting], 1)
-        way = self.law.ways(sent)
-        sent.cost[:] = way.first + way.byte * sent.nbytes
+        sent.cost[waiting] = self._cost(sent, np.flatnonzero(waiting))
         at_once = np.flatnonzero(~waiting)
         for layer in layers(sent.source[at_once]):
             these = at_once[layer]
             ranks, way = sent.source[these], self.law.ways(sent, these)
+            sent.cost[these] = self._cost(sent, these)
             self.busy[ranks] += way.overhead
             start = np.maximum(self.busy[ranks], self.port_out[ranks])
             passed = start + sent.cost[these]
             sent.start[these], sent.passed[these] = start, passed
             self.port_out[ranks] = passed + way.gap
             self.ends[ranks] = np.maximum(self.ends[ranks], passed)
+
+    def _cost(self, sent: Messages, which: np.ndarray) -> np.ndarray:
+        """Seconds that some messages keep the port out."""
+        way = self.law.ways(sent, which)
+        return way.first + way.byte * sent.nbytes[which]
 
     def _meet(self, met: Messages) -> np.ndarray:
         """Rendezvous: messages and their recvs have found each other; returns the senders."""
@@ -146,10 +154,11 @@ class Lockstep:
             raise Unfit  # which message is first depends on who looks first
         self.busy[source] += way.overhead
         begin = np.maximum(self.busy[source], self.now[dest]) + way.handshake
-        start = np.maximum(np.maximum(begin, self.port_out[source]), self.port_in[dest])
+        start = np.maximum(begin, self.port_out[source])
         passed = start + met.cost
-        arrived = passed + way.latency
-        self.port_out[source], self.port_in[dest] = passed + way.gap, arrived + way.gap
+        port = np.maximum(start + way.latency, self.port_in[dest]) + met.cost
+        arrived = np.maximum(port, passed + way.latency)
+        self.port_out[source], self.port_in[dest] = passed + way.gap, port + way.gap
         self.ends[source] = np.maximum(self.ends[source], passed)
         self.taken[dest] = np.maximum(self.taken[dest], arrived) + way.overhead
         self.ends[dest] = np.maximum(self.ends[dest], self.taken[dest])
@@ -181,4 +190,3 @@ class Lockstep:
             self.port_in[ranks] = port + way.gap
             self.taken[ranks] = np.maximum(self.taken[ranks], arrived) + way.overhead
         self.ends[all_ranks] = np.maximum(self.ends[all_ranks], self.taken[all_ranks])
-

@@ -89,7 +89,9 @@ class Scribe(Process):
         for step in steps:
             kind = type(step)
             if kind is send or kind is recv:
-                page, peer = (notes.sent, step.dest) if kind is send else (notes.posted, step.source)
+                page, peer = (
+                    (notes.sent, step.dest) if kind is send else (notes.posted, step.source)
+                )
                 buf = step.buf
                 if type(buf) is Phantom and type(peer) is int and 0 <= peer < p and peer != rank:
                     nbytes = buf.nbytes

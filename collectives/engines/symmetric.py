@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from collectives.algorithms.language.steps import recv, send
-from collectives.engines.anyone import Anyone, Joined, Unlike
-from collectives.engines.driver import Message, Process
-from collectives.engines.endless import MOST, Guard
+from collectives.engines.anyone import Anyone, AnyPhantom, Joined, Unlike
+from collectives.engines.driver import PHANTOMS, Message, Process, Round
+from collectives.engines.endless import Guard
 from collectives.engines.law import Law
 from collectives.engines.simulator import FREE
 from collectives.errors import CollectiveError
+
+# Rounds beyond four for each rank; who has more is looked at again by the simulator.
+MOST = 50_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,28 @@ class Share:
     bytes_received: int
     reductions: int
     bytes_reduced: int
+
+
+class Beat(NamedTuple):
+    """A round of all ranks.
+
+    Attributes
+    ----------
+    sends : tuple of tuple of int
+        How far away the peer of each message is, and its bytes. A peer that is not above 0
+        is at the rank whose number differs in these bits.
+    work : int
+        Bytes that each rank reduces.
+    reductions : int
+    """
+
+    sends: tuple[tuple[int, int], ...]
+    work: int
+    reductions: int
+
+    def peers(self, ranks: np.ndarray, distance: int) -> np.ndarray:
+        """The peer of each rank."""
+        return (ranks + distance) % ranks.size if distance > 0 else ranks ^ -distance
 
 
 def run_once(title: str, p: int, generator: Iterator, law: Law) -> Share | None:
@@ -47,11 +74,24 @@ def run_once(title: str, p: int, generator: Iterator, law: Law) -> Share | None:
     law : Law
         By which all ranks are equally far from each other.
     """
+    return _run(_Everybody(_Process(title, 0, p, generator, True), law))
+
+
+def record_once(title: str, p: int, generator: Iterator, law: Law) -> list[Beat] | None:
+    """What all ranks do in each round; None if it is not the same, as in `run_once`."""
+    all_ranks = _Recorded(_Process(title, 0, p, generator, True), law)
+    return None if _run(all_ranks) is None else all_ranks.beats
+
+
+def _run(all_ranks: _Everybody) -> Share | None:
     try:
         with Guard() as guard:
-            return _Everybody(_Process(title, 0, p, generator, True), law).run(guard)
+            return all_ranks.run(guard)
     except (Unlike, CollectiveError):  # what is wrong is for the simulator to say
         return None
+
+
+PHANTOMS.add(AnyPhantom)
 
 
 class _Process(Process):
@@ -62,7 +102,8 @@ class _Process(Process):
     def _message(self, step: send | recv, buf: Any, peer: Any) -> Message:
         if type(peer) is not Anyone or peer.p != self.p:
             raise Unlike
-        return Message(self._views(step, buf), peer.peer)
+        views = (buf,) if type(buf) is AnyPhantom else self._views(step, buf)
+        return Message(views, peer.peer)
 
     def _views(self, step: Any, buf: Any) -> tuple:
         return super()._views(step, buf.whole if type(buf) is Joined else buf)
@@ -92,6 +133,7 @@ class _Everybody:
         while (round_ := self.process.advance()) is not None:
             if round_.sends or round_.recvs:
                 self._exchange(round_.sends, round_.recvs)
+            self._end(round_)
             for step in round_.local:
                 if not isinstance(step, FREE):
                     self.reductions += 1
@@ -103,6 +145,9 @@ class _Everybody:
             raise Unlike
         sent = self.messages, self.bytes_sent
         return Share(self.now, *sent, self.bytes_received, self.reductions, self.bytes_reduced)
+
+    def _end(self, round_: Round) -> None:
+        """The messages of a round have moved."""
 
     def _exchange(self, sends: list[Message], recvs: list[Message]) -> None:
         """What goes out, and what comes in at the same time."""
@@ -153,10 +198,11 @@ class _Everybody:
             raise Unlike
         self._check(message, recvs[0])
         self.met += 1
-        start = max(self.now + way.overhead + way.handshake, self.port_out, self.port_in)
-        passed = start + way.first + way.byte * message.nbytes
-        self.port_out, self.port_in = passed + way.gap, passed + way.latency + way.gap
-        return passed + way.latency + way.overhead
+        start = max(self.now + way.overhead + way.handshake, self.port_out)
+        cost = way.first + way.byte * message.nbytes
+        passed, port = start + cost, max(start + way.latency, self.port_in) + cost
+        self.port_out, self.port_in = passed + way.gap, port + way.gap
+        return max(port, passed + way.latency) + way.overhead
 
     def _back(self, peer: int) -> int:
         """The way from a peer to oneself: as many steps the other way, or the same bits."""
@@ -168,3 +214,16 @@ class _Everybody:
         self.bytes_received += nbytes
         if nbytes != message.nbytes or (nbytes and message.views[0].dtype != posted.views[0].dtype):
             raise Unlike
+
+
+class _Recorded(_Everybody):
+    """Notes what happens."""
+
+    def __init__(self, process: _Process, law: Law):
+        super().__init__(process, law)
+        self.beats: list[Beat] = []
+
+    def _end(self, round_: Round) -> None:
+        sends = tuple([(message.peer, message.nbytes) for message in round_.sends])
+        work = [step.out.nbytes for step in round_.local if not isinstance(step, FREE)]
+        self.beats.append(Beat(sends, sum(work), len(work)))

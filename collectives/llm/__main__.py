@@ -11,7 +11,7 @@ from importlib import import_module
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
-COMMANDS = ("memory", "traffic", "layouts")
+COMMANDS = ("memory", "traffic", "layouts", "train")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

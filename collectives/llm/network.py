@@ -15,17 +15,23 @@ from functools import lru_cache
 
 import numpy as np
 
+from collectives.catalogue import find
 from collectives.errors import CollectiveError
 from collectives.llm.flows import SEND, Flow, Size, total
 from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
 from collectives.machine.networks import Network
+from collectives.study.cost import predicted_time
 from collectives.study.pricing import candidates
 from collectives.study.simulation import simulate
+
+# Groups of more ranks are priced by the algorithm's cost line and the clock between nodes.
+SIMULATED = 128
 
 _DTYPES = {1: "u1", 2: "f2", 4: "f4", 8: "f8"}
 
 
+@lru_cache(maxsize=1024)
 def part_of(machine: Machine, ranks: int, group: tuple[int, ...]) -> Machine:
     """The machine as a group of its ranks has it, while all others do the same."""
     if machine.network is None:
@@ -79,6 +85,12 @@ def call(
     if primitive == SEND:
         done = simulate("bcast", "naive", p=2, n=total(size) * itemsize, topology=machine)
         return done.time
+    if p > SIMULATED:
+        clock = Clock(
+            machine.clock.alpha, max(machine.clock.beta, 1 / machine.nic), machine.clock.gamma
+        )
+        chosen, parameters = find(primitive, algorithm)
+        return predicted_time(chosen, p, total(size) * itemsize, clock, **parameters)
     dtype = np.dtype(_DTYPES.get(itemsize, f"V{itemsize}"))
     long = {"n": size} if isinstance(size, int) else {"counts": size}
     return simulate(primitive, algorithm, p=p, dtype=dtype, topology=machine, **long).time

@@ -16,12 +16,14 @@ import numpy as np
 
 from collectives.algorithms.language.registry import ROOTED, Algorithm
 from collectives.engines.anyone import Alike, Anyone, any_phantom
+from collectives.engines.crowded import Crowd, Crowded
 from collectives.engines.law import Law, law_of
 from collectives.engines.lockstep import Lockstep
 from collectives.engines.simulator import Run, Simulator
-from collectives.engines.symmetric import run_once
+from collectives.engines.symmetric import record_once, run_once
 from collectives.machine.model import Machine
 from collectives.problems import BLOCKWISE, Buffers, Problem
+from collectives.study.copies import copies_of
 from collectives.study.verify import settle
 
 # Fewer ranks are as fast one by one.
@@ -71,16 +73,63 @@ def one_for_all(
 
     Takes an algorithm and parameters that `settle` has returned, as do the others.
     """
-    if law.groups is not None or algorithm.needs_groups or not _alike(problem):
+    if law.groups is not None:
+        return None
+    generator = _anyone(algorithm, problem, parameters)
+    if generator is None:
+        return None
+    p = problem.p
+    share = run_once(str(algorithm), p, generator, law)
+    return None if share is None else Run(*[np.full(p, value) for value in vars(share).values()])
+
+
+def symmetric(
+    algorithm: Algorithm, problem: Problem, machine: Machine, parameters: Mapping[str, Any]
+) -> Run | None:
+    """A run in which one rank stands for all; None where that is not so."""
+    chosen, given = settle(algorithm, problem, parameters, machine)
+    law = law_of(machine, problem.p, False)
+    return None if law is None else one_for_all(chosen, problem, law, given)
+
+
+def estimate(
+    algorithm: Algorithm,
+    problem: Problem,
+    machine: Machine,
+    parameters: Mapping[str, Any],
+    every: bool = True,
+) -> Run | None:
+    """About how long it takes where links are shared: beat by beat, and not flow by flow.
+
+    None where that cannot tell. Without `every` it is tried only where one rank stands for all.
+    """
+    chosen, given = settle(algorithm, problem, parameters, machine)
+    law, placed = law_of(machine.unshared(), problem.p, False), machine.at(problem.p)
+    if law is None or placed is None:
+        return None
+    generator = _anyone(chosen, problem, given)
+    if generator is not None:
+        beats = record_once(str(chosen), problem.p, generator, law._replace(groups=None))
+        if beats is not None:
+            return Crowd(problem.p, law, placed).run(beats)
+    if not every:
+        return None
+    program = _program(chosen, problem, given)
+    return Crowded(str(chosen), problem.p, program, law, placed).run()
+
+
+def _anyone(
+    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any]
+) -> Iterator | None:
+    """An algorithm's run for anyone; None if ranks differ from the start."""
+    if algorithm.needs_groups or not _alike(problem):
         return None
     p, sizes = problem.p, (problem.send_size(0), problem.recv_size(0))
     buffers = Buffers(*[None if s is None else any_phantom(s, problem.dtype) for s in sizes])
     arguments = problem.arguments(algorithm, 0, buffers)
     if algorithm.needs_counts:
         arguments[-1] = Alike(p, problem.n // p)
-    generator = algorithm.generator(Anyone(p), p, *arguments, **parameters)
-    share = run_once(str(algorithm), p, generator, law)
-    return None if share is None else Run(*[np.full(p, value) for value in vars(share).values()])
+    return algorithm.generator(Anyone(p), p, *arguments, **parameters)
 
 
 def _alike(problem: Problem) -> bool:
@@ -107,8 +156,10 @@ def one_by_one(
 ) -> Run:
     """A run of the simulator."""
     program, p = _program(algorithm, problem, parameters), problem.p
-    operator = problem.operator
-    return Simulator(str(algorithm), p, program, operator, machine, rendezvous, True).run()
+    copies = copies_of(algorithm, problem, parameters) if machine.delta else None
+    return Simulator(
+        str(algorithm), p, program, problem.operator, machine, rendezvous, True, copies=copies
+    ).run()
 
 
 def _program(

@@ -1,73 +1,75 @@
-"""What algorithms cost by the model, and the table of choices that follows.
+"""What algorithms cost by the model: the one price that everything asks for.
 
-A price is the time of the simulated run under the given clock: the critical path
-through all messages and reductions. Beyond `COUNTED` ranks, where that takes long, it
-is the time that the cost line gives, which tests hold against the simulated runs.
+`priced` is behind `predict`, `why`, `table`, the table of `auto` and the bench's model. A price
+is the time of a simulated run on the machine; where that takes too long, an estimate, and it
+says which:
+
+simulated    message by message, and flow by flow where links are shared
+estimated    beat by beat: messages that are sent together share links (`engines/crowded.py`)
+cost line    of many ranks that are equally far from each other: the `Cost:` line, which tests
+             hold against the simulated runs
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
+from typing import Any
 
-from collectives import checks
-from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY
-from collectives.catalogue import find
-from collectives.choice import Ranges, Rows, written
+import numpy as np
+
+from collectives.algorithms.language.registry import Algorithm
+from collectives.catalogue import check_parameters, check_restrictions, find
+from collectives.engines.simulator import Load, Run
+from collectives.errors import ArgumentError
 from collectives.machine.clock import Clock
-from collectives.problems import BLOCKWISE
+from collectives.machine.model import Machine
+from collectives.problems import BLOCKWISE, Problem
+from collectives.study import fast
 from collectives.study.cost import predicted_time
-from collectives.study.simulation import simulate
+from collectives.study.simulation import BYTES_OF_FLOATS
 
 # The clock of the declared table: a round of the library through the shared memory of
 # a small machine, and numpy's addition of float64, which takes 0.05 ns a byte in the cache
 # and twice that beyond it.
 DECLARED_CLOCK = Clock(alpha=5e-6, beta=2e-10, gamma=6e-11)
 
-# The rows of the declared table.
-RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-COUNTED = 16
+SIMULATED, ESTIMATED, LINE = "simulated", "estimated", "cost line"
 
-# Lengths that are compared: powers of two between these.
-SMALLEST, LARGEST = 8, 2**24
-
-# Prices so near each other are a tie, and the candidate that comes first wins it: no
-# machine keeps to the model more closely than that.
-TIE = 1.1
-
-# What `auto` chooses from: algorithms for every p, every root and any lengths, with the
-# parameters that they have by default. Of equals the one with fewer local copies comes
-# first, which the model takes to be free, then the simpler one. Left out are those that
-# need to know where the ranks are (hierarchical), and those that reduce much more often
-# than others to save a message (gather_all): the model takes the reduction of a short
-# vector to be free, too.
-CANDIDATES: Mapping[str, tuple[str, ...]] = {
-    "barrier": ("recursive_doubling", "recursive_exchange", "tree"),
-    "bcast": ("tree", "ring", "recursive_doubling", "circulant", "double_tree", "split_binary"),
-    "scatter": ("naive", "tree"),
-    "gather": ("naive", "tree"),
-    "allgather": ("recursive_doubling", "ring", "circulant", "neighbor_exchange"),
-    "reduce": ("tree", "ring", "rabenseifner", "recursive_doubling", "circulant", "double_tree"),
-    "allreduce": (
-        *("recursive_doubling", "ring", "rabenseifner", "circulant", "elimination"),
-        *("tree", "double_tree", "dual_root"),
-    ),
-    "reduce_scatter": (
-        *("pairwise", "naive", "ring", "recursive_halving", "circulant"),
-        *("recursive_doubling", "tree"),
-    ),
-    "alltoall": ("naive", "recursive_doubling", "circulant", "k_bruck"),
-    "scan": ("tree", "recursive_doubling", "ring", "pipelined_tree"),
-    "exscan": ("recursive_doubling", "123_doubling", "ring", "tree", "pipelined_tree"),
-}
+# Messages of a run that are simulated flow by flow, side by side, and beat by beat: each takes a
+# few seconds.
+FLOWS, SIDE_BY_SIDE, BEATS = 50_000, 200_000, 500_000
+SAMPLE = 16
 
 
-def candidates(primitive: str, commutative: bool = True) -> tuple[str, ...]:
-    """What `auto` chooses from, for operators that commute, or for all."""
-    table = REGISTRY[primitive]
-    names = CANDIDATES[primitive]
-    return tuple(name for name in names if commutative or not table[name].commutative)
+class TooLong(ArgumentError):
+    """There is no price that could be had in time."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What an algorithm costs.
+
+    Attributes
+    ----------
+    seconds : float
+    how : str
+        `SIMULATED`, `ESTIMATED`, or by its cost `LINE`.
+    run : Run or None
+        What the run did; there is none behind a cost line.
+    """
+
+    seconds: float
+    how: str
+    run: Run | None = None
+
+    @property
+    def bottleneck(self) -> Load | None:
+        """The shared link that was busy longest."""
+        return None if self.run is None else self.run.bottleneck
 
 
 def evenly(primitive: str, p: int, n: int) -> int:
@@ -76,68 +78,131 @@ def evenly(primitive: str, p: int, n: int) -> int:
     return -(-n // unit) * unit if primitive != "barrier" else 0
 
 
-@cache
-def price(primitive: str, spec: str, p: int, n: int, clock: Clock) -> float:
+def price(primitive: str, spec: str, p: int, n: int, machine: Machine) -> float:
     """Seconds that an algorithm takes by the model, for n bytes of the whole vector on p ranks."""
-    if p <= COUNTED:
-        return simulate(primitive, spec, p=p, n=n, clock=clock).time
-    algorithm, parameters = find(primitive, spec)
-    return predicted_time(algorithm, p, n, clock, **parameters)
+    return priced(primitive, spec, p, n, machine).seconds
 
 
-def prices(
-    primitive: str, p: int, n: int, clock: Clock, commutative: bool = True
-) -> dict[str, float]:
-    """The price of each candidate in seconds, cheapest first; of equals the first listed."""
-    names = candidates(primitive, commutative)
-    n = evenly(primitive, p, n)
-    found = {name: price(primitive, name, p, n, clock) for name in names}
-    return {name: found[name] for name in sorted(names, key=found.__getitem__)}
+def priced(primitive: str, spec: str, p: int, n: int, machine: Machine) -> Price:
+    """What an algorithm costs on a machine.
 
+    Parameters
+    ----------
+    primitive, spec : str
+        The algorithm, perhaps with parameters, as in `collectives.find`.
+    p : int
+        Number of ranks.
+    n : int
+        Bytes of the whole vector, rounded up so that blocks are equal (`evenly`).
+    machine : Machine
 
-def cheapest(primitive: str, p: int, n: int, clock: Clock, commutative: bool = True) -> str:
-    """The candidate with the least price; in a tie the one listed first."""
-    found = prices(primitive, p, n, clock, commutative)
-    limit = TIE * min(found.values())
-    return next(name for name in candidates(primitive, commutative) if found[name] <= limit)
-
-
-def ranges(primitive: str, p: int, clock: Clock, commutative: bool = True) -> Ranges:
-    """The cheapest candidate for every length: from how many bytes on, and which.
-
-    Every fourth power of two is priced, and between two that differ in their
-    cheapest candidate those that show where it changes.
+    Raises
+    ------
+    RestrictionError
+        The algorithm cannot do this.
+    TooLong
+        It has too many messages.
     """
-    if primitive == "barrier":
-        return [(0, cheapest(primitive, p, 0, clock))]
-    sizes = [SMALLEST << shift for shift in range((LARGEST // SMALLEST).bit_length())]
-
-    @cache
-    def at(place: int) -> str:
-        return cheapest(primitive, p, sizes[place], clock, commutative)
-
-    def refined(low: int, high: int) -> Iterable[int]:
-        """The places between two where the cheapest changes."""
-        if at(low) == at(high):
-            return []
-        middle = (low + high) // 2
-        return [high] if middle == low else [*refined(low, middle), *refined(middle, high)]
-
-    stops = [*range(0, len(sizes) - 1, 4), len(sizes) - 1]
-    changes = [place for low, high in pairwise(stops) for place in refined(low, high)]
-    return [(0, at(0)), *[(sizes[place], at(place)) for place in changes]]
+    algorithm, given = find(primitive, spec)
+    chosen = _Chosen(algorithm, tuple(given.items()))
+    return _priced(chosen, p, evenly(primitive, p, n), simplified(machine, p))
 
 
-def table_text(
-    clock: Clock, ranks: Sequence[int] = RANKS, primitives: Sequence[str] = PRIMITIVES
-) -> str:
-    """A table of choices as text, as `choice.read` reads it."""
-    checks.instance("table", "clock", clock, Clock)
-    ranks = [checks.ranks("table", p) for p in ranks]
-    any_order: dict[str, Rows] = {}
-    in_order: dict[str, Rows] = {}
-    for primitive in primitives:
-        any_order[primitive] = {p: ranges(primitive, p, clock) for p in ranks}
-        if primitive in REDUCTIONS:
-            in_order[primitive] = {p: ranges(primitive, p, clock, False) for p in ranks}
-    return written(clock, any_order, in_order)
+@dataclass(frozen=True)
+class _Chosen:
+    """An algorithm with its parameters; one that was loaded anew is another one."""
+
+    algorithm: Algorithm
+    parameters: tuple[tuple[str, object], ...]
+
+    def __hash__(self) -> int:
+        return hash((str(self.algorithm), self.parameters))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Chosen)
+            and self.algorithm is other.algorithm
+            and self.parameters == other.parameters
+        )
+
+
+@cache
+def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
+    algorithm, given = chosen.algorithm, dict(chosen.parameters)
+    check_parameters(algorithm, given)
+    check_restrictions(algorithm, p, groups=machine.groups(p) if algorithm.needs_groups else None)
+    problem = phantom_problem(algorithm, p, n)
+    number = _messages(algorithm, p, n, given)
+    if number <= (FLOWS if machine.shares else SIDE_BY_SIDE):
+        return _simulated(fast.run(algorithm, problem, machine, given))
+    if machine.network is None:
+        found = fast.symmetric(algorithm, problem, machine, given)
+        if found is not None:
+            return _simulated(found)
+        if isinstance(machine.clock, Clock):
+            return Price(predicted_time(algorithm, p, n, machine.clock, **given), LINE)
+    else:
+        found = fast.estimate(algorithm, problem, machine, given, number <= BEATS)
+        if found is not None:
+            return Price(found.time, ESTIMATED, found)
+    if number <= SIDE_BY_SIDE:
+        return _simulated(fast.run(algorithm, problem, machine, given))
+    raise _too_long(algorithm, number)
+
+
+def _simulated(run: Run) -> Price:
+    return Price(run.time, SIMULATED, run)
+
+
+def _too_long(algorithm: Algorithm, number: float) -> TooLong:
+    many = f"about {number / 1e6:.2g} million" if number < 1e12 else "too many"
+    return TooLong(
+        f"{algorithm}: needs at most {BEATS} messages to be priced on a machine with nodes, got "
+        f"{many}; take fewer ranks"
+    )
+
+
+def phantom_problem(algorithm: Algorithm, p: int, n: int) -> Problem:
+    """The problem that is priced: n bytes, of float32 where something is lost."""
+    dtype = BYTES_OF_FLOATS if algorithm.lossy else np.dtype(np.uint8)
+    return Problem(algorithm.primitive, p, -(-n // dtype.itemsize), 0, dtype)
+
+
+def _messages(algorithm: Algorithm, p: int, n: int, given: Mapping[str, Any]) -> float:
+    """About how many messages there are: the critical path of each rank, by the cost line.
+
+    Not all ranks are always busy. How many are is seen with few ranks; without a cost line all
+    send to all.
+    """
+    try:
+        number = p * predicted_time(algorithm, p, n, Clock(1, 0, 0), **given)
+    except ArgumentError:
+        return float(p * p)
+    return number if number <= FLOWS else number * _density(_Chosen(algorithm, ()))
+
+
+@cache
+def _density(chosen: _Chosen) -> float:
+    """The share of ranks that are busy while one rank is, in a small run."""
+    algorithm = chosen.algorithm
+    p = max(SAMPLE, algorithm.minimum_p)
+    problem = phantom_problem(algorithm, p, 64 * p)
+    run = fast.run(algorithm, problem, Machine(Clock(1, 0, 0)), {})
+    return float(run.messages.sum()) / max(p * run.time, 1)
+
+
+@cache
+def simplified(machine: Machine, p: int) -> Machine:
+    """The same machine without what cannot matter: NICs that no two ranks share.
+
+    Then nothing is shared, or nobody is near anybody, and runs are quicker.
+    """
+    clock = machine.clock
+    placed = machine.at(p)
+    if placed is None or machine.link < math.inf or not isinstance(clock, Clock):
+        return machine
+    seats = Counter((node, placed.nic(rank)) for rank, node in enumerate(placed.groups))
+    if max(seats.values()) > 1:
+        return machine
+    slower = replace(clock, beta=max(clock.beta, 1 / machine.nic))
+    return replace(machine, nic=math.inf, clock=slower)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from collectives.algorithms.language.pages import docstring
+from collectives.algorithms.language.ranks import floor_lg
 from collectives.algorithms.language.registry import REDUCTIONS, Algorithm
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.machine.clock import Clock
@@ -21,9 +22,6 @@ FACTORS = {
     "beta": ("bytes", Clock(0, 1, 0)),
     "gamma": ("bytes reduced", Clock(0, 0, 1)),
 }
-
-# Bytes of the vector, for each rank: many numbers divide them.
-SHARE = 96
 
 # What a docstring must say, besides its first line.
 LINES = {"cost": "Cost: alpha + n*beta", "restrictions": "Restrictions: none"}
@@ -74,10 +72,15 @@ def check_cost(algorithm: Algorithm, ranks: list[int], parameters: Mapping[str, 
                 what = FACTORS[factor][0]
                 raise PromiseBroken(
                     f"{algorithm}: the cost line must give {counted:g} {what} as the factor "
-                    f"of {factor}, got {line:g} (p = {p}, n = {SHARE * p} bytes"
+                    f"of {factor}, got {line:g} (p = {p}, n = {_nbytes(p)} bytes"
                     f"{_listed(given)}; `Cost: {algorithm.cost}`)",
                     f"counted on the critical path for p = {_row(algorithm, factor, given, ranks)}",
                 )
+
+
+def _nbytes(p: int) -> int:
+    """Bytes of the vector: among p ranks, or the largest power of two, it is shared evenly."""
+    return 48 * p << floor_lg(p)
 
 
 def _factors(
@@ -86,7 +89,7 @@ def _factors(
     """Each factor as it is counted, and as the line has it."""
     for factor, (_, clock) in FACTORS.items():
         try:
-            line = predicted_time(algorithm, p, SHARE * p, clock, **given)
+            line = predicted_time(algorithm, p, _nbytes(p), clock, **given)
         except ArgumentError as error:
             raise PromiseBroken(
                 str(error).rpartition("; ")[0],
@@ -100,7 +103,7 @@ def _factors(
 
 def _counted(algorithm: Algorithm, factor: str, p: int, given: Mapping[str, Any]) -> float:
     dtype = BYTES_OF_FLOATS
-    n = 0 if algorithm.primitive == "barrier" else SHARE * p // dtype.itemsize
+    n = 0 if algorithm.primitive == "barrier" else _nbytes(p) // dtype.itemsize
     problem = Problem(algorithm.primitive, p, n, 0, dtype)
     phantoms = [problem.phantoms(rank) for rank in range(p)]
     clock = FACTORS[factor][1]

@@ -6,54 +6,23 @@ parameters, the numbers of the papers, and more ranks and segments.
 
 import numpy as np
 import pytest
+from counted import (
+    ALPHA,
+    BETA,
+    GAMMA,
+    check,
+    costs_hold,
+    critical_path,
+    nobody_leaves_early,
+)
 
 from collectives.algorithms import REGISTRY
 from collectives.algorithms.chapters import double_tree
-from collectives.algorithms.language.registry import REDUCTIONS
-from collectives.algorithms.language.steps import recv, send
 from collectives.engines.simulator import Simulator
-from collectives.errors import ArgumentError, RestrictionError
-from collectives.machine.clock import Clock
-from collectives.nodes import grouping, in_order
-from collectives.operators.operator import MATPROD, MATRIX, SUM
-from collectives.problems import Buffers, Problem
-from collectives.study.cost import predicted_time
+from collectives.errors import ArgumentError
+from collectives.problems import Problem
 from collectives.study.simulation import simulate
-from collectives.study.symbolic import prove
 from collectives.study.verify import check as check_answer
-from collectives.study.verify import verify
-
-NO_BUFFERS = Buffers(None, None)
-ALPHA, BETA, GAMMA = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
-
-
-def find(full_name):
-    primitive, name = full_name.split(".")
-    return REGISTRY[primitive][name]
-
-
-def critical_path(full_name, p, n=0, **given):
-    return simulate(*full_name.split("."), p=p, n=n, clock=ALPHA, **given).time
-
-
-def check(full_name, p, n, root=0, **given):
-    """Verify, with an operator that does not commute where the algorithm can."""
-    algorithm = find(full_name)
-    primitive = algorithm.primitive
-    ordered = primitive in REDUCTIONS and not algorithm.commutative
-    data = (np.dtype(MATRIX), MATPROD) if ordered else (np.dtype(np.int64), SUM)
-    verify(algorithm, Problem(primitive, p, n, root, *data), rendezvous=True, parameters=given)
-
-
-def costs_hold(full_name, ranks, clocks=(ALPHA, BETA), **given):
-    """The cost line with other parameters than the default ones."""
-    algorithm = find(full_name)
-    for p in ranks:
-        for clock in clocks:
-            counted = simulate(*full_name.split("."), p=p, n=240 * p, clock=clock, **given).time
-            line = predicted_time(algorithm, p, 240 * p, clock, **given)
-            assert counted == pytest.approx(line), f"{p=}, {given}"
-
 
 # K-nomial trees
 
@@ -267,35 +236,6 @@ def test_nobody_leaves_early(name):
         assert nobody_leaves_early(f"barrier.{name}", p)
 
 
-def nobody_leaves_early(full_name, p, **given):
-    """Whether every rank has heard of all, by recorded messages alone."""
-    rank_rounds = []
-    for rank in range(p):
-        rounds_of = [*Problem("barrier", p).start(find(full_name), rank, NO_BUFFERS, given)]
-        rank_rounds.append([list(r) if isinstance(r, (list, tuple)) else [r] for r in rounds_of])
-    heard = [{rank} for rank in range(p)]
-    mail, turn, posted = {}, [0] * p, [False] * p
-    while any(turn[rank] < len(rank_rounds[rank]) for rank in range(p)):
-        before = list(turn), list(posted)
-        for rank in range(p):
-            if turn[rank] == len(rank_rounds[rank]):
-                continue
-            steps = rank_rounds[rank][turn[rank]]
-            if not posted[rank]:
-                for step in steps:
-                    if isinstance(step, send):
-                        mail.setdefault((rank, step.dest), []).append(set(heard[rank]))
-                posted[rank] = True
-            sources = [step.source for step in steps if isinstance(step, recv)]
-            if all(mail.get((source, rank)) for source in sources):
-                for source in sources:
-                    heard[rank] |= mail[source, rank].pop(0)
-                turn[rank] += 1
-                posted[rank] = False
-        assert before != (turn, posted), "deadlock"
-    return all(len(ranks) == p for ranks in heard)
-
-
 def test_radix_of_one_is_an_error():
     for full_name in (*KNOMIAL, "barrier.k_dissemination"):
         with pytest.raises(ArgumentError, match=f"{full_name}: k must be an integer from 2 on"):
@@ -354,133 +294,7 @@ def test_pipelined_scan_with_many_ranks(full_name):
         check(full_name, p, 60, segments=9)
 
 
-# Two levels
-
-HIERARCHICAL = [f"{name}.hierarchical" for name in ("bcast", "reduce", "allreduce", "allgather")]
-
-
-def test_hierarchical_critical_path():
-    """Three nodes of four ranks, then one node, then nodes of one rank."""
-    for full_name, wanted in (
-        ("barrier.hierarchical", [6, 8, 4]),
-        ("bcast.hierarchical", [4, 4, 4]),
-        ("reduce.hierarchical", [4, 4, 4]),
-        ("allreduce.hierarchical", [7, 8, 5]),
-        ("allgather.hierarchical", [6, 8, 11]),
-    ):
-        assert [critical_path(full_name, 12, group=group) for group in (4, 99, 1)] == wanted
-
-
-@pytest.mark.parametrize("group", [1, 2, 3, 5, 50])
-def test_hierarchical_with_other_groups(group):
-    costs_hold("barrier.hierarchical", range(1, 34), [ALPHA], group=group)
-    for full_name in HIERARCHICAL:
-        costs_hold(full_name, range(1, 34), [ALPHA], group=group)
-        for p in (1, 2, 4, 7, 12, 15):
-            for root in {0, p // 2, p - 1}:
-                check(full_name, p, p + 3, root, group=group)
-    for p in (1, 2, 7, 12):
-        assert nobody_leaves_early("barrier.hierarchical", p, group=group)
-    check("reduce.hierarchical", 140, 5, 101, group=group)
-
-
-def test_the_vector_enters_every_node_once():
-    for root in (0, 6, 9):
-        crossings = []
-        for rank in range(10):
-            buf = np.zeros(4)
-            groups = grouping("bcast.hierarchical", 10, 4)
-            for steps in find("bcast.hierarchical").generator(rank, 10, buf, root, groups):
-                messages = steps if isinstance(steps, (list, tuple)) else [steps]
-                sends = [step for step in messages if isinstance(step, send)]
-                crossings += [step.dest // 4 for step in sends if step.dest // 4 != rank // 4]
-        assert sorted(crossings) == sorted({0, 1, 2} - {root // 4})
-
-
-def scattered(p, nodes, seed):
-    """A group for each rank, in no order; some may be empty."""
-    return tuple(np.random.default_rng(seed).integers(0, nodes, p).tolist())
-
-
-TWO_LEVELS = [
-    algorithm
-    for names in REGISTRY.values()
-    for algorithm in names.values()
-    if algorithm.needs_groups
-]
-
-
-@pytest.mark.parametrize("algorithm", TWO_LEVELS, ids=str)
-def test_any_ranks_may_form_a_node(algorithm):
-    for p in (1, 2, 3, 5, 8, 13):
-        for nodes in (1, 2, 3, p):
-            group = scattered(p, nodes, p + nodes)
-            for root in {0, p // 2, p - 1}:
-                prove(algorithm, p, root=root, group=group)
-
-
-@pytest.mark.parametrize("algorithm", TWO_LEVELS, ids=str)
-def test_nodes_may_have_any_numbers(algorithm):
-    """In rank order, though the numbers of the nodes are not."""
-    for group in ((7, 7, 7, -1, 4, 4), (2, 1, 0), (5,)):
-        assert in_order(group)
-        prove(algorithm, len(group), root=len(group) - 1, group=group)
-
-
-@pytest.mark.parametrize("full_name", ["alltoall.hierarchical", "allgather.multi_leader"])
-def test_two_levels_with_uneven_blocks(full_name):
-    algorithm = find(full_name)
-    random = np.random.default_rng(3)
-    for p in (1, 2, 5, 9):
-        shape = (p, p) if algorithm.primitive == "alltoall" else p
-        counts = random.integers(0, 4, shape)
-        problem = Problem(algorithm.primitive, p, counts=counts)
-        for group in (2, scattered(p, 3, p)):
-            verify(algorithm, problem, rendezvous=True, parameters={"group": group})
-
-
-@pytest.mark.share(2)
-@pytest.mark.parametrize("leaders", [1, 2, 3, 50])
-def test_number_of_leaders(leaders):
-    for group in (1, 2, 3, 4, 8):
-        costs_hold("allgather.multi_leader", range(1, 34), [ALPHA], leaders=leaders, group=group)
-        for p in (1, 4, 7, 12):
-            prove("allgather.multi_leader", p, leaders=leaders, group=group)
-
-
-def test_leaders_share_the_network():
-    """With as many leaders as ranks on a node each sends one block to the next node."""
-    run = simulate("allgather", "multi_leader", p=16, n=1600, group=4, leaders=4)
-    assert (run.bytes_sent == 3 * 100 + 3 * 400).all()
-    assert simulate("allgather", "hierarchical", p=16, n=1600, group=4).bytes_sent.max() > 3600
-
-
-def test_rank_order_needs_neighbours():
-    """An operator that does not commute needs nodes of neighbouring ranks."""
-    given = {"p": 4, "n": 4, "operator": MATPROD}
-    for primitive in ("reduce", "allreduce"):
-        simulate(primitive, "hierarchical", group=(1, 1, 0, 0), **given)
-        with pytest.raises(
-            RestrictionError,
-            match=rf"{primitive}\.hierarchical: needs a commutative operator, or groups of "
-            r"neighbouring ranks, got one that is not and groups \(0, 1, 0, 1\); use naive or ",
-        ):
-            simulate(primitive, "hierarchical", group=(0, 1, 0, 1), **given)
-        simulate(primitive, "hierarchical", group=(0, 1, 0, 1), p=4, n=4)
-
-
-@pytest.mark.parametrize("group", [(), (0,), (0, 1, 2), ("a", "b"), (0, 1.5)])
-def test_a_group_for_every_rank(group):
-    with pytest.raises(
-        ArgumentError, match=r"bcast\.hierarchical: group must be a number of ranks "
-    ):
-        simulate("bcast", "hierarchical", p=2, n=2, group=group)
-
-
-def test_grouping():
-    assert grouping("", 5) == (0, 0, 0, 0, 1)
-    assert grouping("", 5, 2) == (0, 0, 1, 1, 2) and grouping("", 3, [4, 0, 4]) == (4, 0, 4)
-    assert in_order((3, 3, 1)) and not in_order((3, 1, 3)) and in_order(())
+# Block lengths
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from mistaken import CHAIN, FLAT, chain, checked, expect, flat, page, whole
 
 from collectives.__main__ import main
+from collectives.algorithms import REGISTRY
 from collectives.study import examine
 
 __all__ = ["checked"]
@@ -273,12 +274,12 @@ def test_prove_has_the_same_words(checked, capsys):
     assert checks.splitlines()[-1] == proofs.splitlines()[-1] and "what to do: send" in proofs
 
 
-def test_algorithms_of_the_library(registry):
-    """A few algorithms of each kind, with their parameters and in place."""
-    for name in ("bcast.ring", "reduce_scatter.k_ring", "allreduce.compressed_ring", "scan.tree"):
-        primitive, _, spec = name.partition(".")
-        if spec in registry[primitive]:
-            assert examine.examine(registry[primitive][spec], 4, {}).finding is None
+@pytest.mark.share(50)
+@pytest.mark.parametrize(
+    "algorithm", [one for names in REGISTRY.values() for one in names.values()], ids=str
+)
+def test_algorithms_of_the_library(algorithm):
+    assert examine.examine(algorithm, 17, {}).finding is None
 
 
 def test_a_real_process(checked, tmp_path):

@@ -7,6 +7,8 @@ import sys
 import pytest
 from launch import ROOT
 
+from collectives.console import console
+
 PLAIN = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHON"))}
 POSIX = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
@@ -33,6 +35,11 @@ def test_facts_from_docstrings_without_docstrings():
         usual, stripped = run(*arguments), run(*arguments, flags=["-OO"])
         assert usual.returncode == stripped.returncode == 0
         assert usual.stdout == stripped.stdout and usual.stdout
+
+
+def test_names_between_colons_stay(capsys):
+    console().print(":ring:segments=2")
+    assert capsys.readouterr().out == ":ring:segments=2\n"
 
 
 def test_nobody_reads():

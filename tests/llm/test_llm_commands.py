@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from collectives.algorithms import REGISTRY
 from collectives.llm.__main__ import COMMANDS, main
 
 
@@ -65,7 +66,26 @@ def test_time_on_a_machine(capsys):
     text = said(capsys, *words)
     assert "tokens a second" in text and "Which ranks should be on one node?" in text
     assert "waited for" in said(capsys, *words, "--explain")
-    assert "needs the shape" in said(capsys, "traffic", "7B", "--dp", "4", "--topology", GROUND)
+    assert "needs the shape" in said(capsys, "traffic", "1M", "--dp", "4", "--topology", GROUND)
+
+
+def test_an_algorithm_of_ones_own(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from collectives.algorithms.language import algorithm, send, recv, copy, reduce, scratch\n"
+        '@algorithm("allreduce")\n'
+        "def to_all(rank, p, sendbuf, recvbuf):\n"
+        "    parts = [scratch(sendbuf) for _ in range(p)]\n"
+        "    others = [r for r in range(p) if r != rank]\n"
+        "    yield copy(sendbuf, recvbuf), *[send(sendbuf, r) for r in others], *[\n"
+        "        recv(parts[r], r) for r in others\n"
+        "    ], *[reduce(parts[r], recvbuf) for r in others]\n"
+    )
+    words = "traffic 7B --dp 4 --algorithm allreduce=to_all --load".split()
+    try:
+        assert "allreduce.to_all" in said(capsys, *words, str(path))
+    finally:
+        del REGISTRY["allreduce"]["to_all"]
 
 
 def test_layouts(capsys):
@@ -87,6 +107,7 @@ def test_for_programs(capsys, command):
         assert found["sent"] == sum(flow["sent"] for flow in found["flows"]) > 0
     else:
         assert found["ranks"][0]["total"] > 0 and found["worst"] == 0
+        assert found["fits"][0]["gb"] == 24 and found["fits"][0]["fewest"]["ranks"] == 1
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,12 @@ def test_seven_billion(zero, expected):
     assert found == expected
 
 
+def test_deepspeed_as_its_estimator_has_it():
+    """2 + 18 / N bytes with ZeRO-2."""
+    found = model_state(SEVEN, recipe("deepspeed"), Layout(dp=8, zero=2), 0)
+    assert sum(found.values()) == 29.75e9
+
+
 # Table 1 of the ZeRO paper, in GB as it rounds them.
 ZERO = {
     7.5e9: {

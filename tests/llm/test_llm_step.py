@@ -78,6 +78,16 @@ def test_a_group_of_everybody_is_priced_as_the_machine_is():
         assert call("allreduce", "ring", 8, 1000, 1, here) == plain
 
 
+def test_large_groups_are_priced_nearly_alike(monkeypatch):
+    ground = machine("nodes:x4,nic=100G,nics=4,latency=5us,near_rate=800G,gamma=0ns")
+    here = part_of(ground, 64, tuple(range(64)))
+    exact = call("allreduce", "ring", 64, 10**8, 1, here)
+    monkeypatch.setattr("collectives.llm.network.SIMULATED", 32)
+    call.cache_clear()
+    assert call("allreduce", "ring", 64, 10**8, 1, here) == pytest.approx(exact, rel=0.05)
+    call.cache_clear()
+
+
 def test_placement_decides():
     shape, work = model("llama2-7b"), Work(4096, 1, 8, flash=True)
     found = {}

@@ -10,7 +10,8 @@ from mpi4py import MPI
 
 import collectives
 from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY
-from collectives.bench.parameters import minima, ring
+from collectives.bench.measure import minima
+from collectives.bench.rounds import ring
 from collectives.choice import ENVIRONMENT, choices
 from collectives.errors import ArgumentError, BufferMismatch, CallMismatch
 from collectives.mpi.plans.channel import channel_of

@@ -98,9 +98,11 @@ def test_algorithm(primitive):
     )
     refused(UnknownAlgorithm, "got ''", primitive, *buffers, algorithm="")
     for name in REGISTRY[primitive]:
-        refused(ArgumentError, "no parameter 'speed'", primitive, *buffers, algorithm=name, speed=2)
-        spec = f"{name}:speed=2"
-        refused(ArgumentError, "no parameter 'speed'", primitive, *buffers, algorithm=spec)
+        refused(
+            ArgumentError, "no parameter 'colour'", primitive, *buffers, algorithm=name, colour=2
+        )
+        spec = f"{name}:colour=2"
+        refused(ArgumentError, "no parameter 'colour'", primitive, *buffers, algorithm=spec)
 
 
 def test_value_of_a_parameter():

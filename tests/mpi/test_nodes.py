@@ -23,7 +23,8 @@ GROUPS = [None, 1, 2, tuple(rank % 2 for rank in range(P)), tuple(range(P))]
 def data(primitive):
     """Arguments for both, with an output to compare."""
     mine = np.arange(3 * P) + 100 * RANK
-    result = np.full(3 * P * P if primitive in ("gather", "allgather") else 3 * P, -1)
+    sizes = {"gather": 3 * P * P, "allgather": 3 * P * P, "scatter": 3, "reduce_scatter": 3}
+    result = np.full(sizes.get(primitive, 3 * P), -1)
     if primitive == "barrier":
         return ()
     if primitive == "bcast":

@@ -9,9 +9,11 @@ from typing import Any
 from collectives.errors import ArgumentError
 from collectives.llm import presets, recipes
 from collectives.llm.commands.options import (
+    add_algorithms,
     add_json,
     add_machine,
     add_model,
+    given_algorithms,
     given_model,
     number,
     print_json,
@@ -52,6 +54,7 @@ def add(commands: Any) -> None:
         "--micro-batch", type=number, default=1, metavar="N", help="sequences together (1)"
     )
     parser.add_argument("--top", type=number, default=10, metavar="N", help="rows (%(default)s)")
+    add_algorithms(parser)
     add_machine(parser, GROUND)
     add_json(parser)
 
@@ -62,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipes.recipe(arguments.recipe or "zero")
     sequence = arguments.sequence or shape.sequence
     batch = arguments.batch or max(arguments.gpus, TOKENS // sequence)
+    named = given_algorithms(arguments)
     ground = given_ground(arguments.topology)
     ground.at(arguments.gpus)
     found: list[tuple[Step, Work, Memory]] = []
@@ -76,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             large += 1
             continue
         work, held = fits
-        timing = Timing(shape, recipe, layout, work, ground, arguments.rate, {})
+        timing = Timing(shape, recipe, layout, work, ground, arguments.rate, named)
         found.append((timing.step(), work, held))
     found.sort(key=lambda one: one[0].seconds)
     if not found:

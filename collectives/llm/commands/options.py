@@ -8,10 +8,12 @@ import re
 import sys
 from typing import Any
 
+from collectives.catalogue import load
 from collectives.errors import ArgumentError
 from collectives.llm import presets, recipes
 from collectives.llm.layout import SCHEDULES, Layout, fitted
 from collectives.llm.shapes import KEYS, Bare, Shape, shape_of
+from collectives.llm.traffic import chosen
 from collectives.llm.work import RECOMPUTE, Work
 
 # The numbers of a shape that a command line may give.
@@ -84,6 +86,27 @@ def add_work(command: argparse.ArgumentParser) -> None:
         "--recompute", choices=RECOMPUTE, default="none", help="what backward computes again"
     )
     group.add_argument("--flash", action="store_true", help="attention without s x s scores")
+
+
+def add_algorithms(command: argparse.ArgumentParser) -> None:
+    """Which algorithms carry out the primitives."""
+    command.add_argument(
+        "--algorithm",
+        action="append",
+        default=[],
+        metavar="PRIMITIVE=NAME",
+        help="as allreduce=rabenseifner; may be repeated",
+    )
+    command.add_argument(
+        "--load", action="append", default=[], metavar="FILE", help="a file with algorithms"
+    )
+
+
+def given_algorithms(arguments: argparse.Namespace) -> dict[str, str]:
+    """The algorithms that the command line names."""
+    for path in arguments.load:
+        load(path)
+    return chosen(arguments.algorithm)
 
 
 def add_machine(command: argparse.ArgumentParser, topology: str | None) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 from collectives.llm import layout as layouts
 from collectives.llm import recipes
 from collectives.llm.commands.options import (
+    add_algorithms,
     add_json,
     add_layout,
     add_machine,
     add_model,
     add_work,
+    given_algorithms,
     given_layout,
     given_model,
     given_work,
@@ -24,7 +26,7 @@ from collectives.llm.commands.shown import new_table, show
 from collectives.llm.commands.timing import Timing, given_timing
 from collectives.llm.flows import SEND
 from collectives.llm.shapes import Bare
-from collectives.llm.traffic import Traffic, chosen, per_step
+from collectives.llm.traffic import Traffic, per_step
 from collectives.llm.words import UNITS, counted, gb, gib, size
 
 COLUMNS = ("primitive", "ranks", "calls", "bytes each", "sent")
@@ -36,13 +38,7 @@ def add(commands: Any) -> None:
     add_model(parser)
     add_layout(parser)
     add_work(parser)
-    parser.add_argument(
-        "--algorithm",
-        action="append",
-        default=[],
-        metavar="PRIMITIVE=ALGORITHM",
-        help="as allreduce=rabenseifner; may be repeated",
-    )
+    add_algorithms(parser)
     parser.add_argument("--rank", type=whole, default=0, metavar="R", help="whose (%(default)s)")
     add_machine(parser, None)
     parser.add_argument(
@@ -59,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     work = given_work(arguments, shape, layout)
     recipe = recipes.recipe(arguments.recipe or "zero")
     rank = layouts.rank_of(layout, arguments.rank)
-    named = chosen(arguments.algorithm)
+    named = given_algorithms(arguments)
     found = per_step(shape, recipe, layout, work, rank, named)
     timing = given_timing(arguments, shape, recipe, layout, work, named)
     if arguments.json:

@@ -1,0 +1,278 @@
+"""The page: what was measured, and how far the simulator is from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from collectives.algorithms.language.registry import AUTO
+from collectives.bench.cells import BUILTIN
+from collectives.units import format_bytes, seconds
+
+from .compare import (
+    FACTOR,
+    LONG,
+    SHORT,
+    WRONG,
+    Cell,
+    bound,
+    cells,
+    crossovers,
+    median_error,
+    right,
+    too_fast,
+    winners,
+)
+from .runs import SIZES, Record
+
+HEAD = """\
+# The model held against reality
+
+`make model` measures all this and writes the page. What is predicted is
+`simulate(..., topology=FILE)`, with the parameters that
+`python -m collectives.bench.parameters` has measured in the same place just before. What is
+measured is the least time of single calls, from the first rank's start to the last one's
+end. A size is that of the whole vector, of float64, as in `-n`. The runs are kept in
+[model/](model/), one file each.
+
+The box is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and
+a token bucket holds each link to its rate, both ways. All ranks share the cores of that
+machine; one that waits sleeps. What a link can do at all was measured with a plain TCP socket
+between two hosts (`python -m collectives.bench.sockets`).
+"""
+
+FAILS = """\
+## Where it fails, and why
+
+- **The bucket.** After a pause a link passes its burst at once, so that blocks up to that
+  length are faster than the rate says. The model has one rate: it is too slow for vectors about
+  as long as the burst, whose blocks all pass at once, and a pipeline seems to pay later than
+  it does.
+- **Ranks that share cores.** A rank that a message has reached still waits for its turn on a
+  core. The model knows the mean of that, because its parameters were measured with as
+  many ranks, but not who waits when. What a link would allow takes longer where many ranks have
+  something to do at the same time, as in an alltoall.
+- **What a barrier leaves behind.** A call begins when the first rank leaves the barrier before
+  it. An empty call takes the time in the first table, and no prediction has it: short
+  vectors are predicted too fast on that account.
+- **The kernel.** TCP takes the cores, too, the same that add and copy: that is why the best
+  algorithms stay some percent above the bound, which was measured with one stream in the
+  whole box.
+- **One node.** Short calls through shared memory take a few microseconds, of which Python's part is
+  large and differs from algorithm to algorithm; the model has one latency for all.
+"""
+
+
+def page(records: Sequence[Record]) -> str:
+    """All of it, in Markdown."""
+    found = [(record, cells(record)) for record in records]
+    parts = [HEAD, _conditions(records), _summary(found), _by_primitive(found)]
+    parts += [_crossovers(found), _bounds(records), FAILS, _worst(found)]
+    parts += [_all(record, some) for record, some in found]
+    return "\n".join(parts)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown, the first column to the left."""
+    lines = [titles, ["---", *["--:"] * (len(titles) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.0f} %"
+
+
+def _size(nbytes: float) -> str:
+    return "never" if math.isnan(nbytes) else format_bytes(nbytes)
+
+
+def _conditions(records: Sequence[Record]) -> str:
+    rows = []
+    for one in records:
+        box = one.hosts > 1
+        rate = f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}" if box else "-"
+        socket = f"{one.payload['one_way'] / 1e6:.2f} MB/s" if box else "-"
+        load = "-" if one.load is None else f"{one.load:g}"
+        over = f"{one.mpi}{f' over {one.over}' if one.over else ''}"
+        cores = f"{one.cores}{' (shared)' if one.crowded else ''}"
+        cells = [over, rate, socket, f"{one.empty:.0f} us", cores, load, one.date]
+        rows.append([one.configuration.words, *cells])
+    titles = ["", "MPI", "link", "plain socket", "empty call", "cores", "load", "date"]
+    return _table(titles, rows)
+
+
+Found = Sequence[tuple[Record, list[Cell]]]
+
+
+def _measures(some: list[Cell]) -> list[str]:
+    """What the tables say of some cells."""
+    pairs = winners(some)
+    exact = sum(fastest.algorithm == chosen.algorithm for fastest, chosen in pairs)
+    lost = [chosen.measured / fastest.measured for fastest, chosen in pairs]
+    return [
+        _percent(median_error(some)),
+        _percent(median_error(cell for cell in some if cell.n <= SHORT)),
+        _percent(median_error(cell for cell in some if cell.n >= LONG)),
+        f"{exact} of {len(pairs)}",
+        f"{sum(map(right, pairs))} of {len(pairs)}",
+        f"{np.exp(np.mean(np.log(lost))):.2f}",
+    ]
+
+
+TITLES = [
+    "median error",
+    f"to {format_bytes(SHORT)}",
+    f"from {format_bytes(LONG)}",
+    "winner right",
+    "or within 10 %",
+    "time lost",
+]
+
+
+def _summary(found: Found) -> str:
+    rows = [[record.configuration.words, *_measures(some)] for record, some in found]
+    words = (
+        "## Summary\n\nThe error of a cell, an algorithm with a length, is relative to what was "
+        "measured. The winner is\nright if the algorithm that is predicted to be the fastest was; "
+        "*time lost* is how many times as long\nas the fastest it took, in the geometric mean.\n\n"
+    )
+    return words + _table(["", *TITLES], rows)
+
+
+def _by_primitive(found: Found) -> str:
+    """The same by primitive, over all configurations."""
+    rows = []
+    for primitive in found[0][0].times if found else ():
+        groups = [[cell for cell in some if cell.primitive == primitive] for _, some in found]
+        every = [cell for group in groups for cell in group]
+        pairs = [pair for group in groups for pair in winners(group)]
+        signed = np.median([cell.ratio for cell in every if cell.n >= LONG])
+        exact = sum(fastest.algorithm == chosen.algorithm for fastest, chosen in pairs)
+        rows.append(
+            [
+                primitive,
+                *_measures(every)[:3],
+                f"{signed:.2f}",
+                f"{exact} of {len(pairs)}",
+                f"{sum(map(right, pairs))} of {len(pairs)}",
+            ]
+        )
+    titles = ["", *TITLES[:3], "predicted / measured there", *TITLES[3:5]]
+    return "## By primitive\n\nAll configurations together.\n\n" + _table(titles, rows)
+
+
+def _crossovers(found: Found) -> str:
+    rows, good, number = [], 0, 0
+    for record, some in found:
+        for one in crossovers(some):
+            good, number = good + one.found, number + 1
+            pair = f"{one.short} to {one.long}"
+            sizes = _size(one.measured), _size(one.predicted), "yes" if one.found else "no"
+            rows.append([record.configuration.words, one.primitive, pair, *sizes])
+    words = (
+        f"## Crossovers\n\nFrom which length on the fastest for the longest vectors beats the "
+        f"fastest for the shortest ones,\nwhere these differ: {good} of {number} are "
+        f"predicted within a factor of {FACTOR:g}.\n\n"
+    )
+    return words + _table(["", "", "from ... to", "measured", "predicted", "right"], rows)
+
+
+BESIDE = """\
+## Beside the bound
+
+The bound is the bytes that must pass a host's link less the burst, at the rate that a plain
+socket reaches there. Times are multiples of it: of the MPI's own collective, of what `auto`
+chooses, and of the best algorithm here. Less than {least} would mean that the measurement
+is wrong: {wrong} of {number} times are.
+"""
+
+
+def _bounds(records: Sequence[Record]) -> str:
+    boxes = [record for record in records if record.hosts > 1]
+    wrong = [(record.configuration.words, one) for record in boxes for one in too_fast(record)]
+    rows = [row for record in boxes for found in record.times.values() for row in found.values()]
+    parts = [BESIDE.format(least=WRONG, wrong=len(wrong), number=sum(map(len, rows)))]
+    if wrong:
+        titles = ["", "", "size", "of the bound"]
+        cells = [
+            [words, f"{one.primitive}.{one.algorithm}", format_bytes(one.n), f"{one.ratio:.2f}"]
+            for words, one in wrong
+        ]
+        parts.append(_table(titles, cells))
+    parts += [f"{one.configuration.words}:\n\n{_beside(one)}" for one in boxes]
+    return "\n".join(parts)
+
+
+def _beside(record: Record) -> str:
+    """The table of one box."""
+    sizes = [n for n in SIZES if n >= LONG]
+    titles, rows = [""], []
+    for n in sizes:
+        titles += [f"{format_bytes(n)}: bound", "built-in", "auto", "best", "which"]
+    for primitive, times in record.times.items():
+        line = [primitive]
+        for n in sizes:
+            best = min(_ours(times), key=lambda name: times[name][str(n)])
+            limit = bound(record, primitive, n)
+            three = [times[name][str(n)] / 1e6 / limit for name in (BUILTIN, AUTO, best)]
+            line += [seconds(limit), *[f"{x:.2f}" for x in three], best]
+        rows.append(line)
+    return _table(titles, rows) + _gains(record, sizes)
+
+
+def _gains(record: Record, sizes: Sequence[int]) -> str:
+    """How `auto` does beside the others, over all primitives and these sizes."""
+    rows = [
+        (times[AUTO][str(n)], times[BUILTIN][str(n)], min(times[x][str(n)] for x in _ours(times)))
+        for primitive, times in record.times.items()
+        for n in sizes
+        if primitive not in ("scan", "exscan")
+    ]
+    auto, builtin, best = np.array(rows).T
+    gain, lost = np.exp(np.mean(np.log(builtin / auto))), np.exp(np.mean(np.log(auto / best)))
+    return (
+        f"\nWithout scan and exscan, `auto` is {gain:.2f} times as fast as the built-in (geometric "
+        f"mean), slower\nthan it in {np.sum(auto > builtin)} of {len(rows)} cells, and takes "
+        f"{lost:.2f} times as long as the best.\n"
+    )
+
+
+def _ours(times: dict) -> list[str]:
+    return [name for name in times if name not in (BUILTIN, AUTO)]
+
+
+def _worst(found: Found) -> str:
+    every = [(record, cell) for record, some in found for cell in some if cell.n >= LONG]
+    every.sort(key=lambda pair: -abs(math.log(pair[1].ratio)))
+    rows = [
+        [
+            record.configuration.words,
+            f"{cell.primitive}.{cell.algorithm}",
+            format_bytes(cell.n),
+            seconds(cell.predicted),
+            seconds(cell.measured),
+            f"{cell.ratio:.2f}",
+        ]
+        for record, cell in every[:12]
+    ]
+    titles = ["", "", "size", "predicted", "measured", "ratio"]
+    return f"The worst from {format_bytes(LONG)} on:\n\n" + _table(titles, rows)
+
+
+def _all(record: Record, some: Sequence[Cell]) -> str:
+    """Every cell: milliseconds that were measured, and predicted as a multiple of them."""
+    sizes = sorted({cell.n for cell in some})
+    by_name: dict[str, dict[int, Cell]] = {}
+    for cell in some:
+        by_name.setdefault(f"{cell.primitive}.{cell.algorithm}", {})[cell.n] = cell
+    rows = [
+        [name, *[f"{1e3 * row[n].measured:.3g} x{row[n].ratio:.2f}" for n in sizes]]
+        for name, row in by_name.items()
+    ]
+    words = (
+        f"## All cells: {record.configuration.words}\n\n"
+        "Milliseconds measured, and predicted as a multiple of them.\n\n"
+    )
+    return words + _table(["", *map(format_bytes, sizes)], rows)

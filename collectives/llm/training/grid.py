@@ -1,0 +1,194 @@
+"""How the ranks are laid out: a grid, with an axis for each kind of parallelism."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from collectives.errors import ArgumentError
+from collectives.llm.training.model.layers import Size
+
+# The last are those of neighbouring ranks: what talks most should be on one node.
+AXES = ("pp", "dp", "ep", "cp", "tp")
+STATES = ("ddp", "zero1", "zero2", "zero3")
+_AXIS = {**dict.fromkeys(STATES, "dp"), "sp": "tp", "tp": "tp", "pp": "pp", "ep": "ep", "cp": "cp"}
+# What has been thought through, and is tested.
+TOGETHER = ({"dp", "tp"}, {"dp", "pp"}, {"dp", "ep"}, {"dp", "cp"}, {"tp", "pp"})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many ranks each axis has, and what dp and tp are.
+
+    Attributes
+    ----------
+    sizes : dict of str to int
+        By axis.
+    state : str
+        One of `STATES`.
+    pieces : bool
+        Whether tp is sp.
+    """
+
+    sizes: dict[str, int]
+    state: str = "ddp"
+    pieces: bool = False
+
+    def __str__(self) -> str:
+        named = {"dp": self.state, "tp": "sp" if self.pieces else "tp"}
+        words = [f"{named.get(axis, axis)}={n}" for axis, n in self.sizes.items() if n > 1]
+        return ",".join(words) or "one rank"
+
+
+def parse(text: str, ranks: int) -> Layout:
+    """What `--parallel` says: `zero3`, or `zero3=2,tp=2`; one may be without its number.
+
+    Raises
+    ------
+    ArgumentError
+        A name is unknown, two do not go together, or the numbers do not multiply to the ranks.
+    """
+    given: dict[str, int | None] = {}
+    for word in text.split(","):
+        name, equals, number = word.strip().partition("=")
+        if name not in _AXIS:
+            raise ArgumentError(
+                f"train: --parallel needs names of {', '.join(_AXIS)}, got {name!r}; "
+                "write zero3, or ddp=2,tp=2"
+            )
+        if equals and not (number.isdigit() and int(number)):
+            raise ArgumentError(
+                f"train: --parallel needs a number of ranks from 1 on, got {word.strip()!r}; "
+                f"write {name}=2"
+            )
+        if _AXIS[name] in [_AXIS[other] for other in given]:
+            raise ArgumentError(
+                f"train: --parallel needs one kind of {_AXIS[name]}, got {text!r}; "
+                f"take one of {', '.join(x for x in _AXIS if _AXIS[x] == _AXIS[name])}"
+            )
+        given[name] = int(number) if equals else None
+    sizes = {_AXIS[name]: number for name, number in given.items()}
+    if len(sizes) > 1 and set(sizes) not in TOGETHER:
+        raise ArgumentError(
+            f"train: --parallel has no {' x '.join(sizes)}; "
+            f"there are {', '.join(' x '.join(sorted(pair)) for pair in TOGETHER)}"
+        )
+    state = next((name for name in given if name in STATES), "ddp")
+    return Layout(_fitted(text, sizes, ranks), state, "sp" in given)
+
+
+def _fitted(text: str, sizes: dict[str, int | None], ranks: int) -> dict[str, int]:
+    """With numbers that multiply to the ranks."""
+    known = math.prod(number for number in sizes.values() if number)
+    missing = [axis for axis, number in sizes.items() if number is None]
+    if len(missing) > 1:
+        raise ArgumentError(
+            f"train: --parallel needs numbers for all names but one, got {text!r}; "
+            f"write {missing[0]}={max(_divisors(ranks)[:-1], default=1)} or the like"
+        )
+    if missing and ranks % known == 0:
+        sizes = {**sizes, missing[0]: ranks // known}
+    elif missing or known != ranks:
+        divisors = ", ".join(map(str, _divisors(ranks)))
+        raise ArgumentError(
+            f"train: --parallel needs numbers that multiply to the {ranks} ranks, got {text!r} "
+            f"= {known}; numbers that divide {ranks} are {divisors}, or take mpirun -n {known}"
+        )
+    return {axis: sizes.get(axis) or 1 for axis in AXES}
+
+
+def check(layout: Layout, size: Size, batch: int, micro_batches: int) -> None:
+    """Raise ArgumentError unless the model and the batch can be cut like that."""
+    n = layout.sizes
+    for what, total, axis in (
+        ("heads", size.heads, "tp"),
+        ("ffn", size.ffn, "tp"),
+        ("layers", size.layers, "pp"),
+        ("experts", size.experts, "ep"),
+        ("sequence", size.sequence, "cp"),
+    ):
+        if total % n[axis]:
+            near = max(1, round(total / n[axis])) * n[axis]
+            fits = ", ".join(map(str, _divisors(total)))
+            raise ArgumentError(
+                f"train: --{what} must be a multiple of the {n[axis]} ranks of {axis}, got "
+                f"{total}; --{what} {near} would fit, or {axis} of {fits}"
+            )
+    if n["ep"] > 1 and not size.experts:
+        raise ArgumentError(
+            f"train: ep needs a model with experts, got none; add --experts {n['ep']}"
+        )
+    for axis in ("tp", "cp"):
+        if size.experts and n[axis] > 1:
+            raise ArgumentError(
+                f"train: {axis} needs MLPs, got --experts {size.experts}; leave them out, or take "
+                "ddp=2,ep=2"
+            )
+    if layout.pieces and size.sequence < n["tp"]:
+        raise ArgumentError(
+            f"train: sp needs a token for each of its {n['tp']} ranks, got --sequence "
+            f"{size.sequence}; --sequence {n['tp']} would fit"
+        )
+    least = n["dp"] * n["ep"] * micro_batches
+    if batch < least:
+        raise ArgumentError(
+            f"train: --batch must have a sequence for each of {n['dp'] * n['ep']} ranks and "
+            f"{micro_batches} micro-batches, got {batch}; --batch {least} would fit"
+        )
+
+
+def _divisors(number: int) -> list[int]:
+    return [each for each in range(1, number + 1) if number % each == 0]
+
+
+class Grid:
+    """This rank's place, and the communicators along the axes.
+
+    Parameters
+    ----------
+    world : collectives.Comm
+    layout : Layout
+
+    Attributes
+    ----------
+    place : dict of str to int
+        By axis.
+    comm : dict
+        By axis, the ranks that differ from this one in nothing else; `data` are those that have
+        the same parameters and other tokens, `experts` those that have the same experts.
+    """
+
+    def __init__(self, world: Any, layout: Layout):
+        self.world, self.layout = world, layout
+        self.place: dict[str, int] = {}
+        rank = world.rank
+        for axis in reversed(AXES):
+            rank, self.place[axis] = divmod(rank, layout.sizes[axis])
+        self.comm = {axis: self._along([axis]) for axis in ("pp", "ep", "cp", "tp")}
+        self.comm["data"] = self._along(["dp", "ep", "cp"])
+        self.comm["experts"] = self._along(["dp", "cp"])
+
+    def _along(self, axes: Sequence[str]) -> Any:
+        """The ranks whose places differ along these axes only, in order."""
+        color = 0
+        for axis in AXES:
+            color = color * self.layout.sizes[axis] + (0 if axis in axes else self.place[axis])
+        return self.world.Split(color, self.world.rank)
+
+    @property
+    def feeds(self) -> tuple[int, int]:
+        """Which of how many parts of the batch this rank has."""
+        sizes, place = self.layout.sizes, self.place
+        return place["dp"] * sizes["ep"] + place["ep"], sizes["dp"] * sizes["ep"]
+
+    def counts(self, reset: bool = False) -> list[Any]:
+        """What ran on all these communicators, on this rank."""
+        every = [self.world, *self.comm.values()]
+        return [usage for comm in every for usage in comm.counts(reset)]
+
+    def free(self) -> None:
+        """Free the communicators."""
+        for comm in self.comm.values():
+            comm.Free()

@@ -1,0 +1,106 @@
+"""Data parallelism: each rank has the whole model, and its own part of the data.
+
+After the backward every rank has other gradients. An allreduce gives all of them the sum, so
+that all update their weights alike, and stay alike. The gradients of the last layers are ready
+first: while the backward goes on, they are already on their way, in buckets, because one long
+message is quicker than many short ones.
+
+    sent per rank and step: 2 (N-1)/N of the gradients
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from collectives.llm.training.model.layers import Layer
+from collectives.llm.training.model.parameters import Group
+from collectives.llm.training.recipe import clear
+from collectives.llm.training.state import Setting, State
+
+
+class DDP(State):
+    """Weights, gradients and moments are all here.
+
+    Attributes
+    ----------
+    overlap : bool
+        Whether an allreduce goes on while the backward does.
+    waited : float
+        Seconds of the last step in which nothing was done but wait for allreduces.
+    """
+
+    def __init__(self, layers: list[Layer], setting: Setting):
+        super().__init__(layers, setting)
+        self.overlap, self.waited = True, 0.0
+        self.requests: list[MPI.Request] = []
+        self.buckets = buckets(self.groups[::-1], self.comm, setting)
+        self.missing: dict[int, set[Group]] = {}
+        self.bucket_of = {group: i for i, some in enumerate(self.buckets) for group in some}
+        self.vectors = []
+        for bucket in self.buckets:
+            vector = self.ledger.new("gradients", sum(x.size for x in bucket), self.recipe.summed)
+            self.vectors.append(vector)
+            start = 0
+            for group in bucket:
+                self.summed[group] = vector[start : start + group.size]
+                start += group.size
+        for group in self.groups:
+            self.stored[group] = self.ledger.new("weights", group.size, self.recipe.stored)
+
+    def part(self, group: Group) -> slice:
+        return slice(0, group.size)
+
+    def weights(self, layer: Layer, ahead: Layer | None) -> dict[str, np.ndarray]:
+        return self._weights_in(layer, self.stored)
+
+    def gradients(self, layer: Layer) -> dict[str, np.ndarray]:
+        return self._gradients_in(layer, self.summed)
+
+    def arrived(self, layer: Layer, last: bool) -> None:
+        self._take_in(layer, self.summed)
+        for group in layer.groups if last else ():
+            number = self.bucket_of[group]
+            missing = self.missing.setdefault(number, set(self.buckets[number]))
+            missing.remove(group)
+            if not missing:
+                self._send(number)
+
+    def _send(self, number: int) -> None:
+        """All gradients of a bucket are there: sum them over the ranks."""
+        del self.missing[number]
+        vector, comm = self.vectors[number], self.comm[self.buckets[number][0]]
+        op, options = self.setting.op, self.setting.options or {}
+        if self.overlap:
+            self.requests.append(comm.Iallreduce(MPI.IN_PLACE, vector, op=op, **options))
+        else:
+            start = perf_counter()
+            comm.Allreduce(MPI.IN_PLACE, vector, op=op, **options)
+            self.waited += perf_counter() - start
+
+    def finish(self) -> None:
+        start = perf_counter()
+        MPI.Request.Waitall(self.requests)
+        self.requests.clear()
+        self.waited += perf_counter() - start
+
+    def update(self, number: int, factor: float) -> None:
+        for group in self.groups:
+            self._adam(group, number, factor)
+        for vector in self.vectors:
+            clear(vector)
+
+
+def buckets(groups: list[Group], comm: dict[Group, Any], setting: Setting) -> list[list[Group]]:
+    """Groups in the order in which their gradients come, put together until they are enough."""
+    done: list[list[Group]] = []
+    open_: dict[int, list[Group]] = {}  # one for each communicator
+    for group in groups:
+        bucket = open_.setdefault(id(comm[group]), [])
+        bucket.append(group)
+        if sum(each.size for each in bucket) * setting.recipe.summed.itemsize >= setting.bucket:
+            done.append(open_.pop(id(comm[group])))
+    return done + list(open_.values())

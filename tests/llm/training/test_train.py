@@ -1,0 +1,120 @@
+"""`python -m collectives.llm train`, as a user sees it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from launch import ALLOW, ROOT, launcher, mpirun
+
+TINY = ["--layers", 1, "--hidden", 16, "--sequence", 8, "--batch", 4, "--sample", 0]
+
+
+def train(ranks, *arguments):
+    return mpirun(ranks, "-m", "collectives.llm", "train", *TINY, *arguments)
+
+
+def test_what_it_prints(tmp_path):
+    done = train(2, "--steps", 5, "--sample", 20, "--plot", tmp_path / "loss.svg")
+    assert done.status == 0 and not done.err, done.err
+    for words in (
+        "GPT of 1 layers, 6,480 parameters: width 16, 4 heads, MLPs of 64, 95 different characters",
+        "2 ranks: ddp=2; fp32; threads of numpy per rank: 1",
+        "step 5 of 5: loss",
+        "in the mean of the last 5 of 5",
+        "when it goes on during backward",
+        "measured and calculated are equal on all 2 ranks",
+        "What it writes:",
+    ):
+        assert words in done.out, done.out
+    assert "loss, nats per character" in (tmp_path / "loss.svg").read_text()
+
+
+def test_for_programs_and_restored(tmp_path):
+    """Two steps more, under another strategy, after what was saved: as in one run."""
+    whole = train(2, "--steps", 4, "--json", "--save", tmp_path / "whole.npz")
+    train(2, "--steps", 2, "--parallel", "zero3", "--save", tmp_path / "half.npz")
+    rest = train(1, "--steps", 4, "--json", "--restore", tmp_path / "half.npz")
+    whole, rest = json.loads(whole.out), json.loads(rest.out)
+    assert [step["number"] for step in rest["steps"]] == [3, 4]
+    for one, other in zip(whole["steps"][2:], rest["steps"]):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    assert len(whole["ranks"]) == 2
+    assert sorted(os.listdir(tmp_path)) == ["half.npz", "whole.npz"]
+
+
+@pytest.mark.slow
+def test_half_a_checkpoint_and_another_model(tmp_path):
+    file = tmp_path / "x.npz"
+    assert train(1, "--steps", 1, "--save", file).status == 0
+    done = train(2, "--layers", 2, "--steps", 2, "--restore", file, "--save", file)
+    assert done.status != 0 and "with layers 1 in place of 2; train with" in done.err
+    content = file.read_bytes()
+    file.write_bytes(content[:-1000])
+    done = train(2, "--restore", file, "--save", file)
+    assert done.status != 0 and done.err.count("half written; name another one") == 1, done.err
+    assert file.read_bytes() == content[:-1000]  # nothing was overwritten
+
+
+@pytest.mark.share(2)
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--parallel", "ddp=3"], "multiply to the 2 ranks, got 'ddp=3' = 3; "),
+        (["--rate", "1e30", "--steps", 9], "must be a number, got nan in step 2 on rank 0, 1; "),
+    ],
+)
+def test_what_is_wrong_is_said_once(arguments, words):
+    done = train(2, *arguments)
+    assert done.status != 0 and done.err.count(words) == 1, done.err
+    assert "Traceback" not in done.err and "Warning" not in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--hidden", 15], "--hidden must be a multiple of the 4 heads, got 15; --hidden 16 would"),
+        (["--experts", 2, "--top-k", 3], "--top-k must be from 1 to the 2 experts, got 3"),
+        (["--compress", "int8", "--parallel", "zero1"], "for the allreduce of ddp, got zero1"),
+        (["--compress", "int8", "--precision", "fp16"], "gradients of 32 or 64 bits, got fp16"),
+        (["--plot", "loss.gif"], "ends in .svg, .pdf, .png, got 'loss.gif'; name it loss.svg"),
+        (["--save", "/nowhere/x"], "a folder that is there is needed, got '/nowhere'"),
+        (["--steps", 0], "a number from 1 on is needed, got '0'"),
+        (["--rate", "fast"], "a number above 0 is needed, got 'fast'"),
+        (["--algorithm", "allreduce=rong"], "allreduce: the name of an algorithm is needed"),
+    ],
+)
+@pytest.mark.share(9)
+def test_mistakes(arguments, words):
+    done = train(1, *arguments)
+    assert done.status != 0 and words in done.err and "Traceback" not in done.err, done.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(launcher() is None, reason="needs mpirun")
+def test_ctrl_c_leaves_a_checkpoint(tmp_path):
+    command = [launcher(), "-n", "2", sys.executable, "-m", "collectives.llm", "train"]
+    process = subprocess.Popen(
+        [*command, *map(str, TINY), "--steps", "100000"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **ALLOW, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+    try:
+        for _ in range(3):  # what is said before the first step
+            process.stdout.readline()
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "go on with --restore interrupted.npz" in out, out + err
+    assert train(2, "--restore", tmp_path / "interrupted.npz", "--steps", 1).status == 0
