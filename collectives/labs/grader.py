@@ -146,7 +146,7 @@ class _Grading:
 
     def verdict(self, seconds: float) -> Verdict:
         tasks = [
-            _graded(attempt.task, steps, self.no_mpi)
+            _graded(attempt.task, steps, self.no_mpi and attempt.rendezvous)
             for attempt, steps in zip(self.attempts, self.steps, strict=True)
         ]
         times = {
