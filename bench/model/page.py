@@ -30,8 +30,8 @@ from .runs import SIZES, Record
 HEAD = """\
 # The model held against reality
 
-`make model` measures all this and writes the page. What is predicted is
-`simulate(..., topology=FILE)`, with the parameters that
+`make model` measures all this and writes the page. What is predicted is the price that
+`predict` and `simulate(..., topology=FILE)` give, with the parameters that
 `python -m collectives.bench.parameters` has measured in the same place just before. What is
 measured is the least time of single calls, from the first rank's start to the last one's
 end. A size is that of the whole vector, of float64, as in `-n`. The runs are kept in
@@ -52,16 +52,18 @@ FAILS = """\
   it does.
 - **Ranks that share cores.** A rank that a message has reached still waits for its turn on a
   core. The model knows the mean of that, because its parameters were measured with as
-  many ranks, but not who waits when. What a link would allow takes longer where many ranks have
-  something to do at the same time, as in an alltoall.
+  many ranks, but not who waits when. Where many ranks have something to do at the same
+  moment, as in exchanges of pairs and in an alltoall, they keep each other from the
+  links; in a tree or a pipeline few have.
 - **What a barrier leaves behind.** A call begins when the first rank leaves the barrier before
   it. An empty call takes the time in the first table, and no prediction has it: short
   vectors are predicted too fast on that account.
 - **The kernel.** TCP takes the cores, too, the same that add and copy: that is why the best
   algorithms stay some percent above the bound, which was measured with one stream in the
   whole box.
-- **One node.** Short calls through shared memory take a few microseconds, of which Python's part is
-  large and differs from algorithm to algorithm; the model has one latency for all.
+- **One node.** Short calls through shared memory take a few microseconds, of which Python's part
+  is large and differs from algorithm to algorithm; the model has one latency for all. Long
+  ones share the memory's rate and the caches, which the model does not know.
 """
 
 

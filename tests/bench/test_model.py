@@ -47,8 +47,7 @@ def ideal(primitive, names, sizes=runs.SIZES, factor=lambda name, n: 1.0):
     own = compare.machine_of(MACHINE)
     rows = {
         name: {
-            str(n): 1e6 * factor(name, n) * compare.predicted(own, primitive, name, 8, n)
-            for n in sizes
+            str(n): 1e6 * factor(name, n) * compare.price(primitive, name, 8, n, own) for n in sizes
         }
         for name in names
     }
@@ -110,7 +109,7 @@ def test_nothing_is_predicted_below_the_bound(primitive):
     own = compare.machine_of(MACHINE)
     limit = compare.bound(record({}), primitive, 2**20)
     for name in runs.leading(primitive, nodes=True):
-        assert compare.predicted(own, primitive, name, 8, 2**20) > 0.999 * limit
+        assert compare.price(primitive, name, 8, 2**20, own) > 0.999 * limit
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
