@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms import language
-from collectives.algorithms.language.registry import REGISTRY, Algorithm
+from collectives.algorithms.language.registry import REGISTRY, Algorithm, Unfit
 from collectives.engines.driver import Process
 from collectives.engines.hints import hint_for
 from collectives.errors import FAILURES, CollectiveError, in_words
@@ -214,7 +214,11 @@ def _in_words(error: BaseException, file: str) -> str:
     if isinstance(error, SyntaxError):
         line = error.lineno or line
         return f"{type(error).__name__}: {error.msg} ({file}:{line})"
-    text = str(error) if isinstance(error, CollectiveError) else f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, Unfit):  # the rest is the hint
+        text = str(error).rpartition("; ")[0]
+    elif isinstance(error, CollectiveError):
+        text = str(error)
     return f"{text} ({file}:{line})" if line else text
 
 
@@ -229,6 +233,8 @@ def _line(error: BaseException, file: str) -> int:
 
 
 def _hint(error: BaseException) -> str:
+    if isinstance(error, Unfit):
+        return str(error).rpartition("; ")[2]
     return getattr(error, "hint", "") or hint_for(error)
 
 
@@ -274,7 +280,7 @@ class _Task:
             page = problem.start(algorithm, rank, buffers, self.options)
             process = self.alarm.process = Process(self.name, rank, problem.p, page)
             both = [buffers.recv] if case.primitive == "bcast" else [buffers.send, buffers.recv]
-            handed.append(record(process, both, self.file))
+            handed.append(record(process, both, self.file, case.room))
 
         if not self._watched(one, problem, number, "case"):
             return False

@@ -27,7 +27,7 @@ def graded(tmp_path):
     return grade
 
 
-@pytest.mark.share(16)
+@pytest.mark.share(22)
 @pytest.mark.parametrize("submission", ALL, ids=str)
 def test_what_is_said(graded, submission):
     verdict = graded(submission.alone, submission.text)
@@ -50,7 +50,15 @@ def test_there_are_enough():
             assert sum(count for (of, _), count in kinds.items() if of == key) == 8
 
 
-@pytest.mark.share(4)
+def test_one_task_up_to_mpirun(graded):
+    chosen = next(each for each in ALL if each.task == "paired").alone
+    verdict = graded(chosen, solution("1"), mpi=True)
+    [task] = verdict.tasks
+    assert verdict.right and task.rungs[-1].name == "mpirun", task
+    assert task.rungs[-1].said == "24 calls over MPI give what the built-in gives"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [key for key in labs() if key != "zoo"])
 def test_a_solution_gets_all_points(graded, key):
     verdict = graded(lab(key), solution(key), mpi=True)
@@ -98,13 +106,13 @@ HOSTILE = {
 }
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(7)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_are_ended_and_named(graded, name):
     lines, says = HOSTILE[name]
     text = with_body(solution("3"), "halves_spread", "\n".join([*lines, "yield from ()"]))
     chosen = next(each for each in ALL if each.task == "halves_spread").alone
-    limits = Limits(seconds=12, one=3)
+    limits = Limits(seconds=8, one=2)
     verdict = graded(chosen, text, limits)
     [task] = verdict.tasks
     assert task.points == 0 and task.failed.name == "contract"

@@ -332,6 +332,17 @@ def test_a_million_ranks():
     assert ring.bytes_sent.sum() == 2 * (2**12 - 1) * 2**32
 
 
+@pytest.mark.parametrize(
+    "text", ["nodes:x4,nic=1G", "flat,noise=0.2", "flat,late=1ms", "flat,delta=1ns/B"]
+)
+def test_more_than_ports_is_for_the_simulator(text):
+    """What only the simulator knows makes a difference."""
+    on, options = machine(text), {"p": 32, "n": 32 * 1024}
+    assert law_of(on, 32, False) is None
+    plain = simulate("allgather", "bruck", clock=on.clock, **options)
+    assert simulate("allgather", "bruck", topology=on, **options).time > plain.time
+
+
 @pytest.mark.slow
 def test_a_ring_of_a_million_ranks():
     p = 2**20
