@@ -88,7 +88,8 @@ def around(comm: MPI.Intracomm) -> tuple[socket.socket, socket.socket]:
     left, right = (comm.rank - 1) % comm.size, (comm.rank + 1) % comm.size
     with _server() as server:
         door = comm.sendrecv(_door(server), left, source=right)
-        return tuple(map(_tuned, (_reach(*door), server.accept()[0])))[::-1]
+        to_right = _tuned(_reach(*door))
+        return _tuned(server.accept()[0]), to_right
 
 
 def _server() -> socket.socket:
