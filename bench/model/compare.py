@@ -14,8 +14,8 @@ from collectives.algorithms.language.registry import AUTO
 from collectives.bench.cells import BUILTIN
 from collectives.machine import Machine, spec
 from collectives.study.bounds import bounds
-from collectives.study.pricing import TIE, evenly
-from collectives.study.simulation import simulate
+from collectives.study.pricing import evenly, price
+from collectives.study.tables import TIE
 
 from .runs import Record
 
@@ -78,7 +78,7 @@ def machine_of(text: str) -> Machine:
 @cache
 def predicted(machine: Machine, primitive: str, algorithm: str, p: int, n: int) -> float:
     """Seconds of a call by the simulator."""
-    return simulate(primitive, algorithm, p=p, n=evenly(primitive, p, n), topology=machine).time
+    return price(primitive, algorithm, p, n, machine)
 
 
 def cells(record: Record, primitives: Iterable[str] | None = None) -> list[Cell]:

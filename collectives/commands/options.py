@@ -60,7 +60,7 @@ def add_clock(command: argparse.ArgumentParser) -> None:
         )
 
 
-def add_topology(command: argparse.ArgumentParser) -> None:
+def add_topology(command: argparse.ArgumentParser, ranks: bool = True) -> None:
     """The machine: a topology, or a flat one's clock."""
     command.add_argument(
         "--topology",
@@ -68,7 +68,8 @@ def add_topology(command: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="as nodes:8x8,nic=25G,latency=10us, a preset or a TOML file (a flat machine)",
     )
-    command.set_defaults(p=None, ranks_without_topology=command.get_default("p"))
+    if ranks:
+        command.set_defaults(p=None, ranks_without_topology=command.get_default("p"))
     add_clock(command)
 
 
@@ -102,6 +103,13 @@ def given_machine(arguments: argparse.Namespace) -> Machine:
         )
     given.at(arguments.p)
     return given
+
+
+def asked_machine(arguments: argparse.Namespace) -> Machine | None:
+    """The machine of the command line; None where it has neither a topology nor a clock."""
+    found = given_machine(arguments)
+    given = arguments.topology is not None or given_clock(arguments) is not None
+    return found if given else None
 
 
 def given_clock(arguments: argparse.Namespace) -> Clock | None:

@@ -39,8 +39,14 @@ def dumps(machine: Machine, about: str = "") -> str:
     nic = "25 Gbit/s"
     <BLANKLINE>
     """
-    lines = [("about", about)] if about else []
-    lines += [("topology", _topology(machine)), *_clock(machine.clock, "")]
+    keys = {"about": about} if about else {}
+    keys |= keys_of(machine)
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in keys.items())
+
+
+def keys_of(machine: Machine) -> dict[str, object]:
+    """The keys of a machine's description with their values, as `spec.from_keys` reads them."""
+    lines: list[tuple[str, object]] = [("topology", _topology(machine)), *_clock(machine.clock, "")]
     lines.append(("gamma", f"{time(machine.clock.gamma)}/B"))
     if machine.network is not None:
         lines += _clock(machine.near or machine.clock, "near_")
@@ -52,7 +58,7 @@ def dumps(machine: Machine, about: str = "") -> str:
     for name in ("noise", "seed"):
         if getattr(machine, name) != plain[name]:
             lines.append((name, getattr(machine, name)))
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines)
+    return dict(lines)
 
 
 def _topology(machine: Machine) -> str:
