@@ -227,7 +227,9 @@ def written(
     for order, primitives in orders.items():
         tables = [
             f'  "{primitive}": {{\n'
-            + ",\n".join(f'   "{_written(place)}": {json.dumps(ranges)}' for place, ranges in rows.items())
+            + ",\n".join(
+                f'   "{_written(place)}": {json.dumps(ranges)}' for place, ranges in rows.items()
+            )
             + "\n  }"
             for primitive, rows in primitives.items()
         ]

@@ -27,7 +27,7 @@ from collectives.commands.pictures import EXTRA
 from collectives.console import console, table
 from collectives.errors import ArgumentError
 from collectives.files import check_target, write
-from collectives.machine.words import in_words
+from collectives.machine.words import in_lines
 from collectives.study.prediction import (
     SHARES,
     Prediction,
@@ -156,7 +156,7 @@ def _ranking(ranking: Ranking) -> Iterator[Any]:
     machine, bound = ranking.machine, ranking.bound
     length = "" if ranking.primitive == "barrier" else f", n = {format_bytes(ranking.n)}"
     yield f"[bold]{ranking.primitive}, p = {ranking.p}{length}[/]"
-    yield f"machine  {in_words(machine, ranking.p)}"
+    yield in_lines(machine, ranking.p, "machine  ")
     yield f"bound    {seconds(bound.seconds)}: {bound.because}"
     yield ""
     timed = [one for one in ranking.predictions if one.seconds is not None]
@@ -202,7 +202,7 @@ def _legend(predictions: Sequence[Prediction]) -> Iterator[str]:
 def _winners(rankings: Sequence[Ranking]) -> Iterator[Any]:
     """The fastest exact algorithm for each number of ranks and each length."""
     machine = rankings[0].machine
-    yield f"machine  {in_words(machine, max(one.p for one in rankings))}"
+    yield in_lines(machine, max(one.p for one in rankings), "machine  ")
     new = table(f"{rankings[0].primitive}: the fastest", *WINNERS, numbers=True)
     new.columns[2].justify = new.columns[-1].justify = "left"
     missing = 0

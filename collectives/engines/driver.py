@@ -20,7 +20,6 @@ from collectives.engines.hints import hint_for
 from collectives.engines.scene import locate, scene
 from collectives.errors import FAILURES, CollectiveError, PageError, ScheduleError
 
-
 # Vectors of these types are views of phantoms: there is nothing to check.
 PHANTOMS = {Phantom}
 

@@ -22,8 +22,8 @@ from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
 from collectives.machine.networks import Network
 from collectives.study.cost import predicted_time
-from collectives.study.tables import candidates
 from collectives.study.simulation import simulate
+from collectives.study.tables import candidates
 
 # Groups of more ranks are priced by the algorithm's cost line and the clock between nodes.
 SIMULATED = 128

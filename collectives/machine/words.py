@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 
 from collectives.units import rate, seconds
 
 from .clock import Clock, LogGP
 from .model import Machine
+from .writing import keys_of
+
+
+def in_lines(machine: Machine, p: int, label: str, width: int = 99) -> str:
+    """What a machine is with p ranks on it, in lines under a label."""
+    return "\n".join(
+        wrap(in_words(machine, p), width, initial_indent=label, subsequent_indent=" " * len(label))
+    )
 
 
 def in_words(machine: Machine, p: int) -> str:
@@ -18,7 +27,7 @@ def in_words(machine: Machine, p: int) -> str:
     groups = machine.groups(p)
     nodes = len(set(groups))
     most = max(map(groups.count, set(groups)))
-    parts = [f"{machine.network}, {p} ranks on {nodes} nodes, up to {most} on each"]
+    parts = [f"{keys_of(machine)['topology']}, {p} ranks on {nodes} nodes, at most {most} on each"]
     parts.append(f"{_clock(machine.clock)} between nodes")
     if machine.near is not None and most > 1:
         parts.append(f"{_clock(machine.near)} within")

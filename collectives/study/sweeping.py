@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collectives.machine.model import Machine
 from collectives.study.prediction import Prediction, Ranking, bound_of, predicted, ranked
 
+
 def powers(first: int, last: int) -> list[int]:
     """From one number to another one, each twice the one before, and the last."""
     found = [first]

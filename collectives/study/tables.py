@@ -101,7 +101,7 @@ def candidates(primitive: str, commutative: bool = True, nodes: bool = False) ->
 
 def several(machine: Machine, p: int) -> bool:
     """Whether p ranks are on several nodes of the machine."""
-    return machine.network is not None and 1 < len(set(machine.groups(p)))
+    return machine.network is not None and len(set(machine.groups(p))) > 1
 
 
 def prices(

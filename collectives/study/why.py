@@ -15,7 +15,7 @@ from collectives.catalogue import algorithms_for, check_restrictions, find, titl
 from collectives.choice import Choices, Ranges, choices
 from collectives.console import table
 from collectives.machine.model import Machine
-from collectives.machine.words import in_words
+from collectives.machine.words import in_lines
 from collectives.study.cuts import Least, least
 from collectives.study.prediction import SHARES, WAITING, bottleneck_of, shares_of
 from collectives.study.pricing import ESTIMATED, LINE, SIMULATED, Price, evenly, priced
@@ -88,7 +88,9 @@ def why(
 
 def table_of(primitive: str, found: Choices, ranks: Sequence[int]) -> Table:
     """What a table of choices says of a primitive, for the p that it has or for those given."""
-    new = table(primitive, "ranks", "by bytes of the whole vector", "operator that does not commute")
+    new = table(
+        primitive, "ranks", "by bytes of the whole vector", "operator that does not commute"
+    )
     asked = [(1, checks.ranks("table", p)) for p in ranks]
     for nodes, each in asked or found.any_order.get(primitive, {}):
         p = nodes * each
@@ -135,7 +137,7 @@ class _Case:
         return least(self.primitive, self.p, self.n, self.machine)
 
     def words(self) -> Iterator[str]:
-        yield f"machine {in_words(self.machine, self.p)}"
+        yield in_lines(self.machine, self.p, "machine ")
         yield f"bound   {seconds(self.bound.seconds)}: {self.bound.because}"
         yield f"because {self._weight()}"
         yield from (f"because {reason}" for reason in self._rivals())
@@ -156,9 +158,10 @@ class _Case:
         heaviest = max(shares, key=shares.__getitem__)
         what = "waiting for shared links" if heaviest == WAITING else f"the {heaviest} term"
         text = f"{what} is {shares[heaviest]:.0%} of its time"
+        cost = self.priced[self.pick]
         if self.bound.seconds:
-            text += f", which is {self.priced[self.pick].seconds / self.bound.seconds:.3g} times the bound"
-        bottleneck = bottleneck_of(self.priced[self.pick], shares)
+            text += f"; it takes {cost.seconds / self.bound.seconds:.3g} times the bound"
+        bottleneck = bottleneck_of(cost, shares)
         return f"{text}; {bottleneck}" if "busy" in bottleneck else text
 
     def _rivals(self) -> Iterator[str]:

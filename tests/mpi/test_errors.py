@@ -98,7 +98,9 @@ def test_algorithm(primitive):
     )
     refused(UnknownAlgorithm, "got ''", primitive, *buffers, algorithm="")
     for name in REGISTRY[primitive]:
-        refused(ArgumentError, "no parameter 'colour'", primitive, *buffers, algorithm=name, colour=2)
+        refused(
+            ArgumentError, "no parameter 'colour'", primitive, *buffers, algorithm=name, colour=2
+        )
         spec = f"{name}:colour=2"
         refused(ArgumentError, "no parameter 'colour'", primitive, *buffers, algorithm=spec)
 

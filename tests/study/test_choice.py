@@ -19,6 +19,7 @@ from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study.cost import predicted_time
 from collectives.study.pricing import DECLARED_CLOCK, evenly
+from collectives.study.simulation import count, simulate
 from collectives.study.tables import (
     CANDIDATES,
     CLUSTER,
@@ -34,7 +35,6 @@ from collectives.study.tables import (
     table_text,
 )
 from collectives.study.tables import DECLARED as ONE_NODE
-from collectives.study.simulation import count, simulate
 from collectives.study.verify import verify
 from collectives.units import seconds
 
@@ -103,7 +103,13 @@ def test_p_without_a_row(p, row):
 
 
 def test_ranges_begin_where_they_say():
-    text = written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(0, "tree"), (100, "ring"), (200, "naive")]}}, {})
+    text = written(
+        ONE_NODE,
+        None,
+        (99, 99),
+        {"bcast": {(1, 2): [(0, "tree"), (100, "ring"), (200, "naive")]}},
+        {},
+    )
     found = parse("mine", text)
     picks = [found.spec("bcast", 7, nbytes) for nbytes in (0, 99, 100, 199, 200, 10**12)]
     assert picks == ["tree", "tree", "ring", "ring", "naive", "naive"]
@@ -198,7 +204,13 @@ def test_write_and_use_a_table(tmp_path, monkeypatch, capsys):
         '{"node": {"alfa": 1}, "cluster": null, "longest": [9, 9], "any_order": {}, "in_order": {}}',
         written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): []}}, {}),
         written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(8, "tree")]}}, {}),
-        written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(0, "tree"), (9, "ring"), (8, "tree")]}}, {}),
+        written(
+            ONE_NODE,
+            None,
+            (99, 99),
+            {"bcast": {(1, 2): [(0, "tree"), (9, "ring"), (8, "tree")]}},
+            {},
+        ),
     ],
 )
 def test_what_is_no_table(use, text):

@@ -105,7 +105,10 @@ class _Sheet:
         """Times of the algorithms that are first somewhere, and the bound."""
         if len(self.ranks) > 1:
             series = [row[-1] for row in self.rows]
-            across, what = [float(one.p) for one in series], f"n = {format_bytes(series[0].n)}, by p"
+            across, what = (
+                [float(one.p) for one in series],
+                f"n = {format_bytes(series[0].n)}, by p",
+            )
             labels = [str(one.p) for one in series]
         else:
             series = self.rows[0]
