@@ -53,7 +53,7 @@ def parse_seconds(text: str) -> float:
         It is no time, or has no unit.
     """
     match = re.fullmatch(rf"{_NUMBER}\s*(s|ms|us|ns)", text.strip())
-    if not match:
+    if not match or float(match[1]) == math.inf:
         raise ValueError(f"a time such as 10us, 0.5 ms or 2e-6 s is needed, got {text!r}")
     # Divided, so that 10 us are the number that 10e-6 is.
     return float(match[1]) / round(1 / dict(_UNITS)[match[2]])

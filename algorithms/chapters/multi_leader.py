@@ -140,16 +140,16 @@ def split_rail(rank, p, sendbuf, recvbuf, groups):
 
     If nodes differ in size, so do their shares. Then the vector is cut wherever a share of any
     node begins, each piece has its own ring, and a rank takes part in as many rings as
-    its share has pieces. All factors are upper bounds then; with nodes of one size they are
-    exact.
+    its share has pieces. All factors are upper bounds then, with an eighth for pieces that are
+    not equally long; with nodes of one size they are exact.
 
     `group` says which ranks form a node.
 
     Cost: 2*(min(group, p) - 1)*(alpha + n/min(group, p)*beta)
         + 2*(ceil(p/group) - 1)*(ceil(group/(p % group or group))
         + (group % (p % group or group) > 0))*alpha
-        + 2*(1 - 1/ceil(p/group))*n/(p % group or group)*beta
-        + ((1 - 1/min(group, p)) + (1 - 1/ceil(p/group))/(p % group or group))*n*gamma
+        + (1 + (p % group > 0)/8)*(1 - 1/ceil(p/group))*n/(p % group or group)*(2*beta + gamma)
+        + (1 - 1/min(group, p))*n*gamma
     Restrictions: commutative op; the rings add up in cyclic order
     Reference: UCC (split_rail); Cho et al. 2019
     """
@@ -161,7 +161,7 @@ def split_rail(rank, p, sendbuf, recvbuf, groups):
 
 @algorithm("allgather", name="split_rail")
 def allgather_on_rails(rank, p, sendbuf, recvbuf, groups):
-    """Every rank leads: blocks to one's place on the other nodes, then to all of the node.
+    """Every rank leads: blocks to its place on other nodes, then to all of the node.
 
     First each rank sends its block to the rank at its place on every other node. Then a rank has
     one block of each node, which it sends to all of its own node as one message. Each block
@@ -172,7 +172,9 @@ def allgather_on_rails(rank, p, sendbuf, recvbuf, groups):
     `group` says which ranks form a node.
 
     Cost: (ceil(p/group) - 1)*ceil(group/(p % group or group))*(alpha + n/p*beta)
-        + (min(group, p) - 1)*(alpha + ceil(p/group)*n/p*beta)
+        + (min(group, p) - 1)*alpha + max((min(group, p) - 1)*ceil(p/group),
+        ((p % group or group) - 1)*(1 + (ceil(p/group) - 1)
+        *ceil(min(group, p)/(p % group or group))))*n/p*beta
     Restrictions: none
     Reference: after Cho et al. 2019
     """
@@ -192,7 +194,7 @@ def allgather_on_rails(rank, p, sendbuf, recvbuf, groups):
 
 @algorithm("reduce_scatter", name="split_rail")
 def reduce_scatter_on_rails(rank, p, sendbuf, recvbuf, groups):
-    """Every rank leads: sums over the node for one's place on all nodes, then to the owners.
+    """Every rank leads: sums in the node, for its place on all nodes, then to owners.
 
     The allgather backwards. First a rank adds up in its node the blocks for itself and for the
     ranks at its place on the other nodes. Then it sends these sums there, and adds
@@ -203,7 +205,9 @@ def reduce_scatter_on_rails(rank, p, sendbuf, recvbuf, groups):
     `group` says which ranks form a node.
 
     Cost: (ceil(p/group) - 1)*ceil(group/(p % group or group))*(alpha + n/p*(beta + gamma))
-        + (min(group, p) - 1)*(alpha + ceil(p/group)*n/p*(beta + gamma))
+        + (min(group, p) - 1)*alpha + max((min(group, p) - 1)*ceil(p/group),
+        ((p % group or group) - 1)*(1 + (ceil(p/group) - 1)
+        *ceil(min(group, p)/(p % group or group))))*n/p*(beta + gamma)
     Restrictions: keeps rank order in groups of neighbouring ranks only
     Reference: after Cho et al. 2019
     """

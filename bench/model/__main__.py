@@ -12,6 +12,7 @@ each) and node-2. Other programs on the machine spoil it.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ def run(given: argparse.Namespace) -> int:
         if name not in known:
             raise ArgumentError(f"model: run needs names of {', '.join(known)}, got {name!r}")
     given.folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # kills what runs
     for name in given.names or known:
         print(name, flush=True)
         status = subprocess.run(command(known[name], given)).returncode

@@ -22,6 +22,9 @@ from .runs import Record
 # Beyond these bytes of the whole vector the rate decides, up to them the latency does.
 LONG, SHORT = 2**18, 2**14
 
+# A measured time below so much of the bound cannot be.
+WRONG = 0.97
+
 # How far a crossover may be off to count as found.
 FACTOR = 2.0
 
@@ -45,6 +48,16 @@ class Cell:
     def error(self) -> float:
         """How far off the prediction is, as a part of what was measured."""
         return abs(self.ratio - 1)
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """A time as a multiple of the bound, which is below 1."""
+
+    primitive: str
+    algorithm: str
+    n: int
+    ratio: float
 
 
 @dataclass(frozen=True)
@@ -75,17 +88,11 @@ def machine_of(text: str) -> Machine:
     return spec.from_keys(spec.tomllib.loads(text))
 
 
-@cache
-def predicted(machine: Machine, primitive: str, algorithm: str, p: int, n: int) -> float:
-    """Seconds of a call by the simulator."""
-    return price(primitive, algorithm, p, n, machine)
-
-
 def cells(record: Record, primitives: Iterable[str] | None = None) -> list[Cell]:
     """All cells of a run that can be predicted: those of this library's algorithms by name."""
     machine, p = machine_of(record.machine), record.configuration.p
     return [
-        Cell(primitive, name, int(n), 1e-6 * time, predicted(machine, primitive, name, p, int(n)))
+        Cell(primitive, name, int(n), 1e-6 * time, price(primitive, name, p, int(n), machine))
         for primitive in (record.times if primitives is None else primitives)
         for name, row in record.times[primitive].items()
         if name not in (BUILTIN, AUTO)
@@ -150,9 +157,22 @@ def _crossing(sizes: Sequence[int], logs: Sequence[float]) -> float:
 def bound(record: Record, primitive: str, n: int) -> float:
     """Seconds that no algorithm can beat: bytes through a host's link, at a socket's rate.
 
-    Ranks of a host share its link and can put together what they send, so it is as with one
-    rank a host, but for an alltoall, where no two blocks are the same.
+    The link passes its burst at once, so that much takes no time. Ranks of a host share its
+    link and can put together what they send, so it is as with one rank a host, but for an
+    alltoall, where no two blocks are the same.
     """
     times = record.ranks if primitive == "alltoall" else 1
     nbytes = evenly(primitive, record.configuration.p, n)
-    return times * bounds(primitive, record.hosts, nbytes)["bandwidth"] / record.payload["one_way"]
+    through = times * bounds(primitive, record.hosts, nbytes)["bandwidth"]
+    return max(0, through - record.burst) / record.payload["one_way"]
+
+
+def too_fast(record: Record) -> list[Beyond]:
+    """What was measured in less than `WRONG` times the bound: there the measurement is wrong."""
+    return [
+        Beyond(primitive, name, int(n), 1e-6 * time / limit)
+        for primitive, found in record.times.items()
+        for name, row in found.items()
+        for n, time in row.items()
+        if (limit := bound(record, primitive, int(n))) > 0 and 1e-6 * time < WRONG * limit
+    ]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
@@ -40,6 +41,8 @@ def times(comm: MPI.Intracomm, nodes: bool, budget: float) -> dict:
     """Microseconds by primitive, algorithm and bytes; collective, the same on all ranks."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for primitive in PRIMITIVES_WITH_DATA:
+        if comm.rank == 0:
+            print(f"{time.strftime('%X')} {primitive}", flush=True)
         names = rows(primitive, nodes)
         found[primitive] = {name: {} for name in names}
         for n in SIZES:

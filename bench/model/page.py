@@ -15,12 +15,14 @@ from .compare import (
     FACTOR,
     LONG,
     SHORT,
+    WRONG,
     Cell,
     bound,
     cells,
     crossovers,
     median_error,
     right,
+    too_fast,
     winners,
 )
 from .runs import SIZES, Record
@@ -28,8 +30,8 @@ from .runs import SIZES, Record
 HEAD = """\
 # The model held against reality
 
-`make model` measures all this and writes the page. What is predicted is
-`simulate(..., topology=FILE)`, with the parameters that
+`make model` measures all this and writes the page. What is predicted is the price that
+`predict` and `simulate(..., topology=FILE)` give, with the parameters that
 `python -m collectives.bench.parameters` has measured in the same place just before. What is
 measured is the least time of single calls, from the first rank's start to the last one's
 end. A size is that of the whole vector, of float64, as in `-n`. The runs are kept in
@@ -38,7 +40,8 @@ end. A size is that of the whole vector, of float64, as in `-n`. The runs are ke
 The box is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and
 a token bucket holds each link to its rate, both ways. All ranks share the cores of that
 machine; one that waits sleeps. What a link can do at all was measured with a plain TCP socket
-between two hosts (`python -m collectives.bench.sockets`).
+between two hosts (`python -m collectives.bench.sockets`), and what is left of that when every
+host sends to the next one at the same time.
 """
 
 FAILS = """\
@@ -50,16 +53,18 @@ FAILS = """\
   it does.
 - **Ranks that share cores.** A rank that a message has reached still waits for its turn on a
   core. The model knows the mean of that, because its parameters were measured with as
-  many ranks, but not who waits when. What a link would allow takes longer where many ranks have
-  something to do at the same time, as in an alltoall.
+  many ranks, but not who waits when. Where many ranks have something to do at the same
+  moment, as in exchanges of pairs and in an alltoall, they keep each other from the
+  links; in a tree or a pipeline few have.
 - **What a barrier leaves behind.** A call begins when the first rank leaves the barrier before
   it. An empty call takes the time in the first table, and no prediction has it: short
   vectors are predicted too fast on that account.
 - **The kernel.** TCP takes the cores, too, the same that add and copy: that is why the best
   algorithms stay some percent above the bound, which was measured with one stream in the
   whole box.
-- **One node.** Short calls through shared memory take a few microseconds, of which Python's part is
-  large and differs from algorithm to algorithm; the model has one latency for all.
+- **One node.** Short calls through shared memory take a few microseconds, of which Python's part
+  is large and differs from algorithm to algorithm; the model has one latency for all. Long
+  ones share the memory's rate and the caches, which the model does not know.
 """
 
 
@@ -87,18 +92,20 @@ def _size(nbytes: float) -> str:
 
 
 def _conditions(records: Sequence[Record]) -> str:
+    """Where and when each run was made."""
     rows = []
     for one in records:
-        box = one.hosts > 1
-        rate = f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}" if box else "-"
-        socket = f"{one.payload['one_way'] / 1e6:.2f} MB/s" if box else "-"
-        load = "-" if one.load is None else f"{one.load:g}"
         over = f"{one.mpi}{f' over {one.over}' if one.over else ''}"
+        network = ["-"] * 3
+        if one.hosts > 1:
+            both = [f"{one.payload[name] / 1e6:.2f} MB/s" for name in ("one_way", "together")]
+            network = [f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}", *both]
         cores = f"{one.cores}{' (shared)' if one.crowded else ''}"
-        cells = [over, rate, socket, f"{one.empty:.0f} us", cores, load, one.date]
-        rows.append([one.configuration.words, *cells])
-    titles = ["", "MPI", "link", "plain socket", "empty call", "cores", "load", "date"]
-    return _table(titles, rows)
+        load = "-" if one.load is None else f"{one.load:g}"
+        rest = [f"{one.empty:.0f} us", cores, load, one.date]
+        rows.append([one.configuration.words, over, *network, *rest])
+    sockets = ["a plain socket", "all hosts at once"]
+    return _table(["", "MPI", "link", *sockets, "empty call", "cores", "load", "date"], rows)
 
 
 Found = Sequence[tuple[Record, list[Cell]]]
@@ -177,30 +184,64 @@ def _crossovers(found: Found) -> str:
     return words + _table(["", "", "from ... to", "measured", "predicted", "right"], rows)
 
 
+BESIDE = """\
+## Beside the bound
+
+The bound is the bytes that must pass a host's link less the burst, at the rate that a plain
+socket reaches there. Times are multiples of it: of the MPI's own collective, of what `auto`
+chooses, and of the best algorithm here. Less than {least} would mean that the measurement
+is wrong: {wrong} of {number} times are.
+"""
+
+
 def _bounds(records: Sequence[Record]) -> str:
-    parts = [
-        "## Beside the bound\n\nThe bound is the bytes that must pass a host's link, at the rate "
-        "that a plain socket reaches\nthere. Times are multiples of it. Below 1 the burst is at "
-        "work, which passes at once; it is more of a\nshort vector than of a long one.\n"
-    ]
-    sizes = [n for n in SIZES if n >= LONG]
-    for record in records:
-        if record.hosts == 1:
-            continue
-        rows = []
-        for primitive, times in record.times.items():
-            best = {n: min(_ours(times), key=lambda name: times[name][str(n)]) for n in sizes}
-            cells = []
-            for n in sizes:
-                limit = 1e6 * bound(record, primitive, n)
-                three = [times[name][str(n)] / limit for name in (BUILTIN, AUTO, best[n])]
-                cells += [seconds(limit / 1e6), *[f"{x:.2f}" for x in three], best[n]]
-            rows.append([primitive, *cells])
-        titles = [""]
-        for n in sizes:
-            titles += [f"{format_bytes(n)}: bound", "built-in", "auto", "best", "which"]
-        parts.append(f"{record.configuration.words}:\n\n{_table(titles, rows)}")
+    boxes = [record for record in records if record.hosts > 1]
+    wrong = [(record.configuration.words, one) for record in boxes for one in too_fast(record)]
+    rows = [row for record in boxes for found in record.times.values() for row in found.values()]
+    parts = [BESIDE.format(least=WRONG, wrong=len(wrong), number=sum(map(len, rows)))]
+    if wrong:
+        titles = ["", "", "size", "of the bound"]
+        cells = [
+            [words, f"{one.primitive}.{one.algorithm}", format_bytes(one.n), f"{one.ratio:.2f}"]
+            for words, one in wrong
+        ]
+        parts.append(_table(titles, cells))
+    parts += [f"{one.configuration.words}:\n\n{_beside(one)}" for one in boxes]
     return "\n".join(parts)
+
+
+def _beside(record: Record) -> str:
+    """The table of one box."""
+    sizes = [n for n in SIZES if n >= LONG]
+    titles, rows = [""], []
+    for n in sizes:
+        titles += [f"{format_bytes(n)}: bound", "built-in", "auto", "best", "which"]
+    for primitive, times in record.times.items():
+        line = [primitive]
+        for n in sizes:
+            best = min(_ours(times), key=lambda name: times[name][str(n)])
+            limit = bound(record, primitive, n)
+            three = [times[name][str(n)] / 1e6 / limit for name in (BUILTIN, AUTO, best)]
+            line += [seconds(limit), *[f"{x:.2f}" for x in three], best]
+        rows.append(line)
+    return _table(titles, rows) + _gains(record, sizes)
+
+
+def _gains(record: Record, sizes: Sequence[int]) -> str:
+    """How `auto` does beside the others, over all primitives and these sizes."""
+    rows = [
+        (times[AUTO][str(n)], times[BUILTIN][str(n)], min(times[x][str(n)] for x in _ours(times)))
+        for primitive, times in record.times.items()
+        for n in sizes
+        if primitive not in ("scan", "exscan")
+    ]
+    auto, builtin, best = np.array(rows).T
+    gain, lost = np.exp(np.mean(np.log(builtin / auto))), np.exp(np.mean(np.log(auto / best)))
+    return (
+        f"\nWithout scan and exscan, `auto` is {gain:.2f} times as fast as the built-in (geometric "
+        f"mean), slower\nthan it in {np.sum(auto > builtin)} of {len(rows)} cells, and takes "
+        f"{lost:.2f} times as long as the best.\n"
+    )
 
 
 def _ours(times: dict) -> list[str]:

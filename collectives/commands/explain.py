@@ -12,13 +12,12 @@ from typing import Any
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import algorithms_for, is_loaded
 from collectives.commands import recorded
-from collectives.commands.options import add_clock, given_clock, one_primitive, ranks
+from collectives.commands.options import add_topology, given_machine, one_primitive, ranks
 from collectives.commands.page import write_page
 from collectives.commands.pictures import add_pictures, asked, write_pictures
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
 from collectives.explain.terminal import WIDTH, Page, View, check_ranks, show
-from collectives.study.pricing import DECLARED_CLOCK
 from collectives.study.tracing import trace
 from collectives.units import parse_bytes
 
@@ -30,7 +29,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("explain", help="what an algorithm does, round by round")
     parser.add_argument("primitive", nargs="?", help="without one, all that --load adds")
     parser.add_argument("algorithms", nargs="*", help="the primitive's default without one")
-    parser.add_argument("-p", type=ranks, default=5, help="number of ranks (%(default)s)")
+    parser.add_argument("-p", type=ranks, default=5, help="number of ranks (5, or the topology's)")
     parser.add_argument("-n", type=parse_bytes, help="bytes of the whole vector (8 a rank)")
     parser.add_argument("--root", type=int, default=0, help="(%(default)s)")
     parser.add_argument(
@@ -54,12 +53,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--width", type=int, help=f"of lines (the terminal's, {WIDTH} at most)")
     recorded.add(parser)
     add_pictures(parser)
-    add_clock(parser)
+    add_topology(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     drawn = asked(arguments)
+    arguments.machine = given_machine(arguments)
+    _check_topology(arguments)
     if arguments.html is not None and arguments.directory is None:
         if drawn:
             raise ArgumentError("explain: one of --html and a picture, got both; leave out one")
@@ -87,6 +88,16 @@ def run(arguments: argparse.Namespace) -> int:
         page = Page(made, view, _other(arguments, primitive, spec, made))
         show(page.lines(), view.width)
     return 1 if failed else 0
+
+
+def _check_topology(arguments: argparse.Namespace) -> None:
+    """Raise ArgumentError if something else than a simulated run is to have a topology."""
+    for name, value in (("--html", arguments.html), ("--from", arguments.directory)):
+        if value is not None and arguments.topology is not None:
+            raise ArgumentError(
+                f"explain: --topology is for what is simulated now, got {name} as well; "
+                "give --alpha and --beta instead"
+            )
 
 
 def _chosen(arguments: argparse.Namespace, drawn: bool) -> list[tuple[str, str | None]]:
@@ -121,7 +132,7 @@ def _traced(
         "n": arguments.n,
         "root": arguments.root,
         "counts": arguments.counts,
-        "clock": given_clock(arguments) or DECLARED_CLOCK,
+        "topology": arguments.machine,
         "rendezvous": arguments.rendezvous,
         "eager": arguments.eager,
     }

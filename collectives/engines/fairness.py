@@ -1,7 +1,9 @@
 """How flows share links: max-min fairly, by progressive filling.
 
 The rates of all flows grow together. When a link is full, or a flow is as fast as its port
-allows, these flows stay at their rate, and the others go on.
+allows, these flows stay at their rate, and the others go on. What happens in one part of the
+network does not wait for the rest: a link is full at its share as soon as none of its flows
+has a smaller share elsewhere, so that all such links are filled at once.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ def fair_rates(routes: np.ndarray, most: np.ndarray, limits: np.ndarray) -> np.n
     Parameters
     ----------
     routes : numpy.ndarray of int, shape (flows, links of the longest route)
-        Numbers of links; shorter routes are filled up with the number of a link that has no limit.
+        Numbers of links; shorter routes are filled up with the last link, which has no limit.
     most : numpy.ndarray of float, shape (flows,)
         The rate that each flow has alone.
     limits : numpy.ndarray of float, shape (links,)
@@ -32,20 +34,20 @@ def fair_rates(routes: np.ndarray, most: np.ndarray, limits: np.ndarray) -> np.n
     >>> fair_rates(routes, most, np.array([4.0, 1.0, np.inf])).tolist()
     [3.0, 1.0]
     """
-    rates = most.copy()
-    left = limits.copy()
+    rates, left = most.copy(), limits.copy()
     growing = np.arange(len(routes))
-    users = np.bincount(routes.ravel(), minlength=len(limits)).astype(float)
     while growing.size:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = np.where(users > 0, left / users, np.inf)
-        mine = np.minimum(shares[routes[growing]].min(axis=1), most[growing])
-        full = mine <= mine.min() * SAME
-        done = growing[full]
-        rates[done] = mine[full]
-        passed = routes[done]
-        np.subtract.at(left, passed, rates[done, np.newaxis])
-        users -= np.bincount(passed.ravel(), minlength=len(limits))
+        way = routes[growing]
+        users = np.bincount(way.ravel(), minlength=len(limits))
+        shares = left / np.maximum(users, 1)
+        mine = np.minimum(shares[way].min(axis=1), most[growing])
+        least = np.full(len(limits), np.inf)  # of the flows of each link
+        np.minimum.at(least, way, mine[:, np.newaxis])
+        full = least * SAME >= shares
+        full[-1] = False
+        done = full[way].any(axis=1) | (mine >= most[growing])
+        rates[growing[done]] = mine[done]
+        np.subtract.at(left, way[done], mine[done, np.newaxis])
         np.maximum(left, 0.0, out=left)
-        growing = growing[~full]
+        growing = growing[~done]
     return rates

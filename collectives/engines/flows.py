@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 import numpy as np
@@ -50,12 +50,13 @@ class Flows(Ports):
         self.done = done
         self.events: list[tuple[float, int, Sent]] = []  # begins of flows, and ends of others
         self.number = 0
+        self.going: dict[int, deque[Sent]] = defaultdict(deque)  # what is to pass each port out
         self.flows = Active(np.array([link.rate for link in placed.links]))
 
     @property
     def pending(self) -> bool:  # type: ignore[override]
         """Whether anything is under way."""
-        return bool(self.events or self.flows.sent)
+        return bool(self.events or self.flows.sent or self.flows.new)
 
     def when(self) -> float:
         """The time of the next event."""
@@ -84,46 +85,29 @@ class Flows(Ports):
         rank = sent.rank
         rank.waits += 1
         rank.busy += self.way(sent).overhead
-        sent.earliest = rank.busy
-        self._queue(sent)
+        self._queue(sent, rank.busy)
+
+    def meet(self, sent: Sent, target: Rank) -> bool:
+        sent.target = target
+        self._queue(sent, self._met(sent, target))
+        return False
 
     def arrive(self, sent: Sent, target: Rank) -> bool:
         sent.target = target
-        if sent.passed is None:
-            return False
-        return super().arrive(sent, target)
+        return sent.passed is not None and super().arrive(sent, target)
 
-    def meet(self, sent: Sent, target: Rank) -> bool:
-        source, way = sent.rank, self.way(sent)
-        source.busy += way.overhead
-        sent.earliest = max(source.busy, target.busy) + way.handshake
-        sent.target, sent.both = target, True
-        if target.coming is None:
-            target.coming = deque()
-        target.coming.append(sent)
-        self._queue(sent)
-        return False
-
-    def _queue(self, sent: Sent) -> None:
+    def _queue(self, sent: Sent, earliest: float) -> None:
         """A message waits for the port out."""
-        if sent.rank.going is None:
-            sent.rank.going = deque()
-        sent.rank.going.append(sent)
-        self._try(sent)
+        sent.earliest = earliest
+        going = self.going[sent.rank.process.rank]
+        going.append(sent)
+        if len(going) == 1:
+            self._leave(sent)
 
-    def _try(self, sent: Sent) -> None:
-        """A message starts if it is the first at its ports."""
-        source, target = sent.rank, sent.target
-        if sent.start is not None or source.going[0] is not sent:  # type: ignore[index]
-            return
-        start = max(sent.earliest, source.port_out)
-        if sent.both:
-            assert target is not None and target.coming
-            if target.coming[0] is not sent:
-                return
-            start = max(start, target.port_in)
-        way = self.way(sent)
-        sent.start, sent.cost = start, self.cost(sent, way)
+    def _leave(self, sent: Sent) -> None:
+        """A message is the next one at the port out."""
+        sent.start = start = max(sent.earliest, sent.rank.port_out)
+        sent.cost = self.cost(sent, self.way(sent))
         shares = sent.message.nbytes and self._links(sent)
         for link in shares or ():
             self.loads[link] += sent.message.nbytes
@@ -141,26 +125,18 @@ class Flows(Ports):
 
     def _passed(self, sent: Sent, now: float) -> None:
         """A message has passed the port out, and the links."""
-        source, way = sent.rank, self.way(sent)
-        source.going.popleft()  # type: ignore[union-attr]
-        target = sent.target
-        if sent.both:
-            assert target is not None and target.coming is not None
-            target.coming.popleft()
-            self.finish(sent, target, now, way)
-            if target.coming:
-                self._try(target.coming[0])
-            self._ended(target)
-        else:
-            sent.passed = now
-            source.port_out = now + way.gap
-            source.ends = max(source.ends, now)
-            if target is not None:
-                super().arrive(sent, target)
-                self._ended(target)
-        if source.going:
-            self._try(source.going[0])
-        self._ended(source)
+        rank = sent.rank
+        sent.passed = now
+        rank.port_out = now + self.way(sent).gap
+        rank.ends = max(rank.ends, now)
+        going = self.going[rank.process.rank]
+        going.popleft()
+        if going:
+            self._leave(going[0])
+        if sent.target is not None:
+            super().arrive(sent, sent.target)
+            self._ended(sent.target)
+        self._ended(rank)
 
     def _ended(self, rank: Rank) -> None:
         rank.waits -= 1
@@ -177,53 +153,59 @@ class Active:
         self.routes = np.empty((0, 1), int)
         self.most = self.left = self.rates = np.empty(0)
         self.new: list[tuple[Sent, tuple[int, ...], float]] = []
-        self.now = 0.0
+        self.now, self.next = 0.0, math.inf  # when `left` was true, and when a flow ends
         self.changed = False
 
     def add(self, sent: Sent, route: tuple[int, ...], alone: float, now: float) -> None:
         """A flow begins, which takes `alone` seconds by itself."""
-        self.now = now
+        self._go(now)
         self.new.append((sent, route, sent.message.nbytes / alone if alone > 0 else math.inf))
-        self.sent.append(sent)
         self.changed = True
 
     def ends(self) -> float:
         """When the next flow ends, if none begins before."""
         if self.changed:
             self._share()
-        if not self.sent:
-            return math.inf
-        return self.now + float((self.left / self.rates).min())
+        return self.next
 
     def until(self, now: float) -> list[Sent]:
-        """Go on to a time; returns the flows that have ended."""
-        if self.changed:
-            self._share()
-        if not self.sent:
+        """The flows that end until now."""
+        if now < self.ends():
             return []
-        self.left -= self.rates * (now - self.now)
-        self.now = now
+        self._go(now)
         # What is left would take a moment that is lost in rounding.
-        over = self.left <= self.rates * (now * (SAME - 1))
-        if not over.any():
-            return []
-        ended = [self.sent[number] for number in np.flatnonzero(over)]
-        kept = ~over
+        kept = self.left > self.rates * (now * (SAME - 1))
+        ended = [self.sent[number] for number in np.flatnonzero(~kept)]
         self.sent = [self.sent[number] for number in np.flatnonzero(kept)]
         self.routes, self.most, self.left = self.routes[kept], self.most[kept], self.left[kept]
+        self.rates = self.rates[kept]
         self.changed = True
         return ended
+
+    def _go(self, now: float) -> None:
+        """Let the flows go on to a time."""
+        if now > self.now:
+            self.left -= self.rates * (now - self.now)
+            self.now = now
 
     def _share(self) -> None:
         """The rates of all flows anew."""
         if self.new:
-            width = max(self.routes.shape[1], *[len(route) for _, route, _ in self.new])
-            rows = [[*route, *[-1] * (width - len(route))] for _, route, _ in self.new]
-            fill = np.full((len(self.routes), width - self.routes.shape[1]), -1)
-            routes = np.vstack([np.hstack([self.routes, fill]), np.array(rows)])
-            self.routes = np.where(routes < 0, len(self.limits) - 1, routes)
-            self.most = np.append(self.most, [most for _, _, most in self.new])
-            self.left = np.append(self.left, [float(s.message.nbytes) for s, _, _ in self.new])
-            self.new.clear()
+            self._take_new()
         self.rates = fair_rates(self.routes, self.most, self.limits)
+        self.next = math.inf
+        if self.sent:
+            self.next = self.now + float((self.left / self.rates).min())
         self.changed = False
+
+    def _take_new(self) -> None:
+        sent, routes, most = zip(*self.new)
+        width = max(self.routes.shape[1], *map(len, routes))
+        last = len(self.limits) - 1
+        rows = [[*route, *[last] * (width - len(route))] for route in routes]
+        fill = np.full((len(self.routes), width - self.routes.shape[1]), last)
+        self.routes = np.vstack([np.hstack([self.routes, fill]), np.array(rows)])
+        self.most = np.append(self.most, most)
+        self.left = np.append(self.left, [float(each.message.nbytes) for each in sent])
+        self.sent += sent
+        self.new.clear()

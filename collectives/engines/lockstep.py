@@ -17,13 +17,17 @@ from collectives.engines.batches import NONE, Messages, layers, pairs
 from collectives.engines.driver import Process
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
-from collectives.engines.notes import Notes, Scribe, Unfit
+from collectives.engines.notes import Notes, Scribe
 from collectives.engines.simulator import Run
 from collectives.errors import CollectiveError, Endless
 
 # After so many beats so many ranks must have gone on at once, on average: else one rank after
 # the other is faster.
 TRIAL, FEW = 64, 12
+
+
+class Unfit(Exception):
+    """Raised where only the simulator can tell what happens."""
 
 
 class Lockstep:
@@ -158,10 +162,11 @@ class Lockstep:
             raise Unfit  # which message is first depends on who looks first
         self.busy[source] += way.overhead
         begin = np.maximum(self.busy[source], self.now[dest]) + way.handshake
-        start = np.maximum(np.maximum(begin, self.port_out[source]), self.port_in[dest])
+        start = np.maximum(begin, self.port_out[source])
         passed = start + met.cost
-        arrived = passed + way.latency
-        self.port_out[source], self.port_in[dest] = passed + way.gap, arrived + way.gap
+        port = np.maximum(start + way.latency, self.port_in[dest]) + met.cost
+        arrived = np.maximum(port, passed + way.latency)
+        self.port_out[source], self.port_in[dest] = passed + way.gap, port + way.gap
         self.ends[source] = np.maximum(self.ends[source], passed)
         self.taken[dest] = np.maximum(self.taken[dest], arrived) + way.overhead
         self.ends[dest] = np.maximum(self.ends[dest], self.taken[dest])

@@ -62,41 +62,37 @@ class Ports:
         """Eager: a message goes to the port out at once."""
         rank, way = sent.rank, self.way(sent)
         rank.busy += way.overhead
+        self._pass(sent, rank.busy, way)
+
+    def meet(self, sent: Sent, target: Rank) -> bool:
+        """Rendezvous: a message and its recv have met; whether its end is known."""
+        self._pass(sent, self._met(sent, target), self.way(sent))
+        return self.arrive(sent, target)
+
+    def _met(self, sent: Sent, target: Rank) -> float:
+        """When a message may leave that has waited for its recv."""
+        source, way = sent.rank, self.way(sent)
+        source.busy += way.overhead
+        return max(source.busy, target.now) + way.handshake
+
+    def _pass(self, sent: Sent, earliest: float, way: Way) -> None:
+        """A message passes the port out, when that is free."""
+        rank = sent.rank
         sent.cost = self.cost(sent, way)
-        sent.start = start = max(rank.busy, rank.port_out)
+        sent.start = start = max(earliest, rank.port_out)
         sent.passed = passed = start + sent.cost
         rank.port_out = passed + way.gap
         rank.ends = max(rank.ends, passed)
 
     def arrive(self, sent: Sent, target: Rank) -> bool:
-        """A message that left at once meets its recv; returns whether its end is known."""
+        """A message that has left goes to the recv that it met; whether its end is known."""
         assert sent.start is not None
         tie = sent.rank.process.rank, len(target.arrivals)
         target.arrivals.append((sent.start, sent.cost, *tie, sent))
         return True
 
-    def meet(self, sent: Sent, target: Rank) -> bool:
-        """Rendezvous: a message and its recv have found each other; whether its end is known."""
-        source, way = sent.rank, self.way(sent)
-        sent.cost = self.cost(sent, way)
-        source.busy += way.overhead
-        begin = max(source.busy, target.now) + way.handshake
-        sent.start = start = max(begin, source.port_out, target.port_in)
-        self.finish(sent, target, start + sent.cost, way)
-        return True
-
-    def finish(self, sent: Sent, target: Rank, passed: float, way: Way) -> None:
-        """A message that waited for its recv has passed both ports."""
-        source = sent.rank
-        sent.passed = passed
-        sent.arrived = arrived = passed + way.latency
-        source.port_out, target.port_in = passed + way.gap, arrived + way.gap
-        source.ends = max(source.ends, passed)
-        target.taken = max(target.taken, arrived) + way.overhead
-        target.ends = max(target.ends, target.taken)
-
     def receive(self, rank: Rank) -> None:
-        """Messages that left at once pass the port in, in the order in which they left."""
+        """The messages of a round pass the port in, in the order in which they left."""
         rank.arrivals.sort()
         rank.taken = max(rank.taken, rank.busy)
         for start, *_, sent in rank.arrivals:
@@ -104,6 +100,6 @@ class Ports:
             port = max(start + way.latency, rank.port_in) + sent.cost
             sent.arrived = arrived = max(port, sent.passed + way.latency)  # type: ignore[operator]
             rank.port_in = port + way.gap
-            rank.taken = max(rank.taken, arrived) + way.overhead
+            rank.taken = sent.taken = max(rank.taken, arrived) + way.overhead
         rank.ends = max(rank.ends, rank.taken)
         rank.arrivals.clear()

@@ -14,7 +14,7 @@ class Rank:
     """The state of one simulated rank.
 
     `port_out` and `port_in` are when its ports are free, `busy` until when its CPU starts
-    messages or takes them, `ends` when its round ends as far as one knows.
+    messages, `taken` until when it takes them, `ends` when its round ends as far as one knows.
     """
 
     __slots__ = (
@@ -23,10 +23,8 @@ class Rank:
         "bytes_received",
         "bytes_reduced",
         "bytes_sent",
-        "coming",
         "ends",
         "finished",
-        "going",
         "messages",
         "now",
         "port_in",
@@ -44,8 +42,6 @@ class Rank:
         self.finished = self.posting = False
         self.now = self.ends = self.busy = self.taken = self.port_in = self.port_out = 0.0
         self.arrivals: list[tuple[float, float, int, int, Sent]] = []
-        self.going: deque[Sent] | None = None  # what is to pass the ports, where links are shared
-        self.coming: deque[Sent] | None = None
         self.waits = 0  # messages of the round of which the end is not known yet
         self.messages = self.bytes_sent = self.bytes_received = 0
         self.reductions = self.bytes_reduced = 0
@@ -61,13 +57,12 @@ class Sent:
     """A message on its way.
 
     It starts to pass the port out at `start`, and has passed at `passed`; `arrived` is when the
-    port in has taken it. None is not yet. `cost` is how long it keeps a port busy by itself;
-    `both` says that it takes the ports of both ranks at once, because it waited for its recv.
+    port in has let it in, and `taken` when the CPU has. None is not yet. `cost` is how long it
+    keeps a port busy by itself.
     """
 
     __slots__ = (
         "arrived",
-        "both",
         "cost",
         "earliest",
         "line",
@@ -76,6 +71,7 @@ class Sent:
         "passed",
         "rank",
         "start",
+        "taken",
         "target",
         "views",
     )
@@ -89,8 +85,8 @@ class Sent:
         self.start: float | None = None
         self.passed: float | None = None
         self.arrived: float | None = None
+        self.taken: float | None = None
         self.target: Rank | None = None
-        self.both = False
         self.cost = self.earliest = 0.0
 
     @property

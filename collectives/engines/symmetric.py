@@ -198,10 +198,11 @@ class _Everybody:
             raise Unlike
         self._check(message, recvs[0])
         self.met += 1
-        start = max(self.now + way.overhead + way.handshake, self.port_out, self.port_in)
-        passed = start + way.first + way.byte * message.nbytes
-        self.port_out, self.port_in = passed + way.gap, passed + way.latency + way.gap
-        return passed + way.latency + way.overhead
+        start = max(self.now + way.overhead + way.handshake, self.port_out)
+        cost = way.first + way.byte * message.nbytes
+        passed, port = start + cost, max(start + way.latency, self.port_in) + cost
+        self.port_out, self.port_in = passed + way.gap, port + way.gap
+        return max(port, passed + way.latency) + way.overhead
 
     def _back(self, peer: int) -> int:
         """The way from a peer to oneself: as many steps the other way, or the same bits."""

@@ -146,7 +146,7 @@ class _Grading:
 
     def verdict(self, seconds: float) -> Verdict:
         tasks = [
-            _graded(attempt.task, steps, self.no_mpi)
+            _graded(attempt.task, steps, self.no_mpi and attempt.rendezvous)
             for attempt, steps in zip(self.attempts, self.steps, strict=True)
         ]
         times = {
@@ -223,19 +223,28 @@ def _strict(task: Task) -> list[Case]:
 
 
 def received(task: Task, report: Report) -> Handed:
-    """What was handed over, checked for its form: it may be anything."""
-    asked = list(dict.fromkeys([*task.cases(), *task.path_cases(), *task.time_cases()]))
+    """What was handed over. Where it has not the form that our own code gives it, it is forged."""
     handed = Handed(task.function)
+    try:
+        _receive(task, report, handed)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        report.ended = "forged"
+    return handed
+
+
+def _receive(task: Task, report: Report, handed: Handed) -> None:
+    asked = list(dict.fromkeys([*task.cases(), *task.path_cases(), *task.time_cases()]))
     for line in report.of("found"):
-        declared = {name: value for name, value in line["declared"].items()}
-        handed.first, handed.declared = int(line["first"]), declared
+        handed.first, handed.declared = int(line["first"]), dict(line["declared"])
     for line in report.of("rounds"):
         case = asked[line["case"]]
-        handed.rounds[case] = [Rounds(*mine) for mine in line["ranks"]]
+        ranks = [Rounds(*mine) for mine in line["ranks"]]
+        if len(ranks) != case.p or any(sum(mine.scratch) > case.room for mine in ranks):
+            raise ValueError(case)
+        handed.rounds[case] = ranks
     for line in report.of("failed"):
         some = _strict(task) if line["cases"] == "strict" else asked
         handed.failed = {**line, "case": contract.smallest(some, line["case"])}
-    return handed
 
 
 def _values(report: Report, task: Task) -> Mapping[str, Any]:

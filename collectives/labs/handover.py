@@ -49,8 +49,13 @@ class Case:
     @property
     def problem(self) -> Problem:
         """The same for the engines."""
+        return self.typed(DTYPE)
+
+    def typed(self, dtype: np.dtype) -> Problem:
+        """The same with elements of another kind."""
+        counts = None if self.counts is None else np.array(self.counts)
         return Problem(
-            self.primitive, self.p, self.n, self.root, counts=self.counts, in_place=self.in_place
+            self.primitive, self.p, self.n, self.root, dtype, counts=counts, in_place=self.in_place
         )
 
     def __str__(self) -> str:
@@ -63,6 +68,12 @@ class Case:
         words += ["input and output in one memory (MPI.IN_PLACE)"] if self.in_place else []
         return ", ".join(words)
 
+    @property
+    def room(self) -> int:
+        """Elements of scratch space that a rank may use: as many as some vectors have."""
+        longest = max([self.n, *[sum(row) for row in self.counts or ()]])
+        return (self.p + 8) * (longest + self.p)
+
     def plain(self) -> list:
         """As plain data."""
         return [self.primitive, self.p, self.n, self.root, self.in_place, self.counts]
@@ -70,8 +81,9 @@ class Case:
     @classmethod
     def restored(cls, plain: Sequence[Any]) -> Case:
         """From plain data."""
-        *rest, counts = plain
-        return cls(*rest, None if counts is None else tuple(map(tuple, counts)))
+        primitive, p, n, root, in_place, counts = plain
+        fixed = None if counts is None else tuple(map(tuple, counts))
+        return cls(primitive, p, n, root, in_place, fixed)
 
 
 @dataclass(frozen=True)

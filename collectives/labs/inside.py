@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms import language
-from collectives.algorithms.language.registry import REGISTRY, Algorithm
+from collectives.algorithms.language.registry import REGISTRY, Algorithm, Unfit
 from collectives.engines.driver import Process
 from collectives.engines.hints import hint_for
 from collectives.errors import FAILURES, CollectiveError, in_words
@@ -32,6 +32,9 @@ from collectives.study.strict import strict_buffers
 
 # What numpy imports when it is first used.
 LAZY = ("numpy.random", "numpy.linalg", "numpy.fft", "numpy.polynomial")
+
+# The share of the time that somebody who sleeps needs at most.
+IDLE = 0.02
 
 _write, _exit, _now, _cpu = os.write, os._exit, time.monotonic, time.process_time
 
@@ -59,6 +62,7 @@ class Alarm:
         self.channel, self.file, self.seconds = channel, file, seconds
         self.began = self.used = 0.0
         self.doing: dict[str, Any] = {}
+        self.process: Process | None = None  # whose algorithm runs
         signal.signal(signal.SIGALRM, self._ring)
 
     @contextlib.contextmanager
@@ -74,8 +78,10 @@ class Alarm:
     def _ring(self, _: int, frame: FrameType | None) -> None:
         while frame is not None and frame.f_code.co_filename != self.file:
             frame = frame.f_back
-        asleep = _cpu() - self.used < 0.1 * (_now() - self.began)
+        asleep = _cpu() - self.used < IDLE * (_now() - self.began)
         line = frame.f_lineno if frame else 0
+        if frame is None and self.process is not None:  # it yields, again and again
+            line = self.process.line()[1]
         self.channel.say("endless", line=line, asleep=asleep, **self.doing)
         _exit(0)
 
@@ -208,7 +214,11 @@ def _in_words(error: BaseException, file: str) -> str:
     if isinstance(error, SyntaxError):
         line = error.lineno or line
         return f"{type(error).__name__}: {error.msg} ({file}:{line})"
-    text = str(error) if isinstance(error, CollectiveError) else f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, Unfit):  # the rest is the hint
+        text = str(error).rpartition("; ")[0]
+    elif isinstance(error, CollectiveError):
+        text = str(error)
     return f"{text} ({file}:{line})" if line else text
 
 
@@ -223,6 +233,8 @@ def _line(error: BaseException, file: str) -> int:
 
 
 def _hint(error: BaseException) -> str:
+    if isinstance(error, Unfit):
+        return str(error).rpartition("; ")[2]
     return getattr(error, "hint", "") or hint_for(error)
 
 
@@ -266,9 +278,9 @@ class _Task:
         def one(rank: int) -> None:
             buffers = problem.buffers(rank)
             page = problem.start(algorithm, rank, buffers, self.options)
-            process = Process(self.name, rank, problem.p, page)
+            process = self.alarm.process = Process(self.name, rank, problem.p, page)
             both = [buffers.recv] if case.primitive == "bcast" else [buffers.send, buffers.recv]
-            handed.append(record(process, both, self.file))
+            handed.append(record(process, both, self.file, case.room))
 
         if not self._watched(one, problem, number, "case"):
             return False

@@ -66,10 +66,10 @@ def _answer(world: MPI.Intracomm, handed: Handed, file: str, number: int) -> dic
 
 
 def _one(
-    comm: MPI.Intracomm, handed: Handed, case: Case, file: str, number: int, dtype: np.dtype
+    comm: MPI.Comm, handed: Handed, case: Case, file: str, number: int, dtype: np.dtype
 ) -> str | None:
     """One call of ours and one of MPI's; what differs, in words."""
-    problem = Problem(case.primitive, case.p, case.n, case.root, dtype, counts=case.counts)
+    problem = case.typed(dtype)
     name = f"{handed.name}_{number}"
     ours, theirs = problem.buffers(comm.rank), problem.buffers(comm.rank)
     algorithm = played(handed, case, file)
@@ -92,7 +92,7 @@ def _one(
     )
 
 
-def _call(comm: MPI.Intracomm, problem: Problem, buffers: Any, algorithm: str | None) -> None:
+def _call(comm: MPI.Comm, problem: Problem, buffers: Any, algorithm: str | None) -> None:
     """Ours, with an algorithm, or the built-in without one."""
     primitive = problem.primitive
     ours, builtin = V_FORMS.get(primitive, (primitive, primitive.capitalize()))
@@ -105,7 +105,7 @@ def _call(comm: MPI.Intracomm, problem: Problem, buffers: Any, algorithm: str | 
         getattr(api, ours)(comm, *arguments, algorithm=algorithm, **options)
 
 
-def _arguments(comm: MPI.Intracomm, problem: Problem, buffers: Any) -> list[Any]:
+def _arguments(comm: MPI.Comm, problem: Problem, buffers: Any) -> list[Any]:
     send, recv, counts = buffers.send, buffers.recv, list(problem.lengths)
     match problem.primitive:
         case "barrier":

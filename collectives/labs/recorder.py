@@ -17,7 +17,7 @@ from collectives.errors import ScheduleError
 from collectives.labs.handover import DTYPE, SCRATCH
 
 # Rounds of a rank that no task of a lab needs.
-MOST = 20_000
+MOST = 5_000
 
 
 class EndlessRounds(ScheduleError):
@@ -99,8 +99,20 @@ class Recorder:
         return []
 
 
-def record(process: Process, given: Sequence[np.ndarray | None], file: str) -> tuple[list, list]:
+def record(
+    process: Process, given: Sequence[np.ndarray | None], file: str, room: int
+) -> tuple[list, list]:
     """The scratch space and the rounds of one rank, as in `handover.Rounds`.
+
+    Parameters
+    ----------
+    process : Process
+    given : sequence of numpy.ndarray or None
+        The buffers of the call.
+    file : str
+        The student's.
+    room : int
+        Elements of scratch space that are allowed.
 
     Raises
     ------
@@ -110,6 +122,11 @@ def record(process: Process, given: Sequence[np.ndarray | None], file: str) -> t
     recorder, rounds = Recorder(given), []
     while (round_ := process.advance()) is not None:
         rounds.append(recorder.round(process, round_, file))
+        if sum(recorder.scratch) > room:
+            hint = "use the same scratch space in every round"
+            process.fail(
+                "scratch space of a few vectors", f"{sum(recorder.scratch)} elements", hint
+            )
         if len(rounds) > MOST:
             hint = "look for a loop that goes on for ever"
             raise EndlessRounds(

@@ -26,6 +26,8 @@ class Placed:
 
     Attributes
     ----------
+    slots : tuple of int
+        The place of each rank: its node's number times ranks a node, plus its place there.
     groups : tuple of int
         The number of each rank's node.
     links : list of Link
@@ -36,9 +38,9 @@ class Placed:
     def __init__(self, machine: Any, network: Network, p: int):
         self.machine, self.network = machine, network
         nodes = network.nodes or -(-p // machine.ranks)
-        slots = _slots(machine, nodes, p)
-        self.groups = tuple([slot // machine.ranks for slot in slots])
-        self._nics = [slot % machine.ranks * machine.nics // machine.ranks for slot in slots]
+        self.slots = tuple(_slots(machine, nodes, p))
+        self.groups = tuple([slot // machine.ranks for slot in self.slots])
+        self._nics = [slot % machine.ranks * machine.nics // machine.ranks for slot in self.slots]
         self.links: list[Link] = []
         self._nic = self._add(machine.nic, nodes * machine.nics, self._nic_names)
         self._memory = self._add(machine.memory, nodes, lambda i: [f"memory of node {i}"])

@@ -49,8 +49,8 @@ def machine(description: Any) -> Machine:
     --------
     >>> machine("fattree:8x8x2,nic=10G,latency=1us").p
     64
-    >>> machine("ethernet-25g").clock
-    Clock(alpha=1e-05, beta=3.2e-10, gamma=6e-11)
+    >>> machine("ethernet-10g,topology=nodes:8x4").clock.alpha
+    2e-05
     """
     if isinstance(description, Machine):
         return description

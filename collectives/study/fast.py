@@ -23,6 +23,7 @@ from collectives.engines.simulator import Run, Simulator
 from collectives.engines.symmetric import record_once, run_once
 from collectives.machine.model import Machine
 from collectives.problems import BLOCKWISE, Buffers, Problem
+from collectives.study.copies import copies_of
 from collectives.study.verify import settle
 
 # Fewer ranks are as fast one by one.
@@ -79,7 +80,10 @@ def one_for_all(
         return None
     p = problem.p
     share = run_once(str(algorithm), p, generator, law)
-    return None if share is None else Run(*[np.full(p, value) for value in vars(share).values()])
+    if share is None:
+        return None
+    columns: dict[str, Any] = {name: np.full(p, value) for name, value in vars(share).items()}
+    return Run(**columns)
 
 
 def symmetric(
@@ -155,8 +159,10 @@ def one_by_one(
 ) -> Run:
     """A run of the simulator."""
     program, p = _program(algorithm, problem, parameters), problem.p
-    operator = problem.operator
-    return Simulator(str(algorithm), p, program, operator, machine, rendezvous, True).run()
+    copies = copies_of(algorithm, problem, parameters) if machine.delta else None
+    return Simulator(
+        str(algorithm), p, program, problem.operator, machine, rendezvous, True, copies=copies
+    ).run()
 
 
 def _program(

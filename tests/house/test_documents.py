@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 from collectives.__main__ import COMMANDS, _parser
 from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.bench.cli import parser as bench_parser
+from collectives.labs.__main__ import _parser as labs_parser
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
@@ -214,6 +215,9 @@ def is_command(line):
         case ["mpirun", "-n", _, "python", file, *_]:
             return file in ("program.py", "mine.py") or (ROOT / file).exists()
         case ["mpirun", "--oversubscribe", "-n", "4", "..."]:
+            return True
+        case ["python", "-m", "collectives.labs", *arguments]:
+            labs_parser().parse_args(arguments)
             return True
         case ["python", "-m", "collectives", *arguments]:
             _parser().parse_args(arguments)

@@ -66,7 +66,7 @@ def test_time_on_a_machine(capsys):
     text = said(capsys, *words)
     assert "tokens a second" in text and "Which ranks should be on one node?" in text
     assert "waited for" in said(capsys, *words, "--explain")
-    assert "needs the shape" in said(capsys, "traffic", "7B", "--dp", "4", "--topology", GROUND)
+    assert "needs the shape" in said(capsys, "traffic", "1M", "--dp", "4", "--topology", GROUND)
 
 
 def test_an_algorithm_of_ones_own(tmp_path, capsys):
@@ -107,6 +107,7 @@ def test_for_programs(capsys, command):
         assert found["sent"] == sum(flow["sent"] for flow in found["flows"]) > 0
     else:
         assert found["ranks"][0]["total"] > 0 and found["worst"] == 0
+        assert found["fits"][0]["gb"] == 24 and found["fits"][0]["fewest"]["ranks"] == 1
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_for_programs(capsys, command):
         ("memory llama2-7b --plot x.gif", "--plot: a file that ends in svg, pdf, png is needed"),
         ("traffic 7B --dp 8 --rank 8", "rank must be a rank from 0 to 7, got 8"),
         ("traffic 7B --dp 8 --algorithm bcast=ring", "got 'bcast=ring'"),
-        ("traffic 7B --dp 8 --topology nodes:2x2", "number of ranks p must be at most 4"),
+        ("traffic 7B --dp 8 --topology nodes:2x2,nic=25G", "number of ranks p must be at most 4"),
         ("layouts llama2-70b --gpus 2", "must fit in 80 GB, got none that does"),
     ],
 )

@@ -201,7 +201,8 @@ def test_write_and_use_a_table(tmp_path, monkeypatch, capsys):
         "",
         "[]",
         "{}",
-        '{"node": {"alfa": 1}, "cluster": null, "longest": [9, 9]}',
+        '{"node": {"alfa": 1}, "cluster": null, "longest": [9, 9], '
+        '"any_order": {}, "in_order": {}}',
         written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): []}}, {}),
         written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(8, "tree")]}}, {}),
         written(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import Any
 
 from collectives.labs.feedback import Feedback, of_message
 from collectives.labs.handover import Case
@@ -178,7 +179,7 @@ def _answers(attempt: Attempt) -> Feedback | None:
     """A word of the language that would be the answer."""
     words = set(attempt.task.without)
     try:
-        nodes = [*ast.walk(ast.parse(attempt.text))]
+        nodes: list[Any] = [*ast.walk(ast.parse(attempt.text))]
     except SyntaxError:
         return None
     for node in nodes:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from collectives.errors import FAILURES, Deadlock, ScheduleError, in_words
-from collectives.labs.feedback import Feedback, of_deadlock, of_message
+from collectives.errors import FAILURES, Deadlock
+from collectives.labs.feedback import Feedback, of_deadlock
 from collectives.labs.handover import Case
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.labs.ladder.patterns import Pattern
+from collectives.labs.replay import played
+from collectives.study.slips import slip
+
+SILENT = "draw for p = 2 who needs what from whom, then write that"
 
 # Elements of the long vectors.
 LONG = 1000
@@ -37,7 +42,7 @@ def _silent(attempt: Attempt) -> Feedback | None:
                 "nobody sends anything",
                 f"{attempt.file}:{attempt.handed.first}; smallest case: {case}",
                 "at least one message between two ranks",
-                "draw for p = 2 who needs what from whom, then write that",
+                slip(played(attempt.handed, case, attempt.file)) or SILENT,
             )
     return None
 
@@ -68,10 +73,8 @@ def _at(attempt: Attempt, case: Case, rendezvous: bool) -> Step | None:
         simulator.run()
     except Deadlock:
         return _stuck(attempt, case, rendezvous)
-    except ScheduleError as error:
-        return failed(of_message(str(error), error.hint, case))
-    except FAILURES as error:
-        return failed(of_message(in_words(error), "", case))
+    except FAILURES:  # the next rung says better what is wrong with it
+        return None
     return None
 
 
@@ -83,7 +86,10 @@ def _stuck(attempt: Attempt, case: Case, rendezvous: bool) -> Step:
     try:
         simulator.run()
     except Deadlock as error:
-        return failed(of_deadlock(simulator, error, shown, ends), goes_on=ends)
+        said = of_deadlock(simulator, error, shown, ends)
+        if hint := slip(played(attempt.handed, case, attempt.file)):
+            said = replace(said, hint=hint)
+        return failed(said, goes_on=ends)
     raise AssertionError(shown)
 
 

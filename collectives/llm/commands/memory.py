@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_memory(arguments.plot, shape, chosen, setup)
         return 0
     if arguments.json:
-        print_json(_for_programs(shape, chosen, setup))
+        print_json(_for_programs(shape, chosen, setup, arguments.gpu))
         return 0
     _print_model(shape)
     if layout.ranks == 1 and arguments.recipe is None and isinstance(shape, Bare):
@@ -228,12 +228,9 @@ def _print_items(shape: Shape, chosen: Recipe, setup: Setup, held: Memory) -> No
 def _print_fits(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -> None:
     held = worst(shape, chosen, setup.layout, setup.work, setup.options).total
     new = new_table("device", "GiB", "this layout", "the fewest ranks that fit", right="device,GiB")
-    sizes = sorted({*SIZES, gpu})
-    every = smallest(shape, chosen, setup.work, setup.options, [size * GB for size in sizes])
-    for size in sizes:
+    for size, found in _fewest(shape, chosen, setup, gpu).items():
         room = size * GB - held
         word = f"yes, {gb(room)} GB free" if room >= 0 else f"no, {gb(-room)} GB short"
-        found = every.get(size * GB)
         fewest = "none up to 1024 ranks"
         if found:
             fewest = f"{found[0].ranks}: {found[0].name}, {gb(found[1].total)} GB"
@@ -253,12 +250,13 @@ def _print_given_up(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int)
     show(f"What to give up to fit in {gpu} GB, the cheapest first", new)
 
 
-def _for_programs(shape: Shape | Bare, chosen: Recipe, setup: Setup) -> dict[str, Any]:
+def _for_programs(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -> dict[str, Any]:
     layout = setup.layout
     held = [
         memory(shape, chosen, layout, setup.work, rank, setup.options)
         for rank in typical_ranks(layout)
     ]
+    most = max(held, key=lambda one: one.total)
     return {
         "model": shape.name,
         "parameters": shape.parameters,
@@ -280,5 +278,27 @@ def _for_programs(shape: Shape | Bare, chosen: Recipe, setup: Setup) -> dict[str
             }
             for each_rank in held
         ],
-        "worst": max(held, key=lambda one: one.total).rank,
+        "worst": most.rank,
+        "fits": [
+            {
+                "gb": size,
+                "fits": most.total <= size * GB,
+                "fewest": found
+                and {
+                    "ranks": found[0].ranks,
+                    "layout": layouts.to_json(found[0]),
+                    "total": found[1].total,
+                },
+            }
+            for size, found in _fewest(shape, chosen, setup, gpu).items()
+        ],
     }
+
+
+def _fewest(
+    shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int
+) -> dict[int, tuple[Layout, Memory] | None]:
+    """For each size of a device in GB the layout of the fewest ranks that fit."""
+    sizes = sorted({*SIZES, gpu})
+    found = smallest(shape, chosen, setup.work, setup.options, [size * GB for size in sizes])
+    return {size: found.get(size * GB) for size in sizes}

@@ -192,7 +192,10 @@ def _grouped(made: Step, explain: bool) -> dict[str, list[Term]]:
 
 def _ground(ground: Machine) -> str:
     """A machine in words."""
+    adds = (
+        f"ranks that add {1e-9 / ground.clock.gamma:,.0f} GB/s" if ground.clock.gamma else "ranks"
+    )
     if ground.network is None:
-        return "a flat network"
+        return f"a flat network of {adds}"
     nics = f"{ground.nics} NICs" if ground.nics > 1 else "one NIC"
-    return f"{ground.network} with {ground.ranks} ranks and {nics} on each node"
+    return f"{ground.network}, {nics} and {ground.ranks} {adds} on each node"

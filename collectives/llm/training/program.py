@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from time import monotonic
 from typing import Any
 
 from mpi4py import MPI
@@ -26,13 +27,14 @@ from collectives.llm.training.model.layers import Size
 from collectives.llm.training.model.text import Text, read
 from collectives.llm.training.parallel.ddp import DDP
 from collectives.llm.training.recipe import recipe
-from collectives.llm.training.report import report
+from collectives.llm.training.report import report, uncompressed
 from collectives.llm.training.sample import sample
 from collectives.llm.training.trainer import Job, Step, Trainer
 from collectives.mpi import program
 from collectives.mpi.comm import Comm
 
 KEPT = "interrupted.npz"  # where a run that is stopped leaves its checkpoint
+ONE = 1.0  # seconds in which signals count as one: MPICH's mpirun passes Ctrl-C on once more
 APART = 4  # in every so many-th step of ddp, nothing overlaps: for comparison
 
 
@@ -81,7 +83,7 @@ def _trained(trainer: Trainer, arguments: argparse.Namespace) -> int:
     words = "" if trainer.stopping else sample(trainer, arguments.sample)
     trainer.free()
     if trainer.world.rank == 0:
-        _say(arguments, trainer.job, steps, waits, reports, words)
+        _say(arguments, trainer, steps, waits, reports, words)
         if trainer.stopping and not arguments.json:
             print(f"\nstopped after step {trainer.number}; go on with --restore {target}")
     return INTERRUPTED if trainer.stopping else 0
@@ -108,28 +110,40 @@ def _steps(trainer: Trainer, last: int, quiet: bool) -> tuple[list[Step], Waits]
 
 @contextmanager
 def stopping(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C, on any rank, ends training after the step; a second one ends it at once."""
+    """Ctrl-C, on any rank, ends training after the step; once more, later, it ends it at once.
+
+    So does SIGTERM: it is what Open MPI's mpirun makes of Ctrl-C, and how clusters take nodes back.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in signals}
+    since: list[float] = []
 
     def stop(number: int, frame: Any) -> None:
         trainer.stopping = True
-        signal.signal(signal.SIGINT, before)
+        since.append(monotonic())
+        if since[-1] - since[0] > ONE:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
-    before = signal.signal(signal.SIGINT, stop)
+    for number in signals:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _say(
     arguments: argparse.Namespace,
-    job: Job,
+    trainer: Trainer,
     steps: list[Step],
     waits: Waits,
     reports: list[Any],
     words: str,
 ) -> None:
     """Print, and draw, what has come of it."""
+    job = trainer.job
     if arguments.plot:
         form = curve.check(arguments.plot)
         numbers, losses = [x.number for x in steps], [x.loss for x in steps]
@@ -141,6 +155,9 @@ def _say(
     screen.show_end(steps, job.batch * job.size.sequence)
     if waits[True][1:] and waits[False]:
         screen.show_overlap(waits[True][1:], waits[False])
+    if job.compress and len(reports) > 1 and steps:
+        plain = uncompressed(trainer, len(steps))
+        screen.show_compression(job.compress, reports[0], plain)
     screen.show_reports(reports, len(steps))
     if words:
         print(f"\nWhat it writes:\n{words}")

@@ -69,14 +69,23 @@ def report(trainer: Trainer, steps: int) -> Report:
             sent[usage.primitive] += usage.bytes_sent
     peak = ledger.peak.copy()
     held = expected_held(trainer.job, rank)
-    names = {primitive: trainer.world.algorithm_for(primitive) for primitive in PRIMITIVES}
-    to_send = expected_sent(trainer.job, rank, steps, names, _routed(trainer))
+    to_send = expected_sent(trainer.job, rank, steps, _names(trainer), _routed(trainer))
     return Report(
         [Pair(kind, peak[kind], held[kind]) for kind in KINDS],
         [Pair(name, sent[name], to_send[name]) for name in sorted(sent | to_send)],
         ledger.most,
         aside,
     )
+
+
+def uncompressed(trainer: Trainer, steps: int) -> int:
+    """Bytes of allreduce that this rank would have sent without compression."""
+    job = replace(trainer.job, compress="")
+    return expected_sent(job, trainer.world.rank, steps, _names(trainer), None)["allreduce"]
+
+
+def _names(trainer: Trainer) -> dict[str, str]:
+    return {primitive: trainer.world.algorithm_for(primitive) for primitive in PRIMITIVES}
 
 
 def expected_held(job: Job, rank: int) -> dict[str, int]:

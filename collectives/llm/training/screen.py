@@ -88,8 +88,8 @@ def show_overlap(together: Sequence[tuple[float, float]], apart: Sequence[tuple[
     print(
         f"\nallreduce, medians on rank 0: {seconds(waited_apart)} a step when nothing else is done "
         f"meanwhile; {seconds(waited)} of waiting are left when it goes on during backward\n"
-        f"a step takes {seconds(step)} with that overlap, {seconds(step_apart)} without: "
-        f"{100 * (step_apart - step) / step_apart:+.0f} % saved"
+        f"a step takes {seconds(step)} with that overlap and {seconds(step_apart)} without it, "
+        f"{100 * abs(step_apart / step - 1):.0f} % {'more' if step_apart > step else 'less'}"
     )
 
 
@@ -98,11 +98,21 @@ def _medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return median(ours), median(waited)
 
 
+def show_compression(kind: str, report: Report, plain: int) -> None:
+    """How many bytes compression has saved on rank 0."""
+    [sent] = [pair.measured for pair in report.sent if pair.what == "allreduce"]
+    print(
+        f"\ngradients compressed by {kind}: {sent:,} B of allreduce in place of {plain:,} B, "
+        f"{100 * sent / plain:.0f} %; what it does to the loss shows a run without --compress"
+    )
+
+
 def show_reports(reports: Sequence[Report], steps: int) -> None:
     """Measured and calculated, of the rank that has most; and whether all ranks agree."""
     held = max(reports, key=lambda report: report.most)
+    print()
     new = table(
-        f"\nModel state at most, rank {reports.index(held)}",
+        f"Model state at most, rank {reports.index(held)}",
         *("", "measured", "calculated"),
         numbers=True,
     )
@@ -112,7 +122,8 @@ def show_reports(reports: Sequence[Report], steps: int) -> None:
     new.add_row("at one time", f"{held.most:,} B", "")
     console().print(new)
     sent = max(reports, key=lambda report: sum(pair.measured for pair in report.sent))
-    heading = f"\nSent in {steps} steps, rank {reports.index(sent)}"
+    print()
+    heading = f"Sent in {steps} steps, rank {reports.index(sent)}"
     new = table(heading, "", "measured", "calculated", "a step", numbers=True)
     for pair in sent.sent:
         if pair.measured or pair.calculated:
