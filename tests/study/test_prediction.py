@@ -52,7 +52,7 @@ def test_waiting_is_what_shared_links_add():
     on = machine("nodes:2x4,nic=1G,latency=0s,near_latency=0s,near_rate=inf,gamma=0s/B")
     (one,) = predict("allreduce", 8, 2**20, on, ["recursive_doubling"]).predictions
     assert one.shares[WAITING] == pytest.approx(0.75)
-    assert one.bottleneck == "NIC of node 0, out, 100% busy"
+    assert one.bottleneck == "NIC of node 0, out, 100%"
 
 
 def test_bottleneck_of_short_messages_is_latency():
