@@ -51,6 +51,10 @@ class Crowded(Lockstep):
         loads = [Load(x.name, x.rate, int(self.loads[i])) for x, i in zip(links, used)]
         return replace(run, finished=np.maximum(run.finished, busy), links=tuple(loads))
 
+    def _cost_in(self, met: Messages, which: np.ndarray) -> np.ndarray:
+        """At full speed: those that come in together share the link, and wait no second time."""
+        return super()._cost(met, which)
+
     def _cost(self, sent: Messages, which: np.ndarray) -> np.ndarray:
         way = self.law.ways(sent, which)
         nbytes = sent.nbytes[which]
