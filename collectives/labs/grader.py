@@ -5,17 +5,20 @@ from __future__ import annotations
 import ast
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collectives.errors import ArgumentError
+from collectives.engines.endless import until
+from collectives.errors import FAILURES, ArgumentError, in_words
 from collectives.labs import answers, sandbox, zero, zoo
+from collectives.labs.feedback import of_message
 from collectives.labs.handover import Case, Handed, Rounds
 from collectives.labs.lab import Lab, Task
 from collectives.labs.ladder import contract, mpirun, path, prediction, progress, result
-from collectives.labs.ladder.attempt import Attempt, Step
+from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.labs.sandbox import Limits, Report
 from collectives.labs.texts import remember
 from collectives.labs.verdict import (
@@ -31,6 +34,9 @@ from collectives.labs.verdict import (
 
 # The most bytes of a submission.
 LONGEST = 1 << 20
+
+# Seconds for all rungs of a task but the one over MPI.
+LADDER = 25.0
 
 # Students' processes at a time.
 PROCESSES = 2
@@ -93,10 +99,9 @@ class _Grading:
         with ThreadPoolExecutor(PROCESSES) as pool:
             reports = [*pool.map(self._report, self.lab.tasks)]
         for task, report in zip(self.lab.tasks, reports, strict=True):
+            handed = received(task, report)
             self._note(report)
-            attempt = Attempt(
-                task, received(task, report), self.file, self.text, _values(report, task)
-            )
+            attempt = Attempt(task, handed, self.file, self.text, _values(report, task))
             self.attempts.append(attempt)
             self.steps.append(_climbed(attempt, report))
         self._ask()
@@ -174,14 +179,26 @@ def _climbed(attempt: Attempt, report: Report) -> list[Step]:
     rungs += [lambda: result.climb(attempt), lambda: path.climb(attempt)]
     rungs += [lambda: prediction.climb(attempt)]
     steps: list[Step] = []
+    attempt.deadline = time.monotonic() + LADDER
     for number, climb in enumerate(rungs):
         if not task.points[number]:
             steps.append(Step(True))
             continue
-        steps.append(climb())
+        steps.append(_in_time(climb, attempt.deadline))
         if not steps[-1].passed and not steps[-1].goes_on:
             break
     return steps
+
+
+def _in_time(climb: Callable[[], Step], deadline: float) -> Step:
+    """One rung, within the time that there is; nothing that was handed over ends the grader."""
+    try:
+        with until(deadline):
+            return climb()
+    except FAILURES as error:
+        hint = "as many rounds as the task needs, and no more"
+        said = of_message(in_words(error), getattr(error, "hint", "") or hint)
+        return failed(replace(said, expected=said.expected or "rounds that can be simulated"))
 
 
 def _graded(task: Task, steps: Sequence[Step], no_mpi: bool) -> Graded:
