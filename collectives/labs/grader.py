@@ -32,6 +32,9 @@ from collectives.labs.verdict import (
     Verdict,
 )
 
+# What data raise that have not the form that our own code gives them.
+NO_FORM = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
 # The most bytes of a submission.
 LONGEST = 1 << 20
 
@@ -105,30 +108,32 @@ class _Grading:
             self.attempts.append(attempt)
             self.steps.append(_climbed(attempt, report))
         self._ask()
-        self._train()
         self._over_mpi(mpi)
-
-    def _train(self) -> None:
-        """Let the trainings of the lab run, if it has some."""
-        if calls := zero.calls(self.lab):
-            asked = {"file": self.file, "text": self.text, "tasks": [], "calls": []}
-            report = sandbox.run({**asked, "training": calls}, self.limits)
-            self._note(report)
-            refused = contract.refused(self.file, self.text, report)
-            ended = contract.ended(self.file, report) or contract.unloaded(report)
-            self.more += zero.graded(self.lab, self.file, report, refused, ended)
 
     def _report(self, task: Task) -> Report:
         return sandbox.run(_request(task, self.file, self.text), self.limits)
 
     def _ask(self) -> None:
-        """Ask for what the lab wants to know beside its tasks."""
-        if calls := answers.calls(self.lab):
-            asked = {"file": self.file, "text": self.text, "tasks": [], "calls": calls}
-            report = sandbox.run(asked, self.limits)
-            refused = contract.refused(self.file, self.text, report)
-            if found := answers.graded(self.lab, self.file, report, refused):
-                self.more.append(found)
+        """Ask for what the lab wants to know beside its tasks: answers, and trainings."""
+        asked = {"calls": answers.calls(self.lab), "training": zero.calls(self.lab)}
+        if not any(asked.values()):
+            return
+        request = {"file": self.file, "text": self.text, "tasks": [], **asked}
+        report = sandbox.run(request, self.limits)
+        self._note(report)
+        try:
+            self.more += self._asked(report)
+        except NO_FORM:
+            report.lines, report.ended = [], "forged"
+            self._note(report)
+            self.more += self._asked(report)
+
+    def _asked(self, report: Report) -> list[Graded]:
+        refused = contract.refused(self.file, self.text, report)
+        ended = contract.ended(self.file, report) or contract.unloaded(report)
+        found = answers.graded(self.lab, self.file, report, refused)
+        trained = zero.graded(self.lab, self.file, report, refused, ended)
+        return [*([found] if found else []), *trained]
 
     def _note(self, report: Report) -> None:
         self.printed = self.printed or report.printed
@@ -244,7 +249,7 @@ def received(task: Task, report: Report) -> Handed:
     handed = Handed(task.function)
     try:
         _receive(task, report, handed)
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except NO_FORM:
         report.ended = "forged"
     return handed
 
