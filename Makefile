@@ -70,7 +70,7 @@ box: $(VENV)/ready ## a cluster in a box, which needs root (HOSTS=4 RATE=200mbit
 	    $(if $(filter command,$(origin RANKS)),--ranks $(RANKS)) $(ARGS) -- $(RUN)
 
 model: $(VENV)/ready ## docs/model.md from new measurements, in the box, which needs root; ten minutes
-	$(IN) python -m collectives.bench.model run $(ARGS)
+	$(IN) MPIEXEC_TIMEOUT=900 python -m collectives.bench.model run $(ARGS)
 	$(IN) python -m collectives.bench.model page
 
 forms: forms-2 forms-4 ## all forms against the built-ins, 2 and 4 ranks, both MPIs; takes minutes

@@ -133,7 +133,8 @@ def line(rounds: Sequence[float]) -> tuple[float, float]:
     In between, a machine may well be quicker: a link lets a short block pass at once, and a
     cache holds it.
     """
-    beta = max(0.0, (rounds[-1] - rounds[-2]) / (SIZES[-1] - SIZES[-2]))
+    slope = (rounds[-1] - rounds[-2]) / (SIZES[-1] - SIZES[-2])
+    beta = slope if slope > 0 else rounds[-1] / SIZES[-1]  # noise can tilt it
     short = [one - beta * size for size, one in zip(SIZES, rounds) if size <= SHORT]
     return max(0.0, float(np.median(short))), beta
 

@@ -20,6 +20,8 @@ from collectives.errors import ArgumentError
 # Times in seconds, so that no sum of them overflows.
 LONGEST = 1e100
 
+MOST_TIMES = 1000
+
 # Bytes of all vectors together, so that no count overflows.
 MOST_BYTES = 2**62
 
@@ -80,15 +82,24 @@ def lengths(title: str, counts: Any, shape: tuple[int, ...]) -> Any:
     return tuple(found.tolist()) if len(shape) == 1 else found.astype(np.int64)
 
 
-def seconds(title: str, name: str, value: Any, unit: str = "seconds") -> float:
-    """A time, or another number from 0 on."""
+def seconds(title: str, name: str, value: Any) -> float:
+    """A time."""
     if isinstance(value, Real) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):
             if 0 <= float(value) <= LONGEST:
                 return float(value)
     raise ArgumentError(
-        f"{title}: {name} must be a number of {unit} from 0 to {LONGEST:g}, got {value!r}"
+        f"{title}: {name} must be a number of seconds from 0 to {LONGEST:g}, got {value!r}"
     )
+
+
+def share(title: str, name: str, value: Any) -> float:
+    """A share of something, which may be several times all of it."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            if 0 <= float(value) < MOST_TIMES:
+                return float(value)
+    raise ArgumentError(f"{title}: {name} must be a share from 0 on, as 0.05, got {value!r}")
 
 
 def rate(title: str, name: str, value: Any) -> float:

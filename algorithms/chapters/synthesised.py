@@ -24,6 +24,11 @@ Luck decides how good it is, so it is tried several times and the shortest sched
 random numbers come from `seed` alone, and the number of tries from p, never from a clock: all
 ranks find the same schedule, each by itself, and keep it.
 
+Where all nodes are alike, people do better: a ring in rank order or `split_rail` is faster. Where
+they are not, 8, 8, 2 and 3 ranks dealt out over four nodes with a NIC each, this allgather leaves
+all others behind, and the nearest takes a quarter longer. Who has such a network has work for
+a search.
+
 One search serves three primitives. Backwards in time, with sums for copies, an allgather is a
 reduce-scatter: where a rank got a block once and passed it on, it adds up what comes and hands it
 over once. An allreduce is first the one, then the other.

@@ -6,12 +6,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 
-class Symbolic:
-    """A rank that stands for every rank: see `collectives/engines/anyone.py`."""
-
-    __slots__ = ()
-
-
 def neighbours(rank: int, p: int) -> tuple[int, int]:
     """The ranks to the left and to the right on a ring of p ranks."""
     return (rank - 1) % p, (rank + 1) % p

@@ -22,7 +22,6 @@ from __future__ import annotations
 import numpy as np
 
 from .codecs import Codec
-from .ranks import Symbolic
 
 Buffer = np.ndarray | list[np.ndarray]
 
@@ -159,6 +158,12 @@ class decode:
 
 Local = reduce | copy | encode | decode
 Step = send | recv | Local
+
+
+class Symbolic:
+    """A rank that stands for every rank: see `collectives/engines/anyone.py`."""
+
+    __slots__ = ()
 
 
 def in_rank_order(

@@ -14,8 +14,8 @@ from collectives.algorithms.language.registry import AUTO
 from collectives.bench.cells import BUILTIN
 from collectives.machine import Machine, spec
 from collectives.study.bounds import bounds
-from collectives.study.pricing import TIE, evenly
-from collectives.study.simulation import simulate
+from collectives.study.pricing import evenly, price
+from collectives.study.tables import TIE
 
 from .runs import Record
 
@@ -88,17 +88,11 @@ def machine_of(text: str) -> Machine:
     return spec.from_keys(spec.tomllib.loads(text))
 
 
-@cache
-def predicted(machine: Machine, primitive: str, algorithm: str, p: int, n: int) -> float:
-    """Seconds of a call by the simulator."""
-    return simulate(primitive, algorithm, p=p, n=evenly(primitive, p, n), topology=machine).time
-
-
 def cells(record: Record, primitives: Iterable[str] | None = None) -> list[Cell]:
     """All cells of a run that can be predicted: those of this library's algorithms by name."""
     machine, p = machine_of(record.machine), record.configuration.p
     return [
-        Cell(primitive, name, int(n), 1e-6 * time, predicted(machine, primitive, name, p, int(n)))
+        Cell(primitive, name, int(n), 1e-6 * time, price(primitive, name, p, int(n), machine))
         for primitive in (record.times if primitives is None else primitives)
         for name, row in record.times[primitive].items()
         if name not in (BUILTIN, AUTO)

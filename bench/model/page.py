@@ -30,8 +30,8 @@ from .runs import SIZES, Record
 HEAD = """\
 # The model held against reality
 
-`make model` measures all this and writes the page. What is predicted is
-`simulate(..., topology=FILE)`, with the parameters that
+`make model` measures all this and writes the page. What is predicted is the price that
+`predict` and `simulate(..., topology=FILE)` give, with the parameters that
 `python -m collectives.bench.parameters` has measured in the same place just before. What is
 measured is the least time of single calls, from the first rank's start to the last one's
 end. A size is that of the whole vector, of float64, as in `-n`. The runs are kept in
@@ -40,7 +40,8 @@ end. A size is that of the whole vector, of float64, as in `-n`. The runs are ke
 The box is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and
 a token bucket holds each link to its rate, both ways. All ranks share the cores of that
 machine; one that waits sleeps. What a link can do at all was measured with a plain TCP socket
-between two hosts (`python -m collectives.bench.sockets`).
+between two hosts (`python -m collectives.bench.sockets`), and what is left of that when every
+host sends to the next one at the same time.
 """
 
 FAILS = """\
@@ -52,16 +53,18 @@ FAILS = """\
   it does.
 - **Ranks that share cores.** A rank that a message has reached still waits for its turn on a
   core. The model knows the mean of that, because its parameters were measured with as
-  many ranks, but not who waits when. What a link would allow takes longer where many ranks have
-  something to do at the same time, as in an alltoall.
+  many ranks, but not who waits when. Where many ranks have something to do at the same
+  moment, as in exchanges of pairs and in an alltoall, they keep each other from the
+  links; in a tree or a pipeline few have.
 - **What a barrier leaves behind.** A call begins when the first rank leaves the barrier before
   it. An empty call takes the time in the first table, and no prediction has it: short
   vectors are predicted too fast on that account.
 - **The kernel.** TCP takes the cores, too, the same that add and copy: that is why the best
   algorithms stay some percent above the bound, which was measured with one stream in the
   whole box.
-- **One node.** Short calls through shared memory take a few microseconds, of which Python's part is
-  large and differs from algorithm to algorithm; the model has one latency for all.
+- **One node.** Short calls through shared memory take a few microseconds, of which Python's part
+  is large and differs from algorithm to algorithm; the model has one latency for all. Long
+  ones share the memory's rate and the caches, which the model does not know.
 """
 
 
@@ -89,18 +92,20 @@ def _size(nbytes: float) -> str:
 
 
 def _conditions(records: Sequence[Record]) -> str:
+    """Where and when each run was made."""
     rows = []
     for one in records:
-        box = one.hosts > 1
-        rate = f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}" if box else "-"
-        socket = f"{one.payload['one_way'] / 1e6:.2f} MB/s" if box else "-"
-        load = "-" if one.load is None else f"{one.load:g}"
         over = f"{one.mpi}{f' over {one.over}' if one.over else ''}"
+        network = ["-"] * 3
+        if one.hosts > 1:
+            both = [f"{one.payload[name] / 1e6:.2f} MB/s" for name in ("one_way", "together")]
+            network = [f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}", *both]
         cores = f"{one.cores}{' (shared)' if one.crowded else ''}"
-        cells = [over, rate, socket, f"{one.empty:.0f} us", cores, load, one.date]
-        rows.append([one.configuration.words, *cells])
-    titles = ["", "MPI", "link", "plain socket", "empty call", "cores", "load", "date"]
-    return _table(titles, rows)
+        load = "-" if one.load is None else f"{one.load:g}"
+        rest = [f"{one.empty:.0f} us", cores, load, one.date]
+        rows.append([one.configuration.words, over, *network, *rest])
+    sockets = ["a plain socket", "all hosts at once"]
+    return _table(["", "MPI", "link", *sockets, "empty call", "cores", "load", "date"], rows)
 
 
 Found = Sequence[tuple[Record, list[Cell]]]

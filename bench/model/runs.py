@@ -12,7 +12,7 @@ from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.algorithms.language.registry import AUTO
 from collectives.bench.cells import BUILTIN
 from collectives.errors import ArgumentError
-from collectives.study.pricing import CANDIDATES
+from collectives.study.tables import CANDIDATES
 
 FOLDER = Path("docs/model")
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from collectives.algorithms.language.blocks import Blocks
 from collectives.algorithms.language.memory import Phantom
-from collectives.algorithms.language.ranks import Symbolic
+from collectives.algorithms.language.steps import Symbolic
 
 
 class Unlike(BaseException):

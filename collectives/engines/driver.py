@@ -106,17 +106,9 @@ class Process:
         PageError
             It raised an error of Python's.
         """
-        self.rounds += 1
-        try:
-            steps = next(self.generator)
-        except StopIteration:
+        steps = self.resume()
+        if steps is None:
             return None
-        except (CollectiveError, MemoryError):
-            raise
-        except FAILURES as error:
-            raise self._raised(error) from error
-        if type(steps) is not tuple and type(steps) is not list:
-            steps = (steps,)
         sends: list[Message] = []
         recvs: list[Message] = []
         local: list[Local] = []
@@ -141,6 +133,19 @@ class Process:
             self._check_writable([view for message in recvs for view in message.views], "recv")
             self._check_overlap(sends, recvs)
         return Round(sends, recvs, local)
+
+    def resume(self) -> tuple | list | None:
+        """What the algorithm yields next, as it is; None when it has ended."""
+        self.rounds += 1
+        try:
+            steps = next(self.generator)
+        except StopIteration:
+            return None
+        except (CollectiveError, MemoryError):
+            raise
+        except FAILURES as error:
+            raise self._raised(error) from error
+        return steps if type(steps) is tuple or type(steps) is list else (steps,)
 
     def where(self) -> str:
         """File and line of the yield at which the algorithm stands."""

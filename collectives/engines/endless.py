@@ -28,8 +28,6 @@ LOOP = "look for a loop that goes on for ever"
 # else was computed, where someone waits for the answer of `check`.
 RESUME, SOON = 10.0, 2.0
 
-# What resumes an algorithm: functions whose `self` is its process.
-RESUMES = {Process.advance.__code__}
 TICK = 0.25
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -176,7 +174,7 @@ _watcher = _Watcher()
 
 def _resumed(frame: FrameType | None) -> Process | None:
     """The innermost process that resumes its algorithm above a frame, if one does."""
-    while frame is not None and frame.f_code not in RESUMES:
+    while frame is not None and frame.f_code is not Process.resume.__code__:
         frame = frame.f_back
     return None if frame is None else frame.f_locals["self"]
 
@@ -186,7 +184,7 @@ def _described(trace: TracebackType | None) -> str:
     title, place, home = "", "", None
     while trace is not None:
         code = trace.tb_frame.f_code
-        if code in RESUMES:
+        if code is Process.resume.__code__:
             process = trace.tb_frame.f_locals["self"]
             title = f"{process.title}: rank {process.rank} of {process.p}: "
             home = trace.tb_next and trace.tb_next.tb_frame.f_code.co_filename

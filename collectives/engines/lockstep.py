@@ -17,13 +17,17 @@ from collectives.engines.batches import NONE, Messages, layers, pairs
 from collectives.engines.driver import Process
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
-from collectives.engines.notes import Notes, Scribe, Unfit
+from collectives.engines.notes import Notes, Scribe
 from collectives.engines.simulator import Run
 from collectives.errors import CollectiveError, Endless
 
 # After so many beats so many ranks must have gone on at once, on average: else one rank after
 # the other is faster.
 TRIAL, FEW = 64, 12
+
+
+class Unfit(Exception):
+    """Raised where only the simulator can tell what happens."""
 
 
 class Lockstep:

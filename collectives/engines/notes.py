@@ -10,12 +10,6 @@ from collectives.algorithms.language.memory import Phantom
 from collectives.algorithms.language.steps import copy, decode, encode, recv, reduce, send
 from collectives.engines.batches import Messages
 from collectives.engines.driver import Process
-from collectives.engines.endless import RESUMES
-from collectives.errors import FAILURES
-
-
-class Unfit(Exception):
-    """Raised where only the simulator can tell what happens."""
 
 
 class Kinds(dict[np.dtype, int]):
@@ -69,22 +63,12 @@ class Scribe(Process):
 
         Raises
         ------
-        Unfit
-            It raised an error.
         ScheduleError
-            What it yielded breaks a rule.
+            What it yielded breaks a rule, or it raised an error.
         """
-        self.rounds += 1
-        try:
-            steps = next(self.generator)
-        except StopIteration:
+        steps = self.resume()
+        if steps is None:
             return False
-        except MemoryError:
-            raise
-        except FAILURES as error:
-            raise Unfit from error
-        if type(steps) is not tuple and type(steps) is not list:
-            steps = (steps,)
         notes, rank, p = self.notes, self.rank, self.p
         for step in steps:
             kind = type(step)
@@ -110,6 +94,3 @@ class Scribe(Process):
             else:
                 self._no_step(step)
         return True
-
-
-RESUMES.add(Scribe.note.__code__)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from collectives.engines.trace import SIMULATED, Trace
-from collectives.explain.words import named
+from collectives.explain.words import named, told
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY, bounds_of
 from collectives.units import format_bytes, seconds
 
@@ -50,6 +50,10 @@ def facts(trace: Trace) -> Iterator[tuple[str, str]]:
     clock = [seconds(value) for value in (setting.alpha, setting.beta, setting.gamma)]
     name = "clock" if trace.origin == SIMULATED else "predicted by"
     yield name, "alpha {} a message, beta {} a byte, gamma {} a byte reduced".format(*clock)
+    if setting.near:
+        near = [seconds(value) for value in setting.near]
+        yield "nodes", told(setting.groups)
+        yield "", "alpha {} and beta {} within a node; links may be shared".format(*near)
 
 
 def put_in(trace: Trace) -> str:

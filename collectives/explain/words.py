@@ -160,16 +160,14 @@ def heading(trace: Trace) -> str:
     if setting.primitive != "barrier":
         text += f", n = {format_bytes(setting.n * setting.itemsize)}"
     given = {"root": setting.root, **setting.parameters}
-    text += "".join(
-        f", {key} = {_told(value)}" for key, value in given.items() if value is not None
-    )
+    text += "".join(f", {key} = {told(value)}" for key, value in given.items() if value is not None)
     if setting.eager is not None:
         none = setting.eager < 0
         text += ", all sends wait" if none else f", eager up to {format_bytes(setting.eager)}"
     return text
 
 
-def _told(value: object) -> str:
+def told(value: object) -> str:
     """A parameter; the number of a group for each rank as the groups: `0-3 | 4-7`."""
     if not isinstance(value, tuple):
         return str(value)

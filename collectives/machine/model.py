@@ -106,11 +106,23 @@ class Machine:
             checks.rate(TITLE, name, getattr(self, name))
         for name in ("delta", "late"):
             checks.seconds(TITLE, name, getattr(self, name))
-        checks.seconds(TITLE, "noise", self.noise, "share")
+        checks.share(TITLE, "noise", self.noise)
         if self.eager is not None:
             checks.integer(TITLE, "eager", self.eager)
         checks.integer(TITLE, "seed", self.seed)
         object.__setattr__(self, "placement", _placement(self.placement))
+        if self.network is None:
+            self._check_flat()
+
+    def _check_flat(self) -> None:
+        """Raise unless there is only what ranks without nodes may have."""
+        plain = {field.name: field.default for field in fields(self)}
+        for name in ("near", "ranks", "nic", "nics", "link", "memory", "placement"):
+            if getattr(self, name) != plain[name]:
+                raise ArgumentError(
+                    f"{TITLE}: {name} is for nodes, got no network; leave it out, or give "
+                    "network=Star((8,)) for 8 nodes"
+                )
 
     @property
     def p(self) -> int | None:

@@ -80,7 +80,10 @@ def one_for_all(
         return None
     p = problem.p
     share = run_once(str(algorithm), p, generator, law)
-    return None if share is None else Run(*[np.full(p, value) for value in vars(share).values()])
+    if share is None:
+        return None
+    columns: dict[str, Any] = {name: np.full(p, value) for name, value in vars(share).items()}
+    return Run(**columns)
 
 
 def symmetric(

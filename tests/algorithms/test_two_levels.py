@@ -340,7 +340,7 @@ def test_found_schedules_are_right(speed):
             prove(f"{primitive}.synthesised", p, group=group, speed=speed, seed=3)
 
 
-# On a machine whose ranks share NICs
+# On machines whose ranks share NICs
 
 CLUSTER = machine("nodes:4x4,nic=25G,latency=10us")
 VECTOR = 100_000_000
@@ -363,6 +363,29 @@ def test_levels_that_overlap_come_near_the_bound_of_the_nics():
     for primitive in ("allgather", "reduce_scatter"):
         run = simulate(primitive, "split_rail", p=16, n=VECTOR, topology=spread)
         assert bound / 2 < run.time * 1e3 < 0.8 * bound
+
+
+def test_a_found_schedule_wins_on_nodes_that_nobody_thought_of():
+    """8, 8, 2 and 3 ranks, dealt out: as the chapter says."""
+    groups = (0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 3, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1)
+    places = [8 * node + groups[:rank].count(node) for rank, node in enumerate(groups)]
+    placement = [*places, *(place for place in range(32) if place not in places)]
+    uneven = f"nodes:4x8,nic=25G,latency=10us,placement=[{','.join(map(str, placement))}]"
+    times = {
+        name: simulate("allgather", name, p=21, n=VECTOR, topology=uneven).time
+        for name in ("synthesised", "split_rail", "hierarchical", "ring", "circulant")
+    }
+    found = times.pop("synthesised")
+    assert found > 16 / 21 * VECTOR / 3.125e9 and min(times.values()) > 1.25 * found
+
+
+def test_short_blocks_go_between_nodes_together():
+    """An all-to-all in two steps: 3 messages between nodes in place of 12."""
+    direct, two_steps = (
+        simulate("alltoall", name, p=16, n=16_000, topology=CLUSTER).time
+        for name in ("naive", "two_step")
+    )
+    assert two_steps < 0.5 * direct
 
 
 def test_64_ranks_on_8_nodes():

@@ -59,6 +59,12 @@ def test_a_link_that_lets_short_blocks_pass_has_its_rate_from_long_ones():
     assert line(rounds) == pytest.approx((1e-4, 4e-8), rel=0.05)
 
 
+def test_noise_leaves_a_rate():
+    rounds = [*[1e-4] * (len(SIZES) - 2), 0.03, 0.02]
+    alpha, beta = line(rounds)
+    assert alpha >= 0 and beta == pytest.approx(0.02 / SIZES[-1])
+
+
 def test_there_is_a_line_for_pasting_unless_ranks_share_cores(capsys):
     found = parameters.Measured(2, 2, NEAR, FAR, TOGETHER, WORK, WORK)
     parameters.show(found, WHERE)

@@ -130,7 +130,7 @@ def test_for_programs(capsys, command):
         ("memory llama2-7b --plot x.gif", "--plot: a file that ends in svg, pdf, png is needed"),
         ("traffic 7B --dp 8 --rank 8", "rank must be a rank from 0 to 7, got 8"),
         ("traffic 7B --dp 8 --algorithm bcast=ring", "got 'bcast=ring'"),
-        ("traffic 7B --dp 8 --topology nodes:2x2", "number of ranks p must be at most 4"),
+        ("traffic 7B --dp 8 --topology nodes:2x2,nic=25G", "number of ranks p must be at most 4"),
         ("layouts llama2-70b --gpus 2", "must fit in 80 GB, got none that does"),
     ],
 )

@@ -189,10 +189,12 @@ def test_wrong_files(text, wrong, tmp_path):
         ({"memory": "much"}, "memory must be a number of bytes a second above 0"),
         ({"delta": math.inf}, "delta must be a number of seconds"),
         ({"late": -1}, "late must be a number of seconds"),
-        ({"noise": math.nan}, "noise must be a number of share"),
+        ({"noise": math.nan}, "noise must be a share"),
         ({"eager": 1.5}, "eager must be an integer"),
         ({"seed": None}, "seed must be an integer"),
         ({"placement": 3}, "placement must be block"),
+        ({"nic": 1e9}, "nic is for nodes, got no network"),
+        ({"near": Clock()}, "near is for nodes, got no network"),
     ],
 )
 def test_wrong_machines(wrong, complaint):

@@ -106,6 +106,14 @@ def busiest_nic(algorithm, primitive, nodes):
     return max(passed.values(), default=0)
 
 
+@pytest.mark.slow
+def test_a_thousand_hosts_on_a_shuffled_fat_tree():
+    """All the time that the fullest link needs, and not much more, and in seconds."""
+    shuffled = f"fattree:32x32x8,{TREE},placement=random:1"
+    run = simulate("allreduce", "recursive_doubling", p=1024, n=8 * 10**6, topology=shuffled)
+    assert run.bottleneck.busy < run.time < 1.5 * run.bottleneck.busy
+
+
 # Closed formulas.
 
 

@@ -192,7 +192,9 @@ def _grouped(made: Step, explain: bool) -> dict[str, list[Term]]:
 
 def _ground(ground: Machine) -> str:
     """A machine in words."""
-    adds = f"ranks that add {1e-9 / ground.clock.gamma:,.0f} GB/s" if ground.clock.gamma else "ranks"
+    adds = (
+        f"ranks that add {1e-9 / ground.clock.gamma:,.0f} GB/s" if ground.clock.gamma else "ranks"
+    )
     if ground.network is None:
         return f"a flat network of {adds}"
     nics = f"{ground.nics} NICs" if ground.nics > 1 else "one NIC"

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from time import monotonic
 from typing import Any
 
 from mpi4py import MPI
@@ -33,6 +34,7 @@ from collectives.mpi import program
 from collectives.mpi.comm import Comm
 
 KEPT = "interrupted.npz"  # where a run that is stopped leaves its checkpoint
+ONE = 1.0  # seconds in which signals count as one: MPICH's mpirun passes Ctrl-C on once more
 APART = 4  # in every so many-th step of ddp, nothing overlaps: for comparison
 
 
@@ -108,17 +110,28 @@ def _steps(trainer: Trainer, last: int, quiet: bool) -> tuple[list[Step], Waits]
 
 @contextmanager
 def stopping(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C, on any rank, ends training after the step; a second one ends it at once."""
+    """Ctrl-C, on any rank, ends training after the step; once more, later, it ends it at once.
+
+    So does SIGTERM: it is what Open MPI's mpirun makes of Ctrl-C, and how clusters take nodes back.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in signals}
+    since: list[float] = []
 
     def stop(number: int, frame: Any) -> None:
         trainer.stopping = True
-        signal.signal(signal.SIGINT, before)
+        since.append(monotonic())
+        if since[-1] - since[0] > ONE:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
-    before = signal.signal(signal.SIGINT, stop)
+    for number in signals:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _say(

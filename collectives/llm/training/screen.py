@@ -88,8 +88,8 @@ def show_overlap(together: Sequence[tuple[float, float]], apart: Sequence[tuple[
     print(
         f"\nallreduce, medians on rank 0: {seconds(waited_apart)} a step when nothing else is done "
         f"meanwhile; {seconds(waited)} of waiting are left when it goes on during backward\n"
-        f"a step takes {seconds(step)} with that overlap, {seconds(step_apart)} without: "
-        f"{100 * (step_apart - step) / step_apart:+.0f} % saved"
+        f"a step takes {seconds(step)} with that overlap and {seconds(step_apart)} without it, "
+        f"{100 * abs(step_apart / step - 1):.0f} % {'more' if step_apart > step else 'less'}"
     )
 
 

@@ -12,7 +12,7 @@ The four ways to share them among the ranks of data parallelism are a file each 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ class Setting:
     comm_of: Callable[[Group], Any]
     op: Any
     bucket: int = 2**18
-    options: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class State:

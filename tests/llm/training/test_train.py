@@ -46,6 +46,14 @@ def test_for_programs_and_restored(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["half.npz", "whole.npz"]
 
 
+def test_numpy_comes_after_its_number_of_threads():
+    program = (
+        "import sys; from collectives.llm.__main__ import _parser; "
+        "_parser(['train']).parse_args(['train']); sys.exit('numpy' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+
+
 @pytest.mark.slow
 def test_half_a_checkpoint_and_another_model(tmp_path):
     file = tmp_path / "x.npz"

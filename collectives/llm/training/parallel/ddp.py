@@ -10,6 +10,7 @@ message is quicker than many short ones.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +21,26 @@ from collectives.llm.training.model.layers import Layer
 from collectives.llm.training.model.parameters import Group
 from collectives.llm.training.recipe import clear
 from collectives.llm.training.state import Setting, State
+
+
+@dataclass
+class Bucket:
+    """Gradients that are sent together.
+
+    Attributes
+    ----------
+    groups : list of Group
+    comm : MPI.Intracomm
+    vector : numpy.ndarray
+        All of them, one behind the other.
+    missing : set of Group
+        Those whose gradients are not complete yet.
+    """
+
+    groups: list[Group]
+    comm: Any
+    vector: np.ndarray
+    missing: set[Group]
 
 
 class DDP(State):
@@ -37,17 +58,14 @@ class DDP(State):
         super().__init__(layers, setting)
         self.overlap, self.waited = True, 0.0
         self.requests: list[MPI.Request] = []
-        self.buckets = buckets(self.groups[::-1], self.comm, setting)
-        self.missing: dict[int, set[Group]] = {}
-        self.bucket_of = {group: i for i, some in enumerate(self.buckets) for group in some}
-        self.vectors = []
-        for bucket in self.buckets:
-            vector = self.ledger.new("gradients", sum(x.size for x in bucket), self.recipe.summed)
-            self.vectors.append(vector)
-            start = 0
-            for group in bucket:
-                self.summed[group] = vector[start : start + group.size]
-                start += group.size
+        self.buckets: dict[Group, Bucket] = {}
+        for groups in bucketed(self.groups[::-1], self.comm, setting):
+            length = sum(group.size for group in groups)
+            vector = self.ledger.new("gradients", length, self.recipe.summed)
+            bucket = Bucket(groups, self.comm[groups[0]], vector, set(groups))
+            for group in groups:
+                self.buckets[group] = bucket
+                self.summed[group], vector = vector[: group.size], vector[group.size :]
         for group in self.groups:
             self.stored[group] = self.ledger.new("weights", group.size, self.recipe.stored)
 
@@ -63,22 +81,21 @@ class DDP(State):
     def arrived(self, layer: Layer, last: bool) -> None:
         self._take_in(layer, self.summed)
         for group in layer.groups if last else ():
-            number = self.bucket_of[group]
-            missing = self.missing.setdefault(number, set(self.buckets[number]))
-            missing.remove(group)
-            if not missing:
-                self._send(number)
+            bucket = self.buckets[group]
+            bucket.missing.remove(group)
+            if not bucket.missing:
+                self._sum(bucket)
 
-    def _send(self, number: int) -> None:
+    def _sum(self, bucket: Bucket) -> None:
         """All gradients of a bucket are there: sum them over the ranks."""
-        del self.missing[number]
-        vector, comm = self.vectors[number], self.comm[self.buckets[number][0]]
-        op, options = self.setting.op, self.setting.options or {}
+        bucket.missing.update(bucket.groups)  # those of the next step
+        op, options = self.setting.op, self.setting.options
         if self.overlap:
-            self.requests.append(comm.Iallreduce(MPI.IN_PLACE, vector, op=op, **options))
+            request = bucket.comm.Iallreduce(MPI.IN_PLACE, bucket.vector, op=op, **options)
+            self.requests.append(request)
         else:
             start = perf_counter()
-            comm.Allreduce(MPI.IN_PLACE, vector, op=op, **options)
+            bucket.comm.Allreduce(MPI.IN_PLACE, bucket.vector, op=op, **options)
             self.waited += perf_counter() - start
 
     def finish(self) -> None:
@@ -90,17 +107,16 @@ class DDP(State):
     def update(self, number: int, factor: float) -> None:
         for group in self.groups:
             self._adam(group, number, factor)
-        for vector in self.vectors:
-            clear(vector)
+            clear(self.summed[group])
 
 
-def buckets(groups: list[Group], comm: dict[Group, Any], setting: Setting) -> list[list[Group]]:
+def bucketed(groups: list[Group], comm: dict[Group, Any], setting: Setting) -> list[list[Group]]:
     """Groups in the order in which their gradients come, put together until they are enough."""
     done: list[list[Group]] = []
-    open_: dict[int, list[Group]] = {}  # one for each communicator
+    begun: dict[Any, list[Group]] = {}  # one for each communicator
     for group in groups:
-        bucket = open_.setdefault(id(comm[group]), [])
+        bucket = begun.setdefault(id(comm[group]), [])
         bucket.append(group)
         if sum(each.size for each in bucket) * setting.recipe.summed.itemsize >= setting.bucket:
-            done.append(open_.pop(id(comm[group])))
-    return done + list(open_.values())
+            done.append(begun.pop(id(comm[group])))
+    return done + list(begun.values())
