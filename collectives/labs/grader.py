@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from collectives.errors import ArgumentError
 from collectives.labs import answers, sandbox, zero, zoo
+from collectives.labs.feedback import Feedback
 from collectives.labs.handover import Case, Handed, Rounds
 from collectives.labs.lab import Lab, Task
 from collectives.labs.ladder import contract, mpirun, path, prediction, progress, result
@@ -64,6 +65,22 @@ def grade(lab: Lab, folder: Path, *, limits: Limits | None = None, mpi: bool = T
     grading = _Grading(lab, file, text, limits or Limits())
     grading.climb(mpi)
     return grading.verdict(time.monotonic() - began)
+
+
+def unread(lab: Lab, why: str) -> Verdict:
+    """The verdict where there is nothing that could be graded: no points, and why."""
+    said = Feedback(why.removeprefix("labs: "), "", "one file, as `start` hands it out", "")
+    first = Rung("handed in", FAILED, 0, 0, said.what, said)
+    return Verdict(lab.key, lab.title["en"], (Graded("submission", (first,)), *_nothing(lab)))
+
+
+def _nothing(lab: Lab) -> Iterator[Graded]:
+    """All that a lab grades, not reached."""
+    for task in lab.tasks:
+        named = [*zip(RUNGS, task.points, strict=True)]
+        yield Graded(task.function, tuple(Rung(n, NOT_REACHED, 0, of) for n, of in named if of))
+    if rest := lab.of - sum(sum(task.points) for task in lab.tasks):
+        yield Graded("all else", (Rung("answers", NOT_REACHED, 0, rest),))
 
 
 def read(folder: Path, name: str = "mine.py") -> tuple[str, str]:
