@@ -9,10 +9,11 @@ import jsonschema
 import pytest
 
 from collectives.errors import ArgumentError
-from collectives.labs import grader, verdict, writers
+from collectives.labs import verdict, writers
 from collectives.labs.__main__ import main
 from collectives.labs.feedback import Feedback
 from collectives.labs.lab import lab, labs
+from collectives.labs.unread import unread
 from collectives.labs.verdict import FAILED, NOT_REACHED, NOT_RUN, PASSED, Graded, Rung, Verdict
 from collectives.labs.writers.text import lines
 
@@ -54,7 +55,7 @@ VERDICTS = {
         fingerprint="c93e",
     ),
     "awful": Verdict("3", "Ring", (Graded("ring", rungs(FAILED, AWFUL)),), AWFUL, printed=AWFUL),
-    "unread": grader.unread(lab("3"), f"labs: a folder with mine.py is needed, got {AWFUL}"),
+    "unread": unread(lab("3"), f"labs: a folder with mine.py is needed, got {AWFUL}"),
     "empty": Verdict("zoo", "The zoo", ()),
 }
 
@@ -165,7 +166,7 @@ def test_nothing_moves_a_terminal(each):
 
 def test_each_lab_can_stay_unread():
     for key in labs():
-        assert grader.unread(lab(key), "labs: nothing").of == lab(key).of
+        assert unread(lab(key), "labs: nothing").of == lab(key).of
 
 
 def test_the_command_writes_them(tmp_path, capsys):

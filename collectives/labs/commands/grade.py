@@ -10,6 +10,7 @@ from collectives.labs import grader, writers
 from collectives.labs.commands.options import add_folder, lab_of
 from collectives.labs.lab import lab
 from collectives.labs.sandbox import Limits
+from collectives.labs.unread import unread
 from collectives.labs.verdict import Verdict
 from collectives.labs.writers.text import show
 
@@ -50,4 +51,4 @@ def _verdict(arguments: argparse.Namespace) -> Verdict:
     except ArgumentError as error:
         if not arguments.lab:
             raise
-        return grader.unread(lab(arguments.lab), str(error))
+        return unread(lab(arguments.lab), str(error))
