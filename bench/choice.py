@@ -25,7 +25,8 @@ from collectives.catalogue import DEFAULTS
 from collectives.choice import choices
 from collectives.console import table
 from collectives.problems import BLOCKWISE
-from collectives.study.pricing import candidates, evenly
+from collectives.study.pricing import evenly
+from collectives.study.tables import candidates
 from collectives.study.verify import check
 from collectives.units import format_bytes
 

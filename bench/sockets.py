@@ -7,7 +7,8 @@
 No MPI and no algorithm can move payload faster than a socket that does nothing else. The
 first rank of the first node and that of the second one connect, and measure how many bytes a
 second arrive, one way and both ways at once, and half the time of a round trip of one
-byte. All other ranks sleep meanwhile. Linux only.
+byte. All other ranks sleep meanwhile. Then every node sends to the next one at the same time:
+what is missing there is lost in the kernels or the switch. Linux only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from mpi4py import MPI
 
@@ -50,11 +51,14 @@ class Payload:
         Bytes a second that arrive; both ways, in the slower direction.
     half_trip : float
         Seconds, the least.
+    together : float
+        Bytes a second that arrive at each node, at the slowest, while all send to the next one.
     """
 
     one_way: float
     both_ways: float
     half_trip: float
+    together: float
 
 
 def addresses() -> list[str]:
@@ -73,13 +77,33 @@ def addresses() -> list[str]:
 def connected(comm: MPI.Intracomm, source: int, dest: int) -> socket.socket:
     """A socket between two ranks, at either of them."""
     if comm.rank == dest:
-        with socket.create_server(("", 0)) as server:
-            server.settimeout(PATIENCE)
-            comm.send((addresses(), server.getsockname()[1]), source)
-            stream = server.accept()[0]
-    else:
-        some, port = comm.recv(source=dest)
-        stream = _reach(some, port)
+        with _server() as server:
+            comm.send(_door(server), source)
+            return _tuned(server.accept()[0])
+    return _tuned(_reach(*comm.recv(source=dest)))
+
+
+def around(comm: MPI.Intracomm) -> tuple[socket.socket, socket.socket]:
+    """Sockets from the left neighbour and to the right one; collective."""
+    left, right = (comm.rank - 1) % comm.size, (comm.rank + 1) % comm.size
+    with _server() as server:
+        door = comm.sendrecv(_door(server), left, source=right)
+        to_right = _tuned(_reach(*door))
+        return _tuned(server.accept()[0]), to_right
+
+
+def _server() -> socket.socket:
+    server = socket.create_server(("", 0))
+    server.settimeout(PATIENCE)
+    return server
+
+
+def _door(server: socket.socket) -> tuple[list[str], int]:
+    """Where others knock."""
+    return addresses(), server.getsockname()[1]
+
+
+def _tuned(stream: socket.socket) -> socket.socket:
     stream.settimeout(None)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return stream
@@ -135,32 +159,52 @@ def receive(stream: socket.socket, seconds: float) -> float:
 def payload(comm: MPI.Intracomm, seconds: float) -> Payload:
     """Measure; collective, the same on all ranks."""
     layout = Layout(comm)
-    firsts = [r for r, first in enumerate(comm.allgather(layout.near.rank == 0)) if first][:2]
+    first = layout.near.rank == 0
     layout.free()
+    nodes = MPI.Intracomm(comm.Split(int(not first), comm.rank))
     found = None
-    if comm.rank in firsts:
-        found = _measured(comm, firsts, seconds)
+    if first:
+        found = _between(nodes, seconds) if nodes.rank < 2 else None
+        _sleep_until_all(nodes)
+        found = _all_at_once(nodes, seconds, nodes.bcast(found))
     _sleep_until_all(comm)
+    nodes.Free()
     return comm.bcast(found)
 
 
-def _measured(comm: MPI.Intracomm, pair: Sequence[int], seconds: float) -> Payload:
-    first = comm.rank == pair[0]
-    with connected(comm, *pair) as stream:
-        trip = half_trip(stream, first)
-        if first:
+def _between(comm: MPI.Intracomm, seconds: float) -> Payload:
+    """Between ranks 0 and 1; the same on both."""
+    with connected(comm, 0, 1) as stream:
+        trip = half_trip(stream, comm.rank == 0)
+        one_way = 0.0
+        if comm.rank == 0:
             send_for(stream, seconds)
             stream.recv(1)  # the other one has all
         else:
             one_way = receive(stream, seconds)
-    with connected(comm, *pair) as stream:
-        sending = threading.Thread(target=send_for, args=(stream, seconds))
-        sending.start()
-        mine = receive(stream, seconds)
-        sending.join()
-    peer = pair[first]
-    other = comm.sendrecv((0.0 if first else one_way, mine), peer, source=peer)
-    return Payload(max(0.0 if first else one_way, other[0]), min(mine, other[1]), trip)
+    with connected(comm, 0, 1) as stream:
+        mine = _duplex(stream, stream, seconds)
+    peer = 1 - comm.rank
+    other = comm.sendrecv((one_way, mine), peer, source=peer)
+    return Payload(max(one_way, other[0]), min(mine, other[1]), trip, 0.0)
+
+
+def _all_at_once(comm: MPI.Intracomm, seconds: float, found: Payload) -> Payload:
+    """The same with what arrives at each while all send to the next."""
+    left, right = around(comm)
+    with left, right:
+        comm.Barrier()
+        mine = _duplex(left, right, seconds)
+    return replace(found, together=comm.allreduce(mine, MPI.MIN))
+
+
+def _duplex(left: socket.socket, right: socket.socket, seconds: float) -> float:
+    """Bytes a second that arrive at one socket while as much as passes leaves by the other."""
+    sending = threading.Thread(target=send_for, args=(right, seconds))
+    sending.start()
+    arrived = receive(left, seconds)
+    sending.join()
+    return arrived
 
 
 def _sleep_until_all(comm: MPI.Intracomm) -> None:
@@ -179,6 +223,7 @@ def main(comm: MPI.Intracomm, given: argparse.Namespace) -> None:
     print(header(where))
     print(f"\none way    {found.one_way / 1e6:8.2f} MB/s of payload")
     print(f"both ways  {found.both_ways / 1e6:8.2f} MB/s in each direction")
+    print(f"together   {found.together / 1e6:8.2f} MB/s from each node to the next, all at once")
     print(f"half trip  {found.half_trip * 1e6:8.1f} us")
     if given.json is not None:
         files.write(given.json, json.dumps(asdict(found)) + "\n", "--json")

@@ -15,7 +15,7 @@ from collectives.errors import CollectiveError
 
 COMMANDS = (
     *("list", "count", "explain", "gallery", "new", "check", "prove", "plan", "error", "why"),
-    *("table", "run"),
+    *("table", "run", "predict"),
 )
 
 

@@ -26,6 +26,7 @@ from collectives.errors import ArgumentError
 from collectives.machine.model import Machine
 from collectives.machine.spec import from_keys
 from collectives.machine.writing import keys_of
+from collectives.units import format_bytes
 
 ENVIRONMENT = "COLLECTIVES_TABLE"
 DECLARED = Path(__file__).with_name("choice.json")
@@ -48,8 +49,8 @@ class Choices:
         The file's name, and a number that tells tables apart.
     node, cluster : Machine
         What it was made for: its rows for one node, and those for several, if it has some.
-    largest : int
-        The longest vector that it was made for, in bytes.
+    longest : tuple of int
+        The longest vectors that its rows are for, in bytes: on one node, and on several.
     any_order, in_order : mapping
         Rows of each primitive; those in order are for operators that do not commute.
     """
@@ -58,7 +59,7 @@ class Choices:
     digest: str
     node: Machine
     cluster: Machine | None
-    largest: int
+    longest: tuple[int, int]
     any_order: Mapping[str, Rows]
     in_order: Mapping[str, Rows]
 
@@ -66,6 +67,15 @@ class Choices:
     def declared(self) -> bool:
         """Whether it is the library's own."""
         return self is read(str(DECLARED))
+
+    @property
+    def reach(self) -> str:
+        """For which lengths it was made, in words."""
+        alone, several = map(format_bytes, self.longest)
+        words = f"Made for vectors of at most {alone}"
+        if self.cluster is not None and several != alone:
+            words += f" on one node, and {several} on several"
+        return f"{words}; longer ones take the last algorithm of their row."
 
     @property
     def name(self) -> str:
@@ -198,13 +208,14 @@ def parse(title: str, text: str) -> Choices:
     orders = [_rows(content[order]) for order in ("any_order", "in_order")]
     node = from_keys(content["node"])
     cluster = content["cluster"] and from_keys(content["cluster"])
-    return Choices(title, digest, node, cluster, int(content["largest"]), *orders)
+    short, long = map(int, content["longest"])
+    return Choices(title, digest, node, cluster, (short, long), *orders)
 
 
 def written(
     node: Machine,
     cluster: Machine | None,
-    largest: int,
+    longest: tuple[int, int],
     any_order: Mapping[str, Rows],
     in_order: Mapping[str, Rows],
 ) -> str:
@@ -212,11 +223,13 @@ def written(
     orders = {"any_order": any_order, "in_order": in_order}
     machines = {"node": keys_of(node), "cluster": cluster and keys_of(cluster)}
     parts = [f'"{name}": {json.dumps(keys)}' for name, keys in machines.items()]
-    parts.append(f'"largest": {largest}')
+    parts.append(f'"longest": {json.dumps(longest)}')
     for order, primitives in orders.items():
         tables = [
             f'  "{primitive}": {{\n'
-            + ",\n".join(f'   "{_written(place)}": {json.dumps(ranges)}' for place, ranges in rows.items())
+            + ",\n".join(
+                f'   "{_written(place)}": {json.dumps(ranges)}' for place, ranges in rows.items()
+            )
             + "\n  }"
             for primitive, rows in primitives.items()
         ]

@@ -99,27 +99,40 @@ def needed() -> str:
 
 
 def run(told: dict) -> int:
-    """Run the box to its end; returns the exit status, of a signal 128 and its number."""
+    """Run the box to its end; returns the exit status, of a signal 128 and its number.
+
+    A signal is passed on to all of the box, which has `GRACE` seconds; a second one ends it.
+    """
     inside = [*APART, sys.executable, "-m", "collectives.bench.box.inside", json.dumps(told)]
     stopped: list[int] = []
-    with subprocess.Popen(inside, start_new_session=True) as box:
+    started: list[subprocess.Popen] = []
 
-        def stop(number: int, _: object) -> None:
-            """Tell the whole box, once; then its kernel ends it."""
-            if stopped:
-                return
-            stopped.append(number)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(box.pid, number)
-            signal.signal(signal.SIGALRM, lambda *_: box.kill())
-            signal.setitimer(signal.ITIMER_REAL, GRACE)
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        for box in started:
+            _tell(box, number, at_once=len(stopped) > 1)
 
-        before = {number: signal.signal(number, stop) for number in SIGNALS}
-        status = box.wait()
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        started.append(subprocess.Popen(inside, start_new_session=True))
+        if stopped:  # in between
+            _tell(started[0], stopped[0], at_once=True)
+        status = started[0].wait()
+    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
     return 128 + stopped[0] if stopped else status
+
+
+def _tell(box: subprocess.Popen, number: int, at_once: bool) -> None:
+    """Send a signal to all of a box; soon, or at once, its kernel ends it."""
+    if at_once:
+        return box.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(box.pid, number)
+    signal.signal(signal.SIGALRM, lambda *_: box.kill())
+    signal.setitimer(signal.ITIMER_REAL, GRACE)
 
 
 def main(arguments: Sequence[str]) -> int:

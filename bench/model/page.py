@@ -40,7 +40,8 @@ end. A size is that of the whole vector, of float64, as in `-n`. The runs are ke
 The box is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and
 a token bucket holds each link to its rate, both ways. All ranks share the cores of that
 machine; one that waits sleeps. What a link can do at all was measured with a plain TCP socket
-between two hosts (`python -m collectives.bench.sockets`).
+between two hosts (`python -m collectives.bench.sockets`), and what is left of that when every
+host sends to the next one at the same time.
 """
 
 FAILS = """\
@@ -91,18 +92,20 @@ def _size(nbytes: float) -> str:
 
 
 def _conditions(records: Sequence[Record]) -> str:
+    """Where and when each run was made."""
     rows = []
     for one in records:
-        box = one.hosts > 1
-        rate = f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}" if box else "-"
-        socket = f"{one.payload['one_way'] / 1e6:.2f} MB/s" if box else "-"
-        load = "-" if one.load is None else f"{one.load:g}"
         over = f"{one.mpi}{f' over {one.over}' if one.over else ''}"
+        network = ["-"] * 3
+        if one.hosts > 1:
+            both = [f"{one.payload[name] / 1e6:.2f} MB/s" for name in ("one_way", "together")]
+            network = [f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}", *both]
         cores = f"{one.cores}{' (shared)' if one.crowded else ''}"
-        cells = [over, rate, socket, f"{one.empty:.0f} us", cores, load, one.date]
-        rows.append([one.configuration.words, *cells])
-    titles = ["", "MPI", "link", "plain socket", "empty call", "cores", "load", "date"]
-    return _table(titles, rows)
+        load = "-" if one.load is None else f"{one.load:g}"
+        rest = [f"{one.empty:.0f} us", cores, load, one.date]
+        rows.append([one.configuration.words, over, *network, *rest])
+    sockets = ["a plain socket", "all hosts at once"]
+    return _table(["", "MPI", "link", *sockets, "empty call", "cores", "load", "date"], rows)
 
 
 Found = Sequence[tuple[Record, list[Cell]]]

@@ -9,7 +9,15 @@ from rich.markup import escape
 
 from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import titled
-from collectives.commands.options import NAMES_HELP, add_size, by_primitive, failed, full_names
+from collectives.commands.options import (
+    NAMES_HELP,
+    RANKS,
+    add_nodes,
+    add_size,
+    by_primitive,
+    failed,
+    full_names,
+)
 from collectives.console import console, table
 from collectives.errors import FAILURES, ArgumentError, RestrictionError
 from collectives.study.simulation import count
@@ -29,11 +37,14 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("count", help="messages, bytes and reductions of each")
     parser.add_argument("names", **NAMES_HELP)
     add_size(parser)
+    add_nodes(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     status = 0
+    if arguments.p is None:
+        arguments.p = (arguments.topology and arguments.topology.p) or RANKS
     for primitive, names in by_primitive(full_names(arguments.names or PRIMITIVES)).items():
         title = f"{primitive}, p = {arguments.p}"
         if primitive != "barrier":
@@ -59,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _counts(primitive: str, name: str, arguments: argparse.Namespace) -> list[str]:
     try:
-        counts = count(primitive, name, p=arguments.p, n=arguments.n)
+        counts = count(primitive, name, p=arguments.p, n=arguments.n, topology=arguments.topology)
     except RestrictionError as error:
         return [f"n/a: {error}"]
     sent = [format_bytes(nbytes) for nbytes in (counts.bytes_sent_max, counts.bytes_sent)]

@@ -12,7 +12,7 @@ from rich.table import Table
 from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.catalogue import algorithms_for, titled
-from collectives.commands.options import PRIMITIVES_HELP, add_size
+from collectives.commands.options import PRIMITIVES_HELP, add_size, add_topology, asked_machine
 from collectives.console import console, table
 from collectives.study.optimality import literature, markdown, optimality_table
 
@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
         "--markdown", action="store_true", help="with --bounds: the whole catalogue, as a page"
     )
     add_size(parser)
+    add_topology(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,13 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.markdown:
         print(markdown(), end="")
         return 0
-    primitives = arguments.primitives or PRIMITIVES
+    primitives, machine = arguments.primitives or PRIMITIVES, asked_machine(arguments)
     if arguments.bibtex:
         print("\n".join(work.bibtex for work in literature(primitives)), end="")
         return 0
     for primitive in primitives:
         if arguments.bounds:
-            console().print(optimality_table(primitive, arguments.p, arguments.n))
+            console().print(optimality_table(primitive, arguments.p, arguments.n, machine))
         else:
             console().print(_algorithms(primitive))
     if not arguments.bounds:

@@ -26,6 +26,9 @@ from collectives.machine.spec import machine
 from collectives.study.pricing import DECLARED_CLOCK
 from collectives.units import parse_bytes
 
+# Without -p, and without a topology that says so.
+RANKS = 8
+
 # An algorithm, how often it was run, and what is wrong with it.
 Outcome = tuple[str, int, str | None]
 
@@ -39,7 +42,7 @@ NAMES_HELP: dict[str, Any] = {
 
 def add_size(command: argparse.ArgumentParser) -> None:
     """How many ranks, and how long the vector."""
-    command.add_argument("-p", type=ranks, default=8, help="number of ranks (%(default)s)")
+    command.add_argument("-p", type=ranks, default=RANKS, help="number of ranks (%(default)s)")
     command.add_argument(
         "-n", type=size, default="1M", help="bytes of the whole vector (%(default)s)"
     )
@@ -60,15 +63,21 @@ def add_clock(command: argparse.ArgumentParser) -> None:
         )
 
 
-def add_topology(command: argparse.ArgumentParser) -> None:
-    """The machine: a topology, or a flat one's clock."""
+def add_nodes(command: argparse.ArgumentParser, ranks: bool = True) -> None:
+    """The machine, where only its nodes matter."""
     command.add_argument(
         "--topology",
         type=topology,
         metavar="SPEC",
         help="as nodes:8x8,nic=25G,latency=10us, a preset or a TOML file (a flat machine)",
     )
-    command.set_defaults(p=None, ranks_without_topology=command.get_default("p"))
+    if ranks:
+        command.set_defaults(p=None)
+
+
+def add_topology(command: argparse.ArgumentParser, ranks: bool = True) -> None:
+    """The machine: a topology, or a flat one's clock."""
+    add_nodes(command, ranks)
     add_clock(command)
 
 
@@ -92,7 +101,7 @@ def given_machine(arguments: argparse.Namespace) -> Machine:
     """
     clock, given = given_clock(arguments), arguments.topology
     if arguments.p is None:
-        arguments.p = (given and given.p) or arguments.ranks_without_topology
+        arguments.p = (given and given.p) or RANKS
     if given is None:
         return Machine(clock or DECLARED_CLOCK)
     if clock is not None:
@@ -102,6 +111,13 @@ def given_machine(arguments: argparse.Namespace) -> Machine:
         )
     given.at(arguments.p)
     return given
+
+
+def asked_machine(arguments: argparse.Namespace) -> Machine | None:
+    """The machine of the command line; None where it has neither a topology nor a clock."""
+    found = given_machine(arguments)
+    given = arguments.topology is not None or given_clock(arguments) is not None
+    return found if given else None
 
 
 def given_clock(arguments: argparse.Namespace) -> Clock | None:

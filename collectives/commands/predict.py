@@ -1,70 +1,267 @@
-"""`predict`: what every algorithm takes on a machine, before it is there."""
+"""`predict`: what every algorithm would take on a machine, and why."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterator
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
 from collectives.catalogue import algorithms_for, titled
-from collectives.commands.options import add_size, add_topology, given_machine, one_primitive
-from collectives.commands.sweep import add_sweep, run_sweep
-from collectives.console import Screen, console, table
-from collectives.machine.writing import dumps
+from collectives.commands.options import (
+    add_size,
+    add_topology,
+    given_machine,
+    one_primitive,
+    ranks,
+    size,
+)
+from collectives.commands.pictures import EXTRA
+from collectives.console import console, table
+from collectives.errors import ArgumentError
+from collectives.files import check_target, write
+from collectives.machine.words import in_lines
 from collectives.study.prediction import (
     SHARES,
     Prediction,
     Ranking,
     bound_of,
+    cells,
     predicted,
     ranked,
 )
-from collectives.study.pricing import ESTIMATED, LINE, SIMULATED
+from collectives.study.pricing import ESTIMATED, LINE
+from collectives.study.sweeping import powers, sweep, winner
 from collectives.study.tuning import tuned
 from collectives.units import format_bytes, seconds
 
-HOW = {
-    SIMULATED: "simulated message by message",
-    ESTIMATED: "estimated: messages that are sent together share links",
-    LINE: "by the cost line",
+MARKS = {
+    ESTIMATED: ("~", "estimated: messages that are sent together share links"),
+    LINE: ("=", "by its cost line: too many messages to be simulated"),
 }
-MARK = {SIMULATED: "", ESTIMATED: "~", LINE: "="}
+HEADS = ("latency", "bytes", "work", "waiting")
+HEADS_IN_WORDS = (
+    "latency, bytes, work: shares of the time that messages take to start, bytes to pass ports of\n"
+    "ranks, and reductions; waiting: what links that ranks share add to it"
+)
+WINNERS = ("p", "n", "algorithm", "time", "x bound", "next")
+FORMS = ("json", "csv", "svg", "pdf", "png")
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("predict", help="what each would take on a machine, and why")
     parser.add_argument("primitive", help="or an algorithm, as bcast.ring:segments=8")
-    parser.add_argument("algorithms", nargs="*", help="all without one")
+    parser.add_argument("algorithms", nargs="*", help="these only (all)")
     add_size(parser)
     add_topology(parser)
     parser.add_argument(
-        "--tune", action="store_true", help="try other values of parameters, too, where cheap"
+        "--tune", action="store_true", help="other values of parameters, too, where cheap"
     )
-    add_sweep(parser)
+    parser.add_argument("--ranks", type=span(ranks), metavar="A:B", help="sweep: A, 2A, 4A, ... B")
+    parser.add_argument("--sizes", type=span(size), metavar="A:B", help="sweep, as 1K:1G")
+    for form in FORMS:
+        what = "write all to it" if form in ("json", "csv") else f"draw the sweep: {form.upper()}"
+        parser.add_argument(f"--{form}", metavar="FILE", help=what)
+
+
+def span(one: Callable[[str], int]) -> Callable[[str], tuple[int, int]]:
+    """What reads `first:last`, or one number alone."""
+
+    def read(text: str) -> tuple[int, int]:
+        first, colon, last = text.partition(":")
+        low, high = one(first), one(last if colon else first)
+        if not 0 < low <= high:
+            raise argparse.ArgumentTypeError(f"A:B with 0 < A <= B is needed, got {text!r}")
+        return low, high
+
+    return read
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     primitive, names = one_primitive(arguments.primitive, arguments.algorithms)
     names = names or list(algorithms_for(primitive))
-    if arguments.ranks or arguments.sizes:
-        return run_sweep(arguments, primitive, names)
+    swept = bool(arguments.ranks or arguments.sizes)
+    targets = {form: path for form in FORMS if (path := getattr(arguments, form)) is not None}
+    makers = {form: _maker(form, swept) for form in targets}
+    for form, path in targets.items():
+        check_target(path, f"--{form}")
+    rankings = _sweep(arguments, primitive, names) if swept else [_one(arguments, primitive, names)]
+    for form, path in targets.items():
+        write(path, makers[form](rankings), f"--{form}")
+    shown = _winners(rankings) if swept else _ranking(rankings[0])
+    for each in shown:
+        console().print(each)
+    return 0
+
+
+def _one(arguments: argparse.Namespace, primitive: str, names: Sequence[str]) -> Ranking:
     machine = given_machine(arguments)
     p = arguments.p
     bound, n = bound_of(primitive, p, arguments.n, machine)
+    with _progress(len(names)) as step:
+        found = []
+        for name in names:
+            step(name)
+            specs = tuned(primitive, name, p, n, machine) if arguments.tune else [name]
+            found += [predicted(primitive, spec, p, n, machine, bound) for spec in specs]
+    return Ranking(primitive, p, n, machine, bound, ranked(found))
+
+
+def _sweep(arguments: argparse.Namespace, primitive: str, names: Sequence[str]) -> list[Ranking]:
     if arguments.tune:
-        names = [spec for name in names for spec in tuned(primitive, name, p, n, machine)]
-    with progress(f"predict {primitive}", len(names)) as step:
-        found = [
-            step(name, lambda name=name: predicted(primitive, name, p, n, machine, bound))
-            for name in names
-        ]
-    ranking = Ranking(primitive, p, n, machine, bound, ranked(found))
-    return run_sweep(arguments, primitive, names, [ranking]) if written(arguments) else show(ranking)
+        raise ArgumentError("predict: a sweep takes defaults, got --tune; choose one of both")
+    if arguments.ranks and arguments.p:
+        raise ArgumentError("predict: one of -p and --ranks is needed, got both; leave one out")
+    if arguments.ranks:
+        arguments.p = arguments.ranks[1]
+    machine = given_machine(arguments)
+    lengths = powers(*arguments.sizes) if arguments.sizes else [arguments.n]
+    several = powers(*arguments.ranks) if arguments.ranks else [arguments.p]
+    if primitive == "barrier":
+        lengths = [0]
+    with _progress(len(names) * len(lengths) * len(several)) as step:
+        return list(sweep(primitive, names, several, lengths, machine, step))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """What is called before each algorithm; a bar shows it while somebody looks."""
+    columns = BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}")
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        done = -1
+
+        def step(name: str) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, completed=done, description=name)
+
+        yield step
+
+
+# What is printed.
+
+
+def _ranking(ranking: Ranking) -> Iterator[Any]:
+    machine, bound = ranking.machine, ranking.bound
+    length = "" if ranking.primitive == "barrier" else f", n = {format_bytes(ranking.n)}"
+    yield f"[bold]{ranking.primitive}, p = {ranking.p}{length}[/]"
+    yield in_lines(machine, ranking.p, "machine  ")
+    yield f"bound    {seconds(bound.seconds)}: {bound.because}"
+    yield ""
+    timed = [one for one in ranking.predictions if one.seconds is not None]
+    new = table("", "algorithm", "time", "x bound", *HEADS, "busiest", numbers=True)
+    new.title = None
+    new.columns[-1].justify = "left"
+    for one in timed:
+        new.add_row(*_row(ranking.primitive, one))
+    yield new
+    yield from _left_out(ranking.predictions)
+    yield from _legend(ranking.predictions)
+
+
+def _row(primitive: str, one: Prediction) -> list[str]:
+    mark = MARKS[one.how][0] if one.how in MARKS else ""
+    ratio = "lossy" if one.lossy else "" if one.ratio is None else f"{one.ratio:.2f}"
+    shares = one.shares or {}
+    parts = [f"{shares.get(term, 0):.0%}" for term in SHARES]
+    name = escape(titled(primitive, one.algorithm))
+    assert one.seconds is not None
+    return [name, f"{mark}{seconds(one.seconds)}", ratio, *parts, escape(one.bottleneck)]
+
+
+def _left_out(predictions: Sequence[Prediction]) -> Iterator[str]:
+    """Those without a time, and why."""
+    out = [one for one in predictions if one.seconds is None]
+    if out:
+        yield "\nwithout a time"
+        for one in out:
+            yield escape(f"  {one.algorithm}: {one.reason}")
+
+
+def _legend(predictions: Sequence[Prediction]) -> Iterator[str]:
+    if any(one.shares for one in predictions):
+        yield "\n" + HEADS_IN_WORDS
+    for how, (mark, words) in MARKS.items():
+        if any(one.how == how for one in predictions):
+            yield f"{mark} {words}"
+    if any(one.lossy for one in predictions):
+        yield "lossy: results are near the exact ones only, and the bound is not for them"
+
+
+def _winners(rankings: Sequence[Ranking]) -> Iterator[Any]:
+    """The fastest exact algorithm for each number of ranks and each length."""
+    machine = rankings[0].machine
+    yield in_lines(machine, max(one.p for one in rankings), "machine  ")
+    new = table(f"{rankings[0].primitive}: the fastest", *WINNERS, numbers=True)
+    new.columns[2].justify = new.columns[-1].justify = "left"
+    missing = 0
+    for ranking in rankings:
+        best, second = winner(ranking), None
+        timed = [x for x in ranking.predictions if x.seconds is not None and not x.lossy]
+        missing += sum(x.seconds is None for x in ranking.predictions)
+        second = timed[1] if len(timed) > 1 else None
+        size = str(ranking.p), format_bytes(ranking.n)
+        if best is None or best.seconds is None:
+            new.add_row(*size, "none could be priced")
+            continue
+        mark = MARKS[best.how][0] if best.how in MARKS else ""
+        ratio = "" if best.ratio is None else f"{best.ratio:.2f}"
+        behind = ""
+        if second is not None and second.seconds and best.seconds:
+            behind = f"{second.algorithm}, {second.seconds / best.seconds:.2f} times as long"
+        new.add_row(*size, best.algorithm, f"{mark}{seconds(best.seconds)}", ratio, behind)
+    yield new
+    for how, (mark, words) in MARKS.items():
+        if any(x.how == how for ranking in rankings for x in ranking.predictions):
+            yield f"{mark} {words}"
+    if missing:
+        yield f"{missing} times are missing; --json FILE has the reason for each"
+
+
+# Files.
+
+
+def _maker(form: str, swept: bool) -> Callable[[Sequence[Ranking]], str | bytes]:
+    """What makes a file of this form."""
+    if form == "json":
+        return _json
+    if form == "csv":
+        return _csv
+    if not swept:
+        raise ArgumentError(
+            f"predict: a picture shows a sweep, got --{form} without one; add --ranks or --sizes"
+        )
+    try:
+        from collectives.explain.pictures.winners import picture
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise ArgumentError(
+            f"predict: pictures need matplotlib, got none; pip install '{EXTRA}'"
+        ) from None
+    return lambda rankings: picture(rankings, [form])[0]
+
+
+def _json(rankings: Sequence[Ranking]) -> str:
+    rows = [f" {json.dumps(cell)}" for cell in cells(rankings)]
+    return "[\n" + ",\n".join(rows) + "\n]\n"
+
+
+def _csv(rankings: Sequence[Ranking]) -> str:
+    rows = list(cells(rankings))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

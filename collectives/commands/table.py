@@ -8,10 +8,10 @@ from typing import Any
 from collectives.algorithms import PRIMITIVES
 from collectives.catalogue import algorithms_for
 from collectives.choice import ENVIRONMENT, choices, parse
-from collectives.commands.options import PRIMITIVES_HELP, add_clock, given_clock, ranks
+from collectives.commands.options import PRIMITIVES_HELP, add_topology, asked_machine, ranks
 from collectives.console import console
 from collectives.files import check_target, write
-from collectives.study.pricing import DECLARED_CLOCK, RANKS, table_text
+from collectives.study.tables import CLUSTER, DECLARED, table_text
 from collectives.study.why import table_of
 
 
@@ -22,30 +22,35 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "-p", type=ranks, action="append", default=[], help="number of ranks; may be repeated"
     )
-    add_clock(parser)
+    add_topology(parser, ranks=False)
     parser.add_argument(
         "--write",
         metavar="FILE",
-        help="make a table for the clock given, or that of the declared table, and write it; "
+        help="make a table for the machine given, or those of the declared table, and write it; "
         f"{ENVIRONMENT}=FILE makes auto use it",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    clock, primitives = given_clock(arguments), arguments.primitives or PRIMITIVES
+    primitives = arguments.primitives or PRIMITIVES
     for primitive in primitives:
         algorithms_for(primitive)  # raises if there is no such primitive
     if arguments.write is not None:
         check_target(arguments.write, "--write")
-    found = choices()
-    if clock is not None or arguments.write is not None:
-        text = table_text(clock or DECLARED_CLOCK, arguments.p or RANKS, primitives)
+    several = arguments.p
+    machine = asked_machine(argparse.Namespace(**{**vars(arguments), "p": max(several or [1])}))
+    if machine is not None or arguments.write is not None:
+        cluster = CLUSTER if machine is None and not several else None
+        text = table_text(machine or DECLARED, several, primitives, cluster)
         if arguments.write is not None:
             write(arguments.write, text, "--write")
             print(f"{ENVIRONMENT}={arguments.write}")
             return 0
-        found = parse("for the clock given", text)
+        found = parse("for the machine given", text)
+    else:
+        found = choices()
     for primitive in primitives:
         console().print(table_of(primitive, found, arguments.p))
+    print("\n" + found.reach)
     return 0

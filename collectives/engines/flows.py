@@ -56,7 +56,7 @@ class Flows(Ports):
     @property
     def pending(self) -> bool:  # type: ignore[override]
         """Whether anything is under way."""
-        return bool(self.events or self.flows.sent)
+        return bool(self.events or self.flows.sent or self.flows.new)
 
     def when(self) -> float:
         """The time of the next event."""
@@ -153,53 +153,59 @@ class Active:
         self.routes = np.empty((0, 1), int)
         self.most = self.left = self.rates = np.empty(0)
         self.new: list[tuple[Sent, tuple[int, ...], float]] = []
-        self.now = 0.0
+        self.now, self.next = 0.0, math.inf  # when `left` was true, and when a flow ends
         self.changed = False
 
     def add(self, sent: Sent, route: tuple[int, ...], alone: float, now: float) -> None:
         """A flow begins, which takes `alone` seconds by itself."""
-        self.now = now
+        self._go(now)
         self.new.append((sent, route, sent.message.nbytes / alone if alone > 0 else math.inf))
-        self.sent.append(sent)
         self.changed = True
 
     def ends(self) -> float:
         """When the next flow ends, if none begins before."""
         if self.changed:
             self._share()
-        if not self.sent:
-            return math.inf
-        return self.now + float((self.left / self.rates).min())
+        return self.next
 
     def until(self, now: float) -> list[Sent]:
-        """Go on to a time; returns the flows that have ended."""
-        if self.changed:
-            self._share()
-        if not self.sent:
+        """The flows that end until now."""
+        if now < self.ends():
             return []
-        self.left -= self.rates * (now - self.now)
-        self.now = now
+        self._go(now)
         # What is left would take a moment that is lost in rounding.
-        over = self.left <= self.rates * (now * (SAME - 1))
-        if not over.any():
-            return []
-        ended = [self.sent[number] for number in np.flatnonzero(over)]
-        kept = ~over
+        kept = self.left > self.rates * (now * (SAME - 1))
+        ended = [self.sent[number] for number in np.flatnonzero(~kept)]
         self.sent = [self.sent[number] for number in np.flatnonzero(kept)]
         self.routes, self.most, self.left = self.routes[kept], self.most[kept], self.left[kept]
+        self.rates = self.rates[kept]
         self.changed = True
         return ended
+
+    def _go(self, now: float) -> None:
+        """Let the flows go on to a time."""
+        if now > self.now:
+            self.left -= self.rates * (now - self.now)
+            self.now = now
 
     def _share(self) -> None:
         """The rates of all flows anew."""
         if self.new:
-            width = max(self.routes.shape[1], *[len(route) for _, route, _ in self.new])
-            rows = [[*route, *[-1] * (width - len(route))] for _, route, _ in self.new]
-            fill = np.full((len(self.routes), width - self.routes.shape[1]), -1)
-            routes = np.vstack([np.hstack([self.routes, fill]), np.array(rows)])
-            self.routes = np.where(routes < 0, len(self.limits) - 1, routes)
-            self.most = np.append(self.most, [most for _, _, most in self.new])
-            self.left = np.append(self.left, [float(s.message.nbytes) for s, _, _ in self.new])
-            self.new.clear()
+            self._take_new()
         self.rates = fair_rates(self.routes, self.most, self.limits)
+        self.next = math.inf
+        if self.sent:
+            self.next = self.now + float((self.left / self.rates).min())
         self.changed = False
+
+    def _take_new(self) -> None:
+        sent, routes, most = zip(*self.new)
+        width = max(self.routes.shape[1], *map(len, routes))
+        last = len(self.limits) - 1
+        rows = [[*route, *[last] * (width - len(route))] for route in routes]
+        fill = np.full((len(self.routes), width - self.routes.shape[1]), last)
+        self.routes = np.vstack([np.hstack([self.routes, fill]), np.array(rows)])
+        self.most = np.append(self.most, most)
+        self.left = np.append(self.left, [float(each.message.nbytes) for each in sent])
+        self.sent += sent
+        self.new.clear()

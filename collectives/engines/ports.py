@@ -100,6 +100,6 @@ class Ports:
             port = max(start + way.latency, rank.port_in) + sent.cost
             sent.arrived = arrived = max(port, sent.passed + way.latency)  # type: ignore[operator]
             rank.port_in = port + way.gap
-            rank.taken = max(rank.taken, arrived) + way.overhead
+            rank.taken = sent.taken = max(rank.taken, arrived) + way.overhead
         rank.ends = max(rank.ends, rank.taken)
         rank.arrivals.clear()

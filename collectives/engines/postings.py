@@ -57,7 +57,8 @@ class Sent:
     """A message on its way.
 
     It starts to pass the port out at `start`, and has passed at `passed`; `arrived` is when the
-    port in has taken it. None is not yet. `cost` is how long it keeps a port busy by itself.
+    port in has let it in, and `taken` when the CPU has. None is not yet. `cost` is how long it
+    keeps a port busy by itself.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Sent:
         "passed",
         "rank",
         "start",
+        "taken",
         "target",
         "views",
     )
@@ -83,6 +85,7 @@ class Sent:
         self.start: float | None = None
         self.passed: float | None = None
         self.arrived: float | None = None
+        self.taken: float | None = None
         self.target: Rank | None = None
         self.cost = self.earliest = 0.0
 

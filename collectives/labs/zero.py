@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,11 +93,19 @@ def graded(
         failed = [line for line in report.of("untrained") if line["call"] == number]
         wrong = refused
         if not wrong and failed:
-            wrong = of_message(str(failed[0]["message"])[:600], str(failed[0]["hint"])[:300])
+            wrong = _broke(failed[0])
         if not wrong and len(runs) < len(RANKS):
-            wrong = ended or Feedback("there is no training of this name", file)
+            what, hint = f"there is no {task['function']}", "keep the names as they were handed out"
+            wrong = ended or Feedback(what, file, "a generator function (rank, p, net)", hint)
         found.append(_task(task, file, runs, wrong))
     return found
+
+
+def _broke(line: Mapping[str, Any]) -> Feedback:
+    """A training that raised an error, or broke a rule."""
+    said = of_message(str(line["message"])[:600], str(line["hint"])[:300])
+    where = said.where or f"p = {line['p']}"
+    return replace(said, where=where, expected=said.expected or "a training that ends")
 
 
 def _task(
@@ -144,7 +152,8 @@ def _differs(
     expected = "the weights of a run on one rank, but for the order of the sums"
     got = held.get(f"{kind} {layer}")
     if got is None:
-        return Feedback(f"there are no {kind} on the shelf at the end", where, expected)
+        hint = f"leave the {kind} of each layer on the shelf: they are what is compared"
+        return Feedback(f"there are no {kind} on the shelf at the end", where, expected, hint)
     if stage.sharded:
         counts = even_counts(right.size, p)
         start = sum(counts[:rank])

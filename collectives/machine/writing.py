@@ -39,7 +39,7 @@ def dumps(machine: Machine, about: str = "") -> str:
     nic = "25 Gbit/s"
     <BLANKLINE>
     """
-    keys = {"about": about} if about else {}
+    keys: dict[str, object] = {"about": about} if about else {}
     keys |= keys_of(machine)
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in keys.items())
 

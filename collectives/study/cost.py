@@ -27,6 +27,7 @@ from collectives.algorithms.language.ranks import ratios, rows
 from collectives.algorithms.language.registry import GROUP, Algorithm
 from collectives.errors import ArgumentError
 from collectives.machine.clock import Clock
+from collectives.machine.model import Machine
 from collectives.nodes import SIMULATED
 from collectives.study.simulation import BYTES_OF_FLOATS, simulate
 
@@ -133,7 +134,9 @@ class Path:
     work: int
 
 
-def critical_path(primitive: str, algorithm: str, p: int, n: int) -> Path:
+def critical_path(
+    primitive: str, algorithm: str, p: int, n: int, machine: Machine | None = None
+) -> Path:
     """The critical path of each term, counted from the rounds that run.
 
     Parameters
@@ -144,8 +147,14 @@ def critical_path(primitive: str, algorithm: str, p: int, n: int) -> Path:
         Number of ranks.
     n : int
         Bytes of the whole vector.
+    machine : Machine, optional
+        Its nodes are those of algorithms with two levels.
     """
+    nodes = machine or Machine()
     clocks = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
     return Path(
-        *[round(simulate(primitive, algorithm, p=p, n=n, clock=clock).time) for clock in clocks]
+        *[
+            round(simulate(primitive, algorithm, p=p, n=n, topology=nodes.under(clock)).time)
+            for clock in clocks
+        ]
     )

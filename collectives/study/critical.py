@@ -55,6 +55,9 @@ def _awaited(note: RoundNote) -> tuple[MessageNote | None, bool]:
         for message in note.recvs:
             if message.arrived == done:
                 return message, True
+        for message in note.recvs:
+            if message.taken == done:
+                return message, True
         for message in note.sends:
             if _is_out(message) == done:
                 return message, False
@@ -74,12 +77,15 @@ def _cause(
     waited = message.arrived is not None and message.arrived > _is_out(message)
     if came and one is not None and waited and busy + message.cost == message.arrived:
         return one, True, message.source
-    late = message.left > message.source.start
-    if late and other is not None and _is_out(other) == message.left:
+    out = -1.0 if other is None else _is_out(other)
+    met = -1.0 if message.target is None or message.at_once else message.target.start
+    if message.source.start < out <= message.left and out >= met:
+        assert other is not None
         return other, False, message.source
-    if late and one is not None and busy == message.left:  # it waited for its recv
-        return one, True, message.source
-    return None, False, message.target if late and message.target else message.source
+    if met > message.source.start:  # it waited for its recv
+        assert message.target is not None
+        return None, False, message.target
+    return None, False, message.source
 
 
 def _is_out(message: MessageNote) -> float:

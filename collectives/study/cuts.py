@@ -124,8 +124,13 @@ def crossing(
 
 def _prefixes(of: Sequence[int], n: int) -> tuple[dict[int, float], dict[int, float], float]:
     """Of scan and exscan: who comes later, in another part, needs what comes before."""
-    first, last = {part: r for r, part in reversed(list(enumerate(of)))}, dict(zip(of, range(len(of))))
-    out = {part: float(n) * any(of[r] != part for r in range(first[part], len(of))) for part in last}
+    first, last = (
+        {part: r for r, part in reversed(list(enumerate(of)))},
+        dict(zip(of, range(len(of)))),
+    )
+    out = {
+        part: float(n) * any(of[r] != part for r in range(first[part], len(of))) for part in last
+    }
     into = {part: float(n) * any(of[r] != part for r in range(last[part])) for part in last}
     return out, into, max(sum(out.values()), sum(into.values()))
 

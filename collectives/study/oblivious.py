@@ -7,7 +7,7 @@ the algorithm is run with other numbers, too, and what was yielded is compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ class _Memory:
             known = [len(self.arrays) - 1]
         return known[0], _address(view) - _address(whole)
 
-    def _views(self, views: tuple[np.ndarray, ...]) -> tuple:
+    def _views(self, views: Iterable[np.ndarray]) -> tuple:
         return tuple([(*self._number(view), view.size) for view in views if view.size])
 
     def outline(self, round_: Round) -> tuple:
@@ -121,9 +121,9 @@ def _filled(buffers: Buffers, value: int | None) -> Buffers:
 
 def _compare(usual: _Listener, other: _Listener) -> None:
     """Raise ScheduleError at the first round in which two runs differ."""
-    for rank, both in enumerate(zip(usual.heard, other.heard, strict=True)):
-        for number, (one, two) in enumerate(zip(*both, strict=False)):
-            if one != two:
+    for rank, (one, two) in enumerate(zip(usual.heard, other.heard, strict=True)):
+        for number, (mine, others) in enumerate(zip(one, two, strict=False)):
+            if mine != others:
                 _fail(usual, rank, number)
     if all(one.finished for one in other.ranks):
         for rank, (one, two) in enumerate(zip(usual.heard, other.heard, strict=True)):

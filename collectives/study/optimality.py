@@ -14,6 +14,7 @@ from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REG
 from collectives.catalogue import algorithms_for, find, titled
 from collectives.console import table
 from collectives.errors import RestrictionError
+from collectives.machine.model import Machine
 from collectives.references import Work, cited, works
 from collectives.study.bounds import (
     BANDWIDTH,
@@ -25,8 +26,9 @@ from collectives.study.bounds import (
     bounds_of,
 )
 from collectives.study.cost import critical_path
+from collectives.study.prediction import bound_of, predicted
 from collectives.study.simulation import Counts, count
-from collectives.units import format_bytes
+from collectives.units import format_bytes, seconds
 
 # What the page counts, few ranks and more. All p divide both lengths.
 RANKS = (5, 8, 12, 32)
@@ -50,11 +52,12 @@ def met(values: Mapping[str, int], least: Mapping[str, int]) -> list[str]:
     return [term for term in least if values[term] == least[term]]
 
 
-def optimality_table(primitive: str, p: int, n: int) -> Table:
+def optimality_table(primitive: str, p: int, n: int, machine: Machine | None = None) -> Table:
     """All algorithms of a primitive beside its lower bounds, for about `n` bytes on `p` ranks.
 
     The length is rounded up to a multiple of p: blocks of one byte more or less would
-    hide what is optimal.
+    hide what is optimal. With a machine there is one more column: the predicted time, as a
+    multiple of the bound that the machine sets.
     """
     p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of bytes n", n)
     n = -(-n // p) * p
@@ -65,18 +68,40 @@ def optimality_table(primitive: str, p: int, n: int) -> Table:
     if COMPUTATION in least:
         columns += ["work,\nbusiest\nrank", "work,\ncritical\npath", "reductions"]
     length = f", n = {format_bytes(n)}" if BANDWIDTH in least else ""
+    bound = None if machine is None else bound_of(primitive, p, n, machine)[0]
+    if bound is not None:
+        columns.append("time /\nbound")
     new = table(f"{primitive}, p = {p}{length}", *columns, "optimal in", numbers=True)
     new.columns[-1].justify = "left"
     lowest = [text for term in least for text in _cells(term, least[term])]
-    new.add_row("(lower bound)", *lowest, *[""] * (COMPUTATION in least), style="italic")
+    lowest += [""] * (COMPUTATION in least)
+    if bound is not None:
+        new.caption, new.caption_justify = (
+            f"bound: {seconds(bound.seconds)}, {bound.because}",
+            "left",
+        )
+        lowest.append(seconds(bound.seconds))
+    new.add_row("(lower bound)", *lowest, style="italic")
     for name in algorithms_for(primitive):
-        new.add_row(titled(primitive, name), *_row(primitive, name, p, n, least))
+        row = _row(primitive, name, p, n, least, machine)
+        if machine is not None and bound is not None and len(row) > 1:
+            found = predicted(primitive, name, p, n, machine, bound, False)
+            row.insert(-1, "" if found.ratio is None else f"{found.ratio:.2f}")
+        new.add_row(titled(primitive, name), *row)
     return new
 
 
-def _row(primitive: str, name: str, p: int, n: int, least: Mapping[str, int]) -> list[str]:
+def _row(
+    primitive: str,
+    name: str,
+    p: int,
+    n: int,
+    least: Mapping[str, int],
+    machine: Machine | None = None,
+) -> list[str]:
     try:
-        counts, path = count(primitive, name, p=p, n=n), critical_path(primitive, name, p, n)
+        counts = count(primitive, name, p=p, n=n, topology=machine)
+        path = critical_path(primitive, name, p, n, machine)
     except RestrictionError as error:
         return [escape(f"n/a: {error}")]
     values = counted(counts)

@@ -10,7 +10,7 @@ from collectives import checks
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.catalogue import algorithms_for, find
 from collectives.engines.simulator import Load
-from collectives.errors import FAILURES, ArgumentError, in_words
+from collectives.errors import FAILURES, in_words
 from collectives.machine.clock import Clock, LogGP
 from collectives.machine.model import Machine
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY
@@ -265,4 +265,3 @@ def cells(rankings: Sequence[Ranking]) -> Iterator[dict[str, Any]]:
             values = {f.name: getattr(one, f.name) for f in fields(one) if f.name != "shares"}
             parts = {f"{term}_share": (one.shares or {}).get(term) for term in SHARES}
             yield {**size, "bound": ranking.bound.seconds, **values, **parts}
-

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, product
 
 from collectives import checks
-from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY
-from collectives.choice import Place, Ranges, Rows, written
+from collectives.algorithms.language.registry import PREFIXES, PRIMITIVES, REDUCTIONS, REGISTRY
+from collectives.catalogue import find
+from collectives.choice import Place, Ranges, written
+from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
+from collectives.machine.placed import BLOCK
 from collectives.machine.spec import machine as made
-from collectives.study.pricing import DECLARED_CLOCK, evenly, price, simplified
+from collectives.study.cost import predicted_time
+from collectives.study.pricing import DECLARED_CLOCK, TooLong, evenly, price
 
 # What the declared table was made for: the ranks of one node, and nodes on 25 Gbit/s Ethernet
 # whose ranks share a NIC. A message takes the library's own round, and the wire's latency.
@@ -25,6 +32,13 @@ NODES, ON_EACH = (2, 4, 8), (1, 2, 4, 8)
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
+STEP = 4
+
+# As far as the declared table goes for clusters, where long vectors take long to price.
+LARGEST_ON_NODES = 2**27
+
+# A table of so many rows is made by several processes.
+MANY = 40
 
 # Prices so near each other are a tie, and the candidate that comes first wins it: no
 # machine keeps to the model more closely than that.
@@ -33,8 +47,8 @@ TIE = 1.1
 # What `auto` chooses from: algorithms for every p, every root and any lengths, with the
 # parameters that they have by default. Of equals the one with fewer local copies comes
 # first, which the model takes to be free, then the simpler one. Left out are those that
-# need to know where the ranks are (hierarchical), and those that reduce much more often
-# than others to save a message (gather_all): the model takes the reduction of a short
+# need to know where the ranks are, which `ON_NODES` has, and those that reduce much more
+# often than others to save a message (gather_all): the model takes the reduction of a short
 # vector to be free, too.
 CANDIDATES: Mapping[str, tuple[str, ...]] = {
     "barrier": ("recursive_doubling", "recursive_exchange", "tree"),
@@ -56,40 +70,93 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = {
     "exscan": ("recursive_doubling", "123_doubling", "ring", "tree", "pipelined_tree"),
 }
 
+# What is added where ranks are on several nodes: what is faster there by more than a tie for
+# some length, on 2 to 8 nodes with 1 to 8 ranks each. Algorithms with two levels keep the order
+# of the ranks only where those of a node are neighbours, which is not known when a row is made.
+ON_NODES: Mapping[str, tuple[str, ...]] = {
+    "bcast": ("hierarchical_pipelined", "scatter_ring_allgather"),
+    "allgather": ("bine", "split_rail"),
+    "allreduce": ("generalised", "swing", "split_rail", "split_rail_pipelined", "hierarchical"),
+    "reduce_scatter": ("bine", "split_rail"),
+    "alltoall": ("bine", "two_step"),
+    "scan": ("recursive_exchange", "hierarchical"),
+    "exscan": ("recursive_exchange", "hierarchical"),
+}
 
-def candidates(primitive: str, commutative: bool = True) -> tuple[str, ...]:
-    """What `auto` chooses from, for operators that commute, or for all."""
+
+def candidates(primitive: str, commutative: bool = True, nodes: bool = False) -> tuple[str, ...]:
+    """What `auto` chooses from, for operators that commute, or for all.
+
+    With `nodes` it is where ranks are on several of them.
+    """
     table = REGISTRY[primitive]
     names = CANDIDATES[primitive]
-    return tuple(name for name in names if commutative or not table[name].commutative)
+    if nodes:
+        names += ON_NODES.get(primitive, ())
+    if commutative:
+        return names
+    mixed = [name for name in names if table[name].needs_groups and primitive not in PREFIXES]
+    return tuple(name for name in names if not table[name].commutative and name not in mixed)
+
+
+def several(machine: Machine, p: int) -> bool:
+    """Whether p ranks are on several nodes of the machine."""
+    return machine.network is not None and len(set(machine.groups(p))) > 1
 
 
 def prices(
     primitive: str, p: int, n: int, machine: Machine, commutative: bool = True
 ) -> dict[str, float]:
     """The price of each candidate in seconds, cheapest first; of equals the first listed."""
-    names = candidates(primitive, commutative)
-    n = evenly(primitive, p, n)
-    found = {name: price(primitive, name, p, n, machine) for name in names}
-    return {name: found[name] for name in sorted(names, key=found.__getitem__)}
+    found = {}
+    for name in candidates(primitive, commutative, several(machine, p)):
+        with suppress(TooLong):
+            found[name] = price(primitive, name, p, n, machine)
+    return {name: found[name] for name in sorted(found, key=found.__getitem__)}
 
 
 def cheapest(primitive: str, p: int, n: int, machine: Machine, commutative: bool = True) -> str:
-    """The candidate with the least price; in a tie the one listed first."""
-    found = prices(primitive, p, n, machine, commutative)
-    limit = TIE * min(found.values())
-    return next(name for name in candidates(primitive, commutative) if found[name] <= limit)
+    """The candidate with the least price; in a tie the one listed first.
+
+    Those that cannot be are not priced.
+    """
+    order = candidates(primitive, commutative, several(machine, p))
+    floors = {name: _at_least(primitive, name, p, n, machine) for name in order}
+    found: dict[str, float] = {}
+    for name in sorted(order, key=floors.__getitem__):
+        if found and floors[name] > TIE * min(found.values()):
+            break
+        with suppress(TooLong):
+            found[name] = price(primitive, name, p, n, machine)
+    limit = TIE * min(found.values(), default=0.0)
+    return next((name for name in order if found.get(name, math.inf) <= limit), order[0])
 
 
-def ranges(primitive: str, p: int, machine: Machine, commutative: bool = True) -> Ranges:
+def _at_least(primitive: str, name: str, p: int, n: int, machine: Machine) -> float:
+    """Seconds below which its price surely is not, found quickly."""
+    if machine.shares:
+        try:
+            return price(primitive, name, p, n, machine.unshared())
+        except TooLong:
+            return 0.0
+    if machine.network is None and isinstance(machine.clock, Clock):
+        algorithm, given = find(primitive, name)
+        # A cost line may be an upper bound, of no more than this.
+        return predicted_time(algorithm, p, evenly(primitive, p, n), machine.clock, **given) / 2
+    return 0.0
+
+
+def ranges(
+    primitive: str, p: int, machine: Machine, commutative: bool = True, largest: int = LARGEST
+) -> Ranges:
     """The cheapest candidate for every length: from how many bytes on, and which.
 
-    Every fourth power of two is priced, and between two that differ in their
-    cheapest candidate those that show where it changes.
+    Every sixteenfold length is priced, and between two that differ in their cheapest
+    candidate those that show where it changes.
     """
     if primitive == "barrier":
         return [(0, cheapest(primitive, p, 0, machine))]
-    sizes = [SMALLEST << shift for shift in range((LARGEST // SMALLEST).bit_length())]
+    sizes = [SMALLEST << shift for shift in range((largest // SMALLEST).bit_length())]
 
     @cache
     def at(place: int) -> str:
@@ -102,30 +169,17 @@ def ranges(primitive: str, p: int, machine: Machine, commutative: bool = True) -
         middle = (low + high) // 2
         return [high] if middle == low else [*refined(low, middle), *refined(middle, high)]
 
-    stops = [*range(0, len(sizes) - 1, 4), len(sizes) - 1]
+    stops = [*range(0, len(sizes) - 1, STEP), len(sizes) - 1]
     changes = [place for low, high in pairwise(stops) for place in refined(low, high)]
     return [(0, at(0)), *[(sizes[place], at(place)) for place in changes]]
-
-
-def rows_of(
-    primitive: str, machine: Machine, places: Sequence[Place], commutative: bool = True
-) -> Rows:
-    """The cheapest for every length, for nodes with so many ranks on each."""
-    return {
-        (nodes, ranks): ranges(primitive, nodes * ranks, on(machine, nodes, ranks), commutative)
-        for nodes, ranks in places
-    }
 
 
 def on(machine: Machine, nodes: int, ranks: int) -> Machine:
     """A machine of which so many nodes have so many ranks each, the others none."""
     if machine.network is None or nodes * ranks == machine.p:
         return machine
-    checks.integer("table", "nodes", nodes, 1, machine.network.nodes or nodes)
-    seats = [node * ranks + seat for node in range(nodes) for seat in range(ranks)]
     nics = min(machine.nics, ranks)
-    grown = replace(machine, ranks=ranks, nics=nics, placement=tuple(seats))
-    return grown
+    return replace(machine, ranks=ranks, nics=nics, placement=BLOCK)
 
 
 def places_of(machine: Machine, ranks: Sequence[int] = ()) -> list[Place]:
@@ -159,15 +213,34 @@ def table_text(
         Further rows, for several nodes.
     """
     checks.instance("table", "machine", machine, Machine)
-    several = places_of(machine, [checks.ranks("table", p) for p in ranks])
-    far = [(q, r) for q in NODES for r in ON_EACH] if cluster is not None else []
+    places = places_of(machine, [checks.ranks("table", p) for p in ranks])
+    wanted = [(machine, place, LARGEST) for place in places]
+    if cluster is not None:
+        wanted += [(cluster, place, LARGEST_ON_NODES) for place in product(NODES, ON_EACH)]
+    jobs = [
+        (primitive, place, on(one, *place), commutative, largest)
+        for primitive in primitives
+        for commutative in ([True, False] if primitive in REDUCTIONS else [True])
+        for one, place, largest in wanted
+    ]
+    orders: dict[bool, dict[str, dict[Place, Ranges]]] = {True: {}, False: {}}
+    for (primitive, place, _, commutative, _), row in zip(jobs, _rows(jobs)):
+        orders[commutative].setdefault(primitive, {})[place] = row
+    longest = LARGEST, LARGEST_ON_NODES if cluster is not None else LARGEST
+    nodes = machine if machine.network is not None else cluster
+    return written(machine, nodes, longest, orders[True], orders[False])
 
-    def rows(primitive: str, commutative: bool) -> Rows:
-        found = dict(rows_of(primitive, machine, several, commutative))
-        if cluster is not None:
-            found |= rows_of(primitive, cluster, far, commutative)
-        return found
 
-    any_order = {primitive: rows(primitive, True) for primitive in primitives}
-    in_order = {primitive: rows(primitive, False) for primitive in primitives if primitive in REDUCTIONS}
-    return written(machine, cluster, LARGEST, any_order, in_order)
+Job = tuple[str, Place, Machine, bool, int]
+
+
+def _rows(jobs: Sequence[Job]) -> Iterable[Ranges]:
+    if len(jobs) < MANY:
+        return map(_row, jobs)
+    with ProcessPoolExecutor() as pool:
+        return list(pool.map(_row, jobs))
+
+
+def _row(job: Job) -> Ranges:
+    primitive, (nodes, each), machine, commutative, largest = job
+    return ranges(primitive, nodes * each, machine, commutative, largest)

@@ -45,6 +45,7 @@ class MessageNote:
         self.writes: Ranges = []
         self.beat = source.beat
         self.sent: Sent | None = None  # the simulator's own note
+        self.at_once = False  # it left before it had met its recv
 
     @property
     def left(self) -> float | None:
@@ -61,6 +62,11 @@ class MessageNote:
     def arrived(self) -> float | None:
         """When it had come in."""
         return None if self.sent is None else self.sent.arrived
+
+    @property
+    def taken(self) -> float | None:
+        """When the destination's CPU had taken it."""
+        return None if self.sent is None else self.sent.taken
 
     @property
     def cost(self) -> float:
@@ -174,7 +180,8 @@ class Tracer(Simulator):
 
     def _leave(self, sent: Any) -> None:
         super()._leave(sent)
-        self.flying[id(sent.message)].sent = sent
+        note = self.flying[id(sent.message)]
+        note.sent, note.at_once = sent, True
 
     def _match(self, sent: Any, posted: Any) -> None:
         if sent.message.nbytes == posted.message.nbytes:

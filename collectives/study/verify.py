@@ -116,7 +116,10 @@ def settle(
     """
     nbytes = problem.size * problem.dtype.itemsize
     commutative = problem.operator.commutative
-    chosen, given = decide(algorithm, parameters, problem.p, nbytes, commutative)
+    nodes = 1
+    if machine is not None and machine.network is not None:
+        nodes = len(set(machine.groups(problem.p)))
+    chosen, given = decide(algorithm, parameters, problem.p, nbytes, commutative, nodes)
     title, p, operator = str(chosen), problem.p, problem.operator
     check_lossy(chosen, p, operator, problem.dtype)
     groups = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 from rich.table import Table
 
@@ -14,27 +14,29 @@ from collectives.algorithms.language.registry import REGISTRY
 from collectives.catalogue import algorithms_for, check_restrictions, find, titled
 from collectives.choice import Choices, Ranges, choices
 from collectives.console import table
-from collectives.machine.clock import Clock
-from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY, TERMS, bounds, bounds_of
-from collectives.study.cost import Path, critical_path, predicted_time
-from collectives.study.pricing import COUNTED, TIE, cheapest, evenly, price, prices
+from collectives.machine.model import Machine
+from collectives.machine.words import in_lines
+from collectives.study.cuts import Least, least
+from collectives.study.prediction import SHARES, WAITING, bottleneck_of, shares_of
+from collectives.study.pricing import ESTIMATED, LINE, SIMULATED, Price, evenly, priced
+from collectives.study.tables import TIE, cheapest, prices
 from collectives.units import format_bytes, seconds
 
 WIDTH = 99  # of lines of words
 
-_LEAST = {
-    LATENCY: "the fewest messages possible",
-    BANDWIDTH: "the fewest bytes possible",
-    COMPUTATION: "the least work possible",
+_HOW = {
+    SIMULATED: "times of simulated runs",
+    ESTIMATED: "estimates (~), in which messages that are sent together share links",
+    LINE: "those of cost lines (=), as there are too many messages to be simulated",
 }
-_FACTORS = {LATENCY: "messages", BANDWIDTH: "bytes", COMPUTATION: "work"}
+_MARKS = {SIMULATED: "", ESTIMATED: "~", LINE: "="}
 
 
 def why(
     primitive: str,
     p: int,
     n: int,
-    clock: Clock | None = None,
+    machine: Machine | None = None,
     commutative: bool = True,
     also: Sequence[str] = (),
 ) -> tuple[str, Table]:
@@ -47,8 +49,8 @@ def why(
         Number of ranks.
     n : int
         Bytes of the whole vector.
-    clock : Clock, optional
-        Choose for this clock, and not by the table that `auto` uses.
+    machine : Machine, optional
+        Choose for this machine, and not by the table that `auto` uses.
     commutative : bool
         Whether the operator commutes.
     also : sequence of str
@@ -59,25 +61,26 @@ def why(
     UnknownAlgorithm
         There is no such primitive, or no such algorithm.
     ArgumentError
-        p, n or the clock is out of its range.
+        p or n is out of its range, or the machine has no place for so many ranks.
     RestrictionError
         An algorithm of `also` cannot do this.
     """
     algorithms_for(primitive)  # raises if there is no such primitive
     p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of bytes n", n)
     checks.countable(primitive, p * n)
-    if clock is not None:
-        checks.instance(primitive, "clock", clock, Clock)
+    if machine is not None:
+        checks.instance(primitive, "machine", machine, Machine)
+        machine.at(p)
     for name in also:
         check_restrictions(find(primitive, name)[0], p, commutative)
-    if clock is None:
+    if machine is None:
         inforce = choices()
-        pick, clock = inforce.spec(primitive, p, n, commutative), inforce.clock
-        source = _row(inforce, primitive, p, commutative)
+        pick, machine = inforce.spec(primitive, p, n, commutative), inforce.node
+        source = _row(inforce, primitive, p, n, commutative)
     else:
-        pick = cheapest(primitive, p, n, clock, commutative)
-        source = "the least price for the clock given"
-    case = _Case(primitive, p, evenly(primitive, p, n), clock, commutative, pick, tuple(also))
+        pick = cheapest(primitive, p, n, machine, commutative)
+        source = "the least price for the machine given"
+    case = _Case(primitive, p, evenly(primitive, p, n), machine, commutative, pick, tuple(also))
     length = "" if primitive == "barrier" else f", n = {format_bytes(n)}"
     lines = [f"{primitive}, p = {p}{length}: {pick}", "", f"by      {source}", *case.words()]
     return "\n".join(lines), case.table()
@@ -85,83 +88,89 @@ def why(
 
 def table_of(primitive: str, found: Choices, ranks: Sequence[int]) -> Table:
     """What a table of choices says of a primitive, for the p that it has or for those given."""
-    new = table(primitive, "p", "by bytes of the whole vector", "operator that does not commute")
-    for p in [checks.ranks("table", p) for p in ranks] or found.any_order.get(primitive, {}):
-        listed, ranges = found.row(primitive, p)
+    new = table(
+        primitive, "ranks", "by bytes of the whole vector", "operator that does not commute"
+    )
+    asked = [(1, checks.ranks("table", p)) for p in ranks]
+    for nodes, each in asked or found.any_order.get(primitive, {}):
+        p = nodes * each
+        place, ranges = found.row(primitive, p, True, nodes)
         any_order = _in_words(ranges)
-        in_order = _in_words(found.row(primitive, p, commutative=False)[1])
-        number = str(p) if listed == p else f"{p} (as {listed})"
+        in_order = _in_words(found.row(primitive, p, False, nodes)[1])
+        wanted, listed = (place_in_words(x) for x in ((nodes, each), place))
+        number = wanted if listed == wanted else f"{wanted} (as {listed})"
         new.add_row(number, any_order, "" if in_order == any_order else in_order)
     return new
 
 
+def place_in_words(place: tuple[int, int]) -> str:
+    """Ranks of one node, or nodes times ranks."""
+    return f"{place[0]} x {place[1]}" if place[0] > 1 else str(place[1])
+
+
 @dataclass(frozen=True)
 class _Case:
-    """One choice: an algorithm for a primitive, p and n, under a clock."""
+    """One choice: an algorithm for a primitive, p and n, on a machine."""
 
     primitive: str
     p: int
     n: int
-    clock: Clock
+    machine: Machine
     commutative: bool
     pick: str
     also: tuple[str, ...] = ()
 
     @cached_property
     def prices(self) -> dict[str, float]:
-        return prices(self.primitive, self.p, self.n, self.clock, self.commutative)
+        return prices(self.primitive, self.p, self.n, self.machine, self.commutative)
 
     @cached_property
-    def priced(self) -> dict[str, float]:
+    def priced(self) -> dict[str, Price]:
         """The prices of all rows: the candidates and what else was asked for."""
-        size = self.p, self.n, self.clock
-        others = {name: price(self.primitive, name, *size) for name in self.also}
-        return dict(sorted({**self.prices, **others}.items(), key=lambda item: item[1]))
+        names = dict.fromkeys([*self.prices, self.pick, *self.also])
+        size = self.p, self.n, self.machine
+        found = {name: priced(self.primitive, name, *size) for name in names}
+        return dict(sorted(found.items(), key=lambda item: item[1].seconds))
 
     @cached_property
-    def terms(self) -> list[str]:
-        return list(bounds_of(self.primitive))
+    def bound(self) -> Least:
+        return least(self.primitive, self.p, self.n, self.machine)
 
     def words(self) -> Iterator[str]:
-        clock = [seconds(value) for value in (self.clock.alpha, self.clock.beta, self.clock.gamma)]
-        yield "clock   alpha {} a message, beta {} a byte, gamma {} a byte reduced".format(*clock)
+        yield in_lines(self.machine, self.p, "machine ")
+        yield f"bound   {seconds(self.bound.seconds)}: {self.bound.because}"
         yield f"because {self._weight()}"
         yield from (f"because {reason}" for reason in self._rivals())
         for name in self.also:
             if name not in self.prices:
                 yield f"beside  {name}, no candidate, takes {self.ratio(name):.2f} times as long"
         yield ""
-        if self.p <= COUNTED:
-            yield "Prices are times of simulated runs: the critical path through messages and work."
-        else:
-            yield f"Prices are those of the cost lines, as always for more than {COUNTED} ranks."
-        yield "Messages, bytes and work are each those of the critical path of their own term."
+        kinds = [how for how in _HOW if any(x.how == how for x in self.priced.values())]
+        yield f"Prices are {', or '.join(_HOW[how] for how in kinds)}."
         rest = [name for name in REGISTRY[self.primitive] if name not in self.priced]
         if rest:
-            yield from textwrap.wrap(f"Not considered: {', '.join(rest)}.", WIDTH)
+            text = f"Not considered (predict ranks all): {', '.join(rest)}."
+            yield from textwrap.wrap(text, WIDTH)
 
     def _weight(self) -> str:
         """Which term weighs most, and how near the pick is to the least there can be."""
-        path, times = self.path(self.pick), self.times(self.pick)
-        heaviest = max(times, key=times.__getitem__)
-        share = times[heaviest] / max(sum(times.values()), 1e-30)
-        least = bounds(self.primitive, self.p, self.n)[heaviest]
-        ratio = path[heaviest] / max(least, 1)
-        near = _LEAST[heaviest]
-        if 1 < ratio < 1.01:
-            near = f"{100 * (ratio - 1):.1g}% above {near}"
-        elif ratio > 1:
-            near = f"{ratio:.3g} times {near}"
-        formula = bounds_of(self.primitive)[heaviest].formula
-        return f"the {heaviest} term is {share:.0%} of its time: {near}, {formula}"
+        shares = self.shares(self.pick)
+        heaviest = max(shares, key=shares.__getitem__)
+        what = "waiting for shared links" if heaviest == WAITING else f"the {heaviest} term"
+        text = f"{what} is {shares[heaviest]:.0%} of its time"
+        cost = self.priced[self.pick]
+        if self.bound.seconds:
+            text += f"; it takes {cost.seconds / self.bound.seconds:.3g} times the bound"
+        bottleneck = bottleneck_of(cost, shares)
+        return f"{text}; {bottleneck}" if "busy" in bottleneck else text
 
     def _rivals(self) -> Iterator[str]:
         """Who is next, and what is to be said if somebody is cheaper."""
-        mine = self.prices[self.pick]
-        best, least = next(iter(self.prices.items()))
-        if least < mine <= TIE * least:
+        mine = self.priced[self.pick].seconds
+        best, lowest = next(iter(self.prices.items()))
+        if lowest < mine <= TIE * lowest:
             yield f"{best} is less than {TIE - 1:.0%} cheaper, which counts as a tie"
-        elif least < mine:
+        elif lowest < mine:
             yield f"its row in the table serves more than this n; {best} is cheaper here"
         dearer = [x for x in self.prices if self.prices[x] >= mine and x != self.pick]
         if dearer:
@@ -169,51 +178,35 @@ class _Case:
 
     def table(self) -> Table:
         """A row for each candidate: what it costs, and how that comes about."""
-        columns = [column for term in self.terms for column in (_FACTORS[term], term)]
-        new = table("", "", "time", "ratio", *columns, numbers=True)
+        new = table("", "", "time", "ratio", *SHARES, numbers=True)
         for name, cost in self.priced.items():
-            path, times = self.path(name), self.times(name)
-            cells = [x for t in self.terms for x in (_amount(t, path[t]), seconds(times[t]))]
+            cells = [f"{share:.0%}" for share in self.shares(name).values()]
             style = "bold" if name == self.pick else ""
+            time = f"{_MARKS[cost.how]}{seconds(cost.seconds)}"
             title = titled(self.primitive, name)
-            new.add_row(title, seconds(cost), f"{self.ratio(name):.2f}", *cells, style=style)
+            new.add_row(title, time, f"{self.ratio(name):.2f}", *cells, style=style)
         return new
 
     def ratio(self, name: str) -> float:
         """How many times as long as the pick it takes; one rank alone takes no time."""
-        mine = self.prices[self.pick]
-        return self.priced[name] / mine if mine else 1.0
+        mine = self.priced[self.pick].seconds
+        return self.priced[name].seconds / mine if mine else 1.0
 
-    def path(self, name: str) -> dict[str, int]:
-        """The critical path of each term."""
-        path = _path(self.primitive, name, self.p, self.n)
-        return dict(zip(TERMS, (path.messages, path.nbytes, path.work)))
-
-    def times(self, name: str) -> dict[str, float]:
-        """Seconds that the critical path of each term takes."""
-        factors = self.clock.alpha, self.clock.beta, self.clock.gamma
-        path = self.path(name)
-        return {term: path[term] * factor for term, factor in zip(TERMS, factors)}
+    def shares(self, name: str) -> dict[str, float]:
+        """Where its time goes."""
+        case = self.primitive, name, self.p, self.n, self.machine
+        return shares_of(*case, self.priced[name])
 
 
-@cache
-def _path(primitive: str, name: str, p: int, n: int) -> Path:
-    """The critical path of each term: counted, or by the cost line."""
-    if p <= COUNTED:
-        return critical_path(primitive, name, p, n)
-    algorithm, given = find(primitive, name)
-    clocks = Clock(1, 0, 0), Clock(0, 1, 0), Clock(0, 0, 1)
-    return Path(*[round(predicted_time(algorithm, p, n, clock, **given)) for clock in clocks])
-
-
-def _amount(term: str, value: int) -> str:
-    return str(value) if term == LATENCY else format_bytes(value)
-
-
-def _row(found: Choices, primitive: str, p: int, commutative: bool) -> str:
-    listed, ranges = found.row(primitive, p, commutative)
-    other = "" if listed == p else f" (p = {p} has none)"
-    return f"table {found.title}, row p = {listed}{other}: {_in_words(ranges)}"
+def _row(found: Choices, primitive: str, p: int, n: int, commutative: bool) -> str:
+    (nodes, ranks), ranges = found.row(primitive, p, commutative)
+    other = "" if (nodes, ranks) == (1, p) else f" (p = {p} has none)"
+    beyond = ""
+    longest = found.longest[nodes > 1]
+    if n > longest:
+        beyond = f"; it was made for at most {format_bytes(longest)}, and this n is longer"
+    listed = place_in_words((nodes, ranks))
+    return f"table {found.title}, row p = {listed}{other}: {_in_words(ranges)}{beyond}"
 
 
 def _in_words(ranges: Ranges) -> str:

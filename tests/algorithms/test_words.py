@@ -77,6 +77,14 @@ def test_blocks_in_any_order_with_gaps():
     assert [view.tolist() for view in blocks[0:2]] == [[12, 13, 14], [0, 1]]
 
 
+def test_sizes_are_those_of_the_blocks():
+    for n, p in ((0, 3), (2, 3), (12, 3), (13, 5), (7, 1)):
+        blocks = split(np.arange(n), p)
+        assert blocks.sizes == even_counts(n, p) == tuple(map(blocks.size, range(p)))
+        assert [element for block in blocks for element in block] == list(range(n))
+    assert Blocks(np.arange(20), [12, 0, 5], [15, 2, 5]).sizes == (3, 2, 0)
+
+
 def test_stage_is_indexed_by_rank():
     staged = stage(np.zeros(1, np.float32), [3, 1, 0, 4, 2], 1, 4)
     assert staged.buf.size == 5 and staged.buf.dtype == np.float32

@@ -109,7 +109,7 @@ for _ in range(2):
     comm.Barrier()
     start = time.perf_counter()
     comm.Sendrecv(data, 1 - comm.rank, recvbuf=got, source=1 - comm.rank)
-    took = comm.allreduce(time.perf_counter() - start, MPI.MIN)
+    took = comm.allreduce(time.perf_counter() - start, MPI.MAX)
 if comm.rank == 0:
     print("rate", 8e-6 * data.size / took)
 """
@@ -121,7 +121,7 @@ def test_a_link_is_as_slow_as_was_asked_for():
         start("--hosts", "2", "--rate", "20mbit", program=["python", "-c", RATE])
     )
     rate = float(re.search(r"rate ([\d.]+)", output)[1])
-    assert status == 0 and 5 < rate < 22
+    assert status == 0 and 5 < rate < 25  # the burst passes at once
 
 
 SLEEP = """
@@ -228,6 +228,6 @@ def test_what_the_inside_is_told_passes_as_json(monkeypatch):
 def test_a_plain_socket_reaches_the_rate_and_no_more():
     program = ["python", "-m", "collectives.bench.sockets", "0.3"]
     status, output = finish(start("--hosts", "2", "--rate", "50mbit", program=program))
-    rates = [float(rate) for rate in re.findall(r"way[s ] +([\d.]+) MB/s", output)]
-    assert status == 0 and len(rates) == 2
+    rates = [float(rate) for rate in re.findall(r"^\w[a-z ]+? +([\d.]+) MB/s", output, re.M)]
+    assert status == 0 and len(rates) == 3
     assert all(4 < rate < 6.25 for rate in rates)

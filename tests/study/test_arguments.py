@@ -11,8 +11,8 @@ from collectives.algorithms.language.registry import ROOTED
 from collectives.errors import ArgumentError, UnknownAlgorithm
 from collectives.study.bounds import bounds
 from collectives.study.cost import predicted_time
-from collectives.study.pricing import table_text
 from collectives.study.symbolic import prove
+from collectives.study.tables import table_text
 from collectives.study.why import table_of, why
 
 NO_RANK = (-1, 3, 1.0, True, "0", None, math.nan, 2**70)

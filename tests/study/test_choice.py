@@ -14,28 +14,31 @@ from collectives.catalogue import find
 from collectives.choice import DECLARED, ENVIRONMENT, choices, decide, parse, read, written
 from collectives.errors import ArgumentError, UnknownAlgorithm
 from collectives.machine.clock import Clock
+from collectives.machine.model import Machine
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study.cost import predicted_time
-from collectives.study.pricing import (
+from collectives.study.pricing import DECLARED_CLOCK, evenly
+from collectives.study.simulation import count, simulate
+from collectives.study.tables import (
     CANDIDATES,
-    COUNTED,
-    DECLARED_CLOCK,
+    CLUSTER,
+    LARGEST_ON_NODES,
+    ON_NODES,
     RANKS,
     TIE,
     candidates,
     cheapest,
-    evenly,
+    on,
     prices,
     ranges,
     table_text,
 )
-from collectives.study.simulation import count, simulate
+from collectives.study.tables import DECLARED as ONE_NODE
 from collectives.study.verify import verify
-from collectives.study.why import seconds
+from collectives.units import seconds
 
 COMMUTES = [(name, True) for name in PRIMITIVES] + [(name, False) for name in sorted(REDUCTIONS)]
-CLOCK = Clock(1.0, 1.0, 1.0)
 
 
 def declared():
@@ -63,22 +66,25 @@ def use(tmp_path, monkeypatch):
 @pytest.mark.parametrize("primitive, commutative", COMMUTES)
 def test_declared_table_is_up_to_date(primitive, commutative):
     """Those rows that are made quickly; `-m slow` makes them all."""
-    assert declared().clock == DECLARED_CLOCK
-    for p in [2, 3, 4, *RANKS[RANKS.index(COUNTED) + 1 :: 5]]:
-        wanted = ranges(primitive, p, DECLARED_CLOCK, commutative)
-        listed, found = declared().row(primitive, p, commutative)
-        assert (listed, found) == (p, wanted), "make it anew: make choice"
+    assert declared().node == ONE_NODE and declared().cluster == CLUSTER
+    for p in (2, 3):
+        wanted = ranges(primitive, p, ONE_NODE, commutative)
+        assert declared().row(primitive, p, commutative) == ((1, p), wanted), "run make choice"
+    wanted = ranges(primitive, 4, on(CLUSTER, 2, 2), commutative, LARGEST_ON_NODES)
+    assert declared().row(primitive, 4, commutative, 2) == ((2, 2), wanted), "run make choice"
 
 
 @pytest.mark.slow
 def test_declared_table_is_up_to_date_in_all_rows():
-    assert DECLARED.read_text(encoding="utf-8") == table_text(DECLARED_CLOCK)
+    assert DECLARED.read_text(encoding="utf-8") == table_text(ONE_NODE, cluster=CLUSTER)
 
 
 @pytest.mark.parametrize("primitive, commutative", COMMUTES)
 def test_candidates_can_do_whatever_is_asked(primitive, commutative):
-    names = candidates(primitive, commutative)
-    assert names and set(names) <= set(CANDIDATES[primitive]) <= set(REGISTRY[primitive])
+    names = candidates(primitive, commutative, nodes=True)
+    known = {*CANDIDATES[primitive], *ON_NODES.get(primitive, ())}
+    assert names and set(names) <= known <= set(REGISTRY[primitive])
+    assert set(candidates(primitive, commutative)) <= set(names)
     for name in names:
         one = REGISTRY[primitive][name]
         assert one.minimum_p == 1 and not one.power_of_two
@@ -93,25 +99,31 @@ def test_candidates_can_do_whatever_is_asked(primitive, commutative):
 )
 def test_p_without_a_row(p, row):
     """The next smaller p of its kind, powers of two or not."""
-    assert declared().row("allreduce", p)[0] == row
+    assert declared().row("allreduce", p)[0] == (1, row)
 
 
 def test_ranges_begin_where_they_say():
-    text = written(CLOCK, {"bcast": {2: [(0, "tree"), (100, "ring"), (200, "naive")]}}, {})
+    text = written(
+        ONE_NODE,
+        None,
+        (99, 99),
+        {"bcast": {(1, 2): [(0, "tree"), (100, "ring"), (200, "naive")]}},
+        {},
+    )
     found = parse("mine", text)
     picks = [found.spec("bcast", 7, nbytes) for nbytes in (0, 99, 100, 199, 200, 10**12)]
     assert picks == ["tree", "tree", "ring", "ring", "naive", "naive"]
 
 
 def test_operators_that_do_not_commute_have_rows_of_their_own():
-    any_order, in_order = {"scan": {2: [(0, "ring")]}}, {"scan": {2: [(0, "tree")]}}
-    found = parse("mine", written(CLOCK, any_order, in_order))
+    any_order, in_order = {"scan": {(1, 2): [(0, "ring")]}}, {"scan": {(1, 2): [(0, "tree")]}}
+    found = parse("mine", written(ONE_NODE, None, (99, 99), any_order, in_order))
     assert found.spec("scan", 2, 8) == "ring"
     assert found.spec("scan", 2, 8, commutative=False) == "tree"
 
 
 def test_same_table_has_the_same_name():
-    text = written(CLOCK, {"bcast": {2: [(0, "tree")]}}, {})
+    text = written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(0, "tree")]}}, {})
     other = json.dumps(json.loads(text), indent=7)
     assert text != other and parse("mine", text).name == parse("mine", other).name
     assert parse("mine", text.replace("tree", "ring")).name != parse("mine", text).name
@@ -173,12 +185,12 @@ def test_write_and_use_a_table(tmp_path, monkeypatch, capsys):
     assert main([*command, "--write", str(path)]) == 0
     assert capsys.readouterr().out == f"{ENVIRONMENT}={path}\n"
     monkeypatch.setenv(ENVIRONMENT, str(path))
-    assert choices().clock == Clock(1, 1e-9, DECLARED_CLOCK.gamma)
-    assert choices().row("bcast", 4) == (4, [(0, "tree")])  # when messages are so dear
+    assert choices().node.clock == Clock(1, 1e-9, DECLARED_CLOCK.gamma)
+    assert choices().row("bcast", 4) == ((1, 4), [(0, "tree")])  # when messages are so dear
     with pytest.raises(ArgumentError, match=r"gather\.auto: needs rows for gather in the table"):
         simulate("gather", "auto", p=4, n=8)
     assert main(["table", "scan"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]] == ["4", "6"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:4]] == ["4", "6"]
     assert main(["why", "gather"]) == 2
     assert "make one for all primitives" in capsys.readouterr().err
 
@@ -189,10 +201,17 @@ def test_write_and_use_a_table(tmp_path, monkeypatch, capsys):
         "",
         "[]",
         "{}",
-        '{"clock": {"alfa": 1}, "any_order": {}, "in_order": {}}',
-        written(CLOCK, {"bcast": {2: []}}, {}),
-        written(CLOCK, {"bcast": {2: [(8, "tree")]}}, {}),
-        written(CLOCK, {"bcast": {2: [(0, "tree"), (9, "ring"), (8, "tree")]}}, {}),
+        '{"node": {"alfa": 1}, "cluster": null, "longest": [9, 9], '
+        '"any_order": {}, "in_order": {}}',
+        written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): []}}, {}),
+        written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(8, "tree")]}}, {}),
+        written(
+            ONE_NODE,
+            None,
+            (99, 99),
+            {"bcast": {(1, 2): [(0, "tree"), (9, "ring"), (8, "tree")]}},
+            {},
+        ),
     ],
 )
 def test_what_is_no_table(use, text):
@@ -209,12 +228,12 @@ def test_a_table_that_is_not_there(monkeypatch):
 
 
 def test_a_table_may_name_parameters(use):
-    use(written(CLOCK, {"bcast": {2: [(0, "ring:segments=3")]}}, {}))
+    use(written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(0, "ring:segments=3")]}}, {}))
     assert count("bcast", "auto", p=4, n=99).critical_path == 5
 
 
 def test_a_table_may_name_what_there_is_not(use):
-    use(written(CLOCK, {"bcast": {2: [(0, "rign")]}}, {}))
+    use(written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(0, "rign")]}}, {}))
     with pytest.raises(UnknownAlgorithm, match="got 'rign'; choose from ring"):
         count("bcast", "auto", p=4, n=99)
 
@@ -224,7 +243,7 @@ def test_a_table_may_name_what_there_is_not(use):
 
 def test_price_is_the_time_of_the_run():
     n = evenly("allreduce", 5, 1000)
-    found = prices("allreduce", 5, 1000, DECLARED_CLOCK)
+    found = prices("allreduce", 5, 1000, ONE_NODE)
     assert list(found.values()) == sorted(found.values())
     for name, price in found.items():
         assert price == simulate("allreduce", name, p=5, n=n, clock=DECLARED_CLOCK).time
@@ -232,25 +251,25 @@ def test_price_is_the_time_of_the_run():
 
 def test_cheapest_is_the_first_of_equals():
     """Recursive doubling and the ring are the same for two ranks, and nobody is better."""
-    found = prices("allgather", 2, 2**20, DECLARED_CLOCK)
+    found = prices("allgather", 2, 2**20, ONE_NODE)
     assert found["ring"] == found["recursive_doubling"] == min(found.values())
-    assert cheapest("allgather", 2, 2**20, DECLARED_CLOCK) == candidates("allgather")[0]
+    assert cheapest("allgather", 2, 2**20, ONE_NODE) == candidates("allgather")[0]
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_ranges_are_of_the_cheapest(primitive):
     for p in (4, 7):
-        found = ranges(primitive, p, DECLARED_CLOCK)
+        found = ranges(primitive, p, ONE_NODE)
         assert found[0][0] == 0 and all(a < b for (a, _), (b, _) in pairwise(found))
         for start, name in found:
-            price = prices(primitive, p, start or 8, DECLARED_CLOCK)
+            price = prices(primitive, p, start or 8, ONE_NODE)
             assert price[name] <= TIE * min(price.values())
 
 
 def test_ranges_follow_the_clock():
     """When messages are free only bytes count, and the other way round."""
-    assert ranges("allreduce", 8, Clock(0, 1, 1))[-1][1] == "ring"
-    assert ranges("allreduce", 8, Clock(1, 0, 0)) == [(0, "recursive_doubling")]
+    assert ranges("allreduce", 8, Machine(Clock(0, 1, 1)))[-1][1] == "ring"
+    assert ranges("allreduce", 8, Machine(Clock(1, 0, 0))) == [(0, "recursive_doubling")]
 
 
 @pytest.mark.parametrize(
@@ -286,13 +305,14 @@ def test_why(capsys):
     assert said[0] == f"allreduce, p = 12, n = 1 MiB: {pick}"
     assert "table choice.json, row p = 12: recursive_doubling, circulant from" in said[2]
     assert any(line.startswith("because the bandwidth term is 80% of its time") for line in said)
+    assert any(line.startswith("bound   ") for line in said)
     rows = [
         line.split()[0]
         for line in said
         if line.split() and line.split()[0] in CANDIDATES["allreduce"]
     ]
-    assert rows == list(prices("allreduce", 12, 2**20, DECLARED_CLOCK))
-    assert any(line.startswith("Not considered: naive") for line in said)
+    assert rows == list(prices("allreduce", 12, 2**20, ONE_NODE))
+    assert any(line.startswith("Not considered (predict ranks all): naive") for line in said)
 
 
 def test_why_with_a_clock(capsys):
@@ -300,8 +320,8 @@ def test_why_with_a_clock(capsys):
     assert main([*command, "--alpha", "1", "--beta", "0", "--gamma", "0"]) == 0
     said = lines(capsys)
     assert said[0].endswith(": recursive_doubling")
-    assert said[2] == "by      the least price for the clock given"
-    assert said[3].startswith("clock   alpha 1 s a message, beta 0 ns a byte")
+    assert said[2] == "by      the least price for the machine given"
+    assert said[3].startswith("machine 12 ranks, 1 s a message and no limit")
     assert any(line.startswith("because the latency term is 100% of its time") for line in said)
 
 
@@ -309,7 +329,7 @@ def test_why_for_more_ranks_than_are_counted(capsys):
     assert main(["why", "scan", "-n", "8", "-p", "1000", "--in-order"]) == 0
     said = lines(capsys)
     assert "row p = 768 (p = 1000 has none)" in said[2]
-    assert any("those of the cost lines" in line for line in said)
+    assert any("those of cost lines" in line for line in said)
 
 
 @pytest.mark.parametrize("arguments", [["-p", "1"], ["-n", "0"], ["-p", "3", "-n", "1"]])

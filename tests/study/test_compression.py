@@ -18,9 +18,9 @@ from collectives.operators.operator import MATPROD, MATRIX, MAX, SUM, Operator
 from collectives.problems import Buffers, Problem
 from collectives.study.compression import encodings, error_limit, loss
 from collectives.study.cost import predicted_time
-from collectives.study.pricing import CANDIDATES
 from collectives.study.simulation import count, simulate
 from collectives.study.symbolic import prove
+from collectives.study.tables import CANDIDATES
 from collectives.study.verify import simulator, verify
 
 LOSSY = [one for names in REGISTRY.values() for one in names.values() if one.lossy]

@@ -11,6 +11,7 @@ from collectives.algorithms import REGISTRY
 from collectives.algorithms.language import algorithm, copy, recv, reduce, scratch, send, split
 from collectives.algorithms.language.registry import ROOTED, remove
 from collectives.engines import lockstep
+from collectives.engines.batches import layers, pairs
 from collectives.engines.law import law_of
 from collectives.engines.simulator import Run
 from collectives.errors import PageError, RestrictionError
@@ -116,6 +117,26 @@ def hold(chosen, ranks, lengths, machines=MACHINES):
         for found in (alike, beside):
             if found is not None:
                 assert_same(found, exact)
+
+
+def test_messages_and_recvs_of_a_channel_meet_in_order():
+    for _ in range(20):
+        draw = np.random.default_rng(_)
+        sent, posted = draw.integers(0, 4, 9), draw.integers(0, 4, 7)
+        these, those = pairs(sent, posted)
+        assert (sent[these] == posted[those]).all()
+        for channel in range(4):
+            mine = sent[these] == channel
+            for found, there in ((these, sent), (those, posted)):
+                first = np.flatnonzero(there == channel)[: mine.sum()]
+                assert found[mine].tolist() == first.tolist()
+            assert mine.sum() == min((sent == channel).sum(), (posted == channel).sum())
+
+
+def test_layers_have_each_rank_once():
+    ranks = np.array([4, 4, 6, 9, 9, 9])
+    assert [layer.tolist() for layer in layers(ranks)] == [[0, 2, 3], [1, 4], [5]]
+    assert not [*layers(ranks[:0])]
 
 
 @every

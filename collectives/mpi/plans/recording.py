@@ -162,7 +162,9 @@ class Recorder:
             root = check_root(str(algorithm), call.root, self.p)
         reader, read, operator = self._read(algorithm, call, root, stage)
         nbytes, commutative = _whole_bytes(algorithm, read), operator.commutative
-        chosen, given = decide(algorithm, parameters, self.p, nbytes, commutative)
+        chosen, given = decide(
+            algorithm, parameters, self.p, nbytes, commutative, len(set(self.nodes))
+        )
         plan = self._plan(chosen, given, read, root, operator)
         description = _description(chosen, given, read, root, operator, call.counts)
         if algorithm.name == AUTO and not choices().declared:

@@ -79,7 +79,7 @@ def test_some():
     run(FEW, 4)
 
 
-@pytest.mark.share(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("restored", ["pp@2", "zero1@2"])
 def test_checkpoints(restored, tmp_path):
     back, ranks = restored.split("@")

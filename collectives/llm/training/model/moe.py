@@ -26,7 +26,7 @@ from collectives.llm.training.model.functions import (
     softmax,
     softmax_backward,
 )
-from collectives.llm.training.model.layers import STD, Boundary, Size
+from collectives.llm.training.model.layers import STD, Size
 from collectives.llm.training.model.parameters import Group, Tensor, Views
 
 
@@ -71,7 +71,6 @@ class Experts:
     def __init__(
         self, size: Size, name: str, mine: slice = slice(None), exchange: Exchange | None = None
     ):
-        self.boundary = Boundary()
         self.exchange = exchange or Exchange()
         self.top_k, self.experts = size.top_k, size.experts
         self.capacity = math.ceil(size.capacity * size.top_k * size.sequence / size.experts)
@@ -100,7 +99,7 @@ class Experts:
         token, expert = route(shares, self.top_k, self.capacity)
         way = self.exchange.plan(np.bincount(expert, minlength=self.experts))
         arrived = self.exchange.out(way, rows(normal)[token])
-        made, inner = self._think(w, way.here, arrived)
+        made, inner = self._apply(w, way.here, arrived)
         back = self.exchange.home(way, made)
         gate = rows(shares)[token, expert]
         y = np.zeros_like(rows(x))
@@ -115,7 +114,7 @@ class Experts:
         dshares = np.zeros_like(rows(shares))
         dshares[token, expert] = (dback * back).sum(axis=-1)
         dmade = self.exchange.out(way, rows(shares)[token, expert][:, None] * dback)
-        darrived = self._think_backward(w, way.here, arrived, inner, dmade, g)
+        darrived = self._apply_backward(w, way.here, arrived, inner, dmade, g)
         dlogits = softmax_backward(rows(shares), dshares)
         g["router"][...] += rows(normal).T @ dlogits
         dnormal = dlogits @ w["router"].T
@@ -123,7 +122,7 @@ class Experts:
         dnormal = dnormal.reshape(dy.shape)
         return layer_norm_backward(norm, w["norm2_gain"], dnormal, g["norm2_gain"], g["norm2_bias"])
 
-    def _think(self, w: Views, counts: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _apply(self, w: Views, counts: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What each expert makes of its rows, and what lies between its two maps."""
         up, made = np.empty((len(x), w["up"].shape[-1]), x.dtype), np.empty_like(x)
         for e, here in enumerate(runs(counts)):
@@ -131,7 +130,7 @@ class Experts:
             made[here] = linear(gelu(up[here]), w["down"][e], w["down_bias"][e])
         return made, up
 
-    def _think_backward(
+    def _apply_backward(
         self,
         w: Views,
         counts: np.ndarray,

@@ -1,0 +1,46 @@
+"""A machine in a line, as people write it."""
+
+from __future__ import annotations
+
+import math
+from textwrap import wrap
+
+from collectives.units import rate, seconds
+
+from .clock import Clock, LogGP
+from .model import Machine
+from .writing import keys_of
+
+
+def in_lines(machine: Machine, p: int, label: str, width: int = 99) -> str:
+    """What a machine is with p ranks on it, in lines under a label."""
+    return "\n".join(
+        wrap(in_words(machine, p), width, initial_indent=label, subsequent_indent=" " * len(label))
+    )
+
+
+def in_words(machine: Machine, p: int) -> str:
+    """What a machine is with p ranks on it."""
+    gamma = f"{seconds(machine.clock.gamma)} a byte reduced"
+    if machine.network is None:
+        return f"{p} ranks, {_clock(machine.clock)}, {gamma}"
+    groups = machine.groups(p)
+    nodes = len(set(groups))
+    most = max(map(groups.count, set(groups)))
+    parts = [f"{keys_of(machine)['topology']}, {p} ranks on {nodes} nodes, at most {most} on each"]
+    parts.append(f"{_clock(machine.clock)} between nodes")
+    if machine.near is not None and most > 1:
+        parts.append(f"{_clock(machine.near)} within")
+    if machine.nic < math.inf:
+        nics = f"{machine.nics} NICs" if machine.nics > 1 else "a NIC"
+        parts.append(f"{nics} of {rate(machine.nic)} a node")
+    if machine.link < math.inf:
+        parts.append(f"links of {rate(machine.link)}")
+    return ", ".join([*parts, gamma])
+
+
+def _clock(clock: Clock | LogGP) -> str:
+    byte = "no limit" if not clock.beta else rate(1 / clock.beta)
+    if isinstance(clock, LogGP):
+        return f"L {seconds(clock.L)}, o {seconds(clock.o)}, g {seconds(clock.g)}, {byte}"
+    return f"{seconds(clock.alpha)} a message and {byte}"
