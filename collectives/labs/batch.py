@@ -131,14 +131,14 @@ def grade_one(key: str, path: Path, limits: Limits, mpi: bool) -> tuple[Verdict,
         copy = Path(empty) / file_of(chosen)
         if path.is_dir():
             said = f"one {copy.name} is needed in the folder, got none, or several"
-            return unread(chosen, said), "", ""
+            return unread(chosen, said, mpi), "", ""
         try:
             text = grader.read(path, copy.name)[1]
             copy.write_text(text, encoding="utf-8")
             return grader.grade(chosen, copy, limits=limits, mpi=mpi), "", text
         except ArgumentError as error:
             said = str(error).replace(str(path), copy.name).replace(path.name, copy.name)
-            return unread(chosen, said), "", ""
+            return unread(chosen, said, mpi), "", ""
 
 
 def anonymous(marked: list[Marked]) -> tuple[list[Marked], dict[str, str]]:

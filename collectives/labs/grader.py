@@ -20,7 +20,7 @@ from collectives.labs.lab import Lab, Task
 from collectives.labs.ladder import contract, mpirun, path, prediction, progress, result
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.labs.sandbox import Limits, Report
-from collectives.labs.texts import remember
+from collectives.labs.texts import UNREAD, remember
 from collectives.labs.verdict import (
     FAILED,
     NOT_REACHED,
@@ -158,7 +158,7 @@ class _Grading:
 
     def verdict(self, seconds: float) -> Verdict:
         tasks = [
-            _graded(attempt.task, steps, self.no_mpi and attempt.rendezvous)
+            _graded(attempt.task, steps, self.no_mpi)
             for attempt, steps in zip(self.attempts, self.steps, strict=True)
         ]
         times = {
@@ -214,8 +214,8 @@ def _graded(task: Task, steps: Sequence[Step], no_mpi: bool) -> Graded:
         if not of:
             continue
         if number >= len(steps):
-            alone = name == "mpirun" and no_mpi and len(steps) > 2 and steps[2].passed
-            rungs.append(Rung(name, NOT_RUN if alone else NOT_REACHED, 0, of))
+            outcome = NOT_RUN if name == "mpirun" and no_mpi else NOT_REACHED
+            rungs.append(Rung(name, outcome, 0, of))
             continue
         step = steps[number]
         said = step.feedback
@@ -280,9 +280,9 @@ def fingerprint(text: str) -> str:
     """The same for files whose code is the same, whatever their comments and blanks are."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.FunctionDef)) and ast.get_docstring(node):
+                del node.body[0]
+        return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    except UNREAD:
         return ""
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            del node.body[0]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]

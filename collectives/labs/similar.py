@@ -11,15 +11,13 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import combinations
 
+from collectives.labs.texts import UNREAD
+
 # Nodes of a piece of code that is compared. Shorter ones are the same in everybody's.
 PIECE = 24
 
 # How many pieces of their own two files must have, so that it means something.
 ENOUGH = 24
-
-
-# Errors of Python's about a text that is no program, or too deep a one.
-UNREAD = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from dataclasses import replace
 from collectives.labs import zero, zoo
 from collectives.labs.feedback import Feedback
 from collectives.labs.lab import Lab
-from collectives.labs.verdict import FAILED, NOT_REACHED, RUNGS, Graded, Rung, Verdict
+from collectives.labs.ladder import mpirun
+from collectives.labs.verdict import FAILED, NOT_REACHED, NOT_RUN, RUNGS, Graded, Rung, Verdict
 
 
-def unread(lab: Lab, why: str) -> Verdict:
+def unread(lab: Lab, why: str, mpi: bool = True) -> Verdict:
     """The verdict; its first rung says why.
 
     Parameters
@@ -19,11 +20,15 @@ def unread(lab: Lab, why: str) -> Verdict:
     lab : Lab
     why : str
         The message of the error.
+    mpi : bool
+        Others climb rung 6, so that it counts.
     """
     first, *others = zoo.grade(lab, "").tasks if lab.kind == "zoo" else _tasks(lab)
     said = Feedback(why.removeprefix("labs: "), "", "one file, as `start` hands it out")
     rung = replace(first.rungs[0], outcome=FAILED, said=said.what, feedback=said)
     tasks = (Graded(first.name, (rung, *first.rungs[1:])), *others)
+    if not mpi or mpirun.launcher() is None:
+        tasks = tuple(Graded(task.name, tuple(map(_without, task.rungs))) for task in tasks)
     return Verdict(lab.key, lab.title["en"], tasks)
 
 
@@ -39,3 +44,7 @@ def _tasks(lab: Lab) -> Iterator[Graded]:
 
 def _unreached(name: str, points: dict[str, float]) -> Graded:
     return Graded(name, tuple(Rung(rung, NOT_REACHED, 0, of) for rung, of in points.items() if of))
+
+
+def _without(rung: Rung) -> Rung:
+    return replace(rung, outcome=NOT_RUN) if rung.name == "mpirun" else rung

@@ -8,7 +8,6 @@ from typing import Any
 from collectives.errors import ArgumentError
 from collectives.labs import grader, writers
 from collectives.labs.commands.options import add_folder, lab_of
-from collectives.labs.lab import lab
 from collectives.labs.sandbox import Limits
 from collectives.labs.unread import unread
 from collectives.labs.verdict import Verdict
@@ -51,4 +50,4 @@ def _verdict(arguments: argparse.Namespace) -> Verdict:
     except ArgumentError as error:
         if not arguments.lab:
             raise
-        return unread(lab(arguments.lab), str(error))
+        return unread(chosen, str(error), not arguments.no_mpi)
