@@ -98,7 +98,7 @@ def _nobody() -> bool:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    except OSError:
+    except (OSError, AttributeError):  # not everywhere can a process have another user
         return False
     return True
 

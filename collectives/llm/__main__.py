@@ -11,7 +11,7 @@ from importlib import import_module
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
-COMMANDS = ("memory", "traffic", "layouts", "train")
+COMMANDS = ("memory", "traffic", "layouts", "train", "quiz")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

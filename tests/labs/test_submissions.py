@@ -100,7 +100,13 @@ HOSTILE = {
         "is not done when the time is over",
     ),
     "file": (("open('/tmp/points.json', 'w')",), "opens /tmp/points.json"),
-    "source": (("import inspect", "inspect.getsource(algorithm)"), "opens "),
+    "source": (
+        (
+            "import collectives.algorithms as ours",
+            "open(ours.__path__[0] + '/allgather.py').read()",
+        ),
+        "/allgather.py",
+    ),
     "patch": (("import numpy", "send.__init__ = recv.__init__"), "changes send.__init__"),
     "objects": (("import gc", "gc.get_objects()"), "imports gc"),
 }
