@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 from collectives.__main__ import COMMANDS, _parser
 from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.bench.cli import parser as bench_parser
+from collectives.labs.__main__ import COMMANDS as LABS
 from collectives.labs.__main__ import _parser as labs_parser
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
@@ -193,7 +194,8 @@ def test_commands_in_the_text_are_commands(page):
                 assert is_command(child.content), child.content
             elif child.content.startswith("python -m collectives"):
                 named = child.content.split()[2:4]
-                assert find_spec(named[0]) and (named[1:] or ["list"])[0] in COMMANDS
+                commands = LABS if named[0] == "collectives.labs" else COMMANDS
+                assert find_spec(named[0]) and (named[1:] or ["list"])[0] in commands
                 assert len(child.content.split()) <= 4 or is_command(child.content)
 
 
