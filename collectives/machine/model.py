@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -12,7 +13,7 @@ from collectives import checks
 from collectives.errors import ArgumentError
 
 from .clock import Clock, LogGP
-from .networks import Network
+from .networks import Network, Star
 from .placed import BLOCK, CYCLIC, RANDOM, Placed
 
 TITLE = "machine"
@@ -169,6 +170,29 @@ class Machine:
         plain = {f.name: f.default for f in fields(self)}
         kept = {name: getattr(self, name) for name in ("network", "ranks", "placement")}
         return replace(self, **{**plain, **kept, "clock": clock})
+
+
+def on_nodes(nodes: Sequence[int]) -> Machine:
+    """A machine with rank r on node `nodes[r]`, whose messages share nothing.
+
+    Parameters
+    ----------
+    nodes : sequence of int
+        Any numbers, the same for ranks of one node.
+
+    Examples
+    --------
+    >>> on_nodes([7, 3, 7]).groups(3)
+    (0, 1, 0)
+    """
+    number = {node: i for i, node in enumerate(dict.fromkeys(nodes))}
+    ranks = max(Counter(nodes).values())
+    taken: Counter[int] = Counter()
+    places = []
+    for node in nodes:
+        places.append(number[node] * ranks + taken[node])
+        taken[node] += 1
+    return Machine(network=Star((len(number),)), ranks=ranks, placement=places)
 
 
 def _placement(value: Any) -> str | tuple[int, ...]:
