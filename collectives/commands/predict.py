@@ -49,7 +49,8 @@ MARKS = {
 HEADS = ("latency", "bytes", "work", "waiting")
 HEADS_IN_WORDS = (
     "latency, bytes, work: shares of the time that messages take to start, bytes to pass ports of\n"
-    "ranks, and reductions; waiting: what links that ranks share add to it"
+    "ranks, and reductions; waiting: what links that ranks share add to it.\n"
+    "busiest: the shared link, or else the cost, that takes up most of the time"
 )
 WINNERS = ("p", "n", "algorithm", "time", "x bound", "next")
 FORMS = ("json", "csv", "svg", "pdf", "png")

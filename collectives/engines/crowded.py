@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -49,6 +50,10 @@ class Crowded(Lockstep):
         links = [self.placed.links[number] for number in used]
         loads = [Load(x.name, x.rate, int(self.loads[i])) for x, i in zip(links, used)]
         return replace(run, finished=np.maximum(run.finished, busy), links=tuple(loads))
+
+    def _cost_in(self, met: Messages, which: np.ndarray) -> np.ndarray:
+        """At full speed: those that come in together share the link, and wait no second time."""
+        return super()._cost(met, which)
 
     def _cost(self, sent: Messages, which: np.ndarray) -> np.ndarray:
         way = self.law.ways(sent, which)
@@ -99,11 +104,18 @@ class Crowd:
             work, reductions = work + beat.work, reductions + beat.reductions
         time = max(time, (loads / self.rates).max(initial=0.0))
         links = [self.placed.links[number] for number in np.flatnonzero(loads)]
-        passed = loads[loads > 0].tolist()
-        counts = time, messages, nbytes, nbytes, reductions, work
+        passed = tuple(
+            Load(link.name, link.rate, int(load)) for link, load in zip(links, loads[loads > 0])
+        )
+        every = partial(np.full, self.p)
         return Run(
-            *[np.full(self.p, value) for value in counts],
-            tuple(Load(link.name, link.rate, int(load)) for link, load in zip(links, passed)),
+            every(time),
+            every(messages),
+            every(nbytes),
+            every(nbytes),
+            every(reductions),
+            every(work),
+            passed,
         )
 
     def _seconds(self, beat: Beat, distance: int, nbytes: int) -> float:
