@@ -134,8 +134,7 @@ def within(module, *arguments):
     """What a module of ours prints when it is run in this process, which is quicker."""
     screen = io.StringIO()
     with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
-        with contextlib.suppress(SystemExit):
-            import_module(f"{module}.__main__").main(arguments)
+        import_module(f"{module}.__main__").main(arguments)
     return screen.getvalue()
 
 

@@ -100,7 +100,7 @@ class Question:
         return found[1]
 
     def reads(self, text: str) -> str | float | None:
-        """A reader's answer, or None where it is none: a letter or a number with or without unit."""
+        """A reader's answer, a letter or a number; None where it is neither."""
         text = text.strip()
         if self.choices:
             names = [{choice.found, *choice.name.values()} for choice in self.choices]
