@@ -13,6 +13,7 @@ from collectives.labs.grader import fingerprint
 from collectives.labs.lab import lab
 from collectives.labs.similar import pairs
 from collectives.labs.texts import unwelcome
+from collectives.labs.verdict import Verdict
 
 RENAMED = {"left": "west", "right": "east", "block": "stueck", "arriving": "a", "halves": "f"}
 
@@ -147,6 +148,17 @@ def test_nobody_is_named(tmp_path, capsys):
     whose = {row["number"]: row["name"] for row in csv.DictReader(key.open())}
     points = {whose[row["name"]]: row["points"] for row in csv.DictReader(out.open())}
     assert points == {"ada": "48", "'=bob": "46", "cleo": "0", "dora [bold]": "0"}
+
+
+def test_leaders():
+    """By simulated time; who cheated is not ranked, nor who has no verdict."""
+    named = {"slow": 3e-3, "quick": 1e-3, "cheat": 1e-9}
+    marked = [
+        batch.Marked(name, Verdict("3", "", (), "it" * (name == "cheat"), predicted={"ring": time}))
+        for name, time in named.items()
+    ]
+    marked.append(batch.Marked("none", None, "an error"))
+    assert batch.leaders(marked) == {"ring": [(1e-3, "quick"), (3e-3, "slow")]}
 
 
 def test_an_error_of_the_graders_is_no_verdict(tmp_path, capsys, monkeypatch):
