@@ -126,6 +126,15 @@ class Machine:
                 )
 
     @property
+    def topology(self) -> str:
+        """The network and the ranks on each node, as `machine()` reads them: nodes:8x8."""
+        if self.network is None:
+            return "flat"
+        if isinstance(self.network, Star):
+            return f"nodes:{''.join(map(str, self.network.shape))}x{self.ranks}"
+        return str(self.network)
+
+    @property
     def p(self) -> int | None:
         """How many ranks there is place for; None if for any number."""
         nodes = None if self.network is None else self.network.nodes
@@ -147,8 +156,8 @@ class Machine:
         """
         if self.p is not None and p > self.p:
             raise ArgumentError(
-                f"{TITLE}: the number of ranks p must be at most {self.p}, as {self.network} with "
-                f"{self.ranks} a node has places, got {p}; take a larger network or fewer ranks"
+                f"{TITLE}: the number of ranks p must be at most {self.p}, which {self.topology} has "
+                f"places for, got {p}; take a larger network, more ranks on a node or fewer ranks"
             )
         return None if self.network is None else Placed(self, self.network, p)
 
