@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -105,10 +106,9 @@ class Crowd:
         links = [self.placed.links[number] for number in np.flatnonzero(loads)]
         passed = loads[loads > 0].tolist()
         counts = time, messages, nbytes, nbytes, reductions, work
-        return Run(
-            *[np.full(self.p, value) for value in counts],
-            tuple(Load(link.name, link.rate, int(load)) for link, load in zip(links, passed)),
-        )
+        columns: list[Any] = [np.full(self.p, value) for value in counts]
+        loads_of = [Load(link.name, link.rate, int(load)) for link, load in zip(links, passed)]
+        return Run(*columns, tuple(loads_of))
 
     def _seconds(self, beat: Beat, distance: int, nbytes: int) -> float:
         """Seconds until the slowest of all messages of a kind has passed."""

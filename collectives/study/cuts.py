@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from collectives.algorithms.language.registry import REDUCTIONS
@@ -174,7 +174,7 @@ def parts_of(machine: Machine, p: int) -> Iterator[Parts]:
         yield Parts(name, of, (links * machine.link,) * len(set(of)))
 
 
-def _areas(network: Network) -> Iterator[tuple[str, object, int]]:
+def _areas(network: Network) -> Iterator[tuple[str, Callable[[int], int], int]]:
     """Areas of a network: a name, the area of a node, and links from one to all others."""
     if isinstance(network, FatTree):
         _, size, upper = network.shape
