@@ -28,7 +28,7 @@ CLUSTER = made("nodes:x8,nic=25G,latency=15us,near_latency=5us,near_rate=5 GB/s,
 
 # The rows of the declared table: ranks of one node; nodes, and ranks on each.
 RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-PLACES = tuple([(q, r) for q in (2, 4, 8) for r in (1, 2, 4, 8) if q * r <= 16])
+PLACES = tuple([(q, r) for q in (2, 4, 8) for r in (1, 2, 4, 8) if q * r <= 8])
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
