@@ -242,14 +242,11 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts, groups):
     own, everyone = lengths(counts, groups, node)
     mine = total = None
     if rank == root:
-        mine = Bundles([sendbuf[member]] for member in node)
         total = Bundles([sendbuf[member] for member in other] for other in members(groups))
-    elif rank == leader:
-        mine = partition(scratch(recvbuf, sum(own)), own)
     if rank == leader:
-        arrives = total[leaders.index(root)] if rank == root else mine.buf
+        mine = partition(scratch(recvbuf, sum(own)), own)
         yield from among(
-            leaders, rank, hand_out.tree, total, arrives, leaders.index(root), everyone
+            leaders, rank, hand_out.tree, total, mine.buf, leaders.index(root), everyone
         )
     yield from among(node, rank, hand_out.tree, mine, recvbuf, node.index(leader), own)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,10 @@ class Crowded(Lockstep):
         links = [self.placed.links[number] for number in used]
         loads = [Load(x.name, x.rate, int(self.loads[i])) for x, i in zip(links, used)]
         return replace(run, finished=np.maximum(run.finished, busy), links=tuple(loads))
+
+    def _cost_in(self, met: Messages, which: np.ndarray) -> np.ndarray:
+        """At full speed: those that come in together share the link, and wait no second time."""
+        return super()._cost(met, which)
 
     def _cost(self, sent: Messages, which: np.ndarray) -> np.ndarray:
         way = self.law.ways(sent, which)
@@ -101,10 +106,9 @@ class Crowd:
         links = [self.placed.links[number] for number in np.flatnonzero(loads)]
         passed = loads[loads > 0].tolist()
         counts = time, messages, nbytes, nbytes, reductions, work
-        return Run(
-            *[np.full(self.p, value) for value in counts],
-            tuple(Load(link.name, link.rate, int(load)) for link, load in zip(links, passed)),
-        )
+        columns: list[Any] = [np.full(self.p, value) for value in counts]
+        loads_of = [Load(link.name, link.rate, int(load)) for link, load in zip(links, passed)]
+        return Run(*columns, tuple(loads_of))
 
     def _seconds(self, beat: Beat, distance: int, nbytes: int) -> float:
         """Seconds until the slowest of all messages of a kind has passed."""

@@ -150,6 +150,10 @@ class Lockstep:
         way = self.law.ways(sent, which)
         return way.first + way.byte * sent.nbytes[which]
 
+    def _cost_in(self, met: Messages, which: np.ndarray) -> np.ndarray:
+        """Seconds that some messages keep the port in, at least."""
+        return met.cost[which]
+
     def _meet(self, met: Messages) -> np.ndarray:
         """Rendezvous: messages and their recvs have found each other; returns the senders."""
         source, dest, way = met.source, met.dest, self.law.ways(met)
@@ -189,7 +193,8 @@ class Lockstep:
         self.taken[all_ranks] = np.maximum(self.taken[all_ranks], self.busy[all_ranks])
         for layer in layers(met.dest):
             ranks, way = met.dest[layer], self.law.ways(met, layer)
-            port = np.maximum(met.start[layer] + way.latency, self.port_in[ranks]) + met.cost[layer]
+            port = np.maximum(met.start[layer] + way.latency, self.port_in[ranks])
+            port += self._cost_in(met, layer)
             arrived = np.maximum(port, met.passed[layer] + way.latency)
             self.port_in[ranks] = port + way.gap
             self.taken[ranks] = np.maximum(self.taken[ranks], arrived) + way.overhead

@@ -10,7 +10,7 @@ from importlib import import_module
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
-COMMANDS = ("list", "start", "check", "grade", "hint", "solution")
+COMMANDS = ("list", "start", "check", "grade", "batch", "gradescope", "hint", "solution")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import ast
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collectives.errors import ArgumentError
-from collectives.labs import answers, sandbox, zero, zoo
+from collectives.engines.endless import until
+from collectives.errors import FAILURES, ArgumentError, in_words
+from collectives.labs import answers, notebook, sandbox, zero, zoo
+from collectives.labs.feedback import of_message
 from collectives.labs.handover import Case, Handed, Rounds
 from collectives.labs.lab import Lab, Task
 from collectives.labs.ladder import contract, mpirun, path, prediction, progress, result
-from collectives.labs.ladder.attempt import Attempt, Step
+from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.labs.sandbox import Limits, Report
-from collectives.labs.texts import remember
+from collectives.labs.texts import UNREAD, remember
 from collectives.labs.verdict import (
     FAILED,
     NOT_REACHED,
@@ -29,8 +32,14 @@ from collectives.labs.verdict import (
     Verdict,
 )
 
+# What data raise that have not the form that our own code gives them.
+NO_FORM = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
 # The most bytes of a submission.
 LONGEST = 1 << 20
+
+# Seconds of a core for all rungs of a task but the one over MPI, and of the clock for one.
+LADDER, RUNG = 20.0, 60.0
 
 # Students' processes at a time.
 PROCESSES = 2
@@ -73,6 +82,8 @@ def read(folder: Path, name: str = "mine.py") -> tuple[str, str]:
         raise ArgumentError(f"labs: a folder with {name} is needed, got {folder}; see `start`")
     if path_.stat().st_size > LONGEST:
         raise ArgumentError(f"labs: a file of at most {LONGEST} bytes is needed, got {path_}")
+    if path_.suffix == notebook.SUFFIX:
+        return name, notebook.handed_in(path_)
     return path_.name, path_.read_text(encoding="utf-8", errors="replace")
 
 
@@ -93,37 +104,38 @@ class _Grading:
         with ThreadPoolExecutor(PROCESSES) as pool:
             reports = [*pool.map(self._report, self.lab.tasks)]
         for task, report in zip(self.lab.tasks, reports, strict=True):
+            handed = received(task, report)
             self._note(report)
-            attempt = Attempt(
-                task, received(task, report), self.file, self.text, _values(report, task)
-            )
+            attempt = Attempt(task, handed, self.file, self.text, _values(report, task))
             self.attempts.append(attempt)
             self.steps.append(_climbed(attempt, report))
         self._ask()
-        self._train()
         self._over_mpi(mpi)
-
-    def _train(self) -> None:
-        """Let the trainings of the lab run, if it has some."""
-        if calls := zero.calls(self.lab):
-            asked = {"file": self.file, "text": self.text, "tasks": [], "calls": []}
-            report = sandbox.run({**asked, "training": calls}, self.limits)
-            self._note(report)
-            refused = contract.refused(self.file, self.text, report)
-            ended = contract.ended(self.file, report) or contract.unloaded(report)
-            self.more += zero.graded(self.lab, self.file, report, refused, ended)
 
     def _report(self, task: Task) -> Report:
         return sandbox.run(_request(task, self.file, self.text), self.limits)
 
     def _ask(self) -> None:
-        """Ask for what the lab wants to know beside its tasks."""
-        if calls := answers.calls(self.lab):
-            asked = {"file": self.file, "text": self.text, "tasks": [], "calls": calls}
-            report = sandbox.run(asked, self.limits)
-            refused = contract.refused(self.file, self.text, report)
-            if found := answers.graded(self.lab, self.file, report, refused):
-                self.more.append(found)
+        """Ask for what the lab wants to know beside its tasks: answers, and trainings."""
+        asked = {"calls": answers.calls(self.lab), "training": zero.calls(self.lab)}
+        if not any(asked.values()):
+            return
+        request = {"file": self.file, "text": self.text, "tasks": [], **asked}
+        report = sandbox.run(request, self.limits)
+        self._note(report)
+        try:
+            self.more += self._asked(report)
+        except NO_FORM:
+            report.lines, report.ended = [], "forged"
+            self._note(report)
+            self.more += self._asked(report)
+
+    def _asked(self, report: Report) -> list[Graded]:
+        refused = contract.refused(self.file, self.text, report)
+        ended = contract.ended(self.file, report) or contract.unloaded(report)
+        found = answers.graded(self.lab, self.file, report, refused)
+        trained = zero.graded(self.lab, self.file, report, refused, ended)
+        return [*([found] if found else []), *trained]
 
     def _note(self, report: Report) -> None:
         self.printed = self.printed or report.printed
@@ -146,7 +158,7 @@ class _Grading:
 
     def verdict(self, seconds: float) -> Verdict:
         tasks = [
-            _graded(attempt.task, steps, self.no_mpi and attempt.rendezvous)
+            _graded(attempt.task, steps, self.no_mpi)
             for attempt, steps in zip(self.attempts, self.steps, strict=True)
         ]
         times = {
@@ -174,14 +186,26 @@ def _climbed(attempt: Attempt, report: Report) -> list[Step]:
     rungs += [lambda: result.climb(attempt), lambda: path.climb(attempt)]
     rungs += [lambda: prediction.climb(attempt)]
     steps: list[Step] = []
+    attempt.deadline = time.process_time() + LADDER
     for number, climb in enumerate(rungs):
         if not task.points[number]:
             steps.append(Step(True))
             continue
-        steps.append(climb())
+        steps.append(_in_time(climb))
         if not steps[-1].passed and not steps[-1].goes_on:
             break
     return steps
+
+
+def _in_time(climb: Callable[[], Step]) -> Step:
+    """One rung, within the time that there is; nothing that was handed over ends the grader."""
+    try:
+        with until(time.monotonic() + RUNG):
+            return climb()
+    except FAILURES as error:
+        hint = "as many rounds as the task needs, and no more"
+        said = of_message(in_words(error), getattr(error, "hint", "") or hint)
+        return failed(replace(said, expected=said.expected or "rounds that can be simulated"))
 
 
 def _graded(task: Task, steps: Sequence[Step], no_mpi: bool) -> Graded:
@@ -190,8 +214,8 @@ def _graded(task: Task, steps: Sequence[Step], no_mpi: bool) -> Graded:
         if not of:
             continue
         if number >= len(steps):
-            alone = name == "mpirun" and no_mpi and len(steps) > 2 and steps[2].passed
-            rungs.append(Rung(name, NOT_RUN if alone else NOT_REACHED, 0, of))
+            outcome = NOT_RUN if name == "mpirun" and no_mpi else NOT_REACHED
+            rungs.append(Rung(name, outcome, 0, of))
             continue
         step = steps[number]
         said = step.feedback
@@ -227,7 +251,7 @@ def received(task: Task, report: Report) -> Handed:
     handed = Handed(task.function)
     try:
         _receive(task, report, handed)
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except NO_FORM:
         report.ended = "forged"
     return handed
 
@@ -256,9 +280,9 @@ def fingerprint(text: str) -> str:
     """The same for files whose code is the same, whatever their comments and blanks are."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.FunctionDef)) and ast.get_docstring(node):
+                del node.body[0]
+        return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    except UNREAD:
         return ""
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            del node.body[0]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]

@@ -107,7 +107,8 @@ def serve(request: dict[str, Any]) -> None:
     _hide()
     patched = _Patches()
     ours = _folder(sys.modules["collectives"]), os.path.dirname(_folder(language))
-    watch(_refusing(channel, file), (_folder(inspect), _folder(np)), ours)
+    pythons = _folder(inspect), _folder(np)
+    watch(_refusing(channel, file), pythons, ours, _folder(language))
     channel.say("ready")
     try:
         _serve(request, channel, alarm, patched)

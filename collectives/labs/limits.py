@@ -98,13 +98,16 @@ def _nobody() -> bool:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    except OSError:
+    except (OSError, AttributeError):  # not everywhere can a process have another user
         return False
     return True
 
 
 def watch(
-    refused: Callable[[str], None], readable: tuple[str, ...], private: tuple[str, ...]
+    refused: Callable[[str], None],
+    readable: tuple[str, ...],
+    private: tuple[str, ...],
+    public: str,
 ) -> None:
     """Call `refused`, which raises, for whatever a file of a lab may not do, from now on.
 
@@ -116,9 +119,12 @@ def watch(
         Folders whose files may be read: Python's own, from which it imports.
     private : tuple of str
         Those in them whose files may not.
+    public : str
+        The one in these whose files may: the language's.
     """
     readable = tuple(f"{folder}{os.sep}" for folder in readable)
     private = tuple(f"{folder}{os.sep}" for folder in private)
+    public += os.sep
     names = tuple(name for name in REFUSED if not name.endswith("."))
     families = tuple(name for name in REFUSED if name.endswith("."))
 
@@ -133,6 +139,7 @@ def watch(
                 return
             name = os.path.abspath(os.fsdecode(path))
             allowed = name.startswith(readable) and not name.startswith(private)
+            allowed = allowed or name.startswith(public)
             if set(mode) & set("wax+") or not allowed:
                 refused(f"opens {os.fsdecode(path)}")
         elif event in names or event.startswith(families):

@@ -55,7 +55,7 @@ class Limits:
     processor: int = 40
     memory: int = 512 * MiB
     printed: int = MiB
-    handed: int = 96 * MiB
+    handed: int = 16 * MiB
 
 
 @dataclass

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 from collectives.labs.limits import may_import
 
+# Python's errors about a text that is no program, or too deep a one.
+UNREAD = (SyntaxError, ValueError, RecursionError, MemoryError)
+
 
 def remember(file: str, text: str) -> None:
     """Let errors show lines of this text, whatever is on the disk under that name."""
@@ -31,7 +34,7 @@ def unwelcome(text: str) -> tuple[str, int] | None:
 def _imported(text: str) -> Iterator[tuple[str, int]]:
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except UNREAD:
         return
     found = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
     for node in sorted(found, key=lambda each: each.lineno):

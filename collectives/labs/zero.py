@@ -23,6 +23,9 @@ from collectives.labs.verdict import FAILED, NOT_REACHED, PASSED, Graded, Rung
 
 RANKS = (1, 2, 3, 4)
 
+# Of each training, one after the other.
+RUNGS = ("contract", "result", "traffic", "memory")
+
 # Sums in another order differ in the last bits, and Adam divides by small numbers.
 TOLERANCE = 1e-6
 
@@ -112,15 +115,15 @@ def _task(
     task: Mapping[str, Any], file: str, runs: Mapping[int, Mapping], wrong: Feedback | None
 ) -> Graded:
     stage, more = STAGES[task["function"]], task.get("more", {})
-    steps = {
-        "contract": lambda: (wrong, f"runs on {', '.join(map(str, RANKS))} ranks"),
-        "result": lambda: (_weights(stage, runs), "the weights of a run on one rank"),
-        "traffic": lambda: _traffic(stage, file, runs),
-        "memory": lambda: _memory(stage, file, runs),
-    }
+    steps = [
+        lambda: (wrong, f"runs on {', '.join(map(str, RANKS))} ranks"),
+        lambda: (_weights(stage, runs), "the weights of a run on one rank"),
+        lambda: _traffic(stage, file, runs),
+        lambda: _memory(stage, file, runs),
+    ]
     rungs: list[Rung] = []
     reached = True
-    for (name, step), of in zip(steps.items(), task["points"], strict=True):
+    for name, step, of in zip(RUNGS, steps, task["points"], strict=True):
         if not reached:
             rungs.append(Rung(name, NOT_REACHED, 0, of))
             continue

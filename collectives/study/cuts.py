@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from collectives.algorithms.language.registry import REDUCTIONS
@@ -152,8 +152,9 @@ def _through(primitive: str, p: int, n: int, parts: Parts) -> Least:
 def parts_of(machine: Machine, p: int) -> Iterator[Parts]:
     """All ways in which the ranks of a machine are cut."""
     placed = machine.at(p)
-    ways = [machine.way()]
-    if placed is not None and len(set(placed.groups)) < p:
+    nodes = p if placed is None else len(set(placed.groups))
+    ways = [machine.way()] if nodes > 1 or p == 1 else []
+    if nodes < p:
         ways.append(machine.way(near=True))
     port = 1 / max(min(way.byte for way in ways), 1e-30)
     yield Parts("the port of a rank", tuple(range(p)), (port,) * p)
@@ -174,7 +175,7 @@ def parts_of(machine: Machine, p: int) -> Iterator[Parts]:
         yield Parts(name, of, (links * machine.link,) * len(set(of)))
 
 
-def _areas(network: Network) -> Iterator[tuple[str, object, int]]:
+def _areas(network: Network) -> Iterator[tuple[str, Callable[[int], int], int]]:
     """Areas of a network: a name, the area of a node, and links from one to all others."""
     if isinstance(network, FatTree):
         _, size, upper = network.shape

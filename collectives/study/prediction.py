@@ -45,7 +45,7 @@ class Prediction:
         Of the time: latency, bandwidth, computation, and waiting for links that are shared.
         They add up to 1.
     bottleneck : str
-        What was busy most of the time, and how much of it.
+        What was busy most of the time, and for which part of it.
     ratio : float or None
         Times the bound, which is not for lossy algorithms.
     reason : str
@@ -242,9 +242,9 @@ def slower(machine: Machine, term: str) -> Machine:
 
 _WORDS = {
     LATENCY: "start of messages",
-    BANDWIDTH: "bytes through ports of ranks",
+    BANDWIDTH: "ports of ranks",
     COMPUTATION: "reductions",
-    WAITING: "links that are shared",
+    WAITING: "shared links",
 }
 
 
@@ -252,9 +252,9 @@ def bottleneck_of(price: Price, shares: dict[str, float]) -> str:
     """The link that is busy most of the time, or what takes most of it."""
     load: Load | None = price.bottleneck
     if load is not None and price.seconds and load.busy >= BUSY * price.seconds:
-        return f"{load.name}, {load.busy / price.seconds:.0%} busy"
+        return f"{load.name}, {load.busy / price.seconds:.0%}"
     term = max(shares, key=shares.__getitem__)
-    return f"{_WORDS[term]}, {shares[term]:.0%} of the time"
+    return f"{_WORDS[term]}, {shares[term]:.0%}"
 
 
 def cells(rankings: Sequence[Ranking]) -> Iterator[dict[str, Any]]:

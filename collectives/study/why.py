@@ -161,8 +161,9 @@ class _Case:
         cost = self.priced[self.pick]
         if self.bound.seconds:
             text += f"; it takes {cost.seconds / self.bound.seconds:.3g} times the bound"
-        bottleneck = bottleneck_of(cost, shares)
-        return f"{text}; {bottleneck}" if "busy" in bottleneck else text
+        if cost.bottleneck is not None and shares[WAITING] > 0:
+            text += f"; busiest: {bottleneck_of(cost, shares)}"
+        return text
 
     def _rivals(self) -> Iterator[str]:
         """Who is next, and what is to be said if somebody is cheaper."""

@@ -42,7 +42,7 @@ def run_installed(*command, cwd, installed):
 
 
 # Data of labs: Python files that no module imports.
-HANDED_OUT = {"course", "solutions"}
+HANDED_OUT = {"course", "graders", "solutions"}
 
 
 def sources():

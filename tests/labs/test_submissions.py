@@ -100,7 +100,13 @@ HOSTILE = {
         "is not done when the time is over",
     ),
     "file": (("open('/tmp/points.json', 'w')",), "opens /tmp/points.json"),
-    "source": (("import inspect", "inspect.getsource(algorithm)"), "opens "),
+    "source": (
+        (
+            "import collectives.algorithms as ours",
+            "open(ours.__path__[0] + '/allgather.py').read()",
+        ),
+        "/allgather.py",
+    ),
     "patch": (("import numpy", "send.__init__ = recv.__init__"), "changes send.__init__"),
     "objects": (("import gc", "gc.get_objects()"), "imports gc"),
 }
@@ -137,3 +143,25 @@ def test_a_verdict_is_plain_data(graded):
     outcomes = [rung["outcome"] for rung in data["tasks"][0]["rungs"]]
     assert outcomes == [PASSED, FAILED, "not reached", "not reached"]
     assert data["tasks"][0]["rungs"][1]["feedback"]["what"] == "nobody sends anything"
+
+
+def test_rounds_that_take_too_long_end_nothing(graded, monkeypatch):
+    monkeypatch.setattr(grader, "LADDER", -1.0)
+    chosen = next(each for each in ALL if each.task == "halves_spread").alone
+    [task] = graded(chosen, solution("3")).tasks
+    assert task.failed.name == "progress" and task.points == 2
+    assert "must end in time" in task.failed.feedback.what
+
+
+def test_what_has_another_form_is_forged(graded, monkeypatch):
+    chosen = next(each for each in ALL if each.task == "halves_spread").alone
+    run = grader.sandbox.run
+
+    def forged(request, limits):
+        report = run(request, limits)
+        next(report.of("rounds"))["ranks"] = [[[10**12], []]]
+        return report
+
+    monkeypatch.setattr(grader.sandbox, "run", forged)
+    verdict = graded(chosen, solution("3"))
+    assert verdict.points == 0 and verdict.refused == "writes to the grader by itself"

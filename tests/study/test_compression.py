@@ -14,6 +14,7 @@ from collectives.catalogue import check_lossy, check_restrictions, find
 from collectives.choice import decide, parse, written
 from collectives.errors import ArgumentError, RestrictionError, WrongResult
 from collectives.machine.clock import Clock
+from collectives.machine.model import Machine
 from collectives.operators.operator import MATPROD, MATRIX, MAX, SUM, Operator
 from collectives.problems import Buffers, Problem
 from collectives.study.compression import encodings, error_limit, loss
@@ -403,7 +404,8 @@ def test_nobody_is_sent_to_a_lossy_algorithm(registry):
 
 def test_auto_is_exact(monkeypatch):
     assert not set(NAMES) & set(CANDIDATES["allreduce"])
-    text = written(Clock(), {"allreduce": {2: [(0, "quantised_ring")]}}, {})
+    rows = {"allreduce": {(1, 2): [(0, "quantised_ring")]}}
+    text = written(Machine(Clock()), None, (8, 8), rows, {})
     monkeypatch.setattr("collectives.choice.choices", lambda: parse("mine", text))
     auto, given = find("allreduce", "auto")
     message = r"allreduce\.auto: needs a table of exact algorithms, got quantised_ring in mine "

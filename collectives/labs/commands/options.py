@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from collectives.errors import ArgumentError
+from collectives.labs import grader
 from collectives.labs.lab import Lab, lab
 
 # The files by whose first lines a folder says which lab it is.
@@ -33,7 +34,7 @@ def lab_of(folder: Path, key: str | None) -> Lab:
     files = [folder / name for name in MARKED] if folder.is_dir() else [folder]
     for file in files:
         if file.is_file():
-            text = file.read_text(encoding="utf-8", errors="replace")[:200]
+            text = grader.read(file)[1][:200]
             if found := re.search(r"\blab (\w+)", text, re.I):
                 return lab(found[1].lower())
     names = " or ".join(MARKED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from collectives.errors import ArgumentError
+from collectives.labs import notebook
 from collectives.labs.lab import Lab, lab
 
 NEXT = """\
@@ -22,12 +23,23 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("start", help="write a folder with a lab, to work in")
     parser.add_argument("lab", help="3, or zoo: see `list`")
     parser.add_argument("folder", type=Path, help="that is not there yet")
+    parser.add_argument(
+        "--notebook",
+        choices=("en", "zh"),
+        nargs="?",
+        const="en",
+        help="also a Jupyter notebook, in English or Chinese",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     chosen = lab(arguments.lab)
+    book = arguments.notebook and notebook.make(chosen, arguments.notebook)
     hand_out(chosen, arguments.folder)
+    if book:
+        path = arguments.folder / f"lab{chosen.key}{notebook.SUFFIX}"
+        path.write_text(book, encoding="utf-8")
     work = "answers.toml" if chosen.kind == "zoo" else "mine.py"
     print(NEXT.format(folder=shlex.quote(str(arguments.folder)), key=chosen.key, work=work))
     return 0

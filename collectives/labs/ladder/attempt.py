@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from collectives.engines.simulator import Simulator
+from collectives.errors import Timeout
 from collectives.labs.feedback import Feedback
 from collectives.labs.handover import Case, Handed
 from collectives.labs.lab import Task
@@ -32,6 +35,9 @@ class Attempt:
         Sends wait for their recv in the rungs from 3 on; not if that would be a deadlock.
     seconds : float or None
         The simulated time, once it is known.
+    deadline : float
+        On time.process_time, so that others on the machine do not count: until then its rungs
+        must be climbed.
     """
 
     task: Task
@@ -41,11 +47,18 @@ class Attempt:
     values: Mapping[str, Any] = field(default_factory=dict)
     rendezvous: bool = True
     seconds: float | None = None
+    deadline: float = math.inf
+
+    def check_time(self) -> None:
+        """Raise Timeout when the time for this task is over."""
+        if time.process_time() > self.deadline:
+            raise Timeout(f"{self.handed.name}: all runs of a task must end in time, got no end")
 
     def simulator(
         self, case: Case, clock: Clock | None = None, rendezvous: bool | None = None
     ) -> Simulator:
         """A simulator for one case, without data."""
+        self.check_time()
         problem, algorithm = case.problem, played(self.handed, case, self.file)
         buffers = [problem.phantoms(rank) for rank in range(problem.p)]
 

@@ -15,7 +15,7 @@ from collectives.labs.handover import Case
 from collectives.labs.lab import Task
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.labs.sandbox import Report
-from collectives.labs.texts import unwelcome
+from collectives.labs.texts import UNREAD, unwelcome
 
 ALLOWED = (
     "a file of a lab imports collectives.algorithms.language, numpy and the standard library, "
@@ -180,7 +180,7 @@ def _answers(attempt: Attempt) -> Feedback | None:
     words = set(attempt.task.without)
     try:
         nodes: list[Any] = [*ast.walk(ast.parse(attempt.text))]
-    except SyntaxError:
+    except UNREAD:
         return None
     for node in nodes:
         names = []

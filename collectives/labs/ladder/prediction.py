@@ -9,6 +9,7 @@ from collectives.labs.handover import Case
 from collectives.labs.lab import Time, value
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.machine import Clock
+from collectives.units import format_bytes
 from collectives.units import seconds as shown
 
 # How far a prediction may be off: rounding of blocks, and no more.
@@ -26,7 +27,7 @@ def climb(attempt: Attempt) -> Step:
     for (p, n), seconds in zip(time.points, simulated, strict=True):
         if wrong := _slow(time, p, n, seconds):
             return failed(wrong, goes_on=True)
-        said.append(f"{shown(seconds)} at p = {p}, n = {n} B")
+        said.append(f"{shown(seconds)} at p = {p}, n = {format_bytes(n)}")
     if time.predict and (wrong := _unforeseen(attempt, time, simulated)):
         return failed(wrong, goes_on=True)
     foreseen = ", as you predicted" if time.predict else ""
@@ -49,7 +50,8 @@ def _slow(time: Time, p: int, n: int, seconds: float) -> Feedback | None:
     if seconds <= asked * time.within:
         return None
     return Feedback(
-        f"Right, but slow: {shown(seconds)} at p = {p} and n = {n} B; {shown(asked)} is possible",
+        f"Right, but slow: {shown(seconds)} at p = {p} and n = {format_bytes(n)}; "
+        f"{shown(asked)} is possible",
         f"alpha = {time.alpha:g} s, beta = {time.beta:g} s/B, gamma = {time.gamma:g} s/B",
         f"at most {time.within:g} x {time.seconds}",
         "count the messages and the bytes on the longest path, and see which term is too large",
@@ -69,8 +71,8 @@ def _unforeseen(attempt: Attempt, time: Time, simulated: list[float]) -> Feedbac
             return Feedback(f"{time.predict} gives no number", attempt.file, asked, hint)
         if not abs(got - seconds) <= NEAR * seconds:
             return Feedback(
-                f"you predicted {shown(got)} at p = {p}, n = {n} B; the simulator takes "
-                f"{shown(seconds)}",
+                f"you predicted {shown(got)} at p = {p}, n = {format_bytes(n)}; the simulator "
+                f"takes {shown(seconds)}",
                 attempt.file,
                 asked,
                 hint,

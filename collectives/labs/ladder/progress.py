@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from collectives.errors import FAILURES, Deadlock
+from collectives.errors import FAILURES, Deadlock, Timeout
 from collectives.labs.feedback import Feedback, of_deadlock
 from collectives.labs.handover import Case
 from collectives.labs.ladder.attempt import Attempt, Step, failed
@@ -73,6 +73,8 @@ def _at(attempt: Attempt, case: Case, rendezvous: bool) -> Step | None:
         simulator.run()
     except Deadlock:
         return _stuck(attempt, case, rendezvous)
+    except Timeout:
+        raise
     except FAILURES:  # the next rung says better what is wrong with it
         return None
     return None

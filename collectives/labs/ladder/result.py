@@ -17,6 +17,7 @@ def climb(attempt: Attempt) -> Step:
     """Prove it for each case."""
     cases = attempt.task.cases()
     for case in cases:
+        attempt.check_time()
         if wrong := _wrong(attempt, case):
             even = replace(case, n=case.p, in_place=False)
             telling = even in attempt.handed.rounds and _wrong(attempt, even)

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import json
 
-from collectives import files
 from collectives.labs.verdict import Verdict
 
+ABOUT = "our own JSON, versioned: all that is known"
 
-def text(verdict: Verdict) -> str:
-    """The JSON text."""
+
+def text(verdict: Verdict, leaderboard: bool = False) -> str:
+    """The JSON text. It has the simulated seconds in any case."""
     return json.dumps(verdict.plain(), indent=1, ensure_ascii=False) + "\n"
-
-
-def write(verdict: Verdict, path: str) -> None:
-    """Write it to a file, or to stdout if that is `-`."""
-    if path == "-":
-        print(text(verdict), end="")
-    else:
-        files.write(path, text(verdict), "--json")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from collectives.console import console
 from collectives.labs.verdict import RUNGS, Graded, Verdict
+from collectives.labs.writers.clean import cleaned
 
 
 def show(verdict: Verdict, hints: int = 1) -> None:
@@ -24,6 +25,7 @@ def lines(verdict: Verdict, hints: int = 1) -> Iterator[str]:
     hints : int
         How many a rung that failed has.
     """
+    verdict = cleaned(verdict)
     name = f"Lab {verdict.lab}" if verdict.lab.isdigit() else verdict.lab
     yield f"{name}: {verdict.title}"
     for task in verdict.tasks:

@@ -1,0 +1,1 @@
+"""The lesson: questions whose answers are what the calculators print."""
