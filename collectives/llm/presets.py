@@ -68,7 +68,7 @@ def model(word: str) -> Shape | Bare:
         if _plain(word) in (_plain(name), _plain(table["name"])):
             return shape_of(name, table)
     number = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([KMBT])", word.strip().upper())
-    if number:
+    if number and float(number[1]):
         return Bare(word, round(float(number[1]) * 10 ** _POWER[number[2]]))
     if word.endswith(".toml"):
         return shape_of(Path(word).stem, read("model", word))

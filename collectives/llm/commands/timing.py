@@ -65,6 +65,11 @@ class Timing:
         self.shape, self.recipe, self.layout, self.work = shape, recipe, layout, work
         self.ground, self.rate, self.named = ground, rate, named
 
+    @property
+    def nodes(self) -> tuple[int, ...] | None:
+        """The number of each rank's node; None on a machine without nodes."""
+        return None if self.ground.network is None else self.ground.groups(self.layout.ranks)
+
     def prices(self, flow: Flow) -> list[tuple[float, int]]:
         """Seconds of each kind of call of a flow, and how many there are."""
         return seconds(flow, algorithm_of(flow, self.named), self.ground, self.layout.ranks)
