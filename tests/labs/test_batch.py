@@ -116,6 +116,8 @@ def zoo_of(folder):
         (folder / name).mkdir(parents=True)
         (folder / name / "answers.toml").write_text(text)
     (folder / "dora [bold]").mkdir()
+    (folder / "eve").mkdir()
+    (folder / "eve" / "answers.toml").symlink_to(folder / "ada" / "answers.toml")
     return folder
 
 
@@ -126,12 +128,13 @@ def test_a_table_and_files(tmp_path, capsys):
     assert main([*command, "--leaderboard"]) == 0
     printed = capsys.readouterr().out
     assert "ada" in printed and "48/48" in printed and "dora [bold]" in printed
-    bob, ada, cleo, dora = csv.DictReader(table.open())
+    bob, ada, cleo, dora, eve = csv.DictReader(table.open())
     assert [ada["name"], ada["points"], ada["of"], ada["first"]] == ["ada", "48", "48", ""]
     assert bob["points"] == "46" and bob["z01"] == "2" and "cause is not '=1+1'" in bob["first"]
     assert bob["name"] == "'=bob"  # or a spreadsheet would compute it
     assert cleo["points"] == "0" and "cannot be read" in cleo["first"]
     assert dora["points"] == "0" and "one answers.toml is needed" in dora["first"]
+    assert eve["points"] == "0" and "got a link called answers.toml" in eve["first"]
     stems = {path.stem for path in back.glob("*.txt")}
     assert (
         stems == {path.stem for path in back.glob("*.json")} == {x.name for x in folder.iterdir()}
@@ -144,10 +147,10 @@ def test_nobody_is_named(tmp_path, capsys):
     command = ["batch", str(folder), "--lab", "zoo", "--csv", str(out)]
     assert main([*command, "--anonymous", str(key)]) == 0
     printed = capsys.readouterr().out + out.read_text()
-    assert "s1" in printed and not re.search("ada|bob|cleo|dora", printed)
+    assert "s1" in printed and not re.search(r"\b(ada|bob|cleo|dora|eve)\b", printed)
     whose = {row["number"]: row["name"] for row in csv.DictReader(key.open())}
     points = {whose[row["name"]]: row["points"] for row in csv.DictReader(out.open())}
-    assert points == {"ada": "48", "'=bob": "46", "cleo": "0", "dora [bold]": "0"}
+    assert points == {"ada": "48", "'=bob": "46", "cleo": "0", "dora [bold]": "0", "eve": "0"}
 
 
 def test_leaders():
