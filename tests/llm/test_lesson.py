@@ -53,8 +53,8 @@ def test_every_chapter_is_there_in_both_languages():
 def shown(path):
     """What does not depend on the language: commands, output, pictures, files, links."""
     text = path.read_text(encoding="utf-8").replace(" --lang zh", "")
-    fences = re.findall(r"^```\n(.*?)^```$", text, re.M | re.S)
-    rest = re.sub(r"^```\n.*?^```$", "", text, flags=re.M | re.S)
+    fence = re.compile(r"^```(\w*\n.*?)^```$", re.M | re.S)
+    fences, rest = fence.findall(text), fence.sub("", text)
     return {
         "commands": re.findall(r"(?:mpirun|python) -[^`\n]+", rest),
         "output": fences,
@@ -91,7 +91,7 @@ def test_a_chapter_has_three_questions_in_both_languages(number):
         assert all(re.search("[\u4e00-\u9fff]", text["zh"]) for text in (one.ask, one.because))
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("number, at", QUESTIONS)
 def test_the_command_tells_the_answer(number, at):
     """And no question has its own answer in it."""
