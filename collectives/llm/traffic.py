@@ -90,9 +90,7 @@ def per_step(
     ]
 
 
-def counted(
-    flow: Flow, algorithm: str, rank: int, nodes: Sequence[int] | None = None
-) -> Traffic:
+def counted(flow: Flow, algorithm: str, rank: int, nodes: Sequence[int] | None = None) -> Traffic:
     """Count what a flow sends from a rank, by running the algorithm without data."""
     if flow.primitive == SEND:
         sent = sum(total(size) * times for size, times in flow.calls) * flow.itemsize
