@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 from collectives.engines.postings import Rank, Sent
 from collectives.machine.chance import Chance
@@ -90,7 +91,8 @@ class Ports:
     def arrive(self, sent: Sent, target: Rank) -> bool:
         """A message that has left goes to the recv that it met; whether its end is known."""
         arrivals = target.arrivals
-        arrivals.append((sent.start, sent.cost, sent.rank.number, len(arrivals), sent))
+        entry: Any = sent.start, sent.cost, sent.rank.number, len(arrivals), sent
+        arrivals.append(entry)
         return True
 
     def receive(self, rank: Rank) -> None:
@@ -104,7 +106,7 @@ class Ports:
             overhead, _, _, gap, latency, _ = self.way(sent)
             start += latency
             port = (start if start > free else free) + cost
-            passed = sent.passed + latency
+            passed = sent.passed + latency  # type: ignore[operator]
             sent.arrived = arrived = port if port > passed else passed
             free = port + gap
             sent.taken = taken = (arrived if arrived > taken else taken) + overhead
