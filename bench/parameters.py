@@ -8,7 +8,10 @@ Which ranks share a node is asked of MPI. What a message costs comes from the li
 rounds. In the ring allgather every rank sends a block to the right and receives one from
 the left, p-1 times, which takes (p-1) (alpha + m beta) for blocks of m bytes. It is measured
 within nodes and, with one rank of each, between them; beta is the slope at the long end, and
-alpha what short blocks take beyond it. Then all ranks of a node send to another node at
+alpha what short blocks take beyond it. Within a node a rank that does both copies each block
+twice, and all copies share the memory: the rate of a message alone is measured one way, from
+the first rank of a node to the second, and `memory` is what passes in the ring of all its
+ranks. Then all ranks of a node send to another node at
 once: what passes together is the rate of its NIC. In the naive scatter and gather one rank
 takes turns with all others, which shows how long a message keeps it busy (overhead). A
 message up to the eager limit leaves although its receiver is late. gamma and delta are the
@@ -37,7 +40,7 @@ from collectives.units import format_bytes
 from .program import Parser, Usage, options, start
 from .program import seconds as positive
 from .report import console, header, microseconds
-from .rounds import SIZES, Layout, Way, line, round_times, way
+from .rounds import SIZES, Layout, Way, line, one_way, round_times, way
 from .statistics import fitted
 from .stop import Stop
 from .system import System, system
@@ -61,6 +64,8 @@ class Measured:
         How many nodes, and ranks on each (on the fullest).
     near, far : Way or None
         What messages cost within a node and between nodes, if there are such.
+    alone : sequence of float or None
+        Seconds of a message within a node that goes one way, for each of `SIZES`.
     together : sequence of float or None
         Seconds of a round for each of `SIZES` while all ranks of each node send to another.
     additions, packings : sequence of float
@@ -71,6 +76,7 @@ class Measured:
     ranks: int
     near: Way | None
     far: Way | None
+    alone: Sequence[float] | None
     together: Sequence[float] | None
     additions: Sequence[float]
     packings: Sequence[float]
@@ -88,6 +94,18 @@ class Measured:
         if self.together is None:
             return 1 / self.main.beta
         return self.ranks / line(self.together)[1]
+
+    @property
+    def near_rate(self) -> float:
+        """Bytes a second of a message within a node that no other one disturbs."""
+        assert self.near and self.alone, "there are two ranks on a node"
+        return max(1 / line(self.alone)[1], 1 / self.near.beta)
+
+    @property
+    def memory(self) -> float:
+        """Bytes a second of all messages within a node while its ranks send and receive."""
+        assert self.near, "there are two ranks on a node"
+        return self.ranks / self.near.beta
 
     @property
     def gamma(self) -> float:
@@ -124,26 +142,31 @@ def alone(comm: MPI.Intracomm, calls: Sequence[Callable[[], object]]) -> list[fl
 
 def measured(comm: MPI.Intracomm, layout: Layout, seconds: float) -> Measured:
     """Measure all; collective, the same on all ranks."""
-    near = far = together = None
+    near = far = one = together = None
     if layout.ranks > 1:
         near = way(comm, layout.near, layout.full, seconds / 4)
+        first = layout.full and layout.near.rank < 2
+        one = round_times(comm, layout.pair, first, seconds / 4, one_way)
     if layout.nodes > 1:
         far = way(comm, layout.far, layout.near.rank == 0, seconds / 4)
     if near and far and layout.even:
         together = round_times(comm, layout.far, True, seconds / 4)
     works = [alone(comm, [work(size) for size in SIZES]) for work in (addition, packing)]
-    return Measured(layout.nodes, layout.ranks, near, far, together, *works)
+    return Measured(layout.nodes, layout.ranks, near, far, one, together, *works)
 
 
 def toml(found: Measured, where: System) -> str:
     """The machine's description, as `collectives.machine` reads it."""
     lines = [f'about = "measured by collectives.bench.parameters; {_where(where)}"']
+    lines += [f'topology = "nodes:{found.nodes}x{found.ranks}"']
     if found.far:
-        lines += [f'topology = "nodes:{found.nodes}x{found.ranks}"', *_keys("", found.far)]
-        lines += _keys("near_", found.near) if found.near else []
-        lines += [f'nic = "{1e-6 * found.nic:.4g} MB/s"']
+        nic = _rate(found.nic)
+        lines += [*_keys("", found.far, 1 / found.far.beta), f'nic = "{nic}"']
     else:
-        lines += _keys("", found.main)
+        lines += ['nic = "inf"']  # nobody uses it
+    if found.near:
+        memory = _rate(found.memory)
+        lines += [*_keys("near_", found.near, found.near_rate), f'memory = "{memory}"']
     lines += [
         f"eager = {found.main.eager}",
         f'gamma = "{1e9 * found.gamma:.3g} ns/B"',
@@ -152,12 +175,16 @@ def toml(found: Measured, where: System) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _keys(prefix: str, one: Way) -> list[str]:
+def _rate(rate: float) -> str:
+    return f"{1e-6 * rate:.4g} MB/s"
+
+
+def _keys(prefix: str, one: Way, rate: float) -> list[str]:
     """A message takes overhead, latency, its bytes at the rate, and overhead again."""
     return [
         f'{prefix}latency = "{1e6 * (one.alpha - 2 * one.overhead):.4g} us"',
         f'{prefix}overhead = "{1e6 * one.overhead:.4g} us"',
-        f'{prefix}rate = "{1e-6 / one.beta:.4g} MB/s"',
+        f'{prefix}rate = "{_rate(rate)}"',
     ]
 
 
@@ -177,6 +204,8 @@ def show(found: Measured, where: System) -> None:
         if one is not None:
             by_line = [one.time(size) for size in SIZES]
             columns += [(f"{name}\nround", one.rounds), ("\nfitted", by_line)]
+    if found.alone:
+        columns.append(("near\none way", found.alone))
     if found.together:
         columns.append(("all of a node\nat once", found.together))
     columns += [("\naddition", found.additions), ("\npacking", found.packings)]

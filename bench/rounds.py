@@ -59,6 +59,8 @@ class Layout:
     ----------
     near, far : MPI.Intracomm
         The ranks of this rank's node, and those with the same number within theirs.
+    pair : MPI.Intracomm
+        The first two ranks of this rank's node; on the others, the rest.
     nodes, ranks : int
         How many nodes there are, and ranks on the fullest.
     full : bool
@@ -70,6 +72,7 @@ class Layout:
     def __init__(self, comm: MPI.Intracomm):
         self.near = MPI.Intracomm(comm.Split_type(MPI.COMM_TYPE_SHARED))
         self.far = MPI.Intracomm(comm.Split(self.near.rank, comm.rank))
+        self.pair = MPI.Intracomm(self.near.Split(int(self.near.rank > 1), self.near.rank))
         sizes = comm.allgather(self.near.size)
         self.ranks = max(sizes)
         self.nodes = comm.allreduce(int(self.near.rank == 0))
@@ -78,8 +81,8 @@ class Layout:
 
     def free(self) -> None:
         """Free the communicators."""
-        self.near.Free()
-        self.far.Free()
+        for comm in (self.near, self.far, self.pair):
+            comm.Free()
 
 
 def nothing() -> None:
@@ -87,10 +90,15 @@ def nothing() -> None:
 
 
 def ring(comm: MPI.Intracomm, nbytes: int) -> Call:
-    """A ring allgather of blocks of `nbytes`."""
-    block = np.arange(nbytes // 8, dtype=np.float64) + comm.rank
-    blocks = np.empty(comm.size * block.size)
-    return lambda: collectives.allgather(comm, block, blocks, algorithm="ring")
+    """A ring allgather of blocks of `nbytes`, in place: nothing is copied but by messages."""
+    blocks = np.full(comm.size * (nbytes // 8), comm.rank + 1.0)
+    return lambda: collectives.allgather(comm, MPI.IN_PLACE, blocks, algorithm="ring")
+
+
+def one_way(comm: MPI.Intracomm, nbytes: int) -> Call:
+    """A message of `nbytes` from rank 0 to rank 1, in a group of two."""
+    block = np.arange(nbytes // 8, dtype=np.float64)
+    return lambda: collectives.bcast(comm, block, algorithm="tree")
 
 
 def turns(comm: MPI.Intracomm) -> list[Call]:
@@ -119,10 +127,17 @@ def _row(call: Call, length: int) -> Call:
 
 
 def round_times(
-    comm: MPI.Intracomm, group: MPI.Intracomm, takes_part: bool, seconds: float
+    comm: MPI.Intracomm,
+    group: MPI.Intracomm,
+    takes_part: bool,
+    seconds: float,
+    rounds: Callable[[MPI.Intracomm, int], Call] = ring,
 ) -> list[float]:
-    """Seconds of a round of the ring in each group that takes part, for each of `SIZES`."""
-    calls = [ring(group, size) if takes_part else nothing for size in SIZES]
+    """Seconds of a round in each group that takes part, for each of `SIZES`; collective.
+
+    A call of `rounds` has one for each rank of its group but one.
+    """
+    calls = [rounds(group, size) if takes_part else nothing for size in SIZES]
     longest = comm.allreduce(group.size if takes_part else 0, MPI.MAX)
     return (row_times(comm, calls, seconds) / (longest - 1)).tolist()
 

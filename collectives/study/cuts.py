@@ -152,8 +152,9 @@ def _through(primitive: str, p: int, n: int, parts: Parts) -> Least:
 def parts_of(machine: Machine, p: int) -> Iterator[Parts]:
     """All ways in which the ranks of a machine are cut."""
     placed = machine.at(p)
-    ways = [machine.way()]
-    if placed is not None and len(set(placed.groups)) < p:
+    nodes = p if placed is None else len(set(placed.groups))
+    ways = [machine.way()] if nodes > 1 or p == 1 else []
+    if nodes < p:
         ways.append(machine.way(near=True))
     port = 1 / max(min(way.byte for way in ways), 1e-30)
     yield Parts("the port of a rank", tuple(range(p)), (port,) * p)

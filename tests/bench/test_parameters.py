@@ -10,10 +10,13 @@ from collectives.bench import parameters
 from collectives.bench.rounds import SIZES, Way, line
 from collectives.bench.system import System
 from collectives.machine import machine
+from collectives.study.pricing import price
 
 NEAR = Way(5e-6, 2e-10, 1e-6, 4096, [5e-6 + 2e-10 * size for size in SIZES])
 FAR = Way(1e-4, 4e-8, 2e-5, 65536, [1e-4 + 4e-8 * size for size in SIZES])
-WORK = [1e-6 + 5e-11 * size for size in SIZES]
+COPY = 5e-11  # seconds a byte; a rank copies its own block once
+WORK = [1e-6 + COPY * size for size in SIZES]
+ALONE = [5e-6 + 1e-10 * size for size in SIZES]  # twice as fast as with another one
 TOGETHER = [1e-4 + 8e-8 * size for size in SIZES]
 
 WHERE = System(
@@ -35,23 +38,45 @@ WHERE = System(
 
 
 def test_a_file_for_nodes_is_read_as_a_machine(tmp_path):
-    found = parameters.Measured(2, 2, NEAR, FAR, TOGETHER, WORK, WORK)
+    found = parameters.Measured(2, 2, NEAR, FAR, ALONE, TOGETHER, WORK, WORK)
     path = tmp_path / "cluster.toml"
     path.write_text(parameters.toml(found, WHERE))
     read = machine(path)
     assert read.groups(4) == (0, 0, 1, 1) and read.eager == 65536
     assert read.clock.alpha == pytest.approx(1e-4) and read.clock.beta == pytest.approx(4e-8)
-    assert read.near.alpha == pytest.approx(5e-6) and read.near.beta == pytest.approx(2e-10)
+    assert read.near.alpha == pytest.approx(5e-6) and read.near.beta == pytest.approx(1e-10)
+    assert read.memory == pytest.approx(2 / 2e-10)  # two ranks, each as fast as in the ring
     assert read.clock.o == pytest.approx(2e-5) and read.clock.gamma == pytest.approx(5e-11)
     assert read.nic == pytest.approx(2 / 8e-8)  # two ranks send at once, each half as fast
 
 
-def test_a_file_for_one_node_is_flat(tmp_path):
-    found = parameters.Measured(1, 2, NEAR, None, None, WORK, WORK)
-    path = tmp_path / "node.toml"
+def one_node(ranks, path):
+    """A node of such ranks, as its file describes it."""
+    found = parameters.Measured(1, ranks, NEAR, None, ALONE, None, WORK, WORK)
     path.write_text(parameters.toml(found, WHERE))
-    assert machine(path).network is None
-    assert machine(path).clock.alpha == pytest.approx(NEAR.alpha)
+    return machine(path)
+
+
+def test_one_node_prices_messages_alone_and_exchanges_as_measured(tmp_path):
+    """One way a message has its own rate; both ways, the two share what the memory passes."""
+    here, n = one_node(2, tmp_path / "node.toml"), 2**22
+    assert here.groups(2) == (0, 0)
+    alone = price("bcast", "tree", 2, n, here)
+    assert alone == pytest.approx(NEAR.alpha + 1e-10 * n, rel=0.03)
+    exchange = price("allgather", "ring", 2, 2 * n, here)
+    assert exchange == pytest.approx(NEAR.alpha + 2e-10 * n + COPY * n, rel=0.03)
+
+
+def test_a_ring_of_a_whole_node_is_priced_as_measured(tmp_path):
+    here, n = one_node(4, tmp_path / "node.toml"), 2**22
+    time = 3 * (NEAR.alpha + 2e-10 * n) + COPY * n
+    assert price("allgather", "ring", 4, 4 * n, here) == pytest.approx(time, rel=0.03)
+
+
+def test_a_message_alone_is_never_slower_than_among_others(tmp_path):
+    """Where noise says so."""
+    found = parameters.Measured(1, 2, NEAR, None, TOGETHER, None, WORK, WORK)
+    assert found.near_rate == pytest.approx(1 / NEAR.beta)
 
 
 def test_a_link_that_lets_short_blocks_pass_has_its_rate_from_long_ones():
@@ -66,7 +91,7 @@ def test_noise_leaves_a_rate():
 
 
 def test_there_is_a_line_for_pasting_unless_ranks_share_cores(capsys):
-    found = parameters.Measured(2, 2, NEAR, FAR, TOGETHER, WORK, WORK)
+    found = parameters.Measured(2, 2, NEAR, FAR, ALONE, TOGETHER, WORK, WORK)
     parameters.show(found, WHERE)
     assert "--alpha 0.0001 --beta 4e-08 --gamma 5e-11" in capsys.readouterr().out
     crowded = replace(WHERE, cores=2)
@@ -81,8 +106,8 @@ def test_it_runs(tmp_path):
     path = tmp_path / "here.toml"
     run = mpirun(2, "-m", "collectives.bench.parameters", "0.2", "--write", str(path))
     assert run.status == 0, run.err
-    assert re.search(r"^512 KiB( +[\d.]+){4}$", run.out, re.M)
-    assert machine(path).eager >= 8 and machine(path).clock.beta > 0
+    assert re.search(r"^512 KiB( +[\d.]+){5}$", run.out, re.M)
+    assert machine(path).eager >= 8 and machine(path).near.beta > 0
 
 
 def test_one_rank_is_too_few():

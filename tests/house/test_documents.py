@@ -25,6 +25,7 @@ from markdown_it import MarkdownIt
 from collectives.__main__ import COMMANDS, _parser
 from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.bench.cli import parser as bench_parser
+from collectives.labs.__main__ import COMMANDS as LABS
 from collectives.labs.__main__ import _parser as labs_parser
 from collectives.llm.__main__ import COMMANDS as LLM_COMMANDS
 from collectives.llm.__main__ import _parser as llm_parser
@@ -257,7 +258,8 @@ def test_commands_in_the_text_are_commands(page):
                 assert is_command(child.content), child.content
             elif child.content.startswith("python -m collectives"):
                 named = child.content.split()[2:4]
-                known = LLM_COMMANDS if named[0] == "collectives.llm" else COMMANDS
+                groups = {"collectives.labs": LABS, "collectives.llm": LLM_COMMANDS}
+                known = groups.get(named[0], COMMANDS)
                 assert find_spec(named[0]) and (named[1:] or [known[0]])[0] in known
                 assert len(child.content.split()) <= 4 or is_command(child.content)
 

@@ -108,6 +108,11 @@ def test_no_algorithm_is_below_the_bound_of_a_flat_machine(primitive, clock):
                 assert price(primitive, one.name, p, n, on) >= limit * (1 - 1e-9), (str(one), p)
 
 
+def test_within_one_node_the_way_between_nodes_does_not_count():
+    on = machine("nodes:1x4,nic=inf,near_rate=1 GB/s")
+    assert least("bcast", 4, 10**9, on).seconds == pytest.approx(1)
+
+
 def test_what_must_cross_is_what_does():
     """The ring's bytes through the NIC of 4 nodes are near the bound, and not below."""
     on = machine("nodes:4x4,nic=10G,latency=10us")
