@@ -156,9 +156,8 @@ class Machine:
         """
         if self.p is not None and p > self.p:
             raise ArgumentError(
-                f"{TITLE}: the number of ranks p must be at most {self.p}, the places that "
-                f"{self.topology} has, got {p}; take a larger network, more ranks on a node or "
-                "fewer ranks"
+                f"{TITLE}: the number of ranks p must be at most {self.p}, the places of "
+                f"{self.topology}, got {p}; take a larger network or fewer ranks"
             )
         return None if self.network is None else Placed(self, self.network, p)
 

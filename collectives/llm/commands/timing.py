@@ -23,10 +23,12 @@ from collectives.llm.work import Work
 from collectives.machine.clock import GAMMA
 from collectives.machine.model import Machine
 from collectives.machine.spec import machine
+from collectives.machine.words import in_lines
 from collectives.units import seconds as in_words
 
 # Seconds a byte that a device adds: it reads two and writes one, at 3 TB/s.
 DEVICE_GAMMA = 1e-12
+WIDTH = 98  # of what is printed
 
 
 class Timing:
@@ -90,7 +92,7 @@ class Timing:
                 fast, least = fastest(one.flow, self.ground, self.layout.ranks)
                 best = (fast, in_words(least))
             new.add_row(name, one.algorithm, in_words(took), *best)
-        show(f"On {_ground(self.ground)}", new)
+        show(in_lines(self.ground, self.layout.ranks, "On ", WIDTH), new)
         if isinstance(self.shape, Bare):
             print("The rest of a step needs the shape of the model.")
             return
@@ -193,14 +195,3 @@ def _grouped(made: Step, explain: bool) -> dict[str, list[Term]]:
         name = term.what if explain else term.what.partition(":")[0]
         found.setdefault(name, []).append(term)
     return found
-
-
-def _ground(ground: Machine) -> str:
-    """A machine in words."""
-    adds = (
-        f"ranks that add {1e-9 / ground.clock.gamma:,.0f} GB/s" if ground.clock.gamma else "ranks"
-    )
-    if ground.network is None:
-        return f"a flat network of {adds}"
-    nics = f"{ground.nics} NICs" if ground.nics > 1 else "one NIC"
-    return f"{ground.network}, {nics} and {ground.ranks} {adds} on each node"
