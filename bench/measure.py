@@ -122,14 +122,19 @@ def minima(
     least : int
         Repetitions that there are in any case.
     """
+    return minima_while(comm, calls, lambda reps, spent: reps < WARM_UP + least or spent < seconds)
+
+
+def minima_while(
+    comm: MPI.Intracomm, calls: Sequence[Call], more: Callable[[int, float], bool]
+) -> list[float]:
+    """The same, for as long as rank 0 is told `more(repetitions, seconds spent)`."""
     together = one_clock(comm)
     ours = dict(enumerate(calls))
     best = np.full(len(calls), np.inf)
     begin, reps = time.perf_counter(), 0
-    while comm.bcast(reps < WARM_UP + least or time.perf_counter() - begin < seconds):
+    while comm.bcast(comm.rank == 0 and more(reps, time.perf_counter() - begin)):
         taken, _ = _pass(comm, ours, range(len(calls)), lambda _: None)
-        found = elapsed(comm, taken, together)[:-1]
-        if reps >= WARM_UP:
-            best = np.minimum(best, found)
+        best = np.minimum(best, elapsed(comm, taken, together)[:-1])
         reps += 1
     return best.tolist()

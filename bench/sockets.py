@@ -143,16 +143,21 @@ def send_for(stream: socket.socket, seconds: float) -> None:
 
 
 def receive(stream: socket.socket, seconds: float) -> float:
-    """Bytes a second that arrive once the stream is steady; takes all there is."""
+    """Bytes a second that arrive once the stream is steady; takes all there is.
+
+    Time runs from the first bytes, so that a receiver which gets its core late measures as long.
+    0 if too little arrived to tell.
+    """
     memory = bytearray(CHUNK)
-    begin = time.perf_counter()
-    counted, since, until = 0, 0.0, 0.0
+    begin = since = until = 0.0
+    counted = 0
     while size := stream.recv_into(memory):
         now = time.perf_counter()
-        if since and now < begin + SETTLE + seconds:
+        begin = begin or now
+        if since and (now < since + seconds or until == since):
             counted, until = counted + size, now
         elif not since and now >= begin + SETTLE:
-            since = now
+            since = until = now
     return counted / (until - since) if until > since else 0.0
 
 

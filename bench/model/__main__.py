@@ -5,8 +5,9 @@
     python -m collectives.bench.model run [NAME ...]   # measure; in the box, which needs root
     python -m collectives.bench.model page             # write docs/model.md from what is there
 
-`run` takes about ten minutes for all: box-4x1, box-4x2, box-8x1, box-8x2 (hosts and ranks on
-each) and node-2. Other programs on the machine spoil it.
+`run` takes `--limit` seconds for all, of which each has its share: node-2, box-4x1, box-4x2,
+box-8x1 and box-8x2 (hosts and ranks on each). What it does not reach is left out, the longest
+vectors first. Each is stored when it has ended. Other programs on the machine spoil it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import argparse
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from collectives.algorithms.language.pages import docstring
+from collectives.bench.program import seconds
 from collectives.console import to_the_end
 from collectives.errors import ArgumentError
 
@@ -26,6 +29,9 @@ from .page import page
 from .runs import CONFIGURATIONS, FOLDER, Configuration, records
 
 RATE = "200mbit"
+LIMIT = 480.0
+AROUND = 6.0  # seconds that a configuration needs to start and to end
+GRACE = 60.0  # seconds beyond its share after which it is ended
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,17 +47,17 @@ def parser() -> argparse.ArgumentParser:
     names = [one.name for one in CONFIGURATIONS]
     run.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)}; default all")
     run.add_argument("--rate", default=RATE, help="of a link of the box (%(default)s)")
-    run.add_argument("--seconds", default="0.3", help="for each primitive and length (%(default)s)")
+    run.add_argument("--limit", type=seconds, default=LIMIT, help="seconds for all (%(default)s)")
     commands.add_parser("page", help="write the page", allow_abbrev=False)
     for one in commands.choices.values():
         one.add_argument("--folder", type=Path, default=FOLDER, help="of the runs (%(default)s)")
     return new
 
 
-def command(one: Configuration, given: argparse.Namespace) -> list[str]:
-    """What measures a configuration."""
-    path = given.folder / f"{one.name}.json"
-    program = ["-m", "collectives.bench.model.measured", str(path), given.seconds]
+def command(one: Configuration, given: argparse.Namespace, share: float) -> list[str]:
+    """What measures a configuration, in its share of the time."""
+    path, limit = given.folder / f"{one.name}.json", max(1.0, share - AROUND)
+    program = ["-m", "collectives.bench.model.measured", str(path), f"{limit:.0f}"]
     if one.hosts == 1:
         mpirun = Path(sys.executable).with_name("mpirun")
         return [str(mpirun), "-n", str(one.p), sys.executable, *program]
@@ -67,12 +73,31 @@ def run(given: argparse.Namespace) -> int:
             raise ArgumentError(f"model: run needs names of {', '.join(known)}, got {name!r}")
     given.folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # kills what runs
-    for name in given.names or known:
-        print(name, flush=True)
-        status = subprocess.run(command(known[name], given)).returncode
-        if status:
-            return status
-    return 0
+    names = sorted(given.names or known, key=lambda name: known[name].p)  # quick ones leave time
+    end = time.monotonic() + given.limit
+    failed = []
+    for place, name in enumerate(names):
+        share = (end - time.monotonic()) / (len(names) - place)
+        print(f"{name}: {share:.0f} s", flush=True)
+        if not measure(command(known[name], given, share), share + GRACE):
+            failed.append(name)
+    if failed:
+        print(f"model: no new runs of {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def measure(words: list[str], limit: float) -> bool:
+    """Run a command, which is told to end after so many seconds; returns whether it did well."""
+    running = subprocess.Popen(words)
+    try:
+        return running.wait(limit) == 0
+    except subprocess.TimeoutExpired:
+        running.terminate()
+        running.wait()
+        return False
+    except BaseException:
+        running.kill()
+        raise
 
 
 def write(folder: Path) -> int:

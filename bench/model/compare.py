@@ -124,7 +124,10 @@ def right(pair: tuple[Cell, Cell]) -> bool:
 
 
 def crossovers(some: Sequence[Cell]) -> list[Crossover]:
-    """For each primitive with different winners at both ends of the lengths."""
+    """For each primitive with different winners at both ends of the lengths.
+
+    At either end the winner must beat the other one by more than a tie.
+    """
     found = []
     for primitive in dict.fromkeys(cell.primitive for cell in some):
         ours = [cell for cell in some if cell.primitive == primitive]
@@ -140,6 +143,8 @@ def crossovers(some: Sequence[Cell]) -> list[Crossover]:
             [math.log(getattr(first[n], what) / getattr(second[n], what)) for n in sizes]
             for what in ("measured", "predicted")
         )
+        if min(-measured[0], measured[-1]) <= math.log(TIE):
+            continue
         crossings = _crossing(sizes, measured), _crossing(sizes, predicted)
         found.append(Crossover(primitive, short, long, *crossings))
     return found

@@ -25,7 +25,8 @@ from .compare import (
     too_fast,
     winners,
 )
-from .runs import SIZES, Record
+from .reading import Found, by_length, ratio, readings
+from .runs import CONFIGURATIONS, SIZES, Record
 
 HEAD = """\
 # The model held against reality
@@ -35,7 +36,7 @@ HEAD = """\
 `python -m collectives.bench.parameters` has measured in the same place just before. What is
 measured is the least time of single calls, from the first rank's start to the last one's
 end. A size is that of the whole vector, of float64, as in `-n`. The runs are kept in
-[model/](model/), one file each.
+[model/](model/), one file each. Each has a time limit; what it did not reach is left out here.
 
 The box is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and
 a token bucket holds each link to its rate, both ways. All ranks share the cores of that
@@ -47,32 +48,17 @@ host sends to the next one at the same time.
 FAILS = """\
 ## Where it fails, and why
 
-- **The bucket.** After a pause a link passes its burst at once, so that blocks up to that
-  length are faster than the rate says. The model has one rate: it is too slow for vectors about
-  as long as the burst, whose blocks all pass at once, and a pipeline seems to pay later than
-  it does.
-- **Ranks that share cores.** A rank that a message has reached still waits for its turn on a
-  core. The model knows the mean of that, because its parameters were measured with as
-  many ranks, but not who waits when. Where many ranks have something to do at the same
-  moment, as in exchanges of pairs and in an alltoall, they keep each other from the
-  links; in a tree or a pipeline few have.
-- **What a barrier leaves behind.** A call begins when the first rank leaves the barrier before
-  it. An empty call takes the time in the first table, and no prediction has it: short
-  vectors are predicted too fast on that account.
-- **The kernel.** TCP takes the cores, too, the same that add and copy: that is why the best
-  algorithms stay some percent above the bound, which was measured with one stream in the
-  whole box.
-- **One node.** Short calls through shared memory take a few microseconds, of which Python's part
-  is large and differs from algorithm to algorithm; the model has one latency for all. Long
-  ones share the memory's rate and the caches, which the model does not know.
+The median of predicted / measured, by configuration and length. Below 1, algorithms take longer
+than was predicted.
+
 """
 
 
 def page(records: Sequence[Record]) -> str:
     """All of it, in Markdown."""
     found = [(record, cells(record)) for record in records]
-    parts = [HEAD, _conditions(records), _summary(found), _by_primitive(found)]
-    parts += [_crossovers(found), _bounds(records), FAILS, _worst(found)]
+    parts = [HEAD, _conditions(records), _missing(records), _summary(found), _by_primitive(found)]
+    parts += [_crossovers(found), _bounds(records), _fails(found), _worst(found)]
     parts += [_all(record, some) for record, some in found]
     return "\n".join(parts)
 
@@ -98,7 +84,7 @@ def _conditions(records: Sequence[Record]) -> str:
         over = f"{one.mpi}{f' over {one.over}' if one.over else ''}"
         network = ["-"] * 3
         if one.hosts > 1:
-            both = [f"{one.payload[name] / 1e6:.2f} MB/s" for name in ("one_way", "together")]
+            both = [_reached(one.payload[name]) for name in ("one_way", "together")]
             network = [f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}", *both]
         cores = f"{one.cores}{' (shared)' if one.crowded else ''}"
         load = "-" if one.load is None else f"{one.load:g}"
@@ -108,7 +94,29 @@ def _conditions(records: Sequence[Record]) -> str:
     return _table(["", "MPI", "link", *sockets, "empty call", "cores", "load", "date"], rows)
 
 
-Found = Sequence[tuple[Record, list[Cell]]]
+def _reached(rate: float) -> str:
+    return f"{rate / 1e6:.2f} MB/s" if rate > 0 else "-"
+
+
+def _missing(records: Sequence[Record]) -> str:
+    """What the runs had no time for."""
+    rows = []
+    for one in records:
+        for primitive, times in one.times.items():
+            reached = set.intersection(*map(set, times.values())) if times else set()
+            absent = [format_bytes(n) for n in SIZES if str(n) not in reached]
+            if absent:
+                rows.append([one.configuration.words, primitive, ", ".join(absent)])
+    absent = [one.words for one in CONFIGURATIONS if one not in [r.configuration for r in records]]
+    words = f"No run of: {'; '.join(absent)}.\n" if absent else ""
+    if not rows:
+        return words
+    return f"{words}\nNot reached:\n\n" + _table(["", "", "vectors of"], rows)
+
+
+def _fails(found: Found) -> str:
+    titles = ["", f"to {format_bytes(SHORT)}", "between", f"from {format_bytes(LONG)}"]
+    return f"{FAILS}{_table(titles, by_length(found))}\n{readings(found)}"
 
 
 def _measures(some: list[Cell]) -> list[str]:
@@ -153,13 +161,13 @@ def _by_primitive(found: Found) -> str:
         groups = [[cell for cell in some if cell.primitive == primitive] for _, some in found]
         every = [cell for group in groups for cell in group]
         pairs = [pair for group in groups for pair in winners(group)]
-        signed = np.median([cell.ratio for cell in every if cell.n >= LONG])
+        signed = ratio(cell for cell in every if cell.n >= LONG)
         exact = sum(fastest.algorithm == chosen.algorithm for fastest, chosen in pairs)
         rows.append(
             [
                 primitive,
                 *_measures(every)[:3],
-                f"{signed:.2f}",
+                "-" if math.isnan(signed) else f"{signed:.2f}",
                 f"{exact} of {len(pairs)}",
                 f"{sum(map(right, pairs))} of {len(pairs)}",
             ]
@@ -178,8 +186,8 @@ def _crossovers(found: Found) -> str:
             rows.append([record.configuration.words, one.primitive, pair, *sizes])
     words = (
         f"## Crossovers\n\nFrom which length on the fastest for the longest vectors beats the "
-        f"fastest for the shortest ones,\nwhere these differ: {good} of {number} are "
-        f"predicted within a factor of {FACTOR:g}.\n\n"
+        f"fastest for the shortest ones,\nwhere each wins its end by more than 10 %: "
+        f"{good} of {number} are predicted within a factor of {FACTOR:g}.\n\n"
     )
     return words + _table(["", "", "from ... to", "measured", "predicted", "right"], rows)
 
@@ -219,6 +227,9 @@ def _beside(record: Record) -> str:
     for primitive, times in record.times.items():
         line = [primitive]
         for n in sizes:
+            if not _reached_all(times, n):
+                line += ["-"] * 5
+                continue
             best = min(_ours(times), key=lambda name: times[name][str(n)])
             limit = bound(record, primitive, n)
             three = [times[name][str(n)] / 1e6 / limit for name in (BUILTIN, AUTO, best)]
@@ -233,8 +244,10 @@ def _gains(record: Record, sizes: Sequence[int]) -> str:
         (times[AUTO][str(n)], times[BUILTIN][str(n)], min(times[x][str(n)] for x in _ours(times)))
         for primitive, times in record.times.items()
         for n in sizes
-        if primitive not in ("scan", "exscan")
+        if primitive not in ("scan", "exscan") and _reached_all(times, n)
     ]
+    if not rows:
+        return ""
     auto, builtin, best = np.array(rows).T
     gain, lost = np.exp(np.mean(np.log(builtin / auto))), np.exp(np.mean(np.log(auto / best)))
     return (
@@ -242,6 +255,10 @@ def _gains(record: Record, sizes: Sequence[int]) -> str:
         f"mean), slower\nthan it in {np.sum(auto > builtin)} of {len(rows)} cells, and takes "
         f"{lost:.2f} times as long as the best.\n"
     )
+
+
+def _reached_all(times: dict, n: int) -> bool:
+    return all(str(n) in row for row in times.values())
 
 
 def _ours(times: dict) -> list[str]:
@@ -266,16 +283,17 @@ def _worst(found: Found) -> str:
     return f"The worst from {format_bytes(LONG)} on:\n\n" + _table(titles, rows)
 
 
+def _cell(cell: Cell | None) -> str:
+    return f"{1e3 * cell.measured:.3g} x{cell.ratio:.2f}" if cell else "-"
+
+
 def _all(record: Record, some: Sequence[Cell]) -> str:
     """Every cell: milliseconds that were measured, and predicted as a multiple of them."""
     sizes = sorted({cell.n for cell in some})
     by_name: dict[str, dict[int, Cell]] = {}
     for cell in some:
         by_name.setdefault(f"{cell.primitive}.{cell.algorithm}", {})[cell.n] = cell
-    rows = [
-        [name, *[f"{1e3 * row[n].measured:.3g} x{row[n].ratio:.2f}" for n in sizes]]
-        for name, row in by_name.items()
-    ]
+    rows = [[name, *[_cell(row.get(n)) for n in sizes]] for name, row in by_name.items()]
     words = (
         f"## All cells: {record.configuration.words}\n\n"
         "Milliseconds measured, and predicted as a multiple of them.\n\n"

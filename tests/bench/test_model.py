@@ -2,12 +2,15 @@
 
 import json
 import math
+import re
+import sys
 
 import pytest
-from launch import ROOT
+from launch import ROOT, mpirun
 
 from collectives.bench.model import __main__ as program
-from collectives.bench.model import compare, page, runs
+from collectives.bench.model import compare, page, reading, runs
+from collectives.bench.model.budget import Budget
 from collectives.errors import ArgumentError
 
 MACHINE = """\
@@ -132,10 +135,105 @@ def test_the_page_says_what_was_found():
 
 def test_every_configuration_has_a_command():
     given = program.parser().parse_args(["run"])
-    commands = {one.name: program.command(one, given) for one in runs.CONFIGURATIONS}
+    commands = {one.name: program.command(one, given, 60) for one in runs.CONFIGURATIONS}
     box = commands["box-8x2"]
     assert box[box.index("--hosts") + 1] == "8" and box[box.index("--ranks") + 1] == "16"
     assert "collectives.bench.box" not in commands["node-2"]
+
+
+class Time:
+    """A clock that tests put on."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def spend(limit, primitives, sizes, cost):
+    """Measure under a budget calls that take as long as `cost` says; repetitions of each group."""
+    groups = [(primitive, n) for n in sizes for primitive in primitives]
+    clock = Time()
+    budget, found = Budget(limit, groups, clock), {}
+    for primitive, n in groups:
+        if not budget.begin():
+            continue
+        begin, repetitions = clock.now, 0
+        clock.now += cost(n)  # each call is prepared once
+        begin = clock.now
+        while budget.more(repetitions, clock.now - begin):
+            clock.now += cost(n)
+            repetitions += 1
+        budget.end(primitive)
+        found[primitive, n] = repetitions
+    return clock.now, found
+
+
+def test_quick_calls_are_repeated_until_it_is_enough():
+    took, found = spend(100, ["bcast", "scan"], runs.SIZES, lambda n: 1e-3)
+    assert len(found) == 2 * len(runs.SIZES) and min(found.values()) >= 290
+    assert took < 10
+
+
+@pytest.mark.parametrize("rate", [1e8, 1e7, 2e6, 1e6, 1e5])
+def test_a_limit_is_kept_and_long_vectors_are_left_out_first(rate):
+    took, found = spend(60, runs.PRIMITIVES_WITH_DATA, runs.SIZES, lambda n: 1e-3 + n / rate)
+    assert took <= 61
+    reached = [n for _, n in found]
+    assert reached == sorted(reached) and min(found.values()) >= 1
+    assert {n for _, n in found} >= {2**10, 2**12, 2**14}
+    assert (len(found) == 10 * len(runs.SIZES)) == (rate > 1e6 * 2)
+
+
+def test_crossovers_within_a_tie_do_not_count():
+    """The winner at an end must be better there than what wins at the other end, beyond a tie."""
+
+    def crossing(at_start, at_end):
+        times = {"one": (1.0, at_end), "two": (at_start, 1.0)}
+        cells = [
+            compare.Cell("bcast", name, n, time, time)
+            for name, both in times.items()
+            for n, time in zip((1024, 4096), both)
+        ]
+        return compare.crossovers(cells)
+
+    assert len(crossing(1.2, 1.2)) == 1
+    assert not crossing(1.05, 1.2) and not crossing(1.2, 1.05)
+
+
+def test_what_was_not_reached_is_said_and_left_out():
+    times = ideal("bcast", ["tree", "ring"]) | ideal("scan", ["tree", "ring"], runs.SIZES[:2])
+    text = page.page([record(times)])
+    row = "| 4 hosts, 2 ranks each | scan | 16 KiB, 64 KiB, 256 KiB, 1 MiB, 4 MiB |"
+    assert row in text and "| 4 hosts, 2 ranks each | bcast | 1" not in text
+    assert re.search(r"^\| scan.tree \| [^-|]+ \| [^-|]+ \| - \| - \|", text, re.M)
+    assert "No run of: 4 hosts, 1 rank each; 8 hosts" in text
+
+
+def test_what_the_page_says_of_causes_comes_from_the_runs():
+    found = record(ideal("bcast", ["tree", "ring"], factor=lambda name, n: 2 if n >= 2**18 else 1))
+    text = " ".join(reading.readings([(found, compare.cells(found))]).split())
+    assert "256 KiB on: 4 hosts, 2 ranks each: 1.00 beside 0.50" in text
+    assert "all predictions: 4 hosts, 2 ranks each: 0 % and" in text and "One node" not in text
+    assert text.count(reading.READING) == 3
+    [row] = reading.by_length([(found, compare.cells(found))])
+    assert row[1:] == ["1.00", "1.00", "0.50, too fast"]
+
+
+def test_a_run_that_does_not_end_is_ended(tmp_path):
+    assert not program.measure([sys.executable, "-c", "import time; time.sleep(60)"], 0.5)
+    assert program.measure([sys.executable, "-c", ""], 20)
+    assert not program.measure([sys.executable, "-c", "raise SystemExit(3)"], 20)
+
+
+def test_a_small_run_is_written_and_read(tmp_path):
+    path = tmp_path / "node-2.json"
+    small = ["6", "--sizes", "1K,64K", "--only", "bcast", "scan"]
+    run = mpirun(2, "-m", "collectives.bench.model.measured", str(path), *small)
+    assert run.status == 0, run.err
+    found = runs.read(path)
+    assert set(found.times) == {"bcast", "scan"} and "1024" in found.times["bcast"]["tree"]
+    assert "2 ranks on one node" in page.page([found])
 
 
 def test_names_that_nobody_knows_are_refused(capsys, tmp_path):
