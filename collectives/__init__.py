@@ -51,7 +51,7 @@ __all__ = sorted(_MODULE)
 if TYPE_CHECKING:  # the same for type checkers, who cannot follow __getattr__
     from collectives.algorithms.language.registry import *  # noqa: F403
     from collectives.catalogue import *  # noqa: F403
-    from collectives.engines.simulator import *  # noqa: F403
+    from collectives.engines.simulator import Load, Run
     from collectives.engines.trace import Trace
     from collectives.errors import *  # noqa: F403
     from collectives.machine import Clock, LogGP, Machine

@@ -43,7 +43,9 @@ def times(
     comm: MPI.Intracomm, nodes: bool, limit: float, sizes: Sequence[int], only: Sequence[str]
 ) -> dict:
     """Microseconds by primitive, algorithm and bytes; collective, the same on all ranks."""
-    found = {primitive: {name: {} for name in rows(primitive, nodes)} for primitive in only}
+    found: dict[str, dict[str, dict]] = {
+        primitive: {name: {} for name in rows(primitive, nodes)} for primitive in only
+    }
     groups = [(primitive, n) for n in sizes for primitive in only]
     budget = Budget(limit, groups)  # only that of rank 0 is asked
     for primitive, n in groups:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -105,10 +105,16 @@ class Crowd:
         time = max(time, (loads / self.rates).max(initial=0.0))
         links = [self.placed.links[number] for number in np.flatnonzero(loads)]
         passed = loads[loads > 0].tolist()
-        counts = time, messages, nbytes, nbytes, reductions, work
-        columns: list[Any] = [np.full(self.p, value) for value in counts]
-        loads_of = [Load(link.name, link.rate, int(load)) for link, load in zip(links, passed)]
-        return Run(*columns, tuple(loads_of))
+        every = partial(np.full, self.p)
+        return Run(
+            finished=every(time),
+            messages=every(messages),
+            bytes_sent=every(nbytes),
+            bytes_received=every(nbytes),
+            reductions=every(reductions),
+            bytes_reduced=every(work),
+            links=tuple(Load(link.name, link.rate, int(x)) for link, x in zip(links, passed)),
+        )
 
     def _seconds(self, beat: Beat, distance: int, nbytes: int) -> float:
         """Seconds until the slowest of all messages of a kind has passed."""
