@@ -148,7 +148,7 @@ pictures: $(VENV)/ready ## draw the pictures of docs/ anew
 	$(IN) grep -h '^    python .* --svg docs/llm/pictures/' docs/llm/en/*.md | sh -e
 
 crosscheck: .venv-torch/ready ## the small GPT against torch: losses, DDP and FSDP2 over gloo; brings torch, takes minutes
-	. .venv-torch/bin/activate && $(LIMITED) python -m pytest -rs -q tests/crosscheck
+	. .venv-torch/bin/activate && $(LIMITED) python -m pytest -rs -q -o faulthandler_timeout=0 tests/crosscheck
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree
