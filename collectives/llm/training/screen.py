@@ -62,7 +62,8 @@ def show_beginning(job: Job, parameters: int, ranks: int) -> None:
     lines = [
         f"GPT of {counted(size.layers, 'layer')}, {parameters:,} parameters: width {size.hidden}, "
         f"{size.heads} heads, {inner}, {size.vocab} different characters",
-        f"{counted(ranks, 'rank')}: {job.layout}; {job.recipe.name}; threads of numpy per rank: {threads}",
+        f"{counted(ranks, 'rank')}: {job.layout}; {job.recipe.name}; "
+        f"threads of numpy per rank: {threads}",
         f"{job.batch} sequences of {size.sequence} a step, "
         f"{counted(job.micro_batches, 'micro-batch', 'es')} on each rank",
     ]
