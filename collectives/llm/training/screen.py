@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from collectives.console import console, table
 from collectives.llm.training.report import Report
 from collectives.llm.training.trainer import Job, Step
+from collectives.llm.words import counted
 from collectives.units import format_bytes, seconds
 
 LINES = 10  # that are printed on the way where there is no terminal
@@ -59,11 +60,12 @@ def show_beginning(job: Job, parameters: int, ranks: int) -> None:
     size, threads = job.size, os.environ.get("OMP_NUM_THREADS", "?")
     inner = f"{size.experts} experts of {size.ffn}" if size.experts else f"MLPs of {size.ffn}"
     lines = [
-        f"GPT of {size.layers} layers, {parameters:,} parameters: width {size.hidden}, "
+        f"GPT of {counted(size.layers, 'layer')}, {parameters:,} parameters: width {size.hidden}, "
         f"{size.heads} heads, {inner}, {size.vocab} different characters",
-        f"{ranks} ranks: {job.layout}; {job.recipe.name}; threads of numpy per rank: {threads}",
+        f"{counted(ranks, 'rank')}: {job.layout}; {job.recipe.name}; "
+        f"threads of numpy per rank: {threads}",
         f"{job.batch} sequences of {size.sequence} a step, "
-        f"{job.micro_batches} micro-batches on each rank",
+        f"{counted(job.micro_batches, 'micro-batch', 'es')} on each rank",
     ]
     for line in lines:
         console().print(escape(line), soft_wrap=True)

@@ -21,7 +21,7 @@ def test_what_it_prints(tmp_path):
     done = train(2, "--steps", 5, "--sample", 20, "--plot", tmp_path / "loss.svg")
     assert done.status == 0 and not done.err, done.err
     for words in (
-        "GPT of 1 layers, 6,480 parameters: width 16, 4 heads, MLPs of 64, 95 different characters",
+        "GPT of 1 layer, 6,480 parameters: width 16, 4 heads, MLPs of 64, 95 different characters",
         "2 ranks: ddp=2; fp32; threads of numpy per rank: 1",
         "step 5 of 5: loss",
         "in the mean of the last 5 of 5",
