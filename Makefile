@@ -56,7 +56,7 @@ LIMITED := MPIEXEC_TIMEOUT=$(LIMIT)
 
 # Two runs at once would take each other's cores, whatever -j says.
 .NOTPARALLEL:
-.PHONY: help bench bench-smoke box model forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery pictures choice lint
+.PHONY: help bench bench-smoke box model forms test test-sim test-mpi test-all test-long fuzz fuzz-smoke soak programs prove docs gallery pictures crosscheck choice lint
 .PHONY: format clean
 
 help: ## this list
@@ -145,6 +145,10 @@ gradescope-%: $(VENV)/ready ## the zip of a lab for Gradescope, with wheels (GRA
 
 pictures: $(VENV)/ready ## draw the pictures of docs/ anew
 	$(IN) python -m collectives explain allreduce ring -p 4 --kind spacetime,grid --svg docs/ring.svg
+	$(IN) grep -h '^    python .* --svg docs/llm/pictures/' docs/llm/en/*.md | sh -e
+
+crosscheck: .venv-torch/ready ## the small GPT against torch: losses, DDP and FSDP2 over gloo; brings torch, takes minutes
+	. .venv-torch/bin/activate && $(LIMITED) python -m pytest -rs -q tests/crosscheck
 
 # mypy knows nothing of package_dir: show it the package as it will be installed.
 TREE := .mypy_cache/tree
@@ -158,7 +162,7 @@ format: $(VENV)/ready ## let ruff fix and format the code
 	$(IN) ruff check --fix . && ruff format .
 
 clean: ## remove the environments, build litter and caches
-	rm -rf .venv .venv-openmpi .venv-system .venv-programs build dist *.egg-info
+	rm -rf .venv .venv-openmpi .venv-system .venv-programs .venv-torch build dist *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find algorithms collectives bench tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -168,9 +172,10 @@ clean: ## remove the environments, build litter and caches
 .venv-openmpi/ready: INSTALL = -e '.[openmpi,test,dev]'
 .venv-system/ready:  INSTALL = --no-cache-dir --no-binary mpi4py -e '.[test,dev]'
 .venv-programs/ready: INSTALL = -e '.[mpich,test]' -r tests/programs/requirements.txt
+.venv-torch/ready:   INSTALL = -e '.[mpich,test,torch]'
 .venv-programs/ready: tests/programs/requirements.txt
 
-.venv/ready .venv-openmpi/ready .venv-system/ready .venv-programs/ready: setup.cfg pyproject.toml
+.venv/ready .venv-openmpi/ready .venv-system/ready .venv-programs/ready .venv-torch/ready: setup.cfg pyproject.toml
 	@echo "setting up $(@D), once: about a minute$(if $(findstring system,$@),; building mpi4py takes some more)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	    echo "Python 3.10 or newer is needed, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12"; exit 1; }

@@ -198,7 +198,7 @@ def reduce_(rank, p, sendbuf, recvbuf, root, *, segments=None):
     partial = split(total, segments)
     arriving = scratch(partial[0])
     yield copy(sendbuf, total)
-    for arrives, source, leaves, dest in reversed(_rounds(rank, p, root, segments)):
+    for arrives, source, leaves, dest in _rounds(rank, p, root, segments, -1):
         steps = [] if leaves is None else [send(partial[leaves], dest)]
         if arrives is not None:
             mine = partial[arrives]
@@ -207,11 +207,12 @@ def reduce_(rank, p, sendbuf, recvbuf, root, *, segments=None):
         yield steps
 
 
-def _rounds(rank, p, root, segments):
+def _rounds(rank, p, root, segments, order=1):
     """The rounds of a broadcast: (segment sent, to, segment received, from).
 
     None for no segment: nothing is sent to the root, or before there is anything.
     The schedule starts so late in its first cycle that it ends with a cycle.
+    With -1 as `order` the last round comes first.
     """
     strides = skips(p)[:-1]
     cycle = len(strides)
@@ -219,8 +220,7 @@ def _rounds(rank, p, root, segments):
     incoming = schedule(hops, p)
     outgoing = [schedule((hops + skip) % p, p)[k] for k, skip in enumerate(strides)]
     idle = -(segments - 1) % max(cycle, 1)
-    rounds = []
-    for i in range(idle, idle + segments - 1 + cycle if p > 1 else 0):
+    for i in range(idle, idle + segments - 1 + cycle if p > 1 else 0)[::order]:
         k = i % cycle
         right, left = (rank + strides[k]) % p, (rank - strides[k]) % p
         leaves, arrives = (
@@ -228,11 +228,10 @@ def _rounds(rank, p, root, segments):
         )
         leaves = leaves if leaves >= 0 and right != root else None
         arrives = arrives if arrives >= 0 and rank != root else None
-        rounds.append((leaves, right, arrives, left))
-    return rounds
+        yield leaves, right, arrives, left
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 17)
 def schedule(hops, p):
     """Which segment the rank `hops` to the right of the root hears at each skip.
 

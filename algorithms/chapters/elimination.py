@@ -18,6 +18,7 @@ rank order is kept.
 """
 
 from bisect import bisect_right
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ class Group(NamedTuple):
     high: int
 
 
+@lru_cache(maxsize=8)
 def groups(p):
     """As many groups as a power of two allows, each with at least two ranks."""
     counts = even_counts(p, max((1 << floor_lg(p)) // 2, 1))

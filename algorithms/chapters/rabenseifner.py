@@ -174,6 +174,17 @@ def double_near(player, team, part):
         yield send(outgoing, peer), recv(incoming, peer)
 
 
+class Parts:
+    """A block for each rank, sliced by players: each has its own, and its mate's."""
+
+    def __init__(self, blocks, team):
+        self.blocks, self.team, self.buf = blocks, team, blocks.buf
+
+    def __getitem__(self, players):
+        first, last = (self.team.first(player) for player in (players.start, players.stop))
+        return self.blocks[first:last]
+
+
 @algorithm("reduce_scatter", commutative=True)
 def recursive_halving(rank, p, sendbuf, recvbuf):
     """Recursive halving: partners split the work, the farthest ones first.
@@ -196,11 +207,11 @@ def recursive_halving(rank, p, sendbuf, recvbuf):
         yield recv(recvbuf, mate)
         return
     counts = sendbuf.sizes
-    work, arriving = scratch(recvbuf, sum(counts)), scratch(recvbuf, sum(counts))
+    total = sum(counts)
+    work, arriving = scratch(recvbuf, total), scratch(recvbuf, total)
     yield copy(sendbuf[0:p], work)
-    part = partition(work, [sum(counts[team.span(q)]) for q in range(team.size)])
-    yield from halve_far(rank, team, part, arriving)
     complete = partition(work, counts)
+    yield from halve_far(rank, team, Parts(complete, team), arriving)
     yield copy(complete[rank], recvbuf)
     if mate is not None:
         yield send(complete[mate], mate)

@@ -212,9 +212,10 @@ class Fold(NamedTuple):
         `group` is a power of two; the group is the one that `player` is in.
         """
         first = player - player % group
-        return slice(self._first(first), self._first(first + group))
+        return slice(self.first(first), self.first(first + group))
 
-    def _first(self, player: int) -> int:
+    def first(self, player: int) -> int:
+        """The first of the ranks that a player stands for."""
         return player + min(player, self.extra)
 
 

@@ -22,6 +22,7 @@ from collectives.study.tracing import trace
 from collectives.units import parse_bytes
 
 LEAST_WIDTH = 60
+RANKS = 5
 
 
 def add(commands: Any) -> None:
@@ -29,7 +30,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("explain", help="what an algorithm does, round by round")
     parser.add_argument("primitive", nargs="?", help="without one, all that --load adds")
     parser.add_argument("algorithms", nargs="*", help="the primitive's default without one")
-    parser.add_argument("-p", type=ranks, default=5, help="number of ranks (5, or the topology's)")
+    parser.add_argument("-p", type=ranks, help=f"number of ranks ({RANKS}, or the topology's)")
     parser.add_argument("-n", type=parse_bytes, help="bytes of the whole vector (8 a rank)")
     parser.add_argument("--root", type=int, default=0, help="(%(default)s)")
     parser.add_argument(
@@ -59,7 +60,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     drawn = asked(arguments)
-    arguments.machine = given_machine(arguments)
+    arguments.machine = given_machine(arguments, RANKS)
     _check_topology(arguments)
     if arguments.html is not None and arguments.directory is None:
         if drawn:

@@ -89,10 +89,10 @@ def topology(text: str) -> Machine:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def given_machine(arguments: argparse.Namespace) -> Machine:
+def given_machine(arguments: argparse.Namespace, several: int = RANKS) -> Machine:
     """The machine of the command line: its topology, or a flat one with its clock.
 
-    Where the command line has no number of ranks, it becomes that of the topology.
+    Where the command line has no number of ranks, it becomes that of the topology, or `several`.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def given_machine(arguments: argparse.Namespace) -> Machine:
     """
     clock, given = given_clock(arguments), arguments.topology
     if arguments.p is None:
-        arguments.p = (given and given.p) or RANKS
+        arguments.p = (given and given.p) or several
     if given is None:
         return Machine(clock or DECLARED_CLOCK)
     if clock is not None:

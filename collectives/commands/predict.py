@@ -46,12 +46,11 @@ MARKS = {
     ESTIMATED: ("~", "estimated: messages that are sent together share links"),
     LINE: ("=", "by its cost line: too many messages to be simulated"),
 }
-HEADS = ("latency", "bytes", "work", "waiting")
-HEADS_IN_WORDS = (
-    "latency, bytes, work: shares of the time that messages take to start, bytes to pass ports of\n"
-    "ranks, and reductions; waiting: what links that ranks share add to it.\n"
-    "busiest: the shared link, or else the cost, that takes up most of the time"
-)
+HEADS = dict(zip(SHARES, ("latency", "bytes", "work", "waiting")))
+HEADS_IN_WORDS = """\
+latency, bytes, work: shares of the time, for messages to start, bytes to pass
+the ports of ranks, and reductions; waiting: what shared links add to it.
+busiest: the shared link, or else the cost, that takes up most of the time"""
 WINNERS = ("p", "n", "algorithm", "time", "x bound", "next")
 FORMS = ("json", "csv", "svg", "pdf", "png")
 
@@ -153,29 +152,36 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
 # What is printed.
 
 
+def _width() -> int:
+    """Of lines of words."""
+    return min(99, console().width)
+
+
 def _ranking(ranking: Ranking) -> Iterator[Any]:
     machine, bound = ranking.machine, ranking.bound
     length = "" if ranking.primitive == "barrier" else f", n = {format_bytes(ranking.n)}"
     yield f"[bold]{ranking.primitive}, p = {ranking.p}{length}[/]"
-    yield in_lines(machine, ranking.p, "machine  ")
+    yield in_lines(machine, ranking.p, "machine  ", _width())
     yield f"bound    {seconds(bound.seconds)}: {bound.because}"
     yield ""
     timed = [one for one in ranking.predictions if one.seconds is not None]
-    new = table("", "algorithm", "time", "x bound", *HEADS, "busiest", numbers=True)
+    terms = [x for x in SHARES if any((one.shares or {}).get(x, 0) > 0 for one in timed)]
+    heads = [HEADS[term] for term in terms]
+    new = table("", "algorithm", "time", "x bound", *heads, "busiest", numbers=True)
     new.title = None
     new.columns[-1].justify = "left"
     for one in timed:
-        new.add_row(*_row(ranking.primitive, one))
+        new.add_row(*_row(ranking.primitive, one, terms))
     yield new
     yield from _left_out(ranking.predictions)
     yield from _legend(ranking.predictions)
 
 
-def _row(primitive: str, one: Prediction) -> list[str]:
+def _row(primitive: str, one: Prediction, terms: Sequence[str]) -> list[str]:
     mark = MARKS[one.how][0] if one.how in MARKS else ""
     ratio = "lossy" if one.lossy else "" if one.ratio is None else f"{one.ratio:.2f}"
     shares = one.shares or {}
-    parts = [f"{shares.get(term, 0):.0%}" for term in SHARES]
+    parts = [f"{shares.get(term, 0):.0%}" for term in terms]
     name = escape(titled(primitive, one.algorithm))
     assert one.seconds is not None
     return [name, f"{mark}{seconds(one.seconds)}", ratio, *parts, escape(one.bottleneck)]
@@ -203,7 +209,7 @@ def _legend(predictions: Sequence[Prediction]) -> Iterator[str]:
 def _winners(rankings: Sequence[Ranking]) -> Iterator[Any]:
     """The fastest exact algorithm for each number of ranks and each length."""
     machine = rankings[0].machine
-    yield in_lines(machine, max(one.p for one in rankings), "machine  ")
+    yield in_lines(machine, max(one.p for one in rankings), "machine  ", _width())
     new = table(f"{rankings[0].primitive}: the fastest", *WINNERS, numbers=True)
     new.columns[2].justify = new.columns[-1].justify = "left"
     missing = 0

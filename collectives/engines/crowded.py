@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -104,19 +104,11 @@ class Crowd:
             work, reductions = work + beat.work, reductions + beat.reductions
         time = max(time, (loads / self.rates).max(initial=0.0))
         links = [self.placed.links[number] for number in np.flatnonzero(loads)]
-        passed = tuple(
-            Load(link.name, link.rate, int(load)) for link, load in zip(links, loads[loads > 0])
-        )
-        every = partial(np.full, self.p)
-        return Run(
-            every(time),
-            every(messages),
-            every(nbytes),
-            every(nbytes),
-            every(reductions),
-            every(work),
-            passed,
-        )
+        passed = loads[loads > 0].tolist()
+        counts = time, messages, nbytes, nbytes, reductions, work
+        columns: list[Any] = [np.full(self.p, value) for value in counts]
+        loads_of = [Load(link.name, link.rate, int(load)) for link, load in zip(links, passed)]
+        return Run(*columns, tuple(loads_of))
 
     def _seconds(self, beat: Beat, distance: int, nbytes: int) -> float:
         """Seconds until the slowest of all messages of a kind has passed."""

@@ -2,12 +2,15 @@
 
 Every rank has one port out and one port in, which work at the same time; messages pass each
 one after the other. So the time of a message follows at once from those before it.
+
+Millions of messages come here: a comparison takes a tenth of the time of a call of `max`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 from collectives.engines.postings import Rank, Sent
 from collectives.machine.chance import Chance
@@ -47,7 +50,7 @@ class Ports:
     def way(self, sent: Sent) -> Way:
         """What a message costs on its way."""
         groups = self.groups
-        if groups is None or groups[sent.rank.process.rank] != groups[sent.message.peer]:
+        if groups is None or groups[sent.rank.number] != groups[sent.message.peer]:
             return self.far
         return self.near
 
@@ -55,7 +58,7 @@ class Ports:
         """How long a message keeps a port busy by itself."""
         seconds = way.first + way.byte * sent.message.nbytes
         if self.chance is not None:
-            seconds *= self.chance.stretch(sent.rank.process.rank)
+            seconds *= self.chance.stretch(sent.rank.number)
         return seconds
 
     def leave(self, sent: Sent) -> None:
@@ -77,29 +80,37 @@ class Ports:
 
     def _pass(self, sent: Sent, earliest: float, way: Way) -> None:
         """A message passes the port out, when that is free."""
-        rank = sent.rank
-        sent.cost = self.cost(sent, way)
-        sent.start = start = max(earliest, rank.port_out)
-        sent.passed = passed = start + sent.cost
+        rank, free = sent.rank, sent.rank.port_out
+        sent.cost = cost = self.cost(sent, way)
+        sent.start = start = earliest if earliest > free else free
+        sent.passed = passed = start + cost
         rank.port_out = passed + way.gap
-        rank.ends = max(rank.ends, passed)
+        if passed > rank.ends:
+            rank.ends = passed
 
     def arrive(self, sent: Sent, target: Rank) -> bool:
         """A message that has left goes to the recv that it met; whether its end is known."""
-        assert sent.start is not None
-        tie = sent.rank.process.rank, len(target.arrivals)
-        target.arrivals.append((sent.start, sent.cost, *tie, sent))
+        arrivals = target.arrivals
+        entry: Any = sent.start, sent.cost, sent.rank.number, len(arrivals), sent
+        arrivals.append(entry)
         return True
 
     def receive(self, rank: Rank) -> None:
         """The messages of a round pass the port in, in the order in which they left."""
-        rank.arrivals.sort()
-        rank.taken = max(rank.taken, rank.busy)
-        for start, *_, sent in rank.arrivals:
-            way = self.way(sent)
-            port = max(start + way.latency, rank.port_in) + sent.cost
-            sent.arrived = arrived = max(port, sent.passed + way.latency)  # type: ignore[operator]
-            rank.port_in = port + way.gap
-            rank.taken = sent.taken = max(rank.taken, arrived) + way.overhead
-        rank.ends = max(rank.ends, rank.taken)
-        rank.arrivals.clear()
+        arrivals, free, taken = rank.arrivals, rank.port_in, rank.taken
+        if len(arrivals) > 1:
+            arrivals.sort()
+        if rank.busy > taken:
+            taken = rank.busy
+        for start, cost, _, _, sent in arrivals:
+            overhead, _, _, gap, latency, _ = self.way(sent)
+            start += latency
+            port = (start if start > free else free) + cost
+            passed = sent.passed + latency  # type: ignore[operator]
+            sent.arrived = arrived = port if port > passed else passed
+            free = port + gap
+            sent.taken = taken = (arrived if arrived > taken else taken) + overhead
+        rank.port_in, rank.taken = free, taken
+        if taken > rank.ends:
+            rank.ends = taken
+        arrivals.clear()

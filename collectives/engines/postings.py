@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class Rank:
         "finished",
         "messages",
         "now",
+        "number",
         "port_in",
         "port_out",
         "posting",
@@ -39,6 +41,7 @@ class Rank:
 
     def __init__(self, process: Process):
         self.process = process
+        self.number = process.rank
         self.finished = self.posting = False
         self.now = self.ends = self.busy = self.taken = self.port_in = self.port_out = 0.0
         self.arrivals: list[tuple[float, float, int, int, Sent]] = []
@@ -54,7 +57,7 @@ class Rank:
 
 
 class Sent:
-    """A message on its way.
+    """A message on its way, `number` of its rank's yields, at `line`.
 
     It starts to pass the port out at `start`, and has passed at `passed`; `arrived` is when the
     port in has let it in, and `taken` when the CPU has. None is not yet. `cost` is how long it
@@ -63,8 +66,10 @@ class Sent:
 
     __slots__ = (
         "arrived",
+        "behind",
         "cost",
         "earliest",
+        "last",
         "line",
         "message",
         "number",
@@ -76,17 +81,22 @@ class Sent:
         "views",
     )
 
+    behind: Sent | None
+    last: Sent | None
+    line: tuple[str, int] | None
+    target: Rank | None
+    start: float | None
+    passed: float | None
+    arrived: float | None
+    taken: float | None
+
     def __init__(self, rank: Rank, message: Message):
         self.rank = rank
         self.message = message
-        self.line: tuple[str, int] | None = None
-        self.number = 0
         self.views = message.views
-        self.start: float | None = None
-        self.passed: float | None = None
-        self.arrived: float | None = None
-        self.taken: float | None = None
-        self.target: Rank | None = None
+        self.behind = self.last = self.line = self.target = None
+        self.start = self.passed = self.arrived = self.taken = None
+        self.number = 0
         self.cost = self.earliest = 0.0
 
     @property
@@ -98,20 +108,41 @@ class Sent:
 class Posted:
     """A recv that waits."""
 
-    __slots__ = ("message", "rank")
+    __slots__ = ("behind", "last", "message", "rank")
 
     def __init__(self, rank: Rank, message: Message):
         self.rank = rank
         self.message = message
+        self.behind = self.last = None
 
 
-def take(queues: dict[int, deque], channel: int):
+def put(queues: dict[int, Any], channel: int, entry: Any) -> None:
+    """Add an entry to a queue.
+
+    Nearly all queues have one entry, so a queue is a chain and no list: its first entry knows
+    the last one, and each the one behind it.
+    """
+    first = queues.setdefault(channel, entry)
+    if first is not entry:
+        last = first.last or first
+        last.behind = first.last = entry
+
+
+def take(queues: dict[int, Any], channel: int) -> Any:
     """The oldest entry of a queue; an empty queue is forgotten."""
-    queue = queues[channel]
-    entry = queue.popleft()
-    if not queue:
-        del queues[channel]
+    entry = queues.pop(channel)
+    if entry.behind is not None:
+        queues[channel] = behind = entry.behind
+        behind.last = None if entry.last is behind else entry.last
     return entry
+
+
+def queued(queues: dict[int, Any]) -> Iterator[Any]:
+    """All entries of all queues."""
+    for entry in queues.values():
+        while entry is not None:
+            yield entry
+            entry = entry.behind
 
 
 def transfer(src: tuple[np.ndarray, ...], dst: tuple[np.ndarray, ...]) -> None:

@@ -20,19 +20,18 @@ from __future__ import annotations
 import gc
 import heapq
 import math
-from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from collectives.algorithms.language.steps import Local, copy, decode, encode
+from collectives.algorithms.language.steps import Local, copy, decode, encode, reduce
 from collectives.engines.advice import LEFT_OVER, LENGTHS, way_out
 from collectives.engines.driver import Message, Process, Round, views_of
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.flows import Flows
 from collectives.engines.ports import Ports
-from collectives.engines.postings import Posted, Rank, Sent, take, transfer
+from collectives.engines.postings import Posted, Rank, Sent, put, queued, take, transfer
 from collectives.errors import Deadlock, ScheduleError, Timeout
 from collectives.machine.chance import Chance
 from collectives.machine.model import Machine
@@ -40,9 +39,6 @@ from collectives.operators.operator import SUM, Operator
 
 # Bytes that a rank copies before and after the messages of a round, by the round's number.
 Copies = Callable[[int], Mapping[int, tuple[int, int]]]
-
-# Local steps that take no time.
-FREE = (copy, encode, decode)
 
 
 @dataclass(frozen=True)
@@ -172,8 +168,8 @@ class Simulator:
         self.ranks = [Rank(Process(title, r, p, program(r), phantom)) for r in range(p)]
         self.late = late or (chance.late() if chance else {})
         self.ready = sorted([(self.late.get(r, 0.0), r) for r in range(p)])
-        self.unexpected: dict[int, deque[Sent]] = defaultdict(deque)
-        self.expected: dict[int, deque[Posted]] = defaultdict(deque)
+        self.unexpected: dict[int, Sent] = {}  # the first of each queue
+        self.expected: dict[int, Posted] = {}
 
     def run(self) -> Run:
         """Run to the end."""
@@ -181,11 +177,12 @@ class Simulator:
         gc.disable()  # millions of small objects, none of them in a cycle
         try:
             with Guard() as guard:
+                wires, ready = self.wires, self.ready
                 while not guard.late:
-                    if self.wires.pending and not self._is_next():
-                        self.wires.step()
-                    elif self.ready:
-                        self._advance(*heapq.heappop(self.ready))
+                    if wires.pending and not self._is_next():
+                        wires.step()
+                    elif ready:
+                        self._advance(*heapq.heappop(ready))
                     else:
                         break
         finally:
@@ -218,48 +215,50 @@ class Simulator:
 
     def _start(self, rank: Rank, round_: Round) -> None:
         """Post the messages of a round; those that find their match move."""
+        sends, recvs = round_.sends, round_.recvs
         rank.round = round_
         rank.ends = rank.busy = rank.taken = rank.now
         if self.copies is not None:
             rank.ends = rank.busy = rank.taken = rank.now + self._copying(rank, 0)
-        rank.waits = len(round_.recvs)
+        rank.waits = len(recvs)
         rank.posting = True
-        if round_.sends:
-            self._post_sends(rank, round_.sends)
-        if round_.recvs:
-            self._post_recvs(rank, round_.recvs)
+        if sends:
+            self._post_sends(rank, sends)
+        if recvs:
+            self._post_recvs(rank, recvs)
         rank.posting = False
         if not rank.waits:
             self._end(rank)
 
     def _post_sends(self, rank: Rank, messages: list[Message]) -> None:
-        base = rank.process.rank * self.p
+        base, expected = rank.number * self.p, self.expected
+        rank.messages += len(messages)
         for message in messages:
-            rank.messages += 1
-            rank.bytes_sent += message.nbytes
+            nbytes = message.nbytes
+            rank.bytes_sent += nbytes
             sent = Sent(rank, message)
-            if message.nbytes <= self.eager:
+            if nbytes <= self.eager:
                 self._leave(sent)
             else:
                 rank.waits += 1
             channel = base + message.peer
-            if channel in self.expected:
-                self._match(sent, take(self.expected, channel))
+            if channel in expected:
+                self._match(sent, take(expected, channel))
             else:
                 sent.line = rank.process.line()  # the rank may go on before this is matched
                 sent.number = rank.process.number
-                self.unexpected[channel].append(sent)
+                put(self.unexpected, channel, sent)
 
     def _post_recvs(self, rank: Rank, messages: list[Message]) -> None:
-        me = rank.process.rank
+        me, p, unexpected = rank.number, self.p, self.unexpected
         for message in messages:
             rank.bytes_received += message.nbytes
-            channel = message.peer * self.p + me
+            channel = message.peer * p + me
             posted = Posted(rank, message)
-            if channel in self.unexpected:
-                self._match(take(self.unexpected, channel), posted)
+            if channel in unexpected:
+                self._match(take(unexpected, channel), posted)
             else:
-                self.expected[channel].append(posted)
+                put(self.expected, channel, posted)
 
     def _leave(self, sent: Sent) -> None:
         """Eager: the message goes to the port out; then its memory may change."""
@@ -269,14 +268,14 @@ class Simulator:
 
     def _match(self, sent: Sent, posted: Posted) -> None:
         """A message meets its recv."""
-        source, target = sent.rank, posted.rank
-        if sent.message.nbytes != posted.message.nbytes:
+        source, target, nbytes = sent.rank, posted.rank, sent.message.nbytes
+        if nbytes != posted.message.nbytes:
             self._fail_lengths(sent, posted)
-        if sent.message.nbytes and sent.views[0].dtype != posted.message.views[0].dtype:
-            self._fail_dtypes(sent, posted)
+        if nbytes and sent.views[0].dtype is not posted.message.views[0].dtype:
+            self._check_dtypes(sent, posted)
         if not self.phantom:
             transfer(sent.views, posted.message.views)
-        if sent.message.nbytes <= self.eager:
+        if nbytes <= self.eager:
             known = self.wires.arrive(sent, target)
         elif known := self.wires.meet(sent, target):
             source.waits -= 1
@@ -295,7 +294,7 @@ class Simulator:
             rank.ends += self._copying(rank, 1)
         for step in rank.round.local:
             self._work(rank, step)
-        heapq.heappush(self.ready, (rank.ends, rank.process.rank))
+        heapq.heappush(self.ready, (rank.ends, rank.number))
 
     def _receive(self, rank: Rank) -> None:
         self.wires.receive(rank)
@@ -309,12 +308,13 @@ class Simulator:
     def _work(self, rank: Rank, step: Local) -> None:
         if not self.phantom:
             self._perform(step)
-        if not isinstance(step, FREE):
+        if type(step) is reduce:
+            nbytes = step.out.nbytes
             rank.reductions += 1
-            rank.bytes_reduced += step.out.nbytes
-            seconds = self.gamma * step.out.nbytes
+            rank.bytes_reduced += nbytes
+            seconds = self.gamma * nbytes
             if self.chance is not None:
-                seconds *= self.chance.stretch(rank.process.rank)
+                seconds *= self.chance.stretch(rank.number)
             rank.ends += seconds
 
     def _perform(self, step: Local) -> None:
@@ -331,9 +331,10 @@ class Simulator:
         needed, got = posted.message.nbytes, sent.message.nbytes
         self._fail_pair(sent, posted, f"{needed} bytes", f"{got}", LENGTHS)
 
-    def _fail_dtypes(self, sent: Sent, posted: Posted) -> None:
+    def _check_dtypes(self, sent: Sent, posted: Posted) -> None:
         needed, got = posted.message.views[0].dtype, sent.views[0].dtype
-        self._fail_pair(sent, posted, f"{needed}", f"{got}", "both need one dtype")
+        if needed != got:
+            self._fail_pair(sent, posted, f"{needed}", f"{got}", "both need one dtype")
 
     def _fail_pair(self, sent: Sent, posted: Posted, needed: str, got: str, hint: str) -> None:
         target = posted.rank.process
@@ -352,16 +353,13 @@ class Simulator:
     def waits(self) -> dict[int, tuple[int, str]]:
         """For whom each rank that is stuck waits, and in what."""
         waits: dict[int, tuple[int, str]] = {}
-        for posted_ones in self.expected.values():
-            for posted in posted_ones:
-                peer = posted.message.peer
-                waits[posted.rank.process.rank] = peer, f"recv from {peer}"
-        for queue in self.unexpected.values():
-            for sent in queue:
-                if sent.message.nbytes <= self.eager:
-                    continue
+        for posted in queued(self.expected):
+            peer = posted.message.peer
+            waits[posted.rank.number] = peer, f"recv from {peer}"
+        for sent in queued(self.unexpected):
+            if sent.message.nbytes > self.eager:
                 peer = sent.message.peer
-                waits.setdefault(sent.rank.process.rank, (peer, f"send to {peer}"))
+                waits.setdefault(sent.rank.number, (peer, f"send to {peer}"))
         return waits
 
     def _explain(self, stuck: list[Rank]) -> tuple[str, list[tuple[int, str, str]], str]:
@@ -382,8 +380,7 @@ class Simulator:
         return f"{self.title}: deadlock: {', '.join(links)}{behind}; {hint}", chain, hint
 
     def _check_nothing_left(self) -> None:
-        for queue in self.unexpected.values():
-            sent = queue[0]
+        for sent in queued(self.unexpected):
             raise ScheduleError(
                 f"{self.title}: every message needs a recv, got none for {sent.message.nbytes} "
                 f"bytes from rank {sent.rank.process.rank} to rank {sent.message.peer} "

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collectives.algorithms.language.steps import recv, send
+from collectives.algorithms.language.steps import recv, reduce, send
 from collectives.engines.anyone import Anyone, AnyPhantom, Joined, Unlike
 from collectives.engines.driver import PHANTOMS, Message, Process, Round
 from collectives.engines.endless import Guard
 from collectives.engines.law import Law
-from collectives.engines.simulator import FREE
 from collectives.errors import CollectiveError
 
 # Rounds beyond four for each rank; who has more is looked at again by the simulator.
@@ -135,7 +134,7 @@ class _Everybody:
                 self._exchange(round_.sends, round_.recvs)
             self._end(round_)
             for step in round_.local:
-                if not isinstance(step, FREE):
+                if type(step) is reduce:
                     self.reductions += 1
                     self.bytes_reduced += step.out.nbytes
                     self.now += self.law.gamma * step.out.nbytes
@@ -225,5 +224,5 @@ class _Recorded(_Everybody):
 
     def _end(self, round_: Round) -> None:
         sends = tuple([(message.peer, message.nbytes) for message in round_.sends])
-        work = [step.out.nbytes for step in round_.local if not isinstance(step, FREE)]
+        work = [step.out.nbytes for step in round_.local if type(step) is reduce]
         self.beats.append(Beat(sends, sum(work), len(work)))

@@ -19,4 +19,9 @@ ladder     the six rungs
 feedback   what is said about a rung: what happened, where, what was expected, a hint
 verdict    all of it as plain data
 grader     puts these together
+unread     the verdict where there is nothing to grade
+writers    the verdict for people, and in the forms of other programs
+batch      a folder of submissions; similar says which have the same code
+notebook   a lab as a Jupyter notebook
+gradescope the zip for Gradescope, with the scripts in `graders/`
 """

@@ -132,6 +132,8 @@ def grade_one(key: str, path: Path, limits: Limits, mpi: bool) -> tuple[Verdict,
         if path.is_dir():
             said = f"one {copy.name} is needed in the folder, got none, or several"
             return unread(chosen, said, mpi), "", ""
+        if path.is_symlink():  # to the file of somebody else, perhaps
+            return unread(chosen, f"a file is needed, got a link called {copy.name}", mpi), "", ""
         try:
             text = grader.read(path, copy.name)[1]
             copy.write_text(text, encoding="utf-8")

@@ -87,7 +87,7 @@ def handed_in(path: Path) -> str:
     for code in reversed(codes):
         first, _, rest = code.partition("\n")
         if first.strip() in (f"{WRITES} mine.py", f"{WRITES} {zoo.FILE}"):
-            return f"{rest}\n"
+            return f"{rest.rstrip()}\n"
     raise ArgumentError(
         f"labs: a notebook with a cell `{WRITES} mine.py` is needed, got {path.name} without; "
         "hand in mine.py itself"

@@ -59,7 +59,11 @@ def pairs(texts: Mapping[str, str], given: str, least: float = 0.8) -> list[Pair
             continue
         share = len(own[one] & own[other]) / fewer
         if share >= least:
-            found.append(Pair(one, other, share, _how(texts[one], texts[other], share)))
+            found.append(
+                Pair(
+                    one, other, share, _how(texts[one], texts[other], share, own[one] == own[other])
+                )
+            )
     return sorted(found, key=lambda pair: (-pair.share, pair.one, pair.other))
 
 
@@ -93,13 +97,14 @@ def _nodes(node: ast.AST, own: Set[str]) -> Iterator[str]:
         yield from _nodes(child, own)
 
 
-def _how(one: str, other: str, share: float) -> str:
+def _how(one: str, other: str, share: float, pieces_alike: bool) -> str:
     if one == other:
         return "the same file"
     try:
-        same = ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
+        if ast.dump(ast.parse(one)) == ast.dump(ast.parse(other)):
+            return "the same code"
     except UNREAD:
-        same = False
-    if same:
-        return "the same code"
-    return "the same but for names" if share == 1 else f"{share:.0%} the same"
+        pass
+    if pieces_alike:
+        return "the same but for names"
+    return "one is within the other" if share == 1 else f"{share:.0%} the same"

@@ -6,7 +6,9 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
+from typing import Any
 
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
@@ -19,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     first = words[0] if words else None
     # Only the one that is asked for is imported: training sets its threads before numpy comes.
-    arguments = _parser([first] if first in COMMANDS else COMMANDS).parse_args(words)
+    names = [first] if first in COMMANDS else COMMANDS
+    with _command(names[0]).once() if first == "train" else nullcontext():
+        arguments = _parser(names).parse_args(words)
     try:
         return arguments.run(arguments)
     except (CollectiveError, FileNotFoundError) as error:
@@ -29,13 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+def _command(name: str) -> Any:
+    """The module of a command."""
+    return import_module(f"collectives.llm.commands.{name}")
+
+
 def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m collectives.llm", allow_abbrev=False, description=__doc__
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for name in names:
-        command = import_module(f"collectives.llm.commands.{name}")
+        command = _command(name)
         command.add(commands)
         commands.choices[name].set_defaults(run=command.run)
     return parser

@@ -180,19 +180,19 @@ class Layout:
         shared = gcd(shape.heads, shape.kv_heads, shape.ffn)
         if shape.experts:
             shared = gcd(shared, shape.expert_ffn)
-        for title, what, total, by in (
-            ("heads", "tp", shape.heads, self.tp),
-            ("heads of keys and values", "tp", shape.kv_heads, self.tp),
-            ("columns of the feed-forward network (ffn)", "tp", shape.ffn, self.tp),
-            ("columns of an expert", "tp", shape.expert_ffn if shape.experts else 0, self.tp),
-            ("layers", "pp", shape.layers, self.pp),
-            ("layers", "pp times chunks", shape.layers, self.pp * self.chunks),
+        for title, what, total, room in (
+            ("heads", "tp", shape.heads, shared),
+            ("heads of keys and values", "tp", shape.kv_heads, shared),
+            ("columns of the feed-forward network (ffn)", "tp", shape.ffn, shared),
+            ("columns of an expert", "tp", shape.expert_ffn if shape.experts else 0, shared),
+            ("layers", "pp", shape.layers, shape.layers),
+            ("layers of a stage", "chunks", shape.layers // self.pp, shape.layers // self.pp),
         ):
+            by = getattr(self, what)
             if total % by:
-                room = shared if what == "tp" else total // (self.chunks if "times" in what else 1)
                 raise ArgumentError(
                     f"{name}: {what} must divide the {total} {title}, got {by}; "
-                    f"{what.split()[0]} {_divisors(room)} would fit"
+                    f"{what} {_divisors(room)} would fit"
                 )
         if self.ep > 1 and not shape.experts:
             raise ArgumentError(f"{name}: ep needs a model with experts, got none; use --dp")

@@ -68,8 +68,8 @@ def model(word: str) -> Shape | Bare:
         if _plain(word) in (_plain(name), _plain(table["name"])):
             return shape_of(name, table)
     number = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([KMBT])", word.strip().upper())
-    if number:
-        return Bare(word, round(float(number[1]) * 10 ** _POWER[number[2]]))
+    if number and (parameters := round(float(number[1]) * 10 ** _POWER[number[2]])):
+        return Bare(word, parameters)
     if word.endswith(".toml"):
         return shape_of(Path(word).stem, read("model", word))
     raise ArgumentError(

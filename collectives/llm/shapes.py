@@ -28,6 +28,9 @@ PARTS = (
 )
 
 
+MOST_LAYERS = 10_000  # every layer is looked at
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One array of parameters.
@@ -121,6 +124,10 @@ class Shape:
     source: str = ""
 
     def __post_init__(self) -> None:
+        if checks.is_integer(self.layers) and self.layers > MOST_LAYERS:
+            raise ArgumentError(
+                f"{self.name}: layers must be at most {MOST_LAYERS:,}, got {self.layers:,}"
+            )
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "int":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +15,7 @@ from collectives.llm.layout import Layout
 from collectives.llm.recipes import Recipe
 from collectives.llm.shapes import Bare, Shape
 from collectives.llm.work import Work
+from collectives.machine.model import on_nodes
 from collectives.study.simulation import simulate
 
 # What frameworks take for long vectors: each sends no more than it must.
@@ -56,6 +57,7 @@ def per_step(
     rank: int = 0,
     algorithms: Mapping[str, str] | None = None,
     routed: Routing | None = None,
+    nodes: Sequence[int] | None = None,
 ) -> list[Traffic]:
     """What a rank sends in one step, flow by flow.
 
@@ -70,6 +72,8 @@ def per_step(
         Which algorithm carries out a primitive; the rest as in `ALGORITHMS`.
     routed : mapping, optional
         As in `flows.flows`.
+    nodes : sequence of int, optional
+        The number of each rank's node: algorithms with two levels, and `auto`, look at them.
 
     Examples
     --------
@@ -81,20 +85,21 @@ def per_step(
     """
     named = {**ALGORITHMS, **(algorithms or {})}
     return [
-        counted(flow, named.get(flow.primitive, ""), rank)
+        counted(flow, named.get(flow.primitive, ""), rank, nodes)
         for flow in flows(shape, recipe, layout, work, rank, routed)
     ]
 
 
-def counted(flow: Flow, algorithm: str, rank: int) -> Traffic:
+def counted(flow: Flow, algorithm: str, rank: int, nodes: Sequence[int] | None = None) -> Traffic:
     """Count what a flow sends from a rank, by running the algorithm without data."""
     if flow.primitive == SEND:
         sent = sum(total(size) * times for size, times in flow.calls) * flow.itemsize
         return Traffic(flow, "", sent, flow.times)
     at = flow.group.index(rank)
+    here = None if nodes is None else tuple(nodes[member] for member in flow.group)
     sent = messages = 0
     for size, times in flow.calls:
-        every = run(flow.primitive, algorithm, len(flow.group), size, flow.itemsize)
+        every = run(flow.primitive, algorithm, len(flow.group), size, flow.itemsize, here)
         sent += every[0][at] * times
         messages += every[1][at] * times
     return Traffic(flow, algorithm, sent, messages)
@@ -102,12 +107,18 @@ def counted(flow: Flow, algorithm: str, rank: int) -> Traffic:
 
 @lru_cache(maxsize=4096)
 def run(
-    primitive: str, algorithm: str, p: int, size: Size, itemsize: int
+    primitive: str,
+    algorithm: str,
+    p: int,
+    size: Size,
+    itemsize: int,
+    nodes: tuple[int, ...] | None = None,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Bytes and messages that every rank of a group sends in one call."""
     dtype = np.dtype(_DTYPES.get(itemsize, f"V{itemsize}"))
     long = {"n": size} if isinstance(size, int) else {"counts": size}
-    done = simulate(primitive, algorithm, p=p, dtype=dtype, **long)
+    where = None if nodes is None else on_nodes(nodes)
+    done = simulate(primitive, algorithm, p=p, dtype=dtype, topology=where, **long)
     return tuple(done.bytes_sent.tolist()), tuple(done.messages.tolist())
 
 

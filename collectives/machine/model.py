@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -12,7 +13,7 @@ from collectives import checks
 from collectives.errors import ArgumentError
 
 from .clock import Clock, LogGP
-from .networks import Network
+from .networks import Network, Star
 from .placed import BLOCK, CYCLIC, RANDOM, Placed
 
 TITLE = "machine"
@@ -125,6 +126,15 @@ class Machine:
                 )
 
     @property
+    def topology(self) -> str:
+        """The network and the ranks on each node, as `machine()` reads them: nodes:8x8."""
+        if self.network is None:
+            return "flat"
+        if isinstance(self.network, Star):
+            return f"nodes:{''.join(map(str, self.network.shape))}x{self.ranks}"
+        return str(self.network)
+
+    @property
     def p(self) -> int | None:
         """How many ranks there is place for; None if for any number."""
         nodes = None if self.network is None else self.network.nodes
@@ -146,8 +156,8 @@ class Machine:
         """
         if self.p is not None and p > self.p:
             raise ArgumentError(
-                f"{TITLE}: the number of ranks p must be at most {self.p}, as {self.network} with "
-                f"{self.ranks} a node has places, got {p}; take a larger network or fewer ranks"
+                f"{TITLE}: the number of ranks p must be at most {self.p}, the places of "
+                f"{self.topology}, got {p}; take a larger network or fewer ranks"
             )
         return None if self.network is None else Placed(self, self.network, p)
 
@@ -169,6 +179,29 @@ class Machine:
         plain = {f.name: f.default for f in fields(self)}
         kept = {name: getattr(self, name) for name in ("network", "ranks", "placement")}
         return replace(self, **{**plain, **kept, "clock": clock})
+
+
+def on_nodes(nodes: Sequence[int]) -> Machine:
+    """A machine with rank r on node `nodes[r]`, whose messages share nothing.
+
+    Parameters
+    ----------
+    nodes : sequence of int
+        Any numbers, the same for ranks of one node.
+
+    Examples
+    --------
+    >>> on_nodes([7, 3, 7]).groups(3)
+    (0, 1, 0)
+    """
+    number = {node: i for i, node in enumerate(dict.fromkeys(nodes))}
+    ranks = max(Counter(nodes).values())
+    taken: Counter[int] = Counter()
+    places = []
+    for node in nodes:
+        places.append(number[node] * ranks + taken[node])
+        taken[node] += 1
+    return Machine(network=Star((len(number),)), ranks=ranks, placement=places)
 
 
 def _placement(value: Any) -> str | tuple[int, ...]:

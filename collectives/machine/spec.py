@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def machine(description: Any) -> Machine:
     ----------
     description : str, path or Machine
         A line is the network, then what else there is to say: ``nodes:8x8,nic=25G``.
-        A file has the same keys, one a line; docs/simulate.md has them all.
+        A file has the same keys, one a line; docs/machines.md has them all.
 
     Raises
     ------
@@ -224,17 +225,25 @@ def from_keys(keys: Mapping[str, Any]) -> Machine:
     ArgumentError
         Names the key, and what is allowed.
     """
-    network, given = _network(keys.get("topology", "flat"))
+    topology = keys.get("topology", "flat")
+    network, given = _network(topology)
     for name, value in keys.items():
         if name == "topology" or name in ABOUT:
             continue
         if name not in KEYS:
-            allowed = ", ".join(["topology", *KEYS, *ABOUT])
-            raise ArgumentError(f"{TITLE}: key must be one of {allowed}, got {name!r}")
+            raise ArgumentError(_unknown(name))
         if name in given:
             raise ArgumentError(f"{TITLE}: {name} is given by the topology already; leave it out")
         given[name] = _value(name, value)
-    return _built(network, given)
+    return _built(topology, network, given)
+
+
+def _unknown(name: str) -> str:
+    """What is wrong with a key that there is not."""
+    known = ["topology", *KEYS, *ABOUT]
+    near = get_close_matches(name, known, 1)
+    hint = f"; perhaps {near[0]} was meant" if near else ""
+    return f"{TITLE}: key must be one of {', '.join(known)}, got {name!r}{hint}"
 
 
 def _value(name: str, value: Any) -> Any:
@@ -247,7 +256,7 @@ def _value(name: str, value: Any) -> Any:
         raise ArgumentError(f"{TITLE}: {name} must be {key.what}, got {value!r}") from None
 
 
-def _built(network: Network | None, given: dict[str, Any]) -> Machine:
+def _built(topology: str, network: Network | None, given: dict[str, Any]) -> Machine:
     """The machine; what is not said follows from what is."""
     gamma = given.pop("gamma", GAMMA)
     if network is None:
@@ -257,10 +266,13 @@ def _built(network: Network | None, given: dict[str, Any]) -> Machine:
     rates = [given[name] for name in ("nic", "rate", "link") if name in given]
     if not rates:
         raise ArgumentError(
-            f"{TITLE}: nic must be given for topology {network}, {KEYS['nic'].what}, got none"
+            f"{TITLE}: nic must be given for topology {topology}, {KEYS['nic'].what}, got none; "
+            f"write {topology},nic=25G or what your nodes have"
         )
     if isinstance(network, Star) and "link" in given:
-        raise ArgumentError(f"{TITLE}: link is for networks with links, got topology {network}")
+        raise ArgumentError(
+            f"{TITLE}: link is for networks with links, got topology {topology}; leave it out"
+        )
     given.setdefault("nic", rates[0])
     given.setdefault("rate", given["nic"])
     if not isinstance(network, Star):

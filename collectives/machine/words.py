@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from textwrap import wrap
 
 from collectives.units import rate, seconds
@@ -21,13 +22,14 @@ def in_lines(machine: Machine, p: int, label: str, width: int = 99) -> str:
 
 def in_words(machine: Machine, p: int) -> str:
     """What a machine is with p ranks on it."""
-    gamma = f"{seconds(machine.clock.gamma)} a byte reduced"
+    rest = [f"{seconds(machine.clock.gamma)} a byte reduced", *_besides(machine)]
     if machine.network is None:
-        return f"{p} ranks, {_clock(machine.clock)}, {gamma}"
+        return ", ".join([_so_many(p, "rank"), _clock(machine.clock), *rest])
     groups = machine.groups(p)
     nodes = len(set(groups))
     most = max(map(groups.count, set(groups)))
-    parts = [f"{keys_of(machine)['topology']}, {p} ranks on {nodes} nodes, at most {most} on each"]
+    where = f"{_so_many(p, 'rank')} on {_so_many(nodes, 'node')}"
+    parts = [f"{machine.topology}, {where}, at most {most} on each"]
     parts.append(f"{_clock(machine.clock)} between nodes")
     if machine.near is not None and most > 1:
         parts.append(f"{_clock(machine.near)} within")
@@ -36,7 +38,20 @@ def in_words(machine: Machine, p: int) -> str:
         parts.append(f"{nics} of {rate(machine.nic)} a node")
     if machine.link < math.inf:
         parts.append(f"links of {rate(machine.link)}")
-    return ", ".join([*parts, gamma])
+    return ", ".join([*parts, *rest])
+
+
+def _so_many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _besides(machine: Machine) -> Iterator[str]:
+    """What few machines have."""
+    keys = keys_of(machine)
+    for name in ("memory", "placement", "delta", "eager", "noise", "late", "seed"):
+        if name in keys:
+            listed = isinstance(keys[name], tuple)
+            yield f"{name} {'as listed' if listed else keys[name]}"
 
 
 def _clock(clock: Clock | LogGP) -> str:

@@ -46,7 +46,7 @@ def dumps(machine: Machine, about: str = "") -> str:
 
 def keys_of(machine: Machine) -> dict[str, object]:
     """The keys of a machine's description with their values, as `spec.from_keys` reads them."""
-    lines: list[tuple[str, object]] = [("topology", _topology(machine)), *_clock(machine.clock, "")]
+    lines: list[tuple[str, object]] = [("topology", machine.topology), *_clock(machine.clock, "")]
     lines.append(("gamma", f"{time(machine.clock.gamma)}/B"))
     if machine.network is not None:
         lines += _clock(machine.near or machine.clock, "near_")
@@ -59,15 +59,6 @@ def keys_of(machine: Machine) -> dict[str, object]:
         if getattr(machine, name) != plain[name]:
             lines.append((name, getattr(machine, name)))
     return dict(lines)
-
-
-def _topology(machine: Machine) -> str:
-    network = machine.network
-    if network is None:
-        return "flat"
-    if isinstance(network, Star):
-        return f"nodes:{''.join(map(str, network.shape))}x{machine.ranks}"
-    return str(network)
 
 
 def _clock(clock: Clock | LogGP, prefix: str) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise, product
+from itertools import pairwise
 
 from collectives import checks
 from collectives.algorithms.language.registry import PREFIXES, PRIMITIVES, REDUCTIONS, REGISTRY
@@ -28,14 +28,14 @@ CLUSTER = made("nodes:x8,nic=25G,latency=15us,near_latency=5us,near_rate=5 GB/s,
 
 # The rows of the declared table: ranks of one node; nodes, and ranks on each.
 RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-NODES, ON_EACH = (2, 4, 8), (1, 2, 4, 8)
+PLACES = tuple([(q, r) for q in (2, 4, 8) for r in (1, 2, 4, 8) if q * r <= 8])
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
 STEP = 4
 
 # As far as the declared table goes for clusters, where long vectors take long to price.
-LARGEST_ON_NODES = 2**27
+LARGEST_ON_NODES = 2**25
 
 # A table of so many rows is made by several processes.
 MANY = 40
@@ -71,7 +71,7 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = {
 }
 
 # What is added where ranks are on several nodes: what is faster there by more than a tie for
-# some length, on 2 to 8 nodes with 1 to 8 ranks each. Algorithms with two levels keep the order
+# some length on 4 nodes with 4 or 8 ranks each. Algorithms with two levels keep the order
 # of the ranks only where those of a node are neighbours, which is not known when a row is made.
 ON_NODES: Mapping[str, tuple[str, ...]] = {
     "bcast": ("hierarchical_pipelined", "scatter_ring_allgather"),
@@ -188,7 +188,7 @@ def places_of(machine: Machine, ranks: Sequence[int] = ()) -> list[Place]:
         return [(1, p) for p in ranks or RANKS]
     if ranks:
         return [(-(-p // machine.ranks), min(p, machine.ranks)) for p in ranks]
-    most = machine.network.nodes or max(NODES)
+    most = machine.network.nodes or 8
     nodes = sorted({1, *[2**k for k in range(1, most.bit_length()) if 2**k <= most], most})
     on_each = sorted({2**k for k in range(machine.ranks.bit_length())} | {machine.ranks})
     return [(q, r) for q in nodes for r in on_each if q * r > 1]
@@ -216,7 +216,7 @@ def table_text(
     places = places_of(machine, [checks.ranks("table", p) for p in ranks])
     wanted = [(machine, place, LARGEST) for place in places]
     if cluster is not None:
-        wanted += [(cluster, place, LARGEST_ON_NODES) for place in product(NODES, ON_EACH)]
+        wanted += [(cluster, place, LARGEST_ON_NODES) for place in PLACES]
     jobs = [
         (primitive, place, on(one, *place), commutative, largest)
         for primitive in primitives

@@ -68,6 +68,7 @@ CRITICAL_PATH = {
 }
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("full_name", CRITICAL_PATH)
 def test_critical_path(full_name):
     for p in RANKS:

@@ -154,6 +154,7 @@ def started():
         each.stdout.close()
 
 
+@pytest.mark.share(2)
 @needs_a_box
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_box_that_is_stopped_leaves_nothing(number, started):

@@ -63,6 +63,7 @@ def test_the_cost_line_is_right(primitive, clock, new):
         )
 
 
+@pytest.mark.share(3)
 @each
 def test_the_text_is_clean(primitive, new, tmp_path):
     pytest.importorskip("ruff")  # of the extra `dev`

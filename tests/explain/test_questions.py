@@ -181,7 +181,7 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("primitive, name, p, moment, question", QUESTIONS)
 def test_three_eyes_see_the_same(primitive, name, p, moment, question, browser, tmp_path, capsys):
     made = trace(primitive, name, p=p)

@@ -30,7 +30,7 @@ LAYERS = [
     ["bench"],
     ["__main__"],
     ["commands", "llm.commands"],
-    ["llm.training", "labs"],
+    ["llm.training", "llm.lesson", "labs"],
     ["llm"],
     ["mpi.program", "explain", "llm.training.model"],
     ["mpi.comm"],

@@ -3,8 +3,10 @@
 CONTRIBUTING.md has the rules by which a block says what it is.
 """
 
+import contextlib
 import doctest
 import inspect
+import io
 import os
 import re
 import shlex
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,13 +25,16 @@ from markdown_it import MarkdownIt
 from collectives.__main__ import COMMANDS, _parser
 from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.bench.cli import parser as bench_parser
+from collectives.labs.__main__ import COMMANDS as LABS
 from collectives.labs.__main__ import _parser as labs_parser
+from collectives.llm.__main__ import COMMANDS as LLM_COMMANDS
+from collectives.llm.__main__ import _parser as llm_parser
 from collectives.mpi.forms.blocking import Blocking
 from collectives.mpi.forms.nonblocking import Nonblocking
 from collectives.mpi.forms.objects import Objects
 from collectives.mpi.forms.persistent import Persistent
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 # What the programs of a page find when they begin.
 BEFORE = """\
@@ -40,6 +46,9 @@ comm = MPI.COMM_WORLD
 gradient = np.ones(1000, np.float32)
 total = np.empty_like(gradient)
 """
+
+# Commands that leave nothing behind, and so may share a process.
+WITHIN = ("count", "memory", "traffic", "layouts")
 
 # Measurements are made shorter than a reader's; the shape of the output is the same.
 SHORTER = {
@@ -103,7 +112,9 @@ def each(*kinds):
     return pytest.mark.parametrize("block", [x for x in BLOCKS if x.kind in kinds], ids=str)
 
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_page = pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: str(page.relative_to(ROOT).with_suffix(""))
+)
 
 
 def python(*arguments, cwd):
@@ -120,9 +131,21 @@ def python(*arguments, cwd):
     return done.stdout + done.stderr
 
 
+def within(module, *arguments):
+    """What a module of ours prints when it is run in this process, which is quicker."""
+    screen = io.StringIO()
+    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+        import_module(f"{module}.__main__").main(arguments)
+    return screen.getvalue()
+
+
 def output(command, cwd):
     """Run a command of a document."""
     match shlex.split(command):
+        case ["python", "-m", "collectives" | "collectives.llm" as module, *arguments] if (
+            arguments[0] in WITHIN
+        ):
+            return within(module, *arguments)
         case ["mpirun", "-n", ranks, "python", *arguments]:
             module = arguments[1] if arguments[0] == "-m" else ""
             run = mpirun(ranks, *arguments, *SHORTER.get(module, []), COLUMNS="200")
@@ -151,9 +174,51 @@ def held(block, shown, printed):
         pytest.fail(f"{block} shows\n{shown}\nbut there is\n{printed}")
 
 
-@each("output")
-def test_output_is_what_is_printed(block, tmp_path):
-    held(block, block.text, output(block.command, tmp_path))
+def by_command():
+    """Outputs by the command that prints them: several pages may show one."""
+    found = {}
+    for block in BLOCKS:
+        if block.kind == "output":
+            found.setdefault(block.command, []).append(block)
+    return found
+
+
+SHOWN = by_command()
+
+
+@pytest.mark.parametrize("command", SHOWN)
+def test_output_is_what_is_printed(command, tmp_path):
+    printed = output(command, tmp_path)
+    for block in SHOWN[command]:
+        held(block, block.text, printed)
+
+
+DRAWN = sorted(
+    {
+        line
+        for block in BLOCKS
+        if block.kind == "commands"
+        for line in block.text.splitlines()
+        if " --svg docs/llm/" in line
+    }
+)
+
+
+@pytest.mark.share(3)
+@pytest.mark.parametrize("command", DRAWN, ids=lambda command: Path(command.split()[-1]).stem)
+def test_pictures_are_what_is_drawn(command, tmp_path):
+    """`make pictures` draws them anew."""
+    _, _, module, *arguments, there = shlex.split(command)
+    within(module, *arguments, str(tmp_path / "drawn.svg"))
+    assert (tmp_path / "drawn.svg").read_bytes() == (ROOT / there).read_bytes()
+
+
+@each_page
+def test_pictures_come_from_a_command_of_the_page(page):
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"!\[[^]]*\]\((\S+/pictures/\S+)\)", text):
+        there = (page.parent / path).resolve().relative_to(ROOT)
+        assert f" --svg {there}\n" in text, path
 
 
 @pytest.mark.share(5)
@@ -193,7 +258,9 @@ def test_commands_in_the_text_are_commands(page):
                 assert is_command(child.content), child.content
             elif child.content.startswith("python -m collectives"):
                 named = child.content.split()[2:4]
-                assert find_spec(named[0]) and (named[1:] or ["list"])[0] in COMMANDS
+                groups = {"collectives.labs": LABS, "collectives.llm": LLM_COMMANDS}
+                known = groups.get(named[0], COMMANDS)
+                assert find_spec(named[0]) and (named[1:] or [known[0]])[0] in known
                 assert len(child.content.split()) <= 4 or is_command(child.content)
 
 
@@ -218,6 +285,9 @@ def is_command(line):
             return True
         case ["python", "-m", "collectives.labs", *arguments]:
             labs_parser().parse_args(arguments)
+            return True
+        case ["python", "-m", "collectives.llm", *arguments]:
+            llm_parser().parse_args(arguments)
             return True
         case ["python", "-m", "collectives", *arguments]:
             _parser().parse_args(arguments)

@@ -105,7 +105,10 @@ def test_interleaved_as_megatron_says():
     [
         ({"tp": 5}, "tp must divide the 32 heads, got 5; tp 1, 2, 4, 8, 16 or 32 would fit"),
         ({"pp": 5}, "pp must divide the 32 layers, got 5; pp 1, 2, 4, 8, 16 or 32 would fit"),
-        ({"pp": 4, "schedule": "interleaved", "chunks": 3}, "pp times chunks must divide the 32"),
+        (
+            {"pp": 4, "schedule": "interleaved", "chunks": 3},
+            "chunks must divide the 8 layers of a stage, got 3; chunks 1, 2, 4 or 8 would fit",
+        ),
         ({"ep": 2}, "ep needs a model with experts, got none"),
     ],
 )

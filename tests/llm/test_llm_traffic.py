@@ -177,6 +177,16 @@ def test_by_another_algorithm():
     assert found.sent == 3 * 14e9 and found.messages == 3
 
 
+def test_two_levels_on_the_nodes_that_there_are():
+    named = {"allreduce": "hierarchical"}
+    layout, nodes = Layout(dp=4), [5, 2, 2, 5]
+    found = [
+        per_step(model("7B"), ZERO, layout, Work(), rank, named, nodes=nodes)[0].sent
+        for rank in range(4)
+    ]
+    assert found == [28e9, 28e9, 14e9, 14e9]  # leaders: to each other, and to their rank
+
+
 def test_buckets():
     assert bucketed([], 3) == []
     assert bucketed([1, 2, 3, 4], 100) == [10]

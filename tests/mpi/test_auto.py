@@ -1,7 +1,5 @@
 """`algorithm="auto"`: right in every form, the same on all ranks, and what the table says."""
 
-import json
-
 import forms
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ import collectives
 from collectives.algorithms.language.registry import PRIMITIVES, REDUCTIONS, REGISTRY
 from collectives.bench.measure import minima
 from collectives.bench.rounds import ring
-from collectives.choice import ENVIRONMENT, choices
+from collectives.choice import ENVIRONMENT, choices, written
 from collectives.errors import ArgumentError, BufferMismatch, CallMismatch
 from collectives.mpi.plans.channel import channel_of
 
@@ -44,9 +42,8 @@ def use(tmp_path_factory, monkeypatch):
 
     def put(any_order, in_order):
         path = tmp_path_factory.mktemp("choice") / "mine.json"
-        clock = {"alpha": 1.0, "beta": 1.0, "gamma": 1.0}
-        content = {"clock": clock, "any_order": any_order, "in_order": in_order}
-        path.write_text(json.dumps(content))
+        machine = collectives.Machine(collectives.Clock(1.0, 1.0, 1.0))
+        path.write_text(written(machine, None, (2**32, 2**32), any_order, in_order))
         monkeypatch.setenv(ENVIRONMENT, str(path))
 
     return put
@@ -56,8 +53,8 @@ def use(tmp_path_factory, monkeypatch):
 def table(use):
     """A table that takes another algorithm for every few bytes more."""
     use(
-        {primitive: {"2": ranges(every(primitive))} for primitive in PRIMITIVES},
-        {primitive: {"2": ranges(every(primitive, False))} for primitive in REDUCTIONS},
+        {primitive: {(1, 2): ranges(every(primitive))} for primitive in PRIMITIVES},
+        {primitive: {(1, 2): ranges(every(primitive, False))} for primitive in REDUCTIONS},
     )
 
 
@@ -162,19 +159,19 @@ def test_first_call_with_a_wrong_buffer_on_one_rank(comm):
 def test_tables_that_differ(comm, use):
     """The ranks find out, even where both tables say the same."""
     rows = [[0, "tree"], [100 + RANK, "ring"]]
-    use({"bcast": {"2": rows}}, {})
+    use({"bcast": {(1, 2): rows}}, {})
     with pytest.raises(CallMismatch, match=r"chosen by mine\.json"):
         comm.Bcast(np.full(3, 1.0))
 
 
 def test_a_table_without_the_primitive(comm, use):
-    use({"bcast": {"2": [[0, "tree"]]}}, {})
+    use({"bcast": {(1, 2): [[0, "tree"]]}}, {})
     with pytest.raises(ArgumentError, match=r"scan\.auto: needs rows for scan in the table"):
         comm.Scan(np.full(3, 1.0), np.empty(3))
 
 
 def test_a_table_with_an_algorithm_that_cannot(comm, use):
-    use({}, {"allreduce": {"2": [[0, "ring"]]}})
+    use({}, {"allreduce": {(1, 2): [[0, "ring"]]}})
     op = MPI.Op.Create(lambda a, b, datatype: None, commute=False)
     with pytest.raises(collectives.RestrictionError, match="needs a commutative operator"):
         comm.Allreduce(np.full(3, 1.0), np.empty(3), op)

@@ -12,7 +12,7 @@ from mpi4py import MPI
 import collectives
 from collectives.algorithms import REGISTRY
 from collectives.catalogue import find
-from collectives.choice import ENVIRONMENT
+from collectives.choice import ENVIRONMENT, written
 from collectives.errors import ArgumentError, RestrictionError
 from collectives.mpi.plans.channel import channel_of
 from collectives.study.compression import error_limit
@@ -199,10 +199,9 @@ def test_a_default_of_a_communicator(comm):
 
 def test_auto_takes_nothing_lossy(tmp_path_factory, monkeypatch):
     path = tmp_path_factory.mktemp("choice") / "mine.json"
-    path.write_text(
-        '{"clock": {"alpha": 1.0, "beta": 1.0, "gamma": 1.0}, "any_order": '
-        '{"allreduce": {"2": [[0, "quantised_ring"]]}}, "in_order": {}}'
-    )
+    machine = collectives.Machine(collectives.Clock(1.0, 1.0, 1.0))
+    rows = {"allreduce": {(1, 2): [(0, "quantised_ring")]}}
+    path.write_text(written(machine, None, (8, 8), rows, {}))
     monkeypatch.setenv(ENVIRONMENT, str(path))
     with pytest.raises(ArgumentError, match="needs a table of exact algorithms, got quantised_r"):
         run("allreduce", np.ones(4), np.empty(4), algorithm="auto")

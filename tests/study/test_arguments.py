@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from collectives import Clock, Machine, Problem, algorithms_for, count, loss, simulate
+from collectives import Clock, Problem, algorithms_for, count, loss, simulate
 from collectives.__main__ import main
 from collectives.algorithms.language.registry import ROOTED
 from collectives.errors import ArgumentError, UnknownAlgorithm
+from collectives.machine.model import Machine
 from collectives.study.bounds import bounds
 from collectives.study.cost import predicted_time
 from collectives.study.symbolic import prove
@@ -47,7 +48,7 @@ def test_numbers_of_ranks(p):
             lambda: bounds("bcast", p, 8),
             lambda: why("bcast", p, 8),
             lambda: table_of("bcast", None, [p]),
-            lambda: table_text(Machine(Clock()), [p]),
+            lambda: table_text(Machine(), [p]),
         ):
             with pytest.raises(ArgumentError, match="ranks"):
                 call()

@@ -240,12 +240,13 @@ def test_bytes_of_the_types():
 # Proofs
 
 
-@pytest.mark.share(3)
-@every
-def test_every_contribution_comes_once(algorithm):
-    for p in possible(algorithm, range(1, 34)):
-        prove(algorithm, p)
-        prove(algorithm, p, rendezvous=False, codec="topk", ratio=3)
+@pytest.mark.share(6)
+@pytest.mark.parametrize(
+    "algorithm, p", [(one, p) for one in LOSSY for p in possible(one, range(1, 34))], ids=str
+)
+def test_every_contribution_comes_once(algorithm, p):
+    prove(algorithm, p)
+    prove(algorithm, p, rendezvous=False, codec="topk", ratio=3)
 
 
 def test_a_wrong_sum_is_told_where_it_was_written(registry):

@@ -25,7 +25,7 @@ def _point(number: int, task: Graded, rung: Rung) -> Iterator[str]:
     word = "not ok" if rung.outcome == FAILED else "ok"
     skip = "" if rung.outcome in (PASSED, FAILED) else f" # SKIP {rung.outcome}"
     yield f"{word} {number} - {_escaped(f'{task.name}: {rung.name}')}{skip}"
-    values = {"points": rung.points, "of": rung.of}
+    values: dict[str, float | str] = {"points": rung.points, "of": rung.of}
     if rung.feedback is not None:
         said = rung.feedback
         values |= {"message": said.what, "at": said.where, "expected": said.expected}

@@ -68,20 +68,19 @@ def run(arguments: argparse.Namespace) -> int:
     named = given_algorithms(arguments)
     ground = given_ground(arguments.topology)
     ground.at(arguments.gpus)
-    found: list[tuple[Step, Work, Memory]] = []
-    large = uneven = 0
-    for layout in layouts(shape, arguments.gpus, Work(sequence), ground.ranks):
-        work = _work(layout, sequence, batch, arguments.micro_batch)
-        if work is None:
-            uneven += 1
-            continue
-        fits = _fitting(shape, recipe, layout, work, arguments.gpu * GB)
-        if fits is None:
-            large += 1
-            continue
-        work, held = fits
-        timing = Timing(shape, recipe, layout, work, ground, arguments.rate, named)
-        found.append((timing.step(), work, held))
+    every = layouts(shape, arguments.gpus, Work(sequence), ground.ranks)
+    works = [(layout, _work(layout, sequence, batch, arguments.micro_batch)) for layout in every]
+    even = [(layout, work) for layout, work in works if work is not None]
+    fits = [
+        (layout, *both)
+        for layout, work in even
+        if (both := _fitting(shape, recipe, layout, work, arguments.gpu * GB)) is not None
+    ]
+    large, uneven = len(even) - len(fits), len(works) - len(even)
+    found = [
+        (Timing(shape, recipe, layout, work, ground, arguments.rate, named).step(), work, held)
+        for layout, work, held in fits
+    ]
     found.sort(key=lambda one: one[0].seconds)
     if not found:
         raise ArgumentError(

@@ -23,10 +23,12 @@ from collectives.llm.work import Work
 from collectives.machine.clock import GAMMA
 from collectives.machine.model import Machine
 from collectives.machine.spec import machine
+from collectives.machine.words import in_lines
 from collectives.units import seconds as in_words
 
 # Seconds a byte that a device adds: it reads two and writes one, at 3 TB/s.
 DEVICE_GAMMA = 1e-12
+WIDTH = 98  # of what is printed
 
 
 class Timing:
@@ -65,6 +67,11 @@ class Timing:
         self.shape, self.recipe, self.layout, self.work = shape, recipe, layout, work
         self.ground, self.rate, self.named = ground, rate, named
 
+    @property
+    def nodes(self) -> tuple[int, ...] | None:
+        """The number of each rank's node; None on a machine without nodes."""
+        return None if self.ground.network is None else self.ground.groups(self.layout.ranks)
+
     def prices(self, flow: Flow) -> list[tuple[float, int]]:
         """Seconds of each kind of call of a flow, and how many there are."""
         return seconds(flow, algorithm_of(flow, self.named), self.ground, self.layout.ranks)
@@ -85,7 +92,7 @@ class Timing:
                 fast, least = fastest(one.flow, self.ground, self.layout.ranks)
                 best = (fast, in_words(least))
             new.add_row(name, one.algorithm, in_words(took), *best)
-        show(f"On {_ground(self.ground)}", new)
+        show(in_lines(self.ground, self.layout.ranks, "On ", WIDTH), new)
         if isinstance(self.shape, Bare):
             print("The rest of a step needs the shape of the model.")
             return
@@ -188,14 +195,3 @@ def _grouped(made: Step, explain: bool) -> dict[str, list[Term]]:
         name = term.what if explain else term.what.partition(":")[0]
         found.setdefault(name, []).append(term)
     return found
-
-
-def _ground(ground: Machine) -> str:
-    """A machine in words."""
-    adds = (
-        f"ranks that add {1e-9 / ground.clock.gamma:,.0f} GB/s" if ground.clock.gamma else "ranks"
-    )
-    if ground.network is None:
-        return f"a flat network of {adds}"
-    nics = f"{ground.nics} NICs" if ground.nics > 1 else "one NIC"
-    return f"{ground.network}, {nics} and {ground.ranks} {adds} on each node"

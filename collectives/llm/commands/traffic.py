@@ -56,8 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipes.recipe(arguments.recipe or "zero")
     rank = layouts.rank_of(layout, arguments.rank)
     named = given_algorithms(arguments)
-    found = per_step(shape, recipe, layout, work, rank, named)
     timing = given_timing(arguments, shape, recipe, layout, work, named)
+    nodes = timing.nodes if timing else None
+    found = per_step(shape, recipe, layout, work, rank, named, nodes=nodes)
     if arguments.json:
         print_json(_for_programs(found, timing))
         return 0

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import Any
 
 HELP = "train a small GPT for real: mpirun -n 4 python -m collectives.llm train --parallel zero3"
@@ -23,6 +27,31 @@ def add(commands: Any) -> None:
     _add_work(parser.add_argument_group("the work"))
     _add_messages(parser.add_argument_group("what is sent"))
     _add_files(parser.add_argument_group("files"))
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """Let rank 0 alone say what is wrong with the command line, and all ranks end; collective."""
+    out, err, status = StringIO(), StringIO(), None
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            yield
+    except SystemExit as end:
+        status = end.code
+    from mpi4py import MPI
+
+    world = MPI.COMM_WORLD
+    said = world.allgather((status, out.getvalue(), err.getvalue()))
+    ends = [each for each in said if each[0] is not None]
+    if not ends:
+        return
+    status, text, complaint = ends[0]
+    if world.rank == 0:
+        sys.stdout.write(text)
+        sys.stderr.write(complaint)
+        sys.stdout.flush()
+    world.Barrier()  # a rank that ends may end the job
+    raise SystemExit(status)
 
 
 def run(arguments: argparse.Namespace) -> int:

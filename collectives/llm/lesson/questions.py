@@ -60,6 +60,8 @@ class Question:
         None for a number.
     because : mapping of str to str
         The reason, by language.
+    within : float
+        How far a number may be from the answer, as a share of it.
     """
 
     ask: Texts
@@ -69,6 +71,7 @@ class Question:
     unit: str
     choices: Sequence[Choice]
     because: Texts
+    within: float
 
     def answered(self, run: Runner) -> str | float:
         """The answer: what is printed of a choice, or a number in this question's unit.
@@ -80,8 +83,8 @@ class Question:
         """
         found = [self._found(run, *pair) for pair in zip(self.commands, self.finds)]
         if self.answer == "found":
-            return found[0] if self.choices else amount(found[0]) / UNITS[self.unit]
-        first, second = map(amount, found)
+            return found[0] if self.choices else amount(found[0], self.unit) / UNITS[self.unit]
+        first, second = (amount(text, self.unit) for text in found)
         if self.answer == "larger":
             return "equal" if first == second else "first" if first > second else "second"
         return second / first if self.answer == "ratio" else (first - second) / UNITS[self.unit]
@@ -97,7 +100,7 @@ class Question:
         return found[1]
 
     def reads(self, text: str) -> str | float | None:
-        """A reader's answer, or None where it is none: a letter or a number with or without unit."""
+        """A reader's answer, a letter or a number; None where it is neither."""
         text = text.strip()
         if self.choices:
             names = [{choice.found, *choice.name.values()} for choice in self.choices]
@@ -115,7 +118,7 @@ class Question:
         """Whether an answer is near enough: two digits of a number are."""
         if isinstance(given, str) or isinstance(answer, str):
             return given == answer
-        return abs(given - answer) <= WITHIN * abs(answer)
+        return abs(given - answer) <= self.within * abs(answer)
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,7 @@ def _question(table: dict[str, Any]) -> Question:
         table.get("unit", ""),
         choices,
         table["because"],
+        table.get("within", WITHIN),
     )
 
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mpi4py import MPI
+
 from collectives.errors import ArgumentError
 from collectives.llm.training.model.layers import Size
+from collectives.mpi.data.nodes import leader
 
 # The last are those of neighbouring ranks: what talks most should be on one node.
 AXES = ("pp", "dp", "ep", "cp", "tp")
@@ -158,10 +161,13 @@ class Grid:
     comm : dict
         By axis, the ranks that differ from this one in nothing else; `data` are those that have
         the same parameters and other tokens, `experts` those that have the same experts.
+    nodes : list of int
+        Of each rank of the world, the first rank of its node.
     """
 
     def __init__(self, world: Any, layout: Layout):
         self.world, self.layout = world, layout
+        self.nodes = world.allgather(leader(MPI.Intracomm(world)))
         self.place: dict[str, int] = {}
         rank = world.rank
         for axis in reversed(AXES):

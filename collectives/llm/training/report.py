@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from collectives.algorithms.language.blocks import even_counts
@@ -57,6 +57,25 @@ class Report:
         return [pair for pair in self.held + self.sent if pair.measured != pair.calculated]
 
 
+@dataclass(frozen=True)
+class Calls:
+    """What decides how many bytes a call sends, beside its length.
+
+    Attributes
+    ----------
+    algorithms : mapping of str to str
+        By primitive.
+    nodes : sequence of int
+        The number of each rank's node.
+    routed : mapping, optional
+        Where tokens went, as in `flows.flows`.
+    """
+
+    algorithms: Mapping[str, str]
+    nodes: Sequence[int]
+    routed: Routing | None = None
+
+
 def report(trainer: Trainer, steps: int) -> Report:
     """This rank's, after some steps since the books were begun; all ranks have to ask."""
     ledger, rank = trainer.ledger, trainer.world.rank
@@ -69,7 +88,8 @@ def report(trainer: Trainer, steps: int) -> Report:
             sent[usage.primitive] += usage.bytes_sent
     peak = ledger.peak.copy()
     held = expected_held(trainer.job, rank)
-    to_send = expected_sent(trainer.job, rank, steps, _names(trainer), _routed(trainer))
+    calls = Calls(_names(trainer), trainer.grid.nodes, _routed(trainer))
+    to_send = expected_sent(trainer.job, rank, steps, calls)
     return Report(
         [Pair(kind, peak[kind], held[kind]) for kind in KINDS],
         [Pair(name, sent[name], to_send[name]) for name in sorted(sent | to_send)],
@@ -81,7 +101,8 @@ def report(trainer: Trainer, steps: int) -> Report:
 def uncompressed(trainer: Trainer, steps: int) -> int:
     """Bytes of allreduce that this rank would have sent without compression."""
     job = replace(trainer.job, compress="")
-    return expected_sent(job, trainer.world.rank, steps, _names(trainer), None)["allreduce"]
+    calls = Calls(_names(trainer), trainer.grid.nodes)
+    return expected_sent(job, trainer.world.rank, steps, calls)["allreduce"]
 
 
 def _names(trainer: Trainer) -> dict[str, str]:
@@ -95,9 +116,7 @@ def expected_held(job: Job, rank: int) -> dict[str, int]:
     return {kind: int(nbytes) for kind, nbytes in found.items()}
 
 
-def expected_sent(
-    job: Job, rank: int, steps: int, algorithms: Mapping[str, str], routed: Routing | None
-) -> Counter[str]:
+def expected_sent(job: Job, rank: int, steps: int, calls: Calls) -> Counter[str]:
     """Bytes by primitive that a rank is to send in some steps.
 
     Micro-batches may differ by a sequence: so what their length decides is counted for each
@@ -118,14 +137,15 @@ def expected_sent(
     found: Counter[str] = Counter()
 
     def count(work: Work, strategies: Container[str], times: int = 1) -> None:
-        named = _named(job, algorithms)
-        for each in per_step(shape(job), lines(job), whole, work, rank, named, routed):
+        named, nodes = _named(job, calls.algorithms), calls.nodes
+        for each in per_step(shape(job), lines(job), whole, work, rank, named, routed, nodes):
             if each.flow.strategy == "clip" and job.recipe.reproducible:
-                each = counted(replace(each.flow, calls=((ROW, 1),)), each.algorithm, rank)
+                numbers = replace(each.flow, calls=((ROW, 1),))
+                each = counted(numbers, each.algorithm, rank, nodes)
             if each.flow.strategy in strategies:
                 found[each.flow.primitive] += each.sent * times
 
-    every = replace(work, micro_batches=job.micro_batches * steps)
+    every, routed = replace(work, micro_batches=job.micro_batches * steps), calls.routed
     count(every, ("ep",))
     routed = None
     count(work, ("dp", "zero1", "zero2", "zero3", "clip", "loss"), steps)

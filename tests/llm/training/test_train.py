@@ -46,6 +46,19 @@ def test_for_programs_and_restored(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["half.npz", "whole.npz"]
 
 
+def test_two_levels():
+    """Here all ranks are on one node, which has two leaders: calculated alike."""
+    done = train(5, "--steps", 1, "--batch", 5, "--algorithm", "allreduce=multi_leader")
+    assert "measured and calculated are equal on all 5 ranks" in done.out, done.out + done.err
+
+
+@pytest.mark.parametrize(("word", "status"), [("--stepz", 2), ("--help", 0)])
+def test_a_command_line_is_answered_once(word, status):
+    done = train(3, word)
+    assert done.status == status
+    assert (done.out + done.err).count("usage:") == 1
+
+
 def test_numpy_comes_after_its_number_of_threads():
     program = (
         "import sys; from collectives.llm.__main__ import _parser; "

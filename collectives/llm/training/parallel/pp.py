@@ -6,7 +6,7 @@ stage does when:
 
     GPipe   all forwards, then all backwards: activations of all micro-batches are kept
     1F1B    each stage begins its backwards as early as it can, and then takes forward and
-            backward in turn: it keeps those of at most as many as there are stages behind it
+            backward in turn: it keeps those of at most as many as there are stages from it on
 
 Both leave a stage idle for the same time, (p-1) of (m + p-1) turns: the bubble.
 
