@@ -20,6 +20,7 @@ from .measure import minima
 
 SIZES = tuple(8 << shift for shift in range(0, 18, 2))  # 8 B to 512 KiB
 SHORT = 1024  # bytes of a block for which the rate does not matter
+LEAST = 4  # rows, which take long over a slow network
 ROW, MOST = 2e-3, 100  # seconds of calls in a row, and how many at most
 
 Call = Callable[[], object]
@@ -112,10 +113,10 @@ def turns(comm: MPI.Intracomm) -> list[Call]:
 
 def row_times(comm: MPI.Intracomm, calls: Sequence[Call], seconds: float) -> np.ndarray:
     """Least seconds of each call, in rows of as many as take about `ROW` seconds; collective."""
-    once = np.array(minima(comm, calls, 0.0))
+    once = np.array(minima(comm, calls, 0.0, 1))
     lengths = np.clip(ROW / once, 1, MOST).astype(int)
     rows = [_row(call, length) for call, length in zip(calls, lengths)]
-    return np.array(minima(comm, rows, seconds)) / lengths
+    return np.array(minima(comm, rows, seconds, LEAST)) / lengths
 
 
 def _row(call: Call, length: int) -> Call:

@@ -43,9 +43,8 @@ def times(
     comm: MPI.Intracomm, nodes: bool, limit: float, sizes: Sequence[int], only: Sequence[str]
 ) -> dict:
     """Microseconds by primitive, algorithm and bytes; collective, the same on all ranks."""
-    found: dict[str, dict[str, dict]] = {
-        primitive: {name: {} for name in rows(primitive, nodes)} for primitive in only
-    }
+    found: dict[str, dict[str, dict[str, float]]]
+    found = {primitive: {name: {} for name in rows(primitive, nodes)} for primitive in only}
     groups = [(primitive, n) for n in sizes for primitive in only]
     budget = Budget(limit, groups)  # only that of rank 0 is asked
     for primitive, n in groups:
@@ -87,6 +86,7 @@ def record(
     begin = time.monotonic()
     where = system(comm)
     layout = Layout(comm)
+    _say(comm, "parameters")
     machine = measured(comm, layout, PARAMETERS * limit)
     box = json.loads(os.environ.get("COLLECTIVES_BOX", "{}"))
     reached = asdict(payload(comm, 1.0)) if layout.nodes > 1 else {}

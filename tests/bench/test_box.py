@@ -5,14 +5,17 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from launch import ROOT, launcher
 
+from collectives.bench import sockets
 from collectives.bench.box import __main__ as box
 from collectives.bench.box.network import Network, parse_rate, placed
 
@@ -232,3 +235,14 @@ def test_a_plain_socket_reaches_the_rate_and_no_more():
     rates = [float(rate) for rate in re.findall(r"^\w[a-z ]+? +([\d.]+) MB/s", output, re.M)]
     assert status == 0 and len(rates) == 3
     assert all(4 < rate < 6.25 for rate in rates)
+
+
+def test_a_sender_that_starts_late_is_measured_nevertheless():
+    """Where it waits for a core: time runs from the first bytes."""
+    left, right = socket.socketpair()
+    seconds, late = 0.1, 0.6
+    sending = threading.Timer(late, sockets.send_for, (left, seconds))
+    sending.start()
+    with left, right:
+        assert sockets.receive(right, seconds) > 0
+        sending.join()
