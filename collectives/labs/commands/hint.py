@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from collectives.console import console
+from collectives.errors import ArgumentError
 from collectives.labs.lab import lab
 
 
@@ -20,6 +21,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     chosen = lab(arguments.lab)
     out = console()
+    names = [task.function for task in chosen.tasks]
+    if arguments.task not in (None, *names):
+        raise ArgumentError(
+            f"hint: task must be one of {', '.join(names) or 'none, for this lab'}, got "
+            f"{arguments.task}; leave it out for all"
+        )
     for task in chosen.tasks:
         if arguments.task in (None, task.function):
             out.print(f"{task.function}: {task.about}", markup=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from collectives.algorithms.language import (
 @algorithm("reduce_scatter", commutative=True)
 def halves_sum(rank, p, sendbuf, recvbuf):
     """The first half. `sendbuf` has p blocks: `sendbuf[i]` belongs to rank i."""
-    # Here everybody sends everything to everybody's neighbour, and nothing is added.
+    # Here a rank takes its own contribution, and hears nothing of the others.
     yield copy(sendbuf[rank], recvbuf)
 
 
