@@ -44,6 +44,11 @@ def seconds(time: float) -> str:
     return f"{time / size:.3g} {unit}"
 
 
+def times_as_long(ratio: float) -> str:
+    """A ratio of times in words: `1.25 times as long`, or `as long` if it comes to 1.00."""
+    return "as long" if f"{ratio:.2f}" == "1.00" else f"{ratio:.2f} times as long"
+
+
 def parse_seconds(text: str) -> float:
     """`12.5 us`, `12.5us` and `1.25e-5 s` are 1.25e-5.
 

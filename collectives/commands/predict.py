@@ -40,7 +40,7 @@ from collectives.study.prediction import (
 from collectives.study.pricing import ESTIMATED, LINE
 from collectives.study.sweeping import powers, sweep, winner
 from collectives.study.tuning import tuned
-from collectives.units import format_bytes, seconds
+from collectives.units import format_bytes, seconds, times_as_long
 
 MARKS = {
     ESTIMATED: ("~", "estimated: messages that are sent together share links"),
@@ -226,7 +226,7 @@ def _winners(rankings: Sequence[Ranking]) -> Iterator[Any]:
         ratio = "" if best.ratio is None else f"{best.ratio:.2f}"
         behind = ""
         if second is not None and second.seconds and best.seconds:
-            behind = f"{second.algorithm}, {second.seconds / best.seconds:.2f} times as long"
+            behind = f"{second.algorithm}, {times_as_long(second.seconds / best.seconds)}"
         new.add_row(*size, best.algorithm, f"{mark}{seconds(best.seconds)}", ratio, behind)
     yield new
     for how, (mark, words) in MARKS.items():

@@ -20,7 +20,7 @@ from collectives.study.cuts import Least, least
 from collectives.study.prediction import SHARES, WAITING, bottleneck_of, shares_of
 from collectives.study.pricing import ESTIMATED, LINE, SIMULATED, Price, evenly, priced
 from collectives.study.tables import TIE, cheapest, prices
-from collectives.units import format_bytes, seconds
+from collectives.units import format_bytes, seconds, times_as_long
 
 WIDTH = 99  # of lines of words
 
@@ -143,7 +143,7 @@ class _Case:
         yield from (f"because {reason}" for reason in self._rivals())
         for name in self.also:
             if name not in self.prices:
-                yield f"beside  {name}, no candidate, takes {self.ratio(name):.2f} times as long"
+                yield f"beside  {name}, no candidate, takes {times_as_long(self.ratio(name))}"
         yield ""
         kinds = [how for how in _HOW if any(x.how == how for x in self.priced.values())]
         yield f"Prices are {', or '.join(_HOW[how] for how in kinds)}."
@@ -175,7 +175,7 @@ class _Case:
             yield f"its row in the table serves more than this n; {best} is cheaper here"
         dearer = [x for x in self.prices if self.prices[x] >= mine and x != self.pick]
         if dearer:
-            yield f"{dearer[0]}, the next, takes {self.ratio(dearer[0]):.2f} times as long"
+            yield f"{dearer[0]}, the next, takes {times_as_long(self.ratio(dearer[0]))}"
 
     def table(self) -> Table:
         """A row for each candidate: what it costs, and how that comes about."""
