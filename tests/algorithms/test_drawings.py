@@ -100,7 +100,7 @@ def test_circulant_broadcast_table():
     lines = table(circulant.__doc__, "round                    1  2")
     skips = lines[1].split()[-6:]
     for rank, line in enumerate(lines[2:], 1):
-        found = circulant._rounds(rank, 5, 0, 4)
+        found = list(circulant._rounds(rank, 5, 0, 4))
         assert ["." if k is None else str(k) for _, _, k, _ in found] == line.split()[-6:]
         assert [str((rank - source) % 5) for *_, source in found] == skips
 

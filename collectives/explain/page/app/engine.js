@@ -57,7 +57,8 @@ export function times(run, clock, bytes, { late = {}, slow = {} } = {}) {
   }
 
   function finish(rank, round) {
-    const arriving = [...round.recvs].sort((a, b) => a.left - b.left || a.cost - b.cost || a.source - b.source);
+    const first = (a, b) => a.left - b.left || a.cost - b.cost || a.source - b.source;
+    const arriving = [...round.recvs].sort(first);
     for (const message of arriving) {
       message.arrived = rank.in = Math.max(message.left, rank.in) + message.cost;
       round.ends = Math.max(round.ends, rank.in);
