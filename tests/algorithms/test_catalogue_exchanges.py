@@ -110,7 +110,7 @@ BLOCKS = {
 }
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("full_name", CRITICAL_PATH)
 def test_critical_path(full_name):
     for p in RANKS:

@@ -150,7 +150,7 @@ def rough(algorithm):
     return "All factors are upper bounds" in " ".join(algorithm.generator.__doc__.split())
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @every()
 def test_critical_path_is_as_the_cost_line_says(algorithm):
     for segments in segmentations(algorithm):
@@ -161,7 +161,7 @@ def test_critical_path_is_as_the_cost_line_says(algorithm):
             assert counted == line or rough(algorithm), f"p = {p}, {segments=}"
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(8)
 @pytest.mark.parametrize("clock", [BETA, GAMMA], ids=["beta", "gamma"])
 @every()
 def test_bytes_are_as_the_cost_line_says(algorithm, clock):
@@ -185,7 +185,7 @@ def test_bytes_are_as_the_cost_line_says(algorithm, clock):
                 assert line <= 2 * counted + 1e-6, f"p = {p}"
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @every(lambda algorithm: "segments" in algorithm.parameters and not rough(algorithm))
 def test_default_segments_keep_the_cost_line(algorithm):
     """Here the segments do not divide the vector: some are a byte longer."""
@@ -200,7 +200,7 @@ def test_default_segments_keep_the_cost_line(algorithm):
         assert abs(nbytes - line) <= path
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @every(lambda algorithm: algorithm.primitive in ROOTED)
 def test_cost_line_at_other_roots(algorithm):
     """The critical path is that of root 0, the bytes at most twice as many.

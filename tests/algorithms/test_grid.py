@@ -58,7 +58,7 @@ def attempt(algorithm, p, n, root, data, mode, parameters=None, **problem):
     verify(algorithm, instance, rendezvous=rendezvous, parameters=parameters)
 
 
-@pytest.mark.share(7)
+@pytest.mark.share(10)
 @pytest.mark.parametrize("p", SMALL)
 @every(lambda algorithm: algorithm.name in TEXTBOOK)
 def test_every_root_and_size(algorithm, p):
@@ -71,7 +71,7 @@ def test_every_root_and_size(algorithm, p):
             attempt(algorithm, p, n, roots[(i + j) % len(roots)], DATA[j], MODES[(i + j) % 4])
 
 
-@pytest.mark.share(7)
+@pytest.mark.share(10)
 @pytest.mark.parametrize("p", LARGE)
 @every(lambda algorithm: algorithm.name in TEXTBOOK)
 def test_many_ranks(algorithm, p):
@@ -95,7 +95,7 @@ def test_everything(algorithm, p):
                     attempt(algorithm, p, n, root, data, mode)
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(8)
 @pytest.mark.parametrize("p", SOME)
 @every(lambda algorithm: algorithm.name not in TEXTBOOK)
 def test_the_rest_of_the_catalogue(algorithm, p):
@@ -105,7 +105,7 @@ def test_the_rest_of_the_catalogue(algorithm, p):
             attempt(algorithm, p, n, root, DATA[i % 4], MODES[(i + root + p) % 4])
 
 
-@pytest.mark.share(6)
+@pytest.mark.share(9)
 @pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 7, 8, 12, 17])
 @every(lambda algorithm: algorithm.primitive in BLOCKWISE - {"alltoall"})
 def test_uneven_blocks(algorithm, p):
@@ -120,7 +120,7 @@ def test_uneven_blocks(algorithm, p):
             attempt(algorithm, p, 0, root, data, MODES[(i + j) % 4], counts=tuple(counts))
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 7, 8, 12, 17])
 @every(lambda algorithm: algorithm.primitive == "alltoall")
 def test_uneven_matrix(algorithm, p):
@@ -135,7 +135,7 @@ def test_uneven_matrix(algorithm, p):
         attempt(algorithm, p, 0, 0, DATA[i % 3], MODES[i % 2], counts=counts)
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(8)
 @pytest.mark.parametrize("segments", [1, 2, 3, 8, 50])
 @every(lambda algorithm: "segments" in algorithm.parameters)
 def test_segments(algorithm, segments):
@@ -147,7 +147,7 @@ def test_segments(algorithm, segments):
                 attempt(algorithm, p, n, root, data, mode, {"segments": segments})
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("mode", MODES, ids=["eager", "rendezvous", "in-place", "both"])
 @every(lambda algorithm: "segments" in algorithm.parameters)
 def test_default_segments(algorithm, mode):
@@ -156,7 +156,7 @@ def test_default_segments(algorithm, mode):
         attempt(algorithm, p, 10_001, p // 2, DATA[0], mode)
 
 
-@pytest.mark.share(6)
+@pytest.mark.share(9)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @every(lambda algorithm: algorithm.primitive == "allreduce")
 def test_same_bits_on_all_ranks(algorithm, dtype):

@@ -142,7 +142,7 @@ def describe(step):
     return "reduce", step.inbuf.size, step.inoutbuf.size, step.out.size
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(6)
 @every
 def test_phantoms_see_the_same_steps(algorithm):
     for p in RANKS:
@@ -171,7 +171,7 @@ def test_values_make_no_difference(algorithm):
     assert plans[0] == plans[1] == plans[2]
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(8)
 @pytest.mark.parametrize("in_place", [False, True], ids=["", "in-place"])
 @every
 def test_recorded_rounds_give_the_right_result(algorithm, in_place):
@@ -270,7 +270,7 @@ def perform(plans):
     assert not any(channels.values()), "messages are left over"
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(8)
 @every
 def test_stages_on_other_memory(algorithm):
     """They give the right result there, and leave the memory alone that they were made for."""

@@ -129,7 +129,7 @@ def test_two_levels_with_uneven_blocks(full_name):
                 verify(algorithm, problem, rendezvous=rendezvous, parameters={"group": group})
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("leaders", [1, 2, 3, 50])
 def test_number_of_leaders(leaders):
     for group in (1, 2, 3, 4, 8):

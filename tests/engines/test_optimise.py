@@ -105,7 +105,7 @@ def problems(algorithm, p, sizes):
             yield Problem(algorithm.primitive, p, n, p // 3, dtype, operator, in_place=in_place)
 
 
-@pytest.mark.share(9)
+@pytest.mark.share(12)
 @pytest.mark.parametrize("ranks", shares)
 @every
 def test_results_are_right(algorithm, ranks):
@@ -116,7 +116,7 @@ def test_results_are_right(algorithm, ranks):
                 verify(optimised(algorithm, operator), problem, rendezvous=True)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("primitive", sorted(REDUCTIONS))
 def test_results_are_right_with_a_function_of_the_users(primitive):
     """It writes to its left operand, which must never be the input where the page has a copy."""
@@ -158,7 +158,7 @@ def run(algorithm, problem, buffers, kernel):
     ]
 
 
-@pytest.mark.share(6)
+@pytest.mark.share(9)
 @pytest.mark.parametrize("ranks", shares)
 @every
 def test_proofs_hold(algorithm, ranks):
@@ -209,7 +209,7 @@ def scattered(blocks):
     return Blocks(buf, starts, stops)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @pytest.mark.parametrize("ranks", shares)
 @pytest.mark.parametrize(
     "algorithm",

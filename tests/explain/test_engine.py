@@ -80,7 +80,7 @@ def differences(browser, given):
         page.close()
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_page_computes_what_the_simulator_traces(primitive, browser):
     names = list(REGISTRY[primitive])

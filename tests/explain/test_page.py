@@ -78,7 +78,7 @@ def seen(shown):
     return panel.inner_text(), panel.locator("svg.network").inner_html()
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_one_of_each(primitive, browser, written):
     with opened(browser, written(primitive, SHOWN[primitive])) as shown:

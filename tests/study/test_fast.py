@@ -139,7 +139,7 @@ def test_layers_have_each_rank_once():
     assert not [*layers(ranks[:0])]
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @every
 def test_all_ways_agree(chosen):
     """Each machine with one number of ranks and one length: even blocks or uneven ones."""

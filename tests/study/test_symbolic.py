@@ -26,14 +26,14 @@ def attempt(algorithm, p, **options):
     prove(algorithm, p, **options)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @every
 def test_all_small_p(algorithm):
     for p in range(1, 14):
         attempt(algorithm, p, root=p // 3, segments=3)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @every
 def test_some_larger_p(algorithm):
     for p in (16, 17, 24, 31):

@@ -44,7 +44,7 @@ def attempt(chosen, p, **options):
     return trace(chosen.primitive, chosen.name, p=p, root=p // 3, **options)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @every
 @pytest.mark.parametrize("p", [5, *(pytest.param(p, marks=SLOW) for p in (1, 8, 13))])
 def test_is_the_run_that_is_simulated_and_counted(chosen, p):
@@ -65,7 +65,7 @@ def test_is_the_run_that_is_simulated_and_counted(chosen, p):
         assert (cost.messages, cost.nbytes, cost.work) == (path.messages, path.nbytes, path.work)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @every
 def test_plain_form_follows_the_schema_and_comes_back(chosen):
     made = attempt(chosen, 3)
@@ -85,7 +85,7 @@ def test_critical_messages_are_as_many_as_the_critical_path(chosen):
         assert {one.source, one.dest} & {other.source, other.dest}
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(6)
 @every
 @pytest.mark.parametrize("how", [{"rendezvous": True}, {"eager": 4, "late": {1: 1e-3}}], ids=str)
 def test_messages_move_in_time(chosen, how):
@@ -147,7 +147,7 @@ def fresh_inputs():
     numbers.cache_clear()
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @every
 def test_holdings_are_those_of_real_data(chosen):
     if chosen.lossy or chosen.primitive == "barrier":
