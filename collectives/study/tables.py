@@ -28,14 +28,14 @@ CLUSTER = made("nodes:x8,nic=25G,latency=15us,near_latency=5us,near_rate=5 GB/s,
 
 # The rows of the declared table: ranks of one node; nodes, and ranks on each.
 RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-PLACES = tuple([(q, r) for q in (2, 4, 8) for r in (1, 2, 4, 8) if q * r <= 8])
+PLACES = tuple([(q, r) for q in (2, 4, 8, 16) for r in (1, 2, 4, 8, 16) if q * r <= 32])
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
 STEP = 4
 
 # As far as the declared table goes for clusters, where long vectors take long to price.
-LARGEST_ON_NODES = 2**25
+LARGEST_ON_NODES = 2**28
 
 # A table of so many rows is made by several processes.
 MANY = 40
