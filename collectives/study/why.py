@@ -139,7 +139,7 @@ class _Case:
     def words(self) -> Iterator[str]:
         yield in_lines(self.machine, self.p, "machine ")
         yield f"bound   {seconds(self.bound.seconds)}: {self.bound.because}"
-        yield f"because {self._weight()}"
+        yield from (f"because {reason}" for reason in self._weight())
         yield from (f"because {reason}" for reason in self._rivals())
         for name in self.also:
             if name not in self.prices:
@@ -152,7 +152,7 @@ class _Case:
             text = f"Not considered (predict ranks all): {', '.join(rest)}."
             yield from textwrap.wrap(text, WIDTH)
 
-    def _weight(self) -> str:
+    def _weight(self) -> Iterator[str]:
         """Which term weighs most, and how near the pick is to the least there can be."""
         shares = self.shares(self.pick)
         heaviest = max(shares, key=shares.__getitem__)
@@ -161,9 +161,9 @@ class _Case:
         cost = self.priced[self.pick]
         if self.bound.seconds:
             text += f"; it takes {cost.seconds / self.bound.seconds:.3g} times the bound"
+        yield text
         if cost.bottleneck is not None and shares[WAITING] > 0:
-            text += f"; busiest: {bottleneck_of(cost, shares)}"
-        return text
+            yield f"the busiest is {bottleneck_of(cost, shares)}"
 
     def _rivals(self) -> Iterator[str]:
         """Who is next, and what is to be said if somebody is cheaper."""
