@@ -88,7 +88,7 @@ def _conditions(records: Sequence[Record]) -> str:
             network = [f"{one.rate / 1e6:g} Mbit/s, burst {format_bytes(one.burst)}", *both]
         cores = f"{one.cores}{' (shared)' if one.crowded else ''}"
         load = "-" if one.load is None else f"{one.load:g}"
-        rest = [f"{one.empty:.0f} us", cores, load, one.date]
+        rest = [f"{one.empty:{'.0f' if one.empty >= 10 else '.1f'}} us", cores, load, one.date]
         rows.append([one.configuration.words, over, *network, *rest])
     sockets = ["a plain socket", "all hosts at once"]
     return _table(["", "MPI", "link", *sockets, "empty call", "cores", "load", "date"], rows)
