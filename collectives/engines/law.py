@@ -59,7 +59,9 @@ def law_of(machine: Machine, p: int, rendezvous: bool) -> Law | None:
     if machine.shares or machine.noise or machine.late:
         return None
     far, near, placed = machine.way(), machine.way(near=True), machine.at(p)
-    groups = None if placed is None or near == far else np.array(placed.groups)
+    groups = None
+    if placed is not None and near != far and len(set(placed.groups)) < p:
+        groups = np.array(placed.groups)
     limit = math.inf if machine.eager is None else machine.eager
     eager = -1 if rendezvous else limit
     return Law(far, near, groups, machine.clock.gamma, eager, machine.delta)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -92,10 +93,11 @@ def copies_of(
     same : bool
         Whether the algorithm is the same seen from every rank.
     """
-    key = id(algorithm), problem, tuple(sorted(parameters.items())), same
+    values = [getattr(problem, field.name) for field in fields(problem)]
+    key = id(algorithm), *values, *sorted(parameters.items()), same
     try:
         found = _known.get(key)
-    except TypeError:  # lengths of blocks, or a codec, that have no hash
+    except TypeError:  # lengths of blocks have no hash
         return _copied(_Pages(algorithm, problem, parameters), same)
     if found is None:  # the algorithm is kept, so that its id stays its own
         found = algorithm, _copied(_Pages(algorithm, problem, parameters), same)

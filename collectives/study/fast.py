@@ -130,6 +130,16 @@ def estimate(
     return Crowded(title, p, _program(chosen, problem, given), law, placed, copies).run()
 
 
+def copying(
+    algorithm: Algorithm, problem: Problem, machine: Machine, parameters: Mapping[str, Any]
+) -> float:
+    """Seconds that the rank copies that copies most."""
+    if not machine.delta:
+        return 0.0
+    chosen, given = settle(algorithm, problem, parameters, machine)
+    return machine.delta * copies_of(chosen, problem, given).largest
+
+
 def _beats(
     algorithm: Algorithm,
     problem: Problem,
