@@ -44,11 +44,16 @@ def is_turned(plans: Mapping[int, Plan]) -> bool:
     moving, partial = ~still, still & ~whole & (length[0] > 0)
     if not _by_blocks(start[:, moving], length[0, moving], size[moving], np.array([*plans]), p):
         return False
-    blocked = np.zeros(len(first.sizes), bool)
-    blocked[buffer[0, moving]] = True
-    if blocked[buffer[0, partial]].any():
-        return False  # a block of anyone's, and one that is the same for all
-    return not (partial.any() and (blocked[buffer[0]] & whole & np.array(first.local)).any())
+    kinship = _Kinship(len(first.sizes))
+    step = np.array(first.step)
+    for apart in (1, 2):  # a step has up to three views
+        near = np.flatnonzero((step[apart:] == step[:-apart]) & (step[apart:] >= 0))
+        for one, other in ((near, near + apart), (near + apart, near)):
+            both = whole[one] & whole[other]
+            kinship.join(buffer[0, one[both]], buffer[0, other[both]])
+            partial[one] |= whole[one] & partial[other]
+    turned, fixed = (kinship.of(buffer[0, which]) for which in (moving, partial))
+    return not turned & fixed  # a block of anyone's, and one that is the same for all
 
 
 def _by_blocks(
@@ -68,6 +73,22 @@ def _by_blocks(
     return bool(turned.all() or flipped.all())
 
 
+class _Kinship:
+    """Which buffers have one another's blocks, because they are copied as a whole."""
+
+    def __init__(self, count: int):
+        self._head = list(range(count))
+
+    def join(self, some: np.ndarray, others: np.ndarray) -> None:
+        for one, other in {*zip(some.tolist(), others.tolist())}:
+            old, new = self._head[one], self._head[other]
+            self._head = [new if head == old else head for head in self._head]
+
+    def of(self, buffers: np.ndarray) -> set[int]:
+        """The kins of some buffers."""
+        return {self._head[buffer] for buffer in set(buffers.tolist())}
+
+
 class _Trace(NamedTuple):
     """The memory that a plan uses.
 
@@ -78,15 +99,15 @@ class _Trace(NamedTuple):
     spots : list of (int, int, int)
         Of each view its buffer, in the order in which they come up, its first byte there and
         its length.
-    local : list of bool
-        Whether a view is that of a local step.
+    step : list of int
+        Which local step has a view; -1 for messages.
     sizes : list of int
         Bytes of each buffer.
     """
 
     shape: list | None
     spots: list[tuple[int, int, int]]
-    local: list[bool]
+    step: list[int]
     sizes: list[int]
 
     @classmethod
@@ -94,7 +115,7 @@ class _Trace(NamedTuple):
         trace = cls([], [], [], [])
         known: dict[int, tuple[int, int]] = {}
         for number, round_ in zip(plan.numbers, plan.rounds, strict=True):
-            for kind, views, local in _accesses(round_):
+            for kind, views, step in _accesses(round_):
                 if len(views) != 1:
                     return trace._replace(shape=None)
                 [view] = views
@@ -105,17 +126,17 @@ class _Trace(NamedTuple):
                     trace.sizes.append(owner.nbytes)
                 buffer, address = known[id(owner)]
                 trace.spots.append((buffer, address_of(view) - address, view.nbytes))
-                trace.local.append(local)
+                trace.step.append(step)
         return trace
 
 
-def _accesses(round_: Round) -> Iterator[tuple[Any, Any, bool]]:
-    """What each view of a round is for, all views of that, and whether a local step has it."""
+def _accesses(round_: Round) -> Iterator[tuple[Any, Any, int]]:
+    """What each view of a round is for, all views of that, and the local step that has them."""
     for name, messages in (("send", round_.sends), ("recv", round_.recvs)):
         for message in messages:
-            yield name, message.views, False
+            yield name, message.views, -1
     for step in round_.local:
         for name in step.__slots__:
             if name != "codec":
                 buf = getattr(step, name)
-                yield (type(step), name), buf if isinstance(buf, list) else (buf,), True
+                yield (type(step), name), buf if isinstance(buf, list) else (buf,), id(step)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from collectives.algorithms.language.registry import Algorithm
-from collectives.algorithms.language.steps import copy
+from collectives.algorithms.language.steps import copy, reduce
 from collectives.engines.driver import Message, Process, Round
 from collectives.engines.optimise import optimise_at
 from collectives.engines.packing import merge
@@ -29,8 +29,10 @@ Share = Mapping[int, tuple[int, int]]
 
 # Views in the plans of all ranks together, up to which all these plans are made.
 EFFORT = 100_000
-# Views in a plan. What longer ones copy is not looked up.
-LONG = 100_000
+# Views in a plan: what longer ones copy is not looked up.
+LONG = 20_000
+# The same where one plan is enough.
+MANY = 100_000
 # Calls of which the copies are kept: a price is asked for several times.
 KEPT = 64
 
@@ -144,7 +146,7 @@ class _Pages:
     def one_share(self) -> Share | None:
         """What all ranks of an algorithm that is the same for all copy; None if that may differ."""
         p = self.problem.p
-        pages = {rank: self._page(rank) for rank in sorted({0, p // 2, p - 1})}
+        pages = {rank: self._page(rank, MANY) for rank in sorted({0, p // 2, p - 1})}
         if not is_turned({rank: page for rank, (page, _) in pages.items()}):
             return None
         plan, places = self._plan(*pages[0])
@@ -154,7 +156,7 @@ class _Pages:
         """What some ranks copy."""
         return {rank: _share(self._plan(*self._page(rank))[0]) for rank in ranks}
 
-    def _page(self, rank: int) -> tuple[Plan, list[np.ndarray]]:
+    def _page(self, rank: int, most: int = LONG) -> tuple[Plan, list[np.ndarray]]:
         """The rounds as the page has them, and the buffers of the call."""
         problem = self.problem
         sizes = problem.send_size(rank), problem.recv_size(rank)
@@ -162,10 +164,10 @@ class _Pages:
             sizes = None, problem.size
         made = [None if size is None else np.empty(size, problem.dtype) for size in sizes]
         steps = problem.start(self.algorithm, rank, Buffers(*made), self.parameters)
-        page = self._record(_Page(str(self.algorithm), rank, problem.p, steps))
+        page = self._record(_Page(str(self.algorithm), rank, problem.p, steps), most)
         return page, [each for each in made if each is not None]
 
-    def _record(self, process: _Page) -> Plan:
+    def _record(self, process: _Page, most: int) -> Plan:
         rounds, numbers, views = [], [], 0
         while (round_ := process.advance()) is not None:
             if not (round_.sends or round_.recvs or round_.local):
@@ -173,13 +175,15 @@ class _Pages:
             rounds.append(round_)
             numbers.append(process.number)
             views += sum(1 for _ in views_in(round_.sends + round_.recvs)) + len(round_.local)
-            if views > LONG:
+            if views > most:
                 raise _TooLong
         self.longest = max(self.longest, views)
         return Plan(process.title, rounds, [], numbers)
 
     def _plan(self, page: Plan, given: list[np.ndarray]) -> tuple[Plan, Places | None]:
         """The optimised plan, and its memory if that is known."""
+        if not any(map(_may_copy, page.rounds)):
+            return page, Places(given)
         try:
             places = Places(given)
             return optimise_at(page, places, self.problem.operator), places
@@ -197,6 +201,14 @@ class _Page(Process):
 
     def _check_overlap(self, sends: Any, recvs: Any) -> None:
         pass
+
+
+def _may_copy(round_: Round) -> bool:
+    """Whether there is a copy on the page, or a sum of which the pass makes one."""
+    return any(
+        isinstance(step, copy) or (isinstance(step, reduce) and step.out.size == 1)
+        for step in round_.local
+    )
 
 
 def _share(plan: Plan) -> Share:
