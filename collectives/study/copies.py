@@ -28,9 +28,9 @@ from collectives.problems import Buffers, Problem
 Share = Mapping[int, tuple[int, int]]
 
 # Views in the plans of all ranks together, up to which all these plans are made.
-EFFORT = 100_000
+EFFORT = 50_000
 # Views in a plan: what longer ones copy is not looked up.
-LONG = 20_000
+LONG = 10_000
 # The same where one plan is enough.
 MANY = 100_000
 # Calls of which the copies are kept: a price is asked for several times.

@@ -136,10 +136,9 @@ def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
     number = _messages(algorithm, p, n, given)
     if number <= (FLOWS if machine.shares else SIDE_BY_SIDE):
         return _simulated(fast.run(algorithm, problem, machine, given))
+    if not machine.shares and (found := fast.symmetric(algorithm, problem, machine, given)):
+        return _simulated(found)
     if machine.network is None:
-        found = fast.symmetric(algorithm, problem, machine, given)
-        if found is not None:
-            return _simulated(found)
         if isinstance(machine.clock, Clock):
             copying = fast.copying(algorithm, problem, machine, given)
             return Price(predicted_time(algorithm, p, n, machine.clock, **given) + copying, LINE)
