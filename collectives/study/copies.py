@@ -100,23 +100,37 @@ def copies_of(
     try:
         found = _known.get(key)
     except TypeError:  # lengths of blocks have no hash
-        return _copied(_Pages(algorithm, problem, parameters), same)
-    if found is None:  # the algorithm is kept, so that its id stays its own
-        found = algorithm, _copied(_Pages(algorithm, problem, parameters), same)
-        _known[key] = found
+        return _copied(_Pages(algorithm, problem, parameters))
+    if found is None:
+        copied = _one_for_all(_Pages(algorithm, problem, parameters)) if same else None
+        if copied is None and same:
+            return copies_of(algorithm, problem, parameters)
+        if copied is None:
+            copied = _copied(_Pages(algorithm, problem, parameters))
+        # The algorithm is kept, so that its id stays its own.
+        found = _known[key] = algorithm, copied
     _known.move_to_end(key)
     while len(_known) > KEPT:
         _known.popitem(last=False)
     return found[1]
 
 
-def _copied(pages: _Pages, same: bool) -> Copied:
+def _one_for_all(pages: _Pages) -> Copied | None:
+    """What one rank copies, if that is what all do."""
+    try:
+        share = pages.one_share()
+    except _TooLong:
+        return None
+    return None if share is None else Copied({0: share}, True)
+
+
+def _copied(pages: _Pages) -> Copied:
+    """What all ranks copy, or a few that stand for all."""
     p = pages.problem.p
     try:
-        if same and (share := pages.one_share()) is not None:
-            return Copied({0: share}, True)
         few = pages.shares(_few(pages.problem))
-        if pages.longest * p <= EFFORT:
+        usual = sorted(pages.views)[len(few) // 2]
+        if usual * p <= EFFORT:
             return Copied({**few, **pages.shares(set(range(p)) - set(few))}, True)
     except _TooLong:
         return Copied({0: NOTHING}, False)
@@ -141,7 +155,7 @@ class _Pages:
 
     def __init__(self, algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any]):
         self.algorithm, self.problem, self.parameters = algorithm, problem, parameters
-        self.longest = 0
+        self.views: list[int] = []  # of the plans that have been made
 
     def one_share(self) -> Share | None:
         """What all ranks of an algorithm that is the same for all copy; None if that may differ."""
@@ -154,9 +168,9 @@ class _Pages:
 
     def shares(self, ranks: Iterable[int]) -> dict[int, Share]:
         """What some ranks copy."""
-        return {rank: _share(self._plan(*self._page(rank))[0]) for rank in ranks}
+        return {rank: _share(self._plan(*self._page(rank, LONG))[0]) for rank in ranks}
 
-    def _page(self, rank: int, most: int = LONG) -> tuple[Plan, list[np.ndarray]]:
+    def _page(self, rank: int, most: int) -> tuple[Plan, list[np.ndarray]]:
         """The rounds as the page has them, and the buffers of the call."""
         problem = self.problem
         sizes = problem.send_size(rank), problem.recv_size(rank)
@@ -177,7 +191,7 @@ class _Pages:
             views += sum(1 for _ in views_in(round_.sends + round_.recvs)) + len(round_.local)
             if views > most:
                 raise _TooLong
-        self.longest = max(self.longest, views)
+        self.views.append(views)
         return Plan(process.title, rounds, [], numbers)
 
     def _plan(self, page: Plan, given: list[np.ndarray]) -> tuple[Plan, Places | None]:
