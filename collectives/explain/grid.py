@@ -1,6 +1,6 @@
 """What every rank holds, as rows and columns.
 
-A cell that has changed has a star; colours only repeat what stands there: the first rank
+A cell with something new has a star; colours only repeat what stands there: the first rank
 that contributed. A row is a rank and a column a part of the vector; if there is one part only,
 a column is a rank.
 """
@@ -18,6 +18,14 @@ COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "bright_cyan", "
 State = Sequence[Sequence[Sequence[int]]]  # of each rank, of each part: the values held
 
 
+def is_new(now: Sequence[int], *earlier: Sequence[int]) -> bool:
+    """Whether something is held that was not held before, nor in the beginning.
+
+    A rank that has passed on a sum has its own input left, and that is nothing new.
+    """
+    return bool(set(now).difference(*earlier))
+
+
 def grid(words: Words, before: State, after: State, width: int) -> Iterator[Text]:
     """The lines of a grid, in bands of columns that fit into the width."""
     parts = words.trace.parts
@@ -25,8 +33,8 @@ def grid(words: Words, before: State, after: State, width: int) -> Iterator[Text
         yield Text("(there are no elements)")
         return
     cells = [
-        [_cell(words, part, before[rank][part], mine[part]) for part in range(len(parts))]
-        for rank, mine in enumerate(after)
+        [_cell(words, k, mine[k], is_new(mine[k], *earlier)) for k, earlier in enumerate(zip(*old))]
+        for mine, *old in zip(after, before, words.trace.held_at(0), strict=True)
     ]
     heads, sides = [part.name for part in parts], [str(rank) for rank in range(len(after))]
     if len(parts) == 1:
@@ -49,8 +57,8 @@ def grid(words: Words, before: State, after: State, width: int) -> Iterator[Text
             yield line
 
 
-def _cell(words: Words, part: int, before: Sequence[int], now: Sequence[int]) -> Text:
-    star = "*" if now != before else ""
+def _cell(words: Words, part: int, now: Sequence[int], new: bool) -> Text:
+    star = "*" if new else ""
     return Text(
         words.cell(part, now) + star, style=style_of(words, now) + (" bold" if star else "")
     )

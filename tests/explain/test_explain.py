@@ -75,7 +75,18 @@ def test_grid_holds_what_the_trace_says(name):
         for rank, row in enumerate(rows):
             for part, cell in enumerate(row):
                 assert cell.rstrip("*") == words.cell(part, after[rank][part])
-                assert cell.endswith("*") == (before[rank][part] != after[rank][part])
+                old = {*before[rank][part], *made.held_at(0)[rank][part]}
+                assert cell.endswith("*") == (not old.issuperset(after[rank][part]))
+
+
+@pytest.mark.parametrize(
+    "primitive, row",
+    [("gather", "0 1 2* 3*"), ("gather", ". . 2 ."), ("reduce", "[0-3]* 1 2 3")],
+)
+def test_what_is_gone_or_was_there_from_the_beginning_is_not_new(primitive, row):
+    """After a tree's last round, in which rank 2 has passed on what it had collected."""
+    rows = [" ".join(line.split()) for line in page(trace(primitive, "tree", p=4))]
+    assert any(line.endswith(row) for line in rows)
 
 
 def test_contributions_in_words():
