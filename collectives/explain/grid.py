@@ -15,26 +15,19 @@ from collectives.explain.words import Words
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "bright_cyan", "bright_yellow")
 
-State = Sequence[Sequence[Sequence[int]]]  # of each rank, of each part: the values held
 
-
-def is_new(now: Sequence[int], *earlier: Sequence[int]) -> bool:
-    """Whether something is held that was not held before, nor in the beginning.
-
-    A rank that has passed on a sum has its own input left, and that is nothing new.
-    """
-    return bool(set(now).difference(*earlier))
-
-
-def grid(words: Words, before: State, after: State, width: int) -> Iterator[Text]:
-    """The lines of a grid, in bands of columns that fit into the width."""
-    parts = words.trace.parts
+def grid(words: Words, beat: int, width: int, marks: bool = True) -> Iterator[Text]:
+    """The lines of a grid after a beat, in bands of columns that fit into the width."""
+    parts, after = words.trace.parts, words.trace.held_at(beat)
     if not parts:
         yield Text("(there are no elements)")
         return
     cells = [
-        [_cell(words, k, mine[k], is_new(mine[k], *earlier)) for k, earlier in enumerate(zip(*old))]
-        for mine, *old in zip(after, before, words.trace.held_at(0), strict=True)
+        [
+            _cell(words, part, values, marks and words.is_new(values, beat, rank, part))
+            for part, values in enumerate(mine)
+        ]
+        for rank, mine in enumerate(after)
     ]
     heads, sides = [part.name for part in parts], [str(rank) for rank in range(len(after))]
     if len(parts) == 1:

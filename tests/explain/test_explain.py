@@ -69,13 +69,13 @@ def test_grid_holds_what_the_trace_says(name):
     made = trace("allreduce", name, p=7)
     words = Words(made)
     for beat in range(made.beats):
-        before, after = made.held_at(beat), made.held_at(beat + 1)
-        lines = [str(line).split() for line in grid(words, before, after, 1000)]
+        after = made.held_at(beat + 1)
+        lines = [str(line).split() for line in grid(words, beat + 1, 1000)]
         rows = [line[1:] for line in lines[1:]] if len(made.parts) > 1 else list(zip(*lines[1:]))
         for rank, row in enumerate(rows):
             for part, cell in enumerate(row):
                 assert cell.rstrip("*") == words.cell(part, after[rank][part])
-                old = {*before[rank][part], *made.held_at(0)[rank][part]}
+                old = {value for b in range(beat + 1) for value in made.held_at(b)[rank][part]}
                 assert cell.endswith("*") == (not old.issuperset(after[rank][part]))
 
 

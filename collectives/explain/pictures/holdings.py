@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from math import ceil
 
 from collectives.engines.trace import Trace
-from collectives.explain.grid import is_new
 from collectives.explain.moments import in_lock_step
 from collectives.explain.pictures.canvas import Canvas, Outline, measure
 from collectives.explain.pictures.style import BAD, FAINT, NEW, PAPER, SMALL, SOFT, TEXT, shade
@@ -233,8 +232,8 @@ class Holdings:
                     shapes.setdefault((fill, 1.5), []).append(self._box(left, top))
                 elif plan.across > 1.5:
                     shapes.setdefault((FAINT, 1.4), []).append(self._dot(left, top))
-                now, *earlier = (self.states[b][rank][part] for b in (beat, max(beat - 1, 0), 0))
-                new = is_new(now, *earlier)
+                values = self.states[beat][rank][part]
+                new = beat > 0 and self.words.is_new(values, beat, rank, part)
                 if new and plan.across > 1.1:
                     shapes.setdefault((NEW, 2), []).append(self._corner(left, top))
                 text = self.text(beat, rank, part, plan.level)

@@ -44,7 +44,7 @@ export function Grid({ film, t, from, say }) {
   const header = (part) => (part === "all" || part === "news" ? say(part) : part);
   const cell = (rank, unit) => {
     const values = states[rank][now[rank]][unit];
-    const old = [...states[rank][before[rank]][unit], ...states[rank][0][unit]];
+    const old = states[rank].slice(0, before[rank] + 1).flatMap((state) => state[unit]);
     return html`<${Cell} film=${film} rank=${rank} unit=${unit} values=${values} say=${say}
       fresh=${values.some((value) => !old.includes(value))} />`;
   };
