@@ -4,6 +4,7 @@ shapes       a model's numbers, and every tensor of parameters that follows
 presets      published models by name
 recipes      bytes for each parameter, line by line
 work         how many tokens a step has, and what is kept of them
+numbers      those that would do, for messages
 layout       how ranks share the work: dp, ZeRO, tp, sp, pp, ep, cp
 pipeline     schedules: which layers a stage has, what is in flight, who waits
 units        what one rank holds of the model

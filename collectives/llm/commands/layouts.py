@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from collectives.errors import ArgumentError
@@ -21,7 +21,6 @@ from collectives.llm.commands.options import (
 from collectives.llm.commands.shown import new_table, show
 from collectives.llm.commands.timing import Timing, given_ground, to_json
 from collectives.llm.layout import Layout
-from collectives.llm.layout import to_json as layout_to_json
 from collectives.llm.memory import Memory, Options, worst
 from collectives.llm.recipes import Recipe
 from collectives.llm.search import layouts
@@ -151,7 +150,7 @@ def _used(axis: str, found: list[tuple[Step, Work, Memory]]) -> bool:
 
 def _for_programs(made: Step, work: Work, held: Memory) -> dict[str, Any]:
     return {
-        "layout": layout_to_json(made.layout),
+        "layout": asdict(made.layout),
         "work": vars(work),
         "bytes": held.total,
         "step": to_json(made),

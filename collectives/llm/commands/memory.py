@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
-from collectives.llm import layout as layouts
 from collectives.llm import presets, recipes
 from collectives.llm.activations import layer_items
 from collectives.llm.commands.options import (
@@ -266,18 +266,8 @@ def _for_programs(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -
             "lines": [vars(line) for line in chosen.lines],
             "bytes": chosen.bytes,
         },
-        "layout": layouts.to_json(layout),
-        "ranks": [
-            {
-                "rank": each_rank.rank,
-                "lines": each_rank.lines,
-                "passing": each_rank.passing,
-                "activations": each_rank.activations,
-                "host": each_rank.host,
-                "total": each_rank.total,
-            }
-            for each_rank in held
-        ],
+        "layout": asdict(layout),
+        "ranks": [{**vars(one), "total": one.total} for one in held],
         "worst": most.rank,
         "fits": [
             {
@@ -286,7 +276,7 @@ def _for_programs(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -
                 "fewest": found
                 and {
                     "ranks": found[0].ranks,
-                    "layout": layouts.to_json(found[0]),
+                    "layout": asdict(found[0]),
                     "total": found[1].total,
                 },
             }

@@ -6,7 +6,7 @@ import argparse
 from itertools import groupby
 from typing import Any
 
-from collectives.llm import layout as layouts
+from collectives import checks
 from collectives.llm import recipes
 from collectives.llm.commands.options import (
     add_algorithms,
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     layout = given_layout(arguments, shape)
     work = given_work(arguments, shape, layout)
     recipe = recipes.recipe(arguments.recipe or "zero")
-    rank = layouts.rank_of(layout, arguments.rank)
+    rank = checks.rank("layout", "rank", arguments.rank, layout.ranks)
     named = given_algorithms(arguments)
     timing = given_timing(arguments, shape, recipe, layout, work, named)
     nodes = timing.nodes if timing else None

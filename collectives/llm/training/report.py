@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from collectives.algorithms.language.blocks import even_counts
-from collectives.llm import layout as layouts
 from collectives.llm.flows import SEND, Routing
 from collectives.llm.memory import model_state
 from collectives.llm.recipes import Line, Recipe
@@ -112,7 +110,7 @@ def _names(trainer: Trainer) -> dict[str, str]:
 def expected_held(job: Job, rank: int) -> dict[str, int]:
     """Bytes by kind that a rank is to hold at most."""
     computed = job.recipe.computed.itemsize
-    found = model_state(shape(job), lines(job), layout(job), rank, compute=computed)
+    found = model_state(shape(job), lines(job), job.layout, rank, compute=computed)
     return {kind: int(nbytes) for kind, nbytes in found.items()}
 
 
@@ -124,7 +122,7 @@ def expected_sent(job: Job, rank: int, steps: int, calls: Calls) -> Counter[str]
     """
     if steps == 0:
         return Counter()
-    whole, mine = layout(job), _lengths(job, rank)
+    mine = [share.stop - share.start for share in job.shares(rank)]
     work = Work(
         job.size.sequence,
         max(mine),
@@ -138,7 +136,7 @@ def expected_sent(job: Job, rank: int, steps: int, calls: Calls) -> Counter[str]
 
     def count(work: Work, strategies: Container[str], times: int = 1) -> None:
         named, nodes = _named(job, calls.algorithms), calls.nodes
-        for each in per_step(shape(job), lines(job), whole, work, rank, named, routed, nodes):
+        for each in per_step(shape(job), lines(job), job.layout, work, rank, named, routed, nodes):
             if each.flow.strategy == "clip" and job.recipe.reproducible:
                 numbers = replace(each.flow, calls=((ROW, 1),))
                 each = counted(numbers, each.algorithm, rank, nodes)
@@ -155,22 +153,13 @@ def expected_sent(job: Job, rank: int, steps: int, calls: Calls) -> Counter[str]
     return found
 
 
-def _lengths(job: Job, rank: int) -> tuple[int, ...]:
-    """Sequences in each micro-batch of a rank."""
-    whole = layout(job)
-    place = whole.place(rank)
-    first = (place["dp"] * whole.ep + place["ep"]) * job.micro_batches
-    lengths = even_counts(job.batch, whole.batches * job.micro_batches)
-    return lengths[first : first + job.micro_batches]
-
-
 def _named(job: Job, algorithms: Mapping[str, str]) -> Mapping[str, str]:
     return {**algorithms, "allreduce": COMPRESSED[job.compress]} if job.compress else algorithms
 
 
 def _routed(trainer: Trainer) -> Routing | None:
     """Rows from each rank of ep to each, by layer and micro-batch, of all steps."""
-    if trainer.job.layout.sizes["ep"] == 1:
+    if trainer.job.layout.ep == 1:
         return None
     every = trainer.grid.comm["ep"].allgather(trainer.ledger.routed)
     layers = trainer.job.size.layers
@@ -208,20 +197,3 @@ def lines(job: Job) -> Recipe:
     if kept.master:
         found.append(Line("master weights", "master", kept.computed.itemsize, 1))
     return Recipe(kept.name, kept.name, "", tuple(found))
-
-
-def layout(job: Job) -> layouts.Layout:
-    """The layout as the calculators know it."""
-    sizes = job.layout.sizes
-    return layouts.Layout(
-        dp=sizes["dp"],
-        tp=sizes["tp"],
-        pp=sizes["pp"],
-        ep=sizes["ep"],
-        cp=sizes["cp"],
-        zero=("ddp", "zero1", "zero2", "zero3").index(job.layout.state),
-        sp=job.layout.pieces and sizes["tp"] > 1,
-        schedule=job.schedule,
-        vocab_cut=False,
-        regather=False,
-    )

@@ -12,9 +12,10 @@ from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import even_counts
 from collectives.errors import ArgumentError, WrongResult
+from collectives.llm.layout import Layout
 from collectives.llm.training.build import STATES, build, stage
-from collectives.llm.training.grid import Grid, Layout, check
-from collectives.llm.training.ledger import Ledger
+from collectives.llm.training.grid import Grid, check
+from collectives.llm.training.ledger import Ledger, shard
 from collectives.llm.training.model.adam import Adam
 from collectives.llm.training.model.layers import Size
 from collectives.llm.training.model.text import Text
@@ -48,8 +49,6 @@ class Job:
         The norm to which gradients are cut; 0 leaves them.
     bucket : int
         Bytes of gradients from which on ddp sends them.
-    schedule : str
-        Of a pipeline.
     compress : str
         How gradients are compressed; not at all if empty.
     """
@@ -63,22 +62,27 @@ class Job:
     adam: Adam = field(default_factory=Adam)
     clip: float = 0.0
     bucket: int = 2**18
-    schedule: str = "1f1b"
     compress: str = ""
 
     def check(self) -> None:
         """Raise ArgumentError if it cannot be done."""
         check(self.layout, self.size, self.batch, self.micro_batches)
-        if self.compress and self.layout.state != "ddp":
+        if self.compress and self.layout.zero:
             raise ArgumentError(
                 "train: --compress is for the allreduce of ddp, got "
-                f"{self.layout.state}; leave one of them out"
+                f"zero{self.layout.zero}; leave one of them out"
             )
         if self.compress and (self.recipe.reproducible or self.recipe.name in ("bf16", "fp16")):
             raise ArgumentError(
                 "train: --compress needs gradients of 32 or 64 bits, got "
                 f"{'records' if self.recipe.reproducible else self.recipe.name}; leave one out"
             )
+
+    def shares(self, rank: int) -> list[slice]:
+        """Which sequences of a step are in each micro-batch of a rank."""
+        parts = self.layout.batches * self.micro_batches
+        first = self.layout.position(rank, ("ep", "dp")) * self.micro_batches
+        return [shard(self.batch, parts, first + i) for i in range(self.micro_batches)]
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,8 @@ class Trainer:
         self.grid = Grid(world, job.layout)
         self.every = build(job.size, self.grid, self.ledger)
         self.layers = stage(self.every, self.grid)
-        self.state: State = STATES[job.layout.state](self.layers, self._setting())
-        self.run = one_by_one if job.layout.sizes["pp"] == 1 else self._pipeline().run
+        self.state: State = STATES[job.layout.zero](self.layers, self._setting())
+        self.run = one_by_one if job.layout.pp == 1 else self._pipeline().run
         self.number, self.stopping = 0, False
 
     def _setting(self) -> Setting:
@@ -144,11 +148,11 @@ class Trainer:
     def _pipeline(self) -> Pipeline:
         job, place = self.job, self.grid.place
         length = job.size.sequence
-        if job.layout.pieces:
-            length = even_counts(length, job.layout.sizes["tp"])[place["tp"]]
+        if job.layout.sp:
+            length = even_counts(length, job.layout.tp)[place["tp"]]
         shape = length, job.size.hidden
         comm = self.grid.comm["pp"]
-        return Pipeline(comm, job.schedule, shape, job.recipe.computed, self.ledger)
+        return Pipeline(comm, job.layout.schedule, shape, job.recipe.computed, self.ledger)
 
     def step(self) -> Step:
         """Train on the next batch.
@@ -177,24 +181,18 @@ class Trainer:
         """This rank's micro-batches: of its sequences, and of its pieces of them."""
         job, place = self.job, self.grid.place
         every = self.text.batch(self.number, job.seed, job.batch, job.size.sequence)
-        part, parts = self.grid.feeds
-        lengths = even_counts(job.batch, parts * job.micro_batches)
-        piece = job.size.sequence // job.layout.sizes["cp"]
+        piece = job.size.sequence // job.layout.cp
         first = place["cp"] * piece
-        found = []
-        for number in range(part * job.micro_batches, (part + 1) * job.micro_batches):
-            begin = sum(lengths[:number])
-            some = every[begin : begin + lengths[number], first : first + piece + 1]
-            found.append((some[:, :-1], some[:, 1:]))
-        return found
+        some = [every[share, first : first + piece + 1] for share in job.shares(self.world.rank)]
+        return [(tokens[:, :-1], tokens[:, 1:]) for tokens in some]
 
     def _told(self, losses: list[float]) -> float:
         """The loss of all ranks: one allgather, with who wants to stop.
 
         The sum is rounded once, so that it does not depend on who computed what.
         """
-        place, sizes = self.grid.place, self.job.layout.sizes
-        counts = place["tp"] == 0 and place["pp"] == sizes["pp"] - 1
+        place = self.grid.place
+        counts = place["tp"] == 0 and place["pp"] == self.job.layout.pp - 1
         mine = np.array([*losses, self.stopping], np.float64)
         if not counts:
             mine[:-1] *= 0  # another rank has the same; but what is no number stays none

@@ -43,12 +43,11 @@ def trained(world, layout, *, size="dense", prec="fp64", m=1, batch=8, steps=STE
     comm = collectives.Comm(world, algorithm=algorithm)
     job = Job(
         SIZES[size],
-        parse(layout, comm.size),
+        parse(layout, comm.size, sched),
         batch=int(batch),
         micro_batches=int(m),
         recipe=recipe(prec, bool(repro)),
         clip=float(clip),
-        schedule=sched,
         bucket=5000,
         compress=compress,
     )

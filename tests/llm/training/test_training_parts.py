@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from collectives.errors import ArgumentError
-from collectives.llm.training.grid import STATES, check, parse
+from collectives.llm.layout import AXES
+from collectives.llm.training.grid import STATES, check, named, parse
 from collectives.llm.training.ledger import Ledger, shard
 from collectives.llm.training.model.adam import Adam
 from collectives.llm.training.model.layers import Size
@@ -178,9 +179,9 @@ def test_sums_of_gradients():
 )
 def test_layouts(text, ranks, sizes, state):
     layout = parse(text, ranks)
-    assert {axis: n for axis, n in layout.sizes.items() if n > 1} == sizes
-    assert layout.state == state and layout.pieces == ("sp" in text)
-    assert str(parse(str(layout), ranks)) == str(layout)
+    assert {axis: n for axis in AXES if (n := getattr(layout, axis)) > 1} == sizes
+    assert STATES[layout.zero] == state and layout.sp == ("sp" in text)
+    assert parse(named(layout), ranks) == layout
 
 
 @pytest.mark.parametrize(
