@@ -249,7 +249,6 @@ class _Task:
         self.name, self.primitive = task["function"], task["primitive"]
         self.cases = [Case.restored(each) for each in task["cases"]]
         self.strict = [Case.restored(each) for each in task["strict"]]
-        self.options = task.get("options", {})
 
     def run(self) -> None:
         algorithm = REGISTRY[self.primitive].get(self.name)
@@ -261,7 +260,6 @@ class _Task:
             "found",
             task=self.number,
             first=code.co_firstlineno,
-            own=code.co_filename == self.file,
             declared={
                 name: getattr(algorithm, name)
                 for name in ("commutative", "power_of_two", "minimum_p")
@@ -278,7 +276,7 @@ class _Task:
 
         def one(rank: int) -> None:
             buffers = problem.buffers(rank)
-            page = problem.start(algorithm, rank, buffers, self.options)
+            page = problem.start(algorithm, rank, buffers, {})
             process = self.alarm.process = Process(self.name, rank, problem.p, page)
             both = [buffers.recv] if case.primitive == "bcast" else [buffers.send, buffers.recv]
             handed.append(record(process, both, self.file, case.room))
@@ -292,7 +290,7 @@ class _Task:
         problem = case.problem
 
         def one(rank: int) -> None:
-            page = problem.start(algorithm, rank, strict_buffers(problem, rank), self.options)
+            page = problem.start(algorithm, rank, strict_buffers(problem, rank), {})
             process = Process(self.name, rank, problem.p, page, phantom=True)
             while process.advance() is not None:
                 pass

@@ -13,6 +13,7 @@ from collectives import files
 from collectives.console import console, table
 from collectives.labs import batch, writers
 from collectives.labs.batch import Marked
+from collectives.labs.commands.options import add_seconds
 from collectives.labs.lab import Lab, lab
 from collectives.labs.sandbox import Limits
 from collectives.labs.similar import Pair
@@ -27,7 +28,7 @@ def add(commands: Any) -> None:
     parser.add_argument("folder", type=Path, help="with a folder or a file for each student")
     parser.add_argument("--lab", required=True, help="which lab it is: 3, or zoo")
     parser.add_argument("--jobs", type=int, default=batch.jobs(), help="at a time (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="for each task (%(default)s)")
+    add_seconds(parser)
     parser.add_argument("--no-mpi", action="store_true", help="leave the run over MPI out")
     parser.add_argument("--csv", metavar="FILE", help="the table, for a spreadsheet")
     parser.add_argument("--feedback", metavar="DIR", help="for each a text to give back, and JSON")
@@ -83,7 +84,6 @@ def _show(marked: list[Marked], alike: list[Pair]) -> None:
         cells = [points.get(task, "") for task in tasks]
         total = f"{points['points']}/{points['of']}"
         rows.add_row(escape(each.name), total, *cells, escape(_short(each)))
-    rows.title = None
     out = console()
     out.print(rows)
     for pair in alike:
@@ -102,7 +102,6 @@ def _rank(marked: list[Marked]) -> None:
         rows = table("", "", task, "name")
         for place, (time, name) in enumerate(times, 1):
             rows.add_row(str(place), seconds(time), escape(name))
-        rows.title = None
         console().print(rows)
 
 
