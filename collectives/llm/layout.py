@@ -150,6 +150,10 @@ class Layout:
             rank = rank * getattr(self, axis) + place[axis]
         return rank
 
+    def first_of(self, stage: int, at: int = 0) -> int:
+        """The first rank of a stage, a place of pp; or of those at another place of tp."""
+        return self.rank({**dict.fromkeys(self.order, 0), "pp": stage, "tp": at})
+
     def position(self, rank: int, axes: Sequence[str]) -> int:
         """Which one of its group a rank is."""
         place, found, size = self.place(rank), 0, 1

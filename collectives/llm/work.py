@@ -65,7 +65,3 @@ class Work:
     def tokens(self) -> int:
         """Tokens of all its micro-batches."""
         return self.sequence * self.micro_batch * self.micro_batches
-
-    def activation(self, weight_bytes: int) -> int:
-        """Bytes of an activation, where a weight has so many."""
-        return self.activation_bytes or weight_bytes

@@ -12,6 +12,8 @@ from collectives.catalogue import load
 from collectives.errors import ArgumentError
 from collectives.llm import presets, recipes
 from collectives.llm.layout import SCHEDULES, Layout, fitted
+from collectives.llm.recipes import Recipe
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import KEYS, Bare, Shape, shape_of
 from collectives.llm.traffic import chosen
 from collectives.llm.work import RECOMPUTE, Work
@@ -159,6 +161,19 @@ def given_model(arguments: argparse.Namespace) -> Shape | Bare:
         if of in given and key not in given:
             table.pop(key)
     return shape_of("model", {**table, "name": f"{found.name}, changed", "published": 0, **given})
+
+
+def given_setup(arguments: argparse.Namespace) -> Setup:
+    """All that the command line says of a training."""
+    model = given_model(arguments)
+    layout = given_layout(arguments, model)
+    work = given_work(arguments, model, layout)
+    return Setup(model, given_recipe(arguments), layout, work)
+
+
+def given_recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe, by default that of ZeRO."""
+    return recipes.recipe(arguments.recipe or "zero")
 
 
 def given_layout(arguments: argparse.Namespace, shape: Shape | Bare) -> Layout:

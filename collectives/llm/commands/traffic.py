@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import Any
 
 from collectives import checks
-from collectives.llm import recipes
 from collectives.llm.commands.options import (
     add_algorithms,
     add_json,
@@ -16,14 +15,12 @@ from collectives.llm.commands.options import (
     add_model,
     add_work,
     given_algorithms,
-    given_layout,
-    given_model,
-    given_work,
+    given_setup,
     print_json,
     whole,
 )
 from collectives.llm.commands.shown import new_table, show
-from collectives.llm.commands.timing import Timing, given_timing
+from collectives.llm.commands.timing import Timing, given_ground
 from collectives.llm.flows import SEND
 from collectives.llm.shapes import Bare
 from collectives.llm.traffic import Traffic, per_step
@@ -50,20 +47,19 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    shape = given_model(arguments)
-    layout = given_layout(arguments, shape)
-    work = given_work(arguments, shape, layout)
-    recipe = recipes.recipe(arguments.recipe or "zero")
+    setup = given_setup(arguments)
+    layout, work, recipe = setup.layout, setup.work, setup.recipe
     rank = checks.rank("layout", "rank", arguments.rank, layout.ranks)
     named = given_algorithms(arguments)
-    timing = given_timing(arguments, shape, recipe, layout, work, named)
-    nodes = timing.nodes if timing else None
-    found = per_step(shape, recipe, layout, work, rank, named, nodes=nodes)
+    timing = None
+    if arguments.topology is not None:
+        timing = Timing(setup, given_ground(arguments.topology), arguments.rate, named)
+    found = per_step(setup, rank, named, nodes=timing.nodes if timing else None)
     if arguments.json:
         print_json(_for_programs(found, timing))
         return 0
-    print(f"{shape.name}, {layout.name}: what rank {rank} of {layout.ranks} sends in a step")
-    if not isinstance(shape, Bare):
+    print(f"{setup.model.name}, {layout.name}: what rank {rank} of {layout.ranks} sends in a step")
+    if not isinstance(setup.model, Bare):
         weight, gradient = (recipe.travelling(kind) for kind in ("weights", "gradients"))
         print(
             f"{counted(work.micro_batches, 'micro-batch', 'es')} of {work.micro_batch} x "

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from collectives.llm.flows import SEND, Routing
 from collectives.llm.memory import model_state
 from collectives.llm.recipes import Line, Recipe
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import Shape
 from collectives.llm.traffic import counted, per_step
 from collectives.llm.training.ledger import KINDS
@@ -110,7 +111,7 @@ def _names(trainer: Trainer) -> dict[str, str]:
 def expected_held(job: Job, rank: int) -> dict[str, int]:
     """Bytes by kind that a rank is to hold at most."""
     computed = job.recipe.computed.itemsize
-    found = model_state(shape(job), lines(job), job.layout, rank, compute=computed)
+    found = model_state(setup(job), rank, compute=computed)
     return {kind: int(nbytes) for kind, nbytes in found.items()}
 
 
@@ -123,32 +124,24 @@ def expected_sent(job: Job, rank: int, steps: int, calls: Calls) -> Counter[str]
     if steps == 0:
         return Counter()
     mine = [share.stop - share.start for share in job.shares(rank)]
-    work = Work(
-        job.size.sequence,
-        max(mine),
-        job.micro_batches,
-        clip=bool(job.clip),
-        loss=True,
-        bucket=job.bucket,
-        activation_bytes=job.recipe.computed.itemsize,
-    )
+    step = setup(job).with_work(micro_batch=max(mine))
     found: Counter[str] = Counter()
 
-    def count(work: Work, strategies: Container[str], times: int = 1) -> None:
+    def count(setup: Setup, strategies: Container[str], times: int = 1) -> None:
         named, nodes = _named(job, calls.algorithms), calls.nodes
-        for each in per_step(shape(job), lines(job), job.layout, work, rank, named, routed, nodes):
+        for each in per_step(setup, rank, named, routed, nodes):
             if each.flow.strategy == "clip" and job.recipe.reproducible:
                 numbers = replace(each.flow, calls=((ROW, 1),))
                 each = counted(numbers, each.algorithm, rank, nodes)
             if each.flow.strategy in strategies:
                 found[each.flow.primitive] += each.sent * times
 
-    every, routed = replace(work, micro_batches=job.micro_batches * steps), calls.routed
-    count(every, ("ep",))
+    routed = calls.routed
+    count(step.with_work(micro_batches=job.micro_batches * steps), ("ep",))
     routed = None
-    count(work, ("dp", "zero1", "zero2", "zero3", "clip", "loss"), steps)
+    count(step, ("dp", "zero1", "zero2", "zero3", "clip", "loss"), steps)
     for length, times in Counter(mine).items():
-        alike = replace(work, micro_batch=length, micro_batches=times)
+        alike = step.with_work(micro_batch=length, micro_batches=times)
         count(alike, ("tp", "sp", "pp", "cp"), steps)
     return found
 
@@ -165,6 +158,19 @@ def _routed(trainer: Trainer) -> Routing | None:
     layers = trainer.job.size.layers
     tables = enumerate(zip(*every))  # in the order of calls, a row for each rank
     return {(call % layers, call // layers): table for call, table in tables}
+
+
+def setup(job: Job) -> Setup:
+    """The job as the calculators know it."""
+    work = Work(
+        job.size.sequence,
+        micro_batches=job.micro_batches,
+        clip=bool(job.clip),
+        loss=True,
+        bucket=job.bucket,
+        activation_bytes=job.recipe.computed.itemsize,
+    )
+    return Setup(shape(job), lines(job), job.layout, work)
 
 
 def shape(job: Job) -> Shape:
