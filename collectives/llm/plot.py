@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collectives.errors import ArgumentError
-from collectives.explain.pictures.style import FORMS, GRID, HEAD, INK, PALETTE, SOFT, TEXT
+from collectives.explain.pictures.needs import form_of, matplotlib
+from collectives.explain.pictures.style import GRID, HEAD, INK, PALETTE, SOFT, TEXT
 from collectives.files import check_target, write
 from collectives.llm import recipes
 from collectives.llm.fits import SIZES
@@ -18,8 +17,6 @@ from collectives.llm.words import GB
 
 if TYPE_CHECKING:
     from collectives.explain.pictures.canvas import Canvas
-
-EXTRA = "mpi-collectives[pictures]"
 
 # What a bar is made of, from the bottom up.
 LAYERS = ("weights", "gradients", "master weights", "moments", "gathered", "activations")
@@ -52,20 +49,10 @@ def write_memory(path: str, setup: Setup) -> None:
     ArgumentError
         The file's name says no form, it cannot be written, or matplotlib is missing.
     """
-    form = Path(path).suffix.removeprefix(".").lower()
-    if form not in FORMS:
-        raise ArgumentError(
-            f"--plot: a file that ends in {', '.join(FORMS)} is needed, got {path!r}; name another"
-        )
+    form = form_of(path, "--plot")
     check_target(path, "--plot")
-    try:
+    with matplotlib("--plot"):
         from collectives.explain.pictures.canvas import Canvas, drawing
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise ArgumentError(
-            f"--plot: pictures need matplotlib, got none; pip install '{EXTRA}'"
-        ) from None
     groups = bars(setup)
     how = (
         f"recipe {setup.recipe.name}, {setup.layout.name}" if setup.layout.ranks > 1 else "one rank"

@@ -10,6 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from collectives import files
+from collectives.commands.reading import number
 from collectives.console import console, table
 from collectives.labs import batch, writers
 from collectives.labs.batch import Marked
@@ -27,7 +28,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("batch", help="grade a folder of submissions")
     parser.add_argument("folder", type=Path, help="with a folder or a file for each student")
     parser.add_argument("--lab", required=True, help="which lab it is: 3, or zoo")
-    parser.add_argument("--jobs", type=int, default=batch.jobs(), help="at a time (%(default)s)")
+    parser.add_argument("--jobs", type=number, default=batch.jobs(), help="at a time (%(default)s)")
     add_seconds(parser)
     parser.add_argument("--no-mpi", action="store_true", help="leave the run over MPI out")
     parser.add_argument("--csv", metavar="FILE", help="the table, for a spreadsheet")
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _graded(chosen: Lab, found: dict[str, Path], arguments: argparse.Namespace) -> list[Marked]:
     limits = Limits(seconds=arguments.seconds)
     marked: list[Marked] = []
-    many = max(1, min(arguments.jobs, len(found)))
+    many = min(arguments.jobs, len(found))
     for each in batch.grade_all(chosen, found, limits, not arguments.no_mpi, many):
         marked.append(each)
         print(f"{len(marked)} of {len(found)}", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from collectives.commands.reading import positive
 from collectives.errors import ArgumentError
 from collectives.labs import grader
 from collectives.labs.lab import ANSWERS, MINE, Lab, lab
@@ -18,7 +19,9 @@ def add_lab(parser: argparse.ArgumentParser) -> None:
 
 def add_seconds(parser: argparse.ArgumentParser) -> None:
     """How long the student's process may take."""
-    parser.add_argument("--seconds", type=float, default=30.0, help="for each task (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=positive, default=30.0, help="for each task (%(default)s)"
+    )
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,8 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
+from collectives.commands.reading import number
+from collectives.console import print_json
 from collectives.errors import ArgumentError
 from collectives.llm import presets
 from collectives.llm.commands.options import (
@@ -16,8 +18,6 @@ from collectives.llm.commands.options import (
     given_algorithms,
     given_model,
     given_recipe,
-    number,
-    print_json,
 )
 from collectives.llm.commands.shown import new_table, show
 from collectives.llm.commands.timing import Timing, given_ground, to_json

@@ -6,6 +6,8 @@ import argparse
 from dataclasses import asdict, replace
 from typing import Any
 
+from collectives.commands.reading import number
+from collectives.console import print_json
 from collectives.llm import presets, recipes
 from collectives.llm.activations import layer_items
 from collectives.llm.commands.options import (
@@ -14,8 +16,6 @@ from collectives.llm.commands.options import (
     add_model,
     add_work,
     given_setup,
-    number,
-    print_json,
 )
 from collectives.llm.commands.shown import new_table, show
 from collectives.llm.fits import SIZES, given_up, smallest

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import sys
-from typing import Any
 
 from collectives.catalogue import load
+from collectives.commands.reading import number, whole
 from collectives.errors import ArgumentError
 from collectives.llm import presets, recipes
 from collectives.llm.layout import SCHEDULES, Layout, fitted
@@ -226,12 +224,6 @@ def given_work(arguments: argparse.Namespace, shape: Shape | Bare, layout: Layou
     return work
 
 
-def print_json(found: Any) -> None:
-    """Print something for programs."""
-    json.dump(found, sys.stdout, indent=1)
-    print()
-
-
 def rate(text: str) -> float:
     """Operations a second, as 400T, which argparse reads."""
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([GTP])", text.strip().upper())
@@ -240,19 +232,3 @@ def rate(text: str) -> float:
             f"operations a second such as 400T, 1.2P or 500G are needed, got {text!r}"
         )
     return float(found[1]) * 10 ** {"G": 9, "T": 12, "P": 15}[found[2]]
-
-
-def number(text: str) -> int:
-    """A number from 1 on, which argparse reads."""
-    return whole(text, 1)
-
-
-def whole(text: str, least: int = 0) -> int:
-    """A number from 0 on, which argparse reads."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"a number from {least} on is needed, got {text!r}")
-    return value

@@ -7,6 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from collectives import checks
+from collectives.commands.reading import whole
+from collectives.console import print_json
 from collectives.llm.commands.options import (
     add_algorithms,
     add_json,
@@ -16,8 +18,6 @@ from collectives.llm.commands.options import (
     add_work,
     given_algorithms,
     given_setup,
-    print_json,
-    whole,
 )
 from collectives.llm.commands.shown import new_table, show
 from collectives.llm.commands.timing import Timing, given_ground

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import signal
 import sys
@@ -18,7 +17,7 @@ from mpi4py import MPI
 
 from collectives import files
 from collectives.catalogue import algorithms_in
-from collectives.console import INTERRUPTED
+from collectives.console import INTERRUPTED, print_json
 from collectives.errors import ArgumentError, CollectiveError
 from collectives.llm.numbers import nearest
 from collectives.llm.training import checkpoint, curve, screen
@@ -152,7 +151,7 @@ def _say(
         files.write(arguments.plot, curve.drawn(numbers, losses, named(job.layout), form), "--plot")
     if arguments.json:
         found = {"steps": list(map(asdict, steps)), "ranks": list(map(asdict, reports))}
-        print(json.dumps(found, indent=1))
+        print_json(found)
         return
     screen.show_end(steps, job.batch * job.size.sequence)
     if waits[True][1:] and waits[False]:
