@@ -23,10 +23,22 @@ def whole(text: str) -> int:
 
 def positive(text: str) -> float:
     """How much of something."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
+    value = _float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"a number above 0 is needed, got {text!r}")
     return value
+
+
+def share(text: str) -> float:
+    """How much of something, if any."""
+    value = _float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number from 0 on is needed, got {text!r}")
+    return value
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0

@@ -274,10 +274,11 @@ class _Step:
             calls = _calls([1], 1)
             yield Flow("clip", "square of the norm", "allreduce", everyone, calls, 8, "update")
         if self.work.loss:
-            calls = _calls([(self.work.micro_batches + 1) * len(everyone)], 1)
-            yield Flow(
-                "loss", "loss, and whether to stop", "allgather", everyone, calls, 8, "update"
-            )
+            model = self.setup.model
+            balance = isinstance(model, Shape) and model.experts > 0  # one number for all layers
+            calls = _calls([(self.work.micro_batches + balance + 1) * len(everyone)], 1)
+            what = "loss, and whether to stop"
+            yield Flow("loss", what, "allgather", everyone, calls, 8, "update")
 
     def _tp(
         self, what: str, primitive: str, calls: tuple[tuple[Size, int], ...], phase: str

@@ -168,6 +168,8 @@ def test_gradients_of_experts_have_fewer_copies():
 def test_what_all_ranks_say():
     found = calls(TINY, Layout(dp=2, pp=2))
     assert found["clip", "allreduce"] == found["loss", "allgather"] == 1
+    # A number for each of 3 micro-batches, whether to stop, and of experts how even they are.
+    assert sent(TINY, Layout(dp=2))["loss"] == 8 * 4 and sent(MOE, Layout(dp=2))["loss"] == 8 * 5
     assert not per_step(Setup(TINY, FP32, Layout(), WORK))
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-from collectives.commands.reading import number, positive
+from collectives.commands.reading import number, positive, share
 
 HELP = "train a small GPT for real: mpirun -n 4 python -m collectives.llm train --parallel zero3"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -72,6 +72,13 @@ def _add_work(group: Any) -> None:
     )
     group.add_argument(
         "--clip", type=positive, default=0.0, metavar="X", help="the largest norm of gradients"
+    )
+    group.add_argument(
+        "--balance",
+        type=share,
+        default=0.01,
+        metavar="X",
+        help="weight of the loss that spreads tokens evenly over experts (%(default)s)",
     )
     group.add_argument(
         "--precision", default="fp32", metavar="NAME", help="fp32, bf16, fp16 or fp64 (fp32)"

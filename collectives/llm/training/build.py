@@ -8,7 +8,7 @@ from collectives.llm.training.grid import Grid
 from collectives.llm.training.ledger import Ledger
 from collectives.llm.training.model import layers as plain
 from collectives.llm.training.model.layers import Attention, Boundary, Layer, Size
-from collectives.llm.training.model.moe import Experts
+from collectives.llm.training.model.moe import Balance, Experts
 from collectives.llm.training.parallel import sp, tp
 from collectives.llm.training.parallel.cp import RingAttention
 from collectives.llm.training.parallel.ddp import DDP
@@ -20,13 +20,14 @@ from collectives.llm.training.parallel.zero3 import ZeRO3
 STATES = (DDP, ZeRO1, ZeRO2, ZeRO3)  # by the stage of ZeRO
 
 
-def build(size: Size, grid: Grid, ledger: Ledger) -> list[Layer]:
+def build(size: Size, grid: Grid, ledger: Ledger, balance: Balance) -> list[Layer]:
     """All layers, as this rank would have them; those of its stage are `stage`'s."""
     ends = Boundary()
     if grid.layout.sp:
         ends = sp.Ends(grid.comm["tp"], size.sequence)
     first = grid.place["cp"] * (size.sequence // grid.layout.cp)
-    blocks = [_block(f"block {number}", size, grid, ledger) for number in range(size.layers)]
+    names = [f"block {number}" for number in range(size.layers)]
+    blocks = [_block(name, size, grid, ledger, balance) for name in names]
     found: list[Layer] = [plain.Embedding(size, first, ends), *blocks, plain.Head(size, ends)]
     for layer in found if grid.place["tp"] else ():  # what all of tp have, its first rank counts
         for group in layer.groups:
@@ -34,7 +35,7 @@ def build(size: Size, grid: Grid, ledger: Ledger) -> list[Layer]:
     return found
 
 
-def _block(name: str, size: Size, grid: Grid, ledger: Ledger) -> plain.Block:
+def _block(name: str, size: Size, grid: Grid, ledger: Ledger, balance: Balance) -> plain.Block:
     comm, layout = grid.comm, grid.layout
     boundary = Boundary()
     if layout.sp:
@@ -46,7 +47,8 @@ def _block(name: str, size: Size, grid: Grid, ledger: Ledger) -> plain.Block:
         attention = RingAttention(size, comm["cp"], ledger)
     if size.experts:
         exchange = AllToAll(comm["ep"], size.experts, ledger)
-        experts = Experts(size, f"{name}, experts", tp.mine(size.experts, comm["ep"]), exchange)
+        mine = tp.mine(size.experts, comm["ep"])
+        experts = Experts(size, f"{name}, experts", mine, exchange, balance)
         return plain.Block(name, attention, experts, experts.group)
     mlp = plain.MLP(size, tp.mine(size.ffn, comm["tp"]), boundary)
     if layout.sp:

@@ -98,7 +98,7 @@ def _steps(trainer: Trainer, last: int, quiet: bool) -> tuple[list[Step], Waits]
     job, state = trainer.job, trainer.state
     steps: list[Step] = []
     waits: Waits = {True: [], False: []}
-    with stopping(trainer), screen.Way(last, job.batch * job.size.sequence, quiet) as way:
+    with stopping(trainer), screen.Way(last, job.tokens, quiet) as way:
         while trainer.number < last and not trainer.stopping:
             if isinstance(state, DDP):
                 state.overlap, state.waited = (trainer.number + 1) % APART > 0, 0.0
@@ -153,7 +153,7 @@ def _say(
         found = {"steps": list(map(asdict, steps)), "ranks": list(map(asdict, reports))}
         print_json(found)
         return
-    screen.show_end(steps, job.batch * job.size.sequence)
+    screen.show_end(steps, job.tokens)
     if waits[True][1:] and waits[False]:
         screen.show_overlap(waits[True][1:], waits[False])
     if job.compress and len(reports) > 1 and steps:
@@ -199,6 +199,7 @@ def _job(arguments: argparse.Namespace, ranks: int, text: Text) -> Job:
         arguments.clip,
         arguments.bucket,
         arguments.compress,
+        arguments.balance,
     )
 
 

@@ -83,6 +83,11 @@ def show_end(steps: Sequence[Step], tokens: int) -> None:
         f"{sum(last) / len(last):.3f} in the mean of the last {len(last)} of {len(steps)}; "
         f"{seconds(spent)}, {tokens * len(steps) / spent:,.0f} tokens/s"
     )
+    if steps[-1].balance:
+        print(
+            f"load of experts: {steps[0].balance:.3f} in step {steps[0].number}, "
+            f"{steps[-1].balance:.3f} in step {steps[-1].number}; 1 is even"
+        )
 
 
 def show_overlap(together: Sequence[tuple[float, float]], apart: Sequence[tuple[float, float]]):
