@@ -195,7 +195,7 @@ class _Step:
         rows = self._tokens() * self.work.micro_batch
         calls = _calls([rows], 3 * self.work.micro_batches * self.last)
         flow = self._tp("softmax of the cut logits", "allreduce", calls, "forward")
-        return replace(flow, itemsize=4)
+        return replace(flow, itemsize=max(4, self.activation))  # 32 bits at least
 
     def stages(self) -> Iterator[Flow]:
         """Pipeline parallelism: activations to the next stage, gradients to the one before."""

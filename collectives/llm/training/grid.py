@@ -74,7 +74,6 @@ def parse(text: str, ranks: int, schedule: str = "1f1b") -> Layout:
         zero=next((stage for stage, name in enumerate(STATES) if name in given), 0),
         sp="sp" in given and fitted["tp"] > 1,
         schedule=schedule,
-        vocab_cut=False,
         regather=False,
     )
 
@@ -129,6 +128,11 @@ def check(layout: Layout, size: Size, batch: int, micro_batches: int) -> None:
         raise ArgumentError(
             f"train: sp needs a token for each of its {layout.tp} ranks, got --sequence "
             f"{size.sequence}; --sequence {layout.tp} would fit"
+        )
+    if size.vocab < layout.tp:
+        raise ArgumentError(
+            f"train: tp needs a character for each of its {layout.tp} ranks, got a text of "
+            f"{size.vocab} different ones; take another text, or fewer ranks"
         )
     least = layout.batches * micro_batches
     if batch < least:

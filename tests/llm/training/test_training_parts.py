@@ -229,6 +229,7 @@ def test_layouts_that_are_none(text, words):
         ("ep", {}, "ep needs a model with experts, got none; add --experts 4"),
         ("tp", {"experts": 4}, "tp needs MLPs, got --experts 4"),
         ("cp", {"experts": 4}, "cp needs MLPs"),
+        ("tp", {"vocab": 3}, "tp needs a character for each of its 4 ranks, got a text of 3 diff"),
         ("sp", {"sequence": 3}, "sp needs a token for each of its 4 ranks, got --sequence 3"),
     ],
 )
