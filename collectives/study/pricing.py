@@ -199,7 +199,8 @@ def simplified(machine: Machine, p: int) -> Machine:
     """
     clock = machine.clock
     placed = machine.at(p)
-    if placed is None or machine.link < math.inf or not isinstance(clock, Clock):
+    limited = machine.burst or machine.link < math.inf
+    if placed is None or limited or not isinstance(clock, Clock):
         return machine
     seats = Counter((node, placed.nic(rank)) for rank, node in enumerate(placed.groups))
     if max(seats.values()) > 1:

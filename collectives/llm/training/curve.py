@@ -31,6 +31,7 @@ def drawn(numbers: Sequence[int], losses: Sequence[float], title: str, form: str
     axes = figure.add_subplot()
     axes.plot(numbers, losses, linewidth=1)
     axes.set(title=title, xlabel="step", ylabel="loss, nats per character")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     content = io.BytesIO()
     figure.savefig(content, format=form)
