@@ -95,7 +95,7 @@ def add_algorithms(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PRIMITIVE=NAME",
-        help="as allreduce=rabenseifner; may be repeated",
+        help="as allreduce=rabenseifner,alltoall=bruck; may be repeated",
     )
     command.add_argument(
         "--load", action="append", default=[], metavar="FILE", help="a file with algorithms"

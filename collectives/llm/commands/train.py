@@ -104,13 +104,13 @@ def _add_messages(group: Any) -> None:
 
 
 def _add_files(group: Any) -> None:
-    for name, what in (
-        ("text", "what to learn, in UTF-8, in place of documents of this library"),
-        ("save", "write a checkpoint in the end"),
-        ("restore", "go on where a checkpoint was written"),
-        ("plot", "draw the loss: .svg, .pdf or .png"),
+    for name, kind, what in (
+        ("text", "FILE", "what to learn, in UTF-8, in place of documents of this library"),
+        ("save", "FOLDER", "write a checkpoint in the end, a file for each rank"),
+        ("restore", "FOLDER", "go on where a checkpoint was written"),
+        ("plot", "FILE", "draw the loss: .svg, .pdf or .png"),
     ):
-        group.add_argument(f"--{name}", metavar="FILE", help=what)
+        group.add_argument(f"--{name}", metavar=kind, help=what)
     group.add_argument("--json", action="store_true", help="print it for programs")
 
 
