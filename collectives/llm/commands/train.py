@@ -83,9 +83,7 @@ def _add_work(group: Any) -> None:
     group.add_argument(
         "--precision", default="fp32", metavar="NAME", help="fp32, bf16, fp16 or fp64 (fp32)"
     )
-    group.add_argument(
-        "--schedule", default="1f1b", choices=("gpipe", "1f1b"), help="of pp (%(default)s)"
-    )
+    group.add_argument("--schedule", choices=("gpipe", "1f1b"), help="of pp (1f1b)")
 
 
 def _add_messages(group: Any) -> None:
