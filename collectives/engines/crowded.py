@@ -56,7 +56,7 @@ class Crowded(Lockstep):
         busy = (self.loads[:-1] / self.rates[:-1]).max(initial=0.0)
         used = np.flatnonzero(self.loads[:-1])
         links = [self.placed.links[number] for number in used]
-        loads = [Load(x.name, x.rate, int(self.loads[i])) for x, i in zip(links, used)]
+        loads = [Load(x.name, x.rate, int(self.loads[i]), x.burst) for x, i in zip(links, used)]
         return replace(run, finished=np.maximum(run.finished, busy), links=tuple(loads))
 
     def _cost_in(self, met: Messages, which: np.ndarray) -> np.ndarray:

@@ -200,10 +200,11 @@ def simplified(machine: Machine, p: int) -> Machine:
     """
     clock = machine.clock
     placed = machine.at(p)
-    if placed is None or machine.link < math.inf or not isinstance(clock, Clock):
+    limited = machine.burst or machine.link < math.inf
+    if placed is None or limited or not isinstance(clock, Clock):
         return machine
     seats = Counter((node, placed.nic(rank)) for rank, node in enumerate(placed.groups))
     if max(seats.values()) > 1:
         return machine
     slower = replace(clock, beta=max(clock.beta, 1 / machine.nic))
-    return replace(machine, nic=math.inf, clock=slower)
+    return machine.seen_as(nic=math.inf, clock=slower)
