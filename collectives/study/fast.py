@@ -9,6 +9,7 @@ Whether ranks are all the same is found by running the algorithm, never declared
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,11 +23,14 @@ from collectives.engines.law import Law, law_of
 from collectives.engines.lockstep import Lockstep
 from collectives.engines.simulator import Run, Simulator
 from collectives.engines.symmetric import Beat, record_once, run_once
+from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
 from collectives.problems import BLOCKWISE, Buffers, Problem
-from collectives.study.copies import NOTHING, Share, copies_of
+from collectives.study.copies import NOTHING, Copied, Share, copies_of
 from collectives.study.verify import settle
 
+# By which an algorithm is run that may be the same for all, whatever the machine is.
+PLAIN = Law(Clock().way, Clock().way, None, 0.0, math.inf)
 # Fewer ranks are as fast one by one.
 MANY = 24
 
@@ -137,7 +141,7 @@ def copying(
     if not machine.delta:
         return 0.0
     chosen, given = settle(algorithm, problem, parameters, machine)
-    return machine.delta * copies_of(chosen, problem, given).largest
+    return machine.delta * _copies(chosen, problem, given).largest
 
 
 def _beats(
@@ -180,7 +184,7 @@ def side_by_side(
 ) -> Run | None:
     """A run of all ranks, beat by beat; None if that is no faster, or cannot be told so."""
     program = _program(algorithm, problem, parameters)
-    copies = copies_of(algorithm, problem, parameters) if law.delta else None
+    copies = _copies(algorithm, problem, parameters) if law.delta else None
     run = Lockstep(str(algorithm), problem.p, program, law, copies).run()
     return run if run is None or copies is None else replace(run, exact=copies.exact)
 
@@ -194,11 +198,18 @@ def one_by_one(
 ) -> Run:
     """A run of the simulator."""
     program, p = _program(algorithm, problem, parameters), problem.p
-    copies = copies_of(algorithm, problem, parameters) if machine.delta else None
+    copies = _copies(algorithm, problem, parameters) if machine.delta else None
     run = Simulator(
         str(algorithm), p, program, problem.operator, machine, rendezvous, True, copies=copies
     ).run()
     return run if copies is None else replace(run, exact=copies.exact)
+
+
+def _copies(algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any]) -> Copied:
+    """What ranks copy, from one plan if that stands for all."""
+    generator, p = _anyone(algorithm, problem, parameters), problem.p
+    same = generator is not None and run_once(str(algorithm), p, generator, PLAIN) is not None
+    return copies_of(algorithm, problem, parameters, same)
 
 
 def _program(
