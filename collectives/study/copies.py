@@ -29,9 +29,9 @@ Share = Mapping[int, tuple[int, int]]
 
 # Views in the plans of all ranks together, up to which all these plans are made.
 EFFORT = 50_000
-# Views in a plan: what longer ones copy is not looked up.
+# Views in a plan, up to which several are made.
 LONG = 10_000
-# The same where one plan is enough.
+# The same where one is enough, or has to be: what longer ones copy is not looked up.
 MANY = 100_000
 # Calls of which the copies are kept: a price is asked for several times.
 KEPT = 64
@@ -132,9 +132,19 @@ def _copied(pages: _Pages) -> Copied:
         usual = sorted(pages.views)[len(few) // 2]
         if usual * p <= EFFORT:
             return Copied({**few, **pages.shares(set(range(p)) - set(few))}, True)
+    except MemoryError:
+        return Copied({0: NOTHING}, False)
+    except _TooLong:
+        return _one_of_all(pages)
+    return Copied(few, len(few) == p)
+
+
+def _one_of_all(pages: _Pages) -> Copied:
+    """What a rank in the middle copies."""
+    try:
+        return Copied(pages.shares([pages.problem.p // 2], MANY), False)
     except (_TooLong, MemoryError):
         return Copied({0: NOTHING}, False)
-    return Copied(few, len(few) == p)
 
 
 def _few(problem: Problem) -> list[int]:
@@ -167,9 +177,9 @@ class _Pages:
         plan, places = self._plan(*pages[0])
         return None if places is None or places.parted else _share(plan)
 
-    def shares(self, ranks: Iterable[int]) -> dict[int, Share]:
+    def shares(self, ranks: Iterable[int], most: int | None = None) -> dict[int, Share]:
         """What some ranks copy."""
-        return {rank: _share(self._plan(*self._page(rank, LONG))[0]) for rank in ranks}
+        return {rank: _share(self._plan(*self._page(rank, most or LONG))[0]) for rank in ranks}
 
     def _page(self, rank: int, most: int) -> tuple[Plan, list[np.ndarray]]:
         """The rounds as the page has them, and the buffers of the call."""

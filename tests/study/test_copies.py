@@ -139,7 +139,11 @@ def test_a_few_ranks_that_stand_for_all_are_an_estimate(monkeypatch):
 def test_a_plan_that_is_too_long_is_not_looked_up(monkeypatch):
     monkeypatch.setattr(copies, "LONG", 10)
     monkeypatch.setattr(copies, "_known", copies.OrderedDict())
-    found = copies_of(REGISTRY["bcast"]["ring"], Problem("bcast", 4, 2**20), {"segments": 64})
+    every = REGISTRY["alltoall"]["naive"]
+    found = copies_of(every, Problem("alltoall", 16, 2**20), {})
+    assert not found.exact and list(found.shares) == [8] and found(2)
+    monkeypatch.setattr(copies, "MANY", 10)
+    found = copies_of(every, Problem("alltoall", 16, 2**21), {})
     assert not found.exact and not found(2)
 
 
