@@ -53,16 +53,19 @@ class Load:
     rate : float
         Bytes a second.
     nbytes : int
+    burst : int
+        Bytes of them that could pass at once.
     """
 
     name: str
     rate: float
     nbytes: int
+    burst: int = 0
 
     @property
     def busy(self) -> float:
         """Seconds that these bytes take at full rate."""
-        return self.nbytes / self.rate
+        return max(0, self.nbytes - self.burst) / self.rate
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,9 @@ class Run:
         What each rank sent, received and reduced, shape (p,).
     links : tuple of Load
         What passed each link that ranks share, those with anything.
+    exact : bool
+        False if what is copied was looked up for some ranks only, and the others were taken to
+        do the same (`study/copies.py`).
     """
 
     finished: np.ndarray
@@ -86,6 +92,7 @@ class Run:
     reductions: np.ndarray
     bytes_reduced: np.ndarray
     links: tuple[Load, ...] = ()
+    exact: bool = True
 
     @property
     def time(self) -> float:
@@ -190,7 +197,7 @@ class Simulator:
         columns = zip(*[rank.tally() for rank in self.ranks], strict=True)
         links = self.placed.links if self.placed is not None else []
         passed = [(links[number], nbytes) for number, nbytes in sorted(self.wires.loads.items())]
-        loads = tuple(Load(link.name, link.rate, nbytes) for link, nbytes in passed)
+        loads = tuple(Load(link.name, link.rate, nbytes, link.burst) for link, nbytes in passed)
         return Run(*[np.array(column) for column in columns], loads)  # type: ignore
 
     def _is_next(self) -> bool:
