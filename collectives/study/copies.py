@@ -119,7 +119,7 @@ def _one_for_all(pages: _Pages) -> Copied | None:
     """What one rank copies, if that is what all do."""
     try:
         share = pages.one_share()
-    except _TooLong:
+    except (_TooLong, MemoryError):
         return None
     return None if share is None else Copied({0: share}, True)
 
@@ -132,7 +132,7 @@ def _copied(pages: _Pages) -> Copied:
         usual = sorted(pages.views)[len(few) // 2]
         if usual * p <= EFFORT:
             return Copied({**few, **pages.shares(set(range(p)) - set(few))}, True)
-    except _TooLong:
+    except (_TooLong, MemoryError):
         return Copied({0: NOTHING}, False)
     return Copied(few, len(few) == p)
 
@@ -150,7 +150,8 @@ class _TooLong(Exception):
 class _Pages:
     """The plans of an algorithm's ranks.
 
-    They are made for memory that nobody writes: a gigabyte of it takes none.
+    They are made for memory that nobody writes: a gigabyte of it takes none. Of more than there
+    is at all the system gives none, and it is not looked up what is copied.
     """
 
     def __init__(self, algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any]):

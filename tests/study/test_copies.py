@@ -143,6 +143,13 @@ def test_a_plan_that_is_too_long_is_not_looked_up(monkeypatch):
     assert not found.exact and not found(2)
 
 
+def test_more_memory_than_there_is_makes_an_estimate():
+    """Everybody's vector, 2**53 bytes of each of 16 ranks."""
+    chosen = REGISTRY["allreduce"]["gather_all"]
+    found = copies_of(chosen, Problem("allreduce", 16, 2**53, dtype=np.dtype(np.uint8)), {})
+    assert not found.exact and not found(0)
+
+
 def test_the_others_copy_as_the_nearest():
     found = Copied({0: {1: (5, 0)}, 9: {1: (0, 2), 3: (1, 1)}}, False)
     assert found(3) == {1: (5, 0)} and found(6) == {1: (0, 2), 3: (1, 1)}
