@@ -69,7 +69,8 @@ def allgather(rank, p, sendbuf, recvbuf, links, *, pieces=1, seed=0):
     """
     yield copy(sendbuf, recvbuf[rank])
     chunks = cut(recvbuf, p, pieces)
-    yield from spread(schedule(links, pieces, seed)[rank], chunks)
+    rounds = yield from schedule(rank, links, pieces, seed)
+    yield from spread(rounds, chunks)
 
 
 @algorithm("reduce_scatter", name="synthesised", commutative=True)
@@ -91,7 +92,8 @@ def reduce_scatter(rank, p, sendbuf, recvbuf, links, *, pieces=1, seed=0):
     total = partition(scratch(recvbuf, sum(counts)), counts)
     chunks = cut(total, p, pieces)
     yield copy(sendbuf[0:p], total.buf)
-    yield from add_up(schedule(links, pieces, seed, backwards=True)[rank], chunks)
+    rounds = yield from schedule(rank, links, pieces, seed, backwards=True)
+    yield from add_up(rounds, chunks)
     yield copy(total[rank], recvbuf)
 
 
@@ -111,8 +113,10 @@ def allreduce(rank, p, sendbuf, recvbuf, links, *, pieces=1, seed=0):
     """
     chunks = cut(split(recvbuf, p), p, pieces)
     yield copy(sendbuf, recvbuf)
-    yield from add_up(schedule(links, pieces, seed, backwards=True)[rank], chunks)
-    yield from spread(schedule(links, pieces, seed)[rank], chunks)
+    rounds = yield from schedule(rank, links, pieces, seed, backwards=True)
+    yield from add_up(rounds, chunks)
+    rounds = yield from schedule(rank, links, pieces, seed)
+    yield from spread(rounds, chunks)
 
 
 def cut(blocks, p, pieces):
