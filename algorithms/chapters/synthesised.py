@@ -130,7 +130,8 @@ def spread(rounds, chunk):
         sends = [send([chunk[i] for i in numbers], dest) for dest, numbers in gives.items()]
         recvs = [recv([chunk[i] for i in numbers], source) for source, numbers in takes.items()]
         yield sends + recvs
-        yield turns(tells, waits)
+        if tells or waits:
+            yield turns(tells, waits)
 
 
 def add_up(rounds, total):
@@ -146,7 +147,8 @@ def add_up(rounds, total):
             steps.append(recv(shares, source))
             sums += [reduce(share, total[i]) for share, i in zip(shares, numbers)]
         yield steps if tells else steps + sums
-        yield turns(tells, waits) + (sums if tells else [])
+        if tells or waits:
+            yield turns(tells, waits) + (sums if tells else [])
 
 
 def turns(tells, waits):
