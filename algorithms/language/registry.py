@@ -227,6 +227,8 @@ def algorithm(
         title = generator.__name__ if name is None else name
         if lossy and primitive != "allreduce":
             raise Unfit(f"{primitive}.{title}: only an allreduce can be lossy", "leave lossy out")
+        if title == AUTO:
+            raise Unfit(f"{primitive}.{title} stands for a choice", "choose another name")
         wanted, parameters = _signature(f"{primitive}.{title}", primitive, generator)
         made = Algorithm(
             primitive,
@@ -253,8 +255,6 @@ def algorithm(
 
 def _enter(new: Algorithm) -> None:
     """Put an algorithm into the registry; raise ValueError if a name is another's."""
-    if new.name == AUTO:
-        raise Unfit(f"{new} stands for a choice", "choose another name")
     for name in new.names:
         taken = named(new.primitive, name)
         if taken is not None and not _same_source(taken[0].generator, new.generator):
