@@ -17,7 +17,7 @@ from collectives.engines.batches import NONE, Messages, layers, pairs
 from collectives.engines.driver import Process
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
-from collectives.engines.notes import Notes, Scribe
+from collectives.engines.notes import Score, cast
 from collectives.engines.simulator import Run
 from collectives.errors import CollectiveError, Endless
 
@@ -40,7 +40,8 @@ class Lockstep:
     p : int
         Number of ranks.
     program : callable
-        `program(rank)` returns the algorithm's generator for that rank.
+        `program(rank)` returns the algorithm's generator for that rank. A `Score` keeps what
+        it does for other runs.
     law : Law
     """
 
@@ -57,10 +58,7 @@ class Lockstep:
 
     def run(self) -> Run | None:
         """Run to the end; None if that is for the simulator to do."""
-        self.notes = Notes()
-        self.ranks: list[Scribe | None] = [
-            Scribe(self.title, r, self.p, self.program(r), self.notes) for r in range(self.p)
-        ]
+        self.notes, self.ranks = cast(self.title, self.p, self.program)
         try:
             with Guard() as guard:
                 going = np.arange(self.p)
@@ -72,6 +70,8 @@ class Lockstep:
             return None
         if any(self.ranks) or self.sent.size:
             return None
+        if isinstance(self.program, Score):
+            self.program.close()
         return Run(self.now, *self.tally)
 
     def _beat(self, going: np.ndarray) -> np.ndarray:

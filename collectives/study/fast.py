@@ -10,6 +10,7 @@ Whether ranks are all the same is found by running the algorithm, never declared
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from collectives.engines.anyone import Alike, Anyone, any_phantom
 from collectives.engines.crowded import Crowd, Crowded
 from collectives.engines.law import Law, law_of
 from collectives.engines.lockstep import Lockstep
+from collectives.engines.notes import Score
 from collectives.engines.simulator import Run, Simulator
 from collectives.engines.symmetric import record_once, run_once
 from collectives.machine.model import Machine
@@ -117,7 +119,7 @@ def estimate(
             return Crowd(problem.p, law, placed).run(beats)
     if not every:
         return None
-    program = _program(chosen, problem, given)
+    program = _score(chosen, problem, given, law)
     return Crowded(str(chosen), problem.p, program, law, placed).run()
 
 
@@ -146,7 +148,7 @@ def side_by_side(
     algorithm: Algorithm, problem: Problem, law: Law, parameters: Mapping[str, Any]
 ) -> Run | None:
     """A run of all ranks, beat by beat; None if that is no faster, or cannot be told so."""
-    program = _program(algorithm, problem, parameters)
+    program = _score(algorithm, problem, parameters, law)
     return Lockstep(str(algorithm), problem.p, program, law).run()
 
 
@@ -163,6 +165,37 @@ def one_by_one(
     return Simulator(
         str(algorithm), p, program, problem.operator, machine, rendezvous, True, copies=copies
     ).run()
+
+
+# What ranks did when an algorithm was last run side by side, while that is remembered.
+_last: list[tuple[Any, Score]] | None = None
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Within it an algorithm that runs again on other machines reads what it did at first.
+
+    That takes some memory, and is worth it where the machines differ in what things cost.
+    """
+    global _last
+    before, _last = _last, []
+    try:
+        yield
+    finally:
+        _last = before
+
+
+def _score(
+    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any], law: Law
+) -> Callable[[int], Iterator]:
+    """The program of all ranks, which may have run before."""
+    program = _program(algorithm, problem, parameters)
+    if _last is None or problem.counts is not None:
+        return program
+    key = algorithm, vars(problem), dict(parameters), law.eager
+    if not _last or _last[0][0] != key:
+        _last[:] = [(key, Score(program))]
+    return _last[0][1]
 
 
 def _program(
