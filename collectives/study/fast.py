@@ -9,8 +9,10 @@ Whether ranks are all the same is found by running the algorithm, never declared
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy as np
 from collectives.algorithms.language.registry import ROOTED, Algorithm
 from collectives.engines.anyone import Alike, Anyone, any_phantom
 from collectives.engines.crowded import Crowd, Crowded
+from collectives.engines.driver import Process
 from collectives.engines.law import Law, law_of
 from collectives.engines.lockstep import Lockstep
 from collectives.engines.notes import Score
@@ -30,6 +33,8 @@ from collectives.study.verify import settle
 
 # Fewer ranks are as fast one by one.
 MANY = 24
+# So many ranks, and rank 0, show how many messages there are.
+FEW = 8
 
 
 def run(
@@ -121,6 +126,32 @@ def estimate(
         return None
     program = _score(chosen, problem, given, law)
     return Crowded(str(chosen), problem.p, program, law, placed).run()
+
+
+def messages(
+    algorithm: Algorithm,
+    problem: Problem,
+    machine: Machine,
+    parameters: Mapping[str, Any],
+    most: float,
+) -> float:
+    """About how many messages there are, by what a few ranks send; inf if more than `most`.
+
+    What a rank sends does not depend on what it gets, so that a rank can run alone.
+    """
+    chosen, given = settle(algorithm, problem, parameters, machine)
+    program, p = _program(chosen, problem, given), problem.p
+    others = Random(p).sample(range(1, p), min(FEW, p - 1))
+
+    def sent(rank: int) -> float:
+        process, number = Process(str(chosen), rank, p, program(rank), True), 0
+        while (round_ := process.advance()) is not None:
+            number += len(round_.sends)
+            if max(number, process.rounds) > most:
+                return math.inf
+        return number
+
+    return sent(0) + (p - 1) * sum(map(sent, others)) / max(len(others), 1)
 
 
 def _anyone(
