@@ -19,6 +19,7 @@ from collectives.commands.options import (
     add_size,
     add_topology,
     given_machine,
+    number,
     one_primitive,
     ranks,
     size,
@@ -27,19 +28,11 @@ from collectives.commands.pictures import EXTRA
 from collectives.console import console, table
 from collectives.errors import ArgumentError
 from collectives.files import check_target, write
+from collectives.machine.model import Machine
 from collectives.machine.words import in_lines
-from collectives.study.prediction import (
-    SHARES,
-    Prediction,
-    Ranking,
-    bound_of,
-    cells,
-    predicted,
-    ranked,
-)
+from collectives.study.prediction import SHARES, Prediction, Ranking, cells
 from collectives.study.pricing import ESTIMATED, LINE
 from collectives.study.sweeping import powers, sweep, winner
-from collectives.study.tuning import tuned
 from collectives.units import format_bytes, seconds, times_as_long
 
 MARKS = {
@@ -64,6 +57,9 @@ def add(commands: Any) -> None:
     add_topology(parser)
     parser.add_argument(
         "--tune", action="store_true", help="other values of parameters, too, where cheap"
+    )
+    parser.add_argument(
+        "--jobs", type=number, default=0, metavar="N", help="processes at most (one for each core)"
     )
     parser.add_argument("--ranks", type=span(ranks), metavar="A:B", help="sweep: A, 2A, 4A, ... B")
     parser.add_argument("--sizes", type=span(size), metavar="A:B", help="sweep, as 1K:1G")
@@ -94,7 +90,19 @@ def run(arguments: argparse.Namespace) -> int:
     makers = {form: _maker(form, swept) for form in targets}
     for form, path in targets.items():
         check_target(path, f"--{form}")
-    rankings = _sweep(arguments, primitive, names) if swept else [_one(arguments, primitive, names)]
+    machine, sizes = _sizes(arguments, primitive)
+    with _progress(len(names) * len(sizes)) as step:
+        rankings = sweep(
+            primitive,
+            names,
+            sizes,
+            machine,
+            shares=not swept,
+            tune=arguments.tune,
+            processes=arguments.jobs,
+            files=arguments.load,
+            step=step,
+        )
     for form, path in targets.items():
         write(path, makers[form](rankings), f"--{form}")
     shown = _winners(rankings) if swept else _ranking(rankings[0])
@@ -103,21 +111,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _one(arguments: argparse.Namespace, primitive: str, names: Sequence[str]) -> Ranking:
-    machine = given_machine(arguments)
-    p = arguments.p
-    bound, n = bound_of(primitive, p, arguments.n, machine)
-    with _progress(len(names)) as step:
-        found = []
-        for name in names:
-            step(name)
-            specs = tuned(primitive, name, p, n, machine) if arguments.tune else [name]
-            found += [predicted(primitive, spec, p, n, machine, bound) for spec in specs]
-    return Ranking(primitive, p, n, machine, bound, ranked(found))
-
-
-def _sweep(arguments: argparse.Namespace, primitive: str, names: Sequence[str]) -> list[Ranking]:
-    if arguments.tune:
+def _sizes(arguments: argparse.Namespace, primitive: str) -> tuple[Machine, list[tuple[int, int]]]:
+    """The machine, and each number of ranks with each length."""
+    swept = bool(arguments.ranks or arguments.sizes)
+    if swept and arguments.tune:
         raise ArgumentError("predict: a sweep takes defaults, got --tune; choose one of both")
     if arguments.ranks and arguments.p:
         raise ArgumentError("predict: one of -p and --ranks is needed, got both; leave one out")
@@ -128,18 +125,17 @@ def _sweep(arguments: argparse.Namespace, primitive: str, names: Sequence[str]) 
     several = powers(*arguments.ranks) if arguments.ranks else [arguments.p]
     if primitive == "barrier":
         lengths = [0]
-    with _progress(len(names) * len(lengths) * len(several)) as step:
-        return list(sweep(primitive, names, several, lengths, machine, step))
+    return machine, [(p, n) for p in several for n in lengths]
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """What is called before each algorithm; a bar shows it while somebody looks."""
+    """What is called after each algorithm; a bar shows it while somebody looks."""
     columns = BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}")
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=total)
-        done = -1
+        done = 0
 
         def step(name: str) -> None:
             nonlocal done

@@ -16,7 +16,9 @@ from collectives.machine.model import Machine
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY
 from collectives.study.cost import predicted_time
 from collectives.study.cuts import Least, least
+from collectives.study.fast import remembering
 from collectives.study.pricing import LINE, Price, evenly, priced
+from collectives.study.tuning import shortened, tuned
 
 WAITING = "waiting"
 SHARES = (LATENCY, BANDWIDTH, COMPUTATION, WAITING)
@@ -123,10 +125,9 @@ def predict(
     'hierarchical'
     """
     bound, given = bound_of(primitive, p, n, machine)
-    found = [
-        predicted(primitive, name, p, given, machine, bound, shares)
-        for name in names or algorithms_for(primitive)
-    ]
+    found: list[Prediction] = []
+    for name in names or algorithms_for(primitive):
+        found += forms_of(primitive, name, p, given, machine, bound, shares)
     return Ranking(primitive, p, given, machine, bound, ranked(found))
 
 
@@ -144,6 +145,27 @@ def bound_of(primitive: str, p: int, n: int, machine: Machine) -> tuple[Least, i
 def ranked(found: Sequence[Prediction]) -> list[Prediction]:
     """The fastest first, those without a time last."""
     return sorted(found, key=lambda one: (one.seconds is None, one.seconds or 0.0))
+
+
+def forms_of(
+    primitive: str,
+    name: str,
+    p: int,
+    n: int,
+    machine: Machine,
+    bound: Least,
+    shares: bool = True,
+    tune: bool = False,
+) -> list[Prediction]:
+    """What an algorithm takes, and beside it with other parameters.
+
+    Those are better ones if `tune`, and fewer segments where it has too many for a price.
+    """
+    with remembering():
+        specs = tuned(primitive, name, p, n, machine) if tune else [name]
+        if len(specs) == 1:
+            specs = shortened(primitive, name, p, n, machine)
+        return [predicted(primitive, spec, p, n, machine, bound, shares) for spec in specs]
 
 
 def predicted(

@@ -183,6 +183,12 @@ def phantom_problem(algorithm: Algorithm, p: int, n: int) -> Problem:
     return Problem(algorithm.primitive, p, -(-n // dtype.itemsize), 0, dtype)
 
 
+def effort(primitive: str, spec: str, p: int, n: int) -> float:
+    """About how much there is to do for a price, in messages."""
+    algorithm, given = find(primitive, spec)
+    return _messages(algorithm, p, evenly(primitive, p, n), given)
+
+
 def _messages(algorithm: Algorithm, p: int, n: int, given: Mapping[str, Any]) -> float:
     """About how many messages there are: the critical path of each rank, by the cost line.
 

@@ -151,8 +151,9 @@ def test_sweep():
     assert powers(16, 100) == [16, 32, 64, 100] and powers(5, 5) == [5]
     on = machine("nodes:x4,nic=25G,latency=10us")
     steps = []
-    found = list(sweep("allgather", ["ring", "tree"], [4, 8], [64, 2**22], on, steps.append))
-    assert [(one.p, one.n) for one in found] == [(4, 64), (4, 2**22), (8, 64), (8, 2**22)]
+    sizes = [(4, 64), (4, 2**22), (8, 64), (8, 2**22)]
+    found = sweep("allgather", ["ring", "tree"], sizes, on, step=steps.append)
+    assert [(one.p, one.n) for one in found] == sizes
     assert len(steps) == 8 and winner(found[-1]).algorithm == "ring"
     assert len(list(cells(found))) == 8
 
