@@ -27,7 +27,7 @@ from collectives.commands.options import (
 from collectives.commands.pictures import EXTRA
 from collectives.console import console, table
 from collectives.errors import ArgumentError
-from collectives.files import check_target, write
+from collectives.files import STDOUT, check_target, write
 from collectives.machine.model import Machine
 from collectives.machine.words import in_lines
 from collectives.study.prediction import SHARES, Prediction, Ranking, cells
@@ -105,9 +105,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     for form, path in targets.items():
         write(path, makers[form](rankings), f"--{form}")
-    shown = _winners(rankings) if swept else _ranking(rankings[0])
-    for each in shown:
-        console().print(each)
+    if STDOUT not in targets.values():
+        for each in _winners(rankings) if swept else _ranking(rankings[0]):
+            console().print(each)
     return 0
 
 
@@ -205,7 +205,8 @@ def _legend(predictions: Sequence[Prediction]) -> Iterator[str]:
 def _winners(rankings: Sequence[Ranking]) -> Iterator[Any]:
     """The fastest exact algorithm for each number of ranks and each length."""
     machine = rankings[0].machine
-    yield in_lines(machine, max(one.p for one in rankings), "machine  ", _width())
+    ranks = [one.p for one in rankings]
+    yield in_lines(machine, max(ranks), "machine  ", _width(), min(ranks))
     new = table(f"{rankings[0].primitive}: the fastest", *WINNERS, numbers=True)
     new.columns[2].justify = new.columns[-1].justify = "left"
     missing = 0

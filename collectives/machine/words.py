@@ -13,22 +13,22 @@ from .model import Machine
 from .writing import keys_of
 
 
-def in_lines(machine: Machine, p: int, label: str, width: int = 99) -> str:
-    """What a machine is with p ranks on it, in lines under a label."""
-    return "\n".join(
-        wrap(in_words(machine, p), width, initial_indent=label, subsequent_indent=" " * len(label))
-    )
+def in_lines(machine: Machine, p: int, label: str, width: int = 99, least: int = 0) -> str:
+    """What a machine is with p ranks on it, in lines under a label; as in `in_words`."""
+    text = in_words(machine, p, least)
+    return "\n".join(wrap(text, width, initial_indent=label, subsequent_indent=" " * len(label)))
 
 
-def in_words(machine: Machine, p: int) -> str:
-    """What a machine is with p ranks on it."""
+def in_words(machine: Machine, p: int, least: int = 0) -> str:
+    """What a machine is with p ranks on it, or with any number from `least` to p."""
+    least = least or p
     rest = [f"{seconds(machine.clock.gamma)} a byte reduced", *_besides(machine)]
     if machine.network is None:
-        return ", ".join([_so_many(p, "rank"), _clock(machine.clock), *rest])
+        return ", ".join([_so_many(least, p, "rank"), _clock(machine.clock), *rest])
     groups = machine.groups(p)
-    nodes = len(set(groups))
+    nodes, fewer = len(set(groups)), len(set(machine.groups(least)))
     most = max(map(groups.count, set(groups)))
-    where = f"{_so_many(p, 'rank')} on {_so_many(nodes, 'node')}"
+    where = f"{_so_many(least, p, 'rank')} on {_so_many(fewer, nodes, 'node')}"
     parts = [f"{machine.topology}, {where}, at most {most} on each"]
     parts.append(f"{_clock(machine.clock)} between nodes")
     if machine.near is not None and most > 1:
@@ -41,8 +41,9 @@ def in_words(machine: Machine, p: int) -> str:
     return ", ".join([*parts, *rest])
 
 
-def _so_many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _so_many(least: int, most: int, what: str) -> str:
+    number = f"{most}" if least == most else f"{least} to {most}"
+    return f"{number} {what}{'' if most == 1 else 's'}"
 
 
 def _besides(machine: Machine) -> Iterator[str]:

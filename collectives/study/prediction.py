@@ -47,7 +47,8 @@ class Prediction:
         Of the time: latency, bandwidth, computation, and waiting for links that are shared.
         They add up to 1.
     bottleneck : str
-        What was busy most of the time, and for which part of it.
+        What was busy most of the time, and for which part of it; empty if there was nothing
+        to do, or no shares were asked for.
     ratio : float or None
         Times the bound, which is not for lossy algorithms.
     reason : str
@@ -272,8 +273,10 @@ _WORDS = {
 
 def bottleneck_of(price: Price, shares: dict[str, float]) -> str:
     """The link that is busy most of the time, or what takes most of it."""
+    if not price.seconds:
+        return ""
     load: Load | None = price.bottleneck
-    if load is not None and price.seconds and load.busy >= BUSY * price.seconds:
+    if load is not None and load.busy >= BUSY * price.seconds:
         return f"{load.name}, {load.busy / price.seconds:.0%}"
     term = max(shares, key=shares.__getitem__)
     return f"{_WORDS[term]}, {shares[term]:.0%}"

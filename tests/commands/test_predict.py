@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import pytest
 
@@ -127,3 +128,31 @@ def test_what_is_no_option(words, error, capsys):
     with pytest.raises(SystemExit):
         main(["predict", "bcast", *words])
     assert error in capsys.readouterr().err
+
+
+def test_a_dash_is_stdout(capsysbinary):
+    """Then nothing else is printed there."""
+    for words, first in (
+        (("predict", "bcast", "tree", "-p", "4", "--json", "-"), b'[\n {"primitive": "bcast"'),
+        (("predict", "bcast", "tree", "-p", "4", "--csv", "-"), b"primitive,p,n,bound,"),
+        (("explain", "bcast", "tree", "-p", "3", "--json", "-"), b'{"format"'),
+        (("explain", "bcast", "tree", "-p", "3", "--html", "-"), b"<!doctype html>"),
+        (("explain", "bcast", "tree", "-p", "3", "--svg", "-"), b"<?xml"),
+        (("table", "bcast", "-p", "4", "--write", "-"), b"{"),
+    ):
+        assert main(list(words)) == 0
+        out = capsysbinary.readouterr().out
+        assert out.startswith(first) and not os.path.exists("-")
+        if first.startswith((b"{", b"[")):
+            json.loads(out)
+
+
+def test_a_sweep_names_all_its_ranks(capsys):
+    sweep = "--ranks", "4:16", "--sizes", "8:8", "--topology", "nodes:x4,nic=25G"
+    first = said(capsys, "predict", "bcast", "tree", *sweep).partition("\n")[0]
+    assert "nodes:x4, 4 to 16 ranks on 1 to 4 nodes, at most 4 on each" in first
+
+
+def test_nothing_is_busy_where_nothing_is_done(capsys):
+    text = said(capsys, "predict", "bcast", "tree", "-p", "1", "--topology", "nodes:x4,nic=25G")
+    assert "0%" not in text and "0 ns" in text
