@@ -29,7 +29,7 @@ from collectives.console import console, table
 from collectives.errors import ArgumentError
 from collectives.files import STDOUT, check_target, write
 from collectives.machine.model import Machine
-from collectives.machine.words import in_lines
+from collectives.machine.words import in_lines, is_slower_inside
 from collectives.study.prediction import SHARES, Prediction, Ranking, cells
 from collectives.study.pricing import ESTIMATED, LINE
 from collectives.study.sweeping import powers, sweep, winner
@@ -44,6 +44,9 @@ HEADS_IN_WORDS = """\
 latency, bytes, work: shares of the time, for messages to start, bytes to pass
 the ports of ranks, and reductions; waiting: what shared links add to it.
 busiest: the shared link, or else the cost, that takes up most of the time"""
+SLOWER_INSIDE = """\
+note     ranks of a node are slower among themselves than its NIC: if they are not
+         on yours, as GPUs with NVLink, give near_rate and gamma, or take a preset"""
 WINNERS = ("p", "n", "algorithm", "time", "x bound", "next")
 FORMS = ("json", "csv", "svg", "pdf", "png")
 
@@ -159,6 +162,8 @@ def _ranking(ranking: Ranking) -> Iterator[Any]:
     yield f"[bold]{ranking.primitive}, p = {ranking.p}{length}[/]"
     yield in_lines(machine, ranking.p, "machine  ", _width())
     yield f"bound    {seconds(bound.seconds)}: {bound.because}"
+    if is_slower_inside(machine):
+        yield SLOWER_INSIDE
     yield ""
     timed = [one for one in ranking.predictions if one.seconds is not None]
     terms = [x for x in SHARES if any((one.shares or {}).get(x, 0) > 0 for one in timed)]

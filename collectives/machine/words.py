@@ -41,6 +41,12 @@ def in_words(machine: Machine, p: int, least: int = 0) -> str:
     return ", ".join([*parts, *rest])
 
 
+def is_slower_inside(machine: Machine) -> bool:
+    """Whether a message within a node is slower than its NIC."""
+    near = machine.near
+    return near is not None and machine.ranks > 1 and near.beta > 1 / machine.nic > 0
+
+
 def _so_many(least: int, most: int, what: str) -> str:
     number = f"{most}" if least == most else f"{least} to {most}"
     return f"{number} {what}{'' if most == 1 else 's'}"

@@ -187,7 +187,9 @@ def predicted(
     except FAILURES as error:
         reason = in_words(error).removeprefix(f"{algorithm}: ")
         return Prediction(title, lossy, reason=reason)
-    ratio = None if lossy or not bound.seconds else price.seconds / bound.seconds
+    ratio = (
+        None if lossy or not (bound.seconds and price.seconds) else price.seconds / bound.seconds
+    )
     bottleneck = bottleneck_of(price, parts) if parts else ""
     return Prediction(title, lossy, price.seconds, price.how, parts, bottleneck, ratio)
 

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +130,17 @@ def test_what_is_no_option(words, error, capsys):
     with pytest.raises(SystemExit):
         main(["predict", "bcast", *words])
     assert error in capsys.readouterr().err
+
+
+def test_the_page_has_the_fields_of_json(capsys):
+    assert main(["predict", "allreduce", "ring", "--topology", NODES, "--json", "-"]) == 0
+    [cell] = json.loads(capsys.readouterr().out)
+    page = (Path(__file__).parents[2] / "docs" / "predict.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*?) ?\|", page, re.MULTILINE)
+    assert [name for name, _ in rows] == list(cell)
+    assert {name for name, unit in rows if unit == "seconds"} == {"bound", "seconds"}
+    assert sum(cell[name] for name, unit in rows if "share" in unit) == pytest.approx(1)
+    assert cell["ratio"] == pytest.approx(cell["seconds"] / cell["bound"])
 
 
 def test_a_dash_is_stdout(capsysbinary):
