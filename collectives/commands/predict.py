@@ -42,7 +42,7 @@ MARKS = {
 HEADS = dict(zip(SHARES, ("latency", "bytes", "work", "waiting")))
 HEADS_IN_WORDS = """\
 latency, bytes, work: shares of the time, for messages to start, bytes to pass
-the ports of ranks, and reductions; waiting: what shared links add to it.
+the ports of ranks, and reductions and copies; waiting: what shared links add.
 busiest: the shared link, or else the cost, that takes up most of the time"""
 SLOWER_INSIDE = """\
 note     ranks of a node are slower among themselves than its NIC: if they are not

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from textwrap import wrap
 
-from collectives.units import rate, seconds
+from collectives.units import format_bytes, rate, seconds
 
 from .clock import Clock, LogGP
 from .model import Machine
@@ -55,7 +55,11 @@ def _so_many(least: int, most: int, what: str) -> str:
 def _besides(machine: Machine) -> Iterator[str]:
     """What few machines have."""
     keys = keys_of(machine)
-    for name in ("memory", "placement", "delta", "eager", "noise", "late", "seed"):
+    if machine.delta:
+        yield f"{seconds(machine.delta)} a byte copied"
+    if machine.eager is not None:
+        yield f"eager up to {format_bytes(machine.eager)}"
+    for name in ("memory", "placement", "noise", "late", "seed"):
         if name in keys:
             listed = isinstance(keys[name], tuple)
             yield f"{name} {'as listed' if listed else keys[name]}"

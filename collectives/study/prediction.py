@@ -44,8 +44,8 @@ class Prediction:
     how : str
         ``simulated``, ``estimated`` or ``cost line``: see `pricing`.
     shares : dict of str to float
-        Of the time: latency, bandwidth, computation, and waiting for links that are shared.
-        They add up to 1.
+        Of the time: latency, bandwidth, computation (reductions, and copies where they cost
+        time), and waiting for links that are shared. They add up to 1.
     bottleneck : str
         What was busy most of the time, and for which part of it; empty if there was nothing
         to do, or no shares were asked for.
@@ -217,9 +217,9 @@ def shares_of(
         return max(longer - alone, 0.0) / LITTLE
 
     found = {LATENCY: weight(LATENCY), BANDWIDTH: 0.0}
-    works = primitive in REDUCTIONS and n and machine.clock.gamma
-    found[COMPUTATION] = weight(COMPUTATION) if works else 0.0
-    if n and (machine.late or machine.delta):
+    works = (primitive in REDUCTIONS and machine.clock.gamma) or machine.delta
+    found[COMPUTATION] = weight(COMPUTATION) if works and n else 0.0
+    if n and machine.late:
         found[BANDWIDTH] = weight(BANDWIDTH)
     elif n:  # the rest
         found[BANDWIDTH] = max(alone - sum(found.values()), 0.0)
@@ -262,13 +262,14 @@ def slower(machine: Machine, term: str) -> Machine:
         names = [f.name for f in fields(clock) if f.name in _OF_TERM[term]]
         return replace(clock, **{name: getattr(clock, name) * (1 + LITTLE) for name in names})
 
-    return replace(machine, clock=changed(machine.clock), near=changed(machine.near))
+    delta = machine.delta * (1 + LITTLE * (term == COMPUTATION))
+    return replace(machine, clock=changed(machine.clock), near=changed(machine.near), delta=delta)
 
 
 _WORDS = {
     LATENCY: "start of messages",
     BANDWIDTH: "ports of ranks",
-    COMPUTATION: "reductions",
+    COMPUTATION: "work of ranks",
     WAITING: "shared links",
 }
 

@@ -11,6 +11,7 @@ from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 from collectives.machine import Clock, Machine, machine
 from collectives.problems import Problem
 from collectives.study import fast, pricing
+from collectives.study.bounds import COMPUTATION
 from collectives.study.prediction import SHARES, WAITING, cells, predict
 from collectives.study.pricing import ESTIMATED, LINE, SIMULATED, evenly, price, priced, simplified
 from collectives.study.simulation import simulate
@@ -198,3 +199,14 @@ def test_what_an_algorithm_cannot_do_is_a_reason(request):
     assert last.reason.startswith("needs at least 9 ranks, got 4")
     with pytest.raises(RestrictionError, match="at least 9 ranks"):
         price("barrier", "for_many", 4, 0, NODES)
+
+
+@pytest.mark.parametrize("primitive, name", [("allgather", "bruck"), ("allreduce", "tree")])
+def test_copies_are_work(primitive, name):
+    """They wait for no link."""
+    (one,) = predict(primitive, 8, 2**20, machine("flat,delta=1ns"), [name]).predictions
+    assert one.shares[WAITING] == pytest.approx(0, abs=1e-4)
+    free = predict(primitive, 8, 2**20, machine("flat"), [name]).predictions[0]
+    reduced = free.shares[COMPUTATION] * free.seconds
+    work = one.shares[COMPUTATION] * one.seconds
+    assert work - reduced == pytest.approx(one.seconds - free.seconds, rel=1e-3, abs=1e-9)
