@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from collectives import simulate
 from collectives.__main__ import main
 from collectives.algorithms import REGISTRY
+from collectives.errors import CollectiveError
+from collectives.units import seconds
 
 NODES = "nodes:4x4,nic=25G,latency=10us"
 
@@ -87,6 +90,38 @@ def test_no_command_contradicts_another(capsys, tmp_path):
     listed = said(capsys, "list", "allgather", "--bounds", "-n", "1M", "--topology", NODES)
     row = next(line.split() for line in listed.splitlines() if line.startswith(pick))
     assert f"{cells[pick]['ratio']:.2f}" in row
+
+
+@pytest.mark.parametrize(
+    "primitive, topology, p",
+    [
+        ("bcast", "nodes:3x4,nic=10G,latency=5us,placement=cyclic", 11),
+        ("barrier", "nodes:4x2,nic=25G,latency=10us", 8),
+        ("scan", "fattree:3x2x1,nic=10G,latency=2us,placement=random:1", 6),
+        ("reduce_scatter", "nodes:2x4,nic=10G,nics=2,overhead=1us,gap=1us,eager=4K", 7),
+        ("alltoall", "torus:2x3,nic=10G,delta=0.1ns", 6),
+    ],
+)
+def test_no_command_contradicts_another_elsewhere(primitive, topology, p, capsys):
+    """Nor what `simulate` says: times, bounds, how far each is from it, why there is no time."""
+    words = primitive, "-p", str(p), "-n", "48K", "--topology", topology
+    cells = json.loads(said(capsys, "predict", *words, "--json", "-"))
+    why = said(capsys, "why", *words)
+    listed = said(capsys, "list", primitive, "--bounds", *words[1:]).splitlines()
+    assert f"bound   {seconds(cells[0]['bound'])}: " in why
+    assert any(line.startswith(f"bound: {seconds(cells[0]['bound'])}, ") for line in listed)
+    for cell in cells:
+        row = next((line.split() for line in listed if line.split()[:1] == [cell["algorithm"]]), [])
+        if cell["seconds"] is None:
+            with pytest.raises(CollectiveError) as caught:
+                simulate(primitive, cell["algorithm"], p=p, n=cell["n"], topology=topology)
+            assert cell["reason"] in str(caught.value)
+            continue
+        run = simulate(primitive, cell["algorithm"], p=p, n=cell["n"], topology=topology)
+        assert cell["seconds"] == pytest.approx(run.time, rel=1e-9)
+        if cell["ratio"] is not None:
+            assert f"{cell['ratio']:.2f}" in row
+    assert any(f" {seconds(cell['seconds'])}" in why for cell in cells if cell["seconds"])
 
 
 def test_count_takes_nodes(capsys):
