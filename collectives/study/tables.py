@@ -199,6 +199,7 @@ def table_text(
     ranks: Sequence[int] = (),
     primitives: Sequence[str] = PRIMITIVES,
     cluster: Machine | None = None,
+    largest: int = LARGEST,
 ) -> str:
     """A table of choices as text, as `choice.read` reads it.
 
@@ -211,10 +212,12 @@ def table_text(
     primitives : sequence of str
     cluster : Machine, optional
         Further rows, for several nodes.
+    largest : int
+        Bytes of the longest vector for which prices are compared.
     """
     checks.instance("table", "machine", machine, Machine)
     places = places_of(machine, [checks.ranks("table", p) for p in ranks])
-    wanted = [(machine, place, LARGEST) for place in places]
+    wanted = [(machine, place, largest) for place in places]
     if cluster is not None:
         wanted += [(cluster, place, LARGEST_ON_NODES) for place in PLACES]
     jobs = [
@@ -226,7 +229,7 @@ def table_text(
     orders: dict[bool, dict[str, dict[Place, Ranges]]] = {True: {}, False: {}}
     for (primitive, place, _, commutative, _), row in zip(jobs, _rows(jobs)):
         orders[commutative].setdefault(primitive, {})[place] = row
-    longest = LARGEST, LARGEST_ON_NODES if cluster is not None else LARGEST
+    longest = largest, LARGEST_ON_NODES if cluster is not None else largest
     nodes = machine if machine.network is not None else cluster
     return written(machine, nodes, longest, orders[True], orders[False])
 
