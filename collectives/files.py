@@ -2,8 +2,8 @@
 
 An ordinary file is replaced in one step, so that nobody sees half of it, and keeps its mode.
 All else stays what it is and is written to: what a link leads to, a FIFO, a device, a
-standard stream of this process. A file that has a second name or another owner, or that
-lies in a folder where no file can be made, is written where it is.
+standard stream of this process, of which `-` is stdout. A file that has a second name or another
+owner, or that lies in a folder where no file can be made, is written where it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TextIO
 
 from collectives.errors import ArgumentError
 
+STDOUT = "-"
 WAITING = "waiting for somebody to read {path}, which is a FIFO"
 
 
@@ -29,6 +30,8 @@ def check_target(path: str, title: str) -> None:
     title : str
         What the path was given to, such as ``--json``.
     """
+    if path == STDOUT:
+        return
     found, folder = _stat(path), os.path.dirname(os.path.realpath(path))
     if not path or (found and stat.S_ISDIR(found.st_mode)):
         raise _needed(title, "a file", path)
@@ -52,9 +55,7 @@ def write(path: str, content: str | bytes, title: str) -> None:
     try:
         stream = _own_stream(path)
         if stream is not None:
-            stream.flush()
-            stream.buffer.write(data)
-            stream.buffer.flush()
+            _print(stream, data)
         elif _stays(path):
             _write_into(path, data)
         else:
@@ -73,6 +74,8 @@ def _stat(path: str) -> os.stat_result | None:
 
 def _own_stream(path: str) -> TextIO | None:
     """Our stdout or stderr, if that is what the path leads to: what was printed must stay."""
+    if path == STDOUT:
+        return sys.stdout
     found = _stat(path)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -81,6 +84,15 @@ def _own_stream(path: str) -> TextIO | None:
         except (OSError, ValueError, AttributeError):  # closed, or not a file at all
             continue
     return None
+
+
+def _print(stream: TextIO, data: bytes) -> None:
+    stream.flush()
+    if hasattr(stream, "buffer"):
+        stream.buffer.write(data)
+        stream.buffer.flush()
+    else:  # a program has put one of its own in its place
+        stream.write(data.decode())
 
 
 def _stays(path: str) -> bool:

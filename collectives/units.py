@@ -9,6 +9,7 @@ import math
 import re
 
 MOST = 2**62  # bytes
+LONGEST = 1e100  # seconds that a clock counts
 _UNITS = ("s", 1), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _NUMBER = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
@@ -58,10 +59,11 @@ def parse_seconds(text: str) -> float:
         It is no time, or has no unit.
     """
     match = re.fullmatch(rf"{_NUMBER}\s*(s|ms|us|ns)", text.strip())
-    if not match or float(match[1]) == math.inf:
-        raise ValueError(f"a time such as 10us, 0.5 ms or 2e-6 s is needed, got {text!r}")
     # Divided, so that 10 us are the number that 10e-6 is.
-    return float(match[1]) / round(1 / dict(_UNITS)[match[2]])
+    time = float(match[1]) / round(1 / dict(_UNITS)[match[2]]) if match else math.inf
+    if time > LONGEST:
+        raise ValueError(f"a time such as 10us, 0.5 ms or 2e-6 s is needed, got {text!r}")
+    return time
 
 
 def parse_rate(text: str) -> float:

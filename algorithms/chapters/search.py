@@ -16,11 +16,15 @@ Four rules make the difference between a good schedule and any:
 
 from collections import defaultdict
 from functools import lru_cache
+from itertools import islice
 from random import Random
 from typing import NamedTuple
 
 # So many times is searched, less often where that would take more than so many messages.
 TRIES, MESSAGES = 6, 16_000
+
+# Beats that are searched for without a pause.
+PART = 100
 
 # What is left of a beat after sums that should leave nothing, in beats.
 ROUNDING = 1e-9
@@ -35,33 +39,65 @@ class Round(NamedTuple):
     waits: list  # ranks that this one hears it from
 
 
+def schedule(rank, links, pieces, seed, backwards=False):
+    """The rounds of a rank in an allgather, or in a reduce-scatter: the same backwards.
+
+    Chunk `i` is a piece of the block of rank `i // pieces`. A search takes long where ranks
+    are many: after each part of it a page yields nothing, and whoever waits sees it going on.
+    """
+    given = links, pieces, seed, backwards
+    for number in range(tries(links, pieces, backwards)):
+        found, beats = attempt(*given, number), PART
+        while found.reaches(beats):
+            yield []
+            beats += PART
+    return best(*given)[rank]
+
+
+def tries(links, pieces, backwards):
+    """How often is searched."""
+    return max(1 + backwards, min(TRIES, MESSAGES // (links.p**2 * pieces)))
+
+
 @lru_cache(maxsize=16)
-def schedule(links, pieces, seed, backwards=False):
-    """The rounds of every rank in an allgather, or those of a reduce-scatter: the same backwards.
+def best(links, pieces, seed, backwards=False):
+    """The rounds of all ranks by the schedule that takes the shortest time."""
+    every = range(tries(links, pieces, backwards))
+    found = [attempt(links, pieces, seed, backwards, number) for number in every]
+    beats = min(found, key=lambda one: one.time()).beats
+    if backwards:
+        beats = [[(dest, source, chunk) for source, dest, chunk in beat] for beat in beats[::-1]]
+    return in_rounds(beats, links)
 
-    Chunk `i` is a piece of the block of rank `i // pieces`.
+
+@lru_cache(maxsize=16)
+def attempt(links, pieces, seed, backwards, number):
+    """A search for a schedule.
+
+    Backwards, who gives a chunk has work with it, for then it is what he adds up. Every other
+    schedule has beats that leave time for it, and the rest leaves it to the spare time of ranks.
     """
-    if not backwards:
-        return in_rounds(shortest(links, pieces, seed), links)
-    found = shortest(links.turned(), pieces, seed, links.work)
-    turned = [[(dest, source, chunk) for source, dest, chunk in beat] for beat in found[::-1]]
-    return in_rounds(turned, links)
+    ways = ways_of(links.turned() if backwards else links)
+    work = links.work if backwards else 0.0
+    length = ways.slowest + work * (number % 2)
+    return Attempt(Search(ways, pieces, length, work, seed * TRIES + number), length)
 
 
-def shortest(links, pieces, seed, work=0.0):
-    """The shortest of several schedules: a list of beats, each of (source, dest, chunk).
+class Attempt:
+    """The beats of a schedule, each of (source, dest, chunk), as far as they have been found."""
 
-    With work, who gives a chunk has work with it: backwards it will add it up. That is done
-    in beats that leave time for it, or in spare time of ranks.
-    """
-    ways, found = Ways(links), []
-    lengths = sorted({ways.slowest, ways.slowest + work})
-    tries = max(len(lengths), min(TRIES, MESSAGES // (links.p**2 * pieces)))
-    for number in range(tries):
-        length = lengths[number % len(lengths)]
-        beats = [*Search(ways, pieces, length, work, seed * TRIES + number).beats()]
-        found.append((len(beats) * length, number, beats))
-    return min(found)[2]
+    def __init__(self, search, length):
+        self.beats, self.length, self.more = [], length, search.beats()
+
+    def reaches(self, number):
+        """Go on to so many beats; whether there are so many."""
+        self.beats += islice(self.more, max(0, number - len(self.beats)))
+        return len(self.beats) >= number
+
+    def time(self):
+        """How long the whole schedule takes."""
+        self.beats += self.more
+        return len(self.beats) * self.length
 
 
 def in_rounds(beats, links):
@@ -104,6 +140,12 @@ class Kind(NamedTuple):
     sources: list  # of each rank: those who have such a way to it
     closer: list  # those who have a quicker way to it, and itself: a set
     common: list  # links that all such ways to it pass
+
+
+@lru_cache(maxsize=4)
+def ways_of(links):
+    """The ways of a network."""
+    return Ways(links)
 
 
 class Ways:

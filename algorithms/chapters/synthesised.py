@@ -69,7 +69,8 @@ def allgather(rank, p, sendbuf, recvbuf, links, *, pieces=1, seed=0):
     """
     yield copy(sendbuf, recvbuf[rank])
     chunks = cut(recvbuf, p, pieces)
-    yield from spread(schedule(links, pieces, seed)[rank], chunks)
+    rounds = yield from schedule(rank, links, pieces, seed)
+    yield from spread(rounds, chunks)
 
 
 @algorithm("reduce_scatter", name="synthesised", commutative=True)
@@ -91,7 +92,8 @@ def reduce_scatter(rank, p, sendbuf, recvbuf, links, *, pieces=1, seed=0):
     total = partition(scratch(recvbuf, sum(counts)), counts)
     chunks = cut(total, p, pieces)
     yield copy(sendbuf[0:p], total.buf)
-    yield from add_up(schedule(links, pieces, seed, backwards=True)[rank], chunks)
+    rounds = yield from schedule(rank, links, pieces, seed, backwards=True)
+    yield from add_up(rounds, chunks)
     yield copy(total[rank], recvbuf)
 
 
@@ -111,8 +113,10 @@ def allreduce(rank, p, sendbuf, recvbuf, links, *, pieces=1, seed=0):
     """
     chunks = cut(split(recvbuf, p), p, pieces)
     yield copy(sendbuf, recvbuf)
-    yield from add_up(schedule(links, pieces, seed, backwards=True)[rank], chunks)
-    yield from spread(schedule(links, pieces, seed)[rank], chunks)
+    rounds = yield from schedule(rank, links, pieces, seed, backwards=True)
+    yield from add_up(rounds, chunks)
+    rounds = yield from schedule(rank, links, pieces, seed)
+    yield from spread(rounds, chunks)
 
 
 def cut(blocks, p, pieces):
@@ -126,7 +130,8 @@ def spread(rounds, chunk):
         sends = [send([chunk[i] for i in numbers], dest) for dest, numbers in gives.items()]
         recvs = [recv([chunk[i] for i in numbers], source) for source, numbers in takes.items()]
         yield sends + recvs
-        yield turns(tells, waits)
+        if tells or waits:
+            yield turns(tells, waits)
 
 
 def add_up(rounds, total):
@@ -142,7 +147,8 @@ def add_up(rounds, total):
             steps.append(recv(shares, source))
             sums += [reduce(share, total[i]) for share, i in zip(shares, numbers)]
         yield steps if tells else steps + sums
-        yield turns(tells, waits) + (sums if tells else [])
+        if tells or waits:
+            yield turns(tells, waits) + (sums if tells else [])
 
 
 def turns(tells, waits):

@@ -6,7 +6,6 @@ import argparse
 import json
 import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 from collectives.algorithms import REGISTRY
@@ -18,6 +17,7 @@ from collectives.commands.pictures import add_pictures, asked, write_pictures
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
 from collectives.explain.terminal import WIDTH, Page, View, check_ranks, show
+from collectives.files import write
 from collectives.study.tracing import trace
 from collectives.units import parse_bytes
 
@@ -47,10 +47,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--eager", type=parse_bytes, metavar="BYTES", help="sends of more than that wait"
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the trace, for programs")
-    parser.add_argument(
-        "--html", metavar="FILE", type=Path, help="write a page for a browser, for every p"
-    )
+    parser.add_argument("--json", metavar="FILE", help="write the trace, for programs")
+    parser.add_argument("--html", metavar="FILE", help="write a page for a browser, for every p")
     parser.add_argument("--width", type=int, help=f"of lines (the terminal's, {WIDTH} at most)")
     recorded.add(parser)
     add_pictures(parser)
@@ -79,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         made = _traced(arguments, primitive, spec)
         failed |= made.failure is not None
         if arguments.json is not None:
-            _write(arguments.json, made)
+            write(arguments.json, json.dumps(made.to_json()) + "\n", "--json")
         if drawn:
             write_pictures(arguments, made)
         if drawn or arguments.json is not None:
@@ -151,16 +149,6 @@ def _other(
     if made.failure.kind == "deadlock":
         return _traced(arguments, primitive, spec, rendezvous=False, eager=None)
     return None
-
-
-def _write(path: Path, made: Trace) -> None:
-    try:
-        path.write_text(json.dumps(made.to_json()) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ArgumentError(
-            f"explain: a file that can be written is needed, got {path} ({error.strerror}); "
-            "choose another"
-        ) from None
 
 
 def _width(given: int | None) -> int:

@@ -9,6 +9,7 @@ from collectives.catalogue import DEFAULTS
 from collectives.commands.options import given_clock
 from collectives.errors import ArgumentError
 from collectives.explain.html import page
+from collectives.files import STDOUT, write
 
 
 def write_page(arguments: argparse.Namespace, chosen: Sequence[tuple[str, str | None]]) -> int:
@@ -26,12 +27,7 @@ def write_page(arguments: argparse.Namespace, chosen: Sequence[tuple[str, str | 
     options = {} if arguments.n is None else {"n": arguments.n}
     clock = given_clock(arguments)
     made = page(primitive, names, p=arguments.p, root=arguments.root, clock=clock, **options)
-    try:
-        arguments.html.write_text(made, encoding="utf-8")
-    except OSError as error:
-        raise ArgumentError(
-            f"explain: a file that can be written is needed, got {arguments.html} "
-            f"({error.strerror}); choose another"
-        ) from None
-    print(f"{arguments.html}: open it in a browser")
+    write(arguments.html, made, "--html")
+    if arguments.html != STDOUT:
+        print(f"{arguments.html}: open it in a browser")
     return 0

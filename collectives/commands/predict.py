@@ -19,6 +19,7 @@ from collectives.commands.options import (
     add_size,
     add_topology,
     given_machine,
+    number,
     one_primitive,
     ranks,
     size,
@@ -26,20 +27,12 @@ from collectives.commands.options import (
 from collectives.console import console, table
 from collectives.errors import ArgumentError
 from collectives.explain.pictures.needs import EXTRA
-from collectives.files import check_target, write
-from collectives.machine.words import in_lines
-from collectives.study.prediction import (
-    SHARES,
-    Prediction,
-    Ranking,
-    bound_of,
-    cells,
-    predicted,
-    ranked,
-)
+from collectives.files import STDOUT, check_target, write
+from collectives.machine.model import Machine
+from collectives.machine.words import in_lines, is_slower_inside
+from collectives.study.prediction import SHARES, Prediction, Ranking, cells
 from collectives.study.pricing import ESTIMATED, LINE
 from collectives.study.sweeping import powers, sweep, winner
-from collectives.study.tuning import tuned
 from collectives.units import format_bytes, seconds, times_as_long
 
 MARKS = {
@@ -51,6 +44,9 @@ HEADS_IN_WORDS = """\
 latency, bytes, work: shares of the time, for messages to start, bytes to pass
 the ports of ranks, reductions and copies; waiting: what shared links add to it.
 busiest: the shared link, or else the cost, that takes up most of the time"""
+SLOWER_INSIDE = """\
+note     ranks of a node are slower among themselves than its NIC: if they are not
+         on yours, as GPUs with NVLink, give near_rate and gamma, or take a preset"""
 WINNERS = ("p", "n", "algorithm", "time", "x bound", "next")
 FORMS = ("json", "csv", "svg", "pdf", "png")
 
@@ -64,6 +60,9 @@ def add(commands: Any) -> None:
     add_topology(parser)
     parser.add_argument(
         "--tune", action="store_true", help="other values of parameters, too, where cheap"
+    )
+    parser.add_argument(
+        "--jobs", type=number, default=0, metavar="N", help="processes at most (one for each core)"
     )
     parser.add_argument("--ranks", type=span(ranks), metavar="A:B", help="sweep: A, 2A, 4A, ... B")
     parser.add_argument("--sizes", type=span(size), metavar="A:B", help="sweep, as 1K:1G")
@@ -94,30 +93,31 @@ def run(arguments: argparse.Namespace) -> int:
     makers = {form: _maker(form, swept) for form in targets}
     for form, path in targets.items():
         check_target(path, f"--{form}")
-    rankings = _sweep(arguments, primitive, names) if swept else [_one(arguments, primitive, names)]
+    machine, sizes = _sizes(arguments, primitive)
+    with _progress(len(names) * len(sizes)) as step:
+        rankings = sweep(
+            primitive,
+            names,
+            sizes,
+            machine,
+            shares=not swept,
+            tune=arguments.tune,
+            processes=arguments.jobs,
+            files=arguments.load,
+            step=step,
+        )
     for form, path in targets.items():
         write(path, makers[form](rankings), f"--{form}")
-    shown = _winners(rankings) if swept else _ranking(rankings[0])
-    for each in shown:
-        console().print(each)
+    if STDOUT not in targets.values():
+        for each in _winners(rankings) if swept else _ranking(rankings[0]):
+            console().print(each)
     return 0
 
 
-def _one(arguments: argparse.Namespace, primitive: str, names: Sequence[str]) -> Ranking:
-    machine = given_machine(arguments)
-    p = arguments.p
-    bound, n = bound_of(primitive, p, arguments.n, machine)
-    with _progress(len(names)) as step:
-        found = []
-        for name in names:
-            step(name)
-            specs = tuned(primitive, name, p, n, machine) if arguments.tune else [name]
-            found += [predicted(primitive, spec, p, n, machine, bound) for spec in specs]
-    return Ranking(primitive, p, n, machine, bound, ranked(found))
-
-
-def _sweep(arguments: argparse.Namespace, primitive: str, names: Sequence[str]) -> list[Ranking]:
-    if arguments.tune:
+def _sizes(arguments: argparse.Namespace, primitive: str) -> tuple[Machine, list[tuple[int, int]]]:
+    """The machine, and each number of ranks with each length."""
+    swept = bool(arguments.ranks or arguments.sizes)
+    if swept and arguments.tune:
         raise ArgumentError("predict: a sweep takes defaults, got --tune; choose one of both")
     if arguments.ranks and arguments.p:
         raise ArgumentError("predict: one of -p and --ranks is needed, got both; leave one out")
@@ -128,18 +128,17 @@ def _sweep(arguments: argparse.Namespace, primitive: str, names: Sequence[str]) 
     several = powers(*arguments.ranks) if arguments.ranks else [arguments.p]
     if primitive == "barrier":
         lengths = [0]
-    with _progress(len(names) * len(lengths) * len(several)) as step:
-        return list(sweep(primitive, names, several, lengths, machine, step))
+    return machine, [(p, n) for p in several for n in lengths]
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """What is called before each algorithm; a bar shows it while somebody looks."""
+    """What is called after each algorithm; a bar shows it while somebody looks."""
     columns = BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}")
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=total)
-        done = -1
+        done = 0
 
         def step(name: str) -> None:
             nonlocal done
@@ -163,6 +162,8 @@ def _ranking(ranking: Ranking) -> Iterator[Any]:
     yield f"[bold]{ranking.primitive}, p = {ranking.p}{length}[/]"
     yield in_lines(machine, ranking.p, "machine  ", _width())
     yield f"bound    {seconds(bound.seconds)}: {bound.because}"
+    if is_slower_inside(machine):
+        yield SLOWER_INSIDE
     yield ""
     timed = [one for one in ranking.predictions if one.seconds is not None]
     terms = [x for x in SHARES if any((one.shares or {}).get(x, 0) > 0 for one in timed)]
@@ -209,7 +210,8 @@ def _legend(predictions: Sequence[Prediction]) -> Iterator[str]:
 def _winners(rankings: Sequence[Ranking]) -> Iterator[Any]:
     """The fastest exact algorithm for each number of ranks and each length."""
     machine = rankings[0].machine
-    yield in_lines(machine, max(one.p for one in rankings), "machine  ", _width())
+    ranks = [one.p for one in rankings]
+    yield in_lines(machine, max(ranks), "machine  ", _width(), min(ranks))
     new = table(f"{rankings[0].primitive}: the fastest", *WINNERS, numbers=True)
     new.columns[2].justify = new.columns[-1].justify = "left"
     missing = 0

@@ -36,9 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predicted", action="store_true", help="that call as the simulator predicts it"
     )
-    parser.add_argument(
-        "--chrome", metavar="FILE", type=Path, help="write it for Perfetto, all or one call"
-    )
+    parser.add_argument("--chrome", metavar="FILE", help="write it for Perfetto, all or one call")
 
 
 def run(arguments: argparse.Namespace, view: View, drawn: bool) -> int:
@@ -108,5 +106,5 @@ def _lines(call: Recorded, arguments: argparse.Namespace, view: View) -> Iterato
         yield from compared(two, call.uncertainty, view.width)
 
 
-def _write(title: str, path: Path, content: Any) -> None:
-    write(str(path), json.dumps(content) + "\n", title)
+def _write(title: str, path: str, content: Any) -> None:
+    write(path, json.dumps(content) + "\n", title)

@@ -10,7 +10,7 @@ from collectives.catalogue import algorithms_for
 from collectives.choice import ENVIRONMENT, choices, parse
 from collectives.commands.options import PRIMITIVES_HELP, add_topology, asked_machine, ranks
 from collectives.console import console
-from collectives.files import check_target, write
+from collectives.files import STDOUT, check_target, write
 from collectives.study.tables import CLUSTER, DECLARED, table_text
 from collectives.study.why import table_of
 
@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         text = table_text(machine or DECLARED, several, primitives, cluster)
         if arguments.write is not None:
             write(arguments.write, text, "--write")
-            print(f"{ENVIRONMENT}={arguments.write}")
+            if arguments.write != STDOUT:
+                print(f"{ENVIRONMENT}={arguments.write}")
             return 0
         found = parse("for the machine given", text)
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from types import FrameType, GeneratorType
+from types import CodeType, FrameType, GeneratorType
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from collectives.algorithms.language.steps import Local, copy, decode, encode, r
 from collectives.engines.hints import hint_for
 from collectives.engines.scene import locate, scene
 from collectives.errors import FAILURES, CollectiveError, PageError, ScheduleError
+
+Spot = tuple[CodeType, int]  # a place in a code object: an instruction
 
 # Vectors of these types are views of phantoms: there is nothing to check.
 PHANTOMS = {Phantom}
@@ -78,6 +80,8 @@ class Process:
     """
 
     __slots__ = ("first", "generator", "p", "phantom", "rank", "rounds", "title")
+
+    letter = Message  # what the messages of its rounds are made as
 
     def __init__(
         self,
@@ -153,11 +157,21 @@ class Process:
 
     def line(self) -> tuple[str, int]:
         """The same, unformatted: cheap enough to keep for every round."""
+        generator = self._innermost()
+        frame = generator.gi_frame
+        return generator.gi_code.co_filename, frame.f_lineno if frame else 0
+
+    def spot(self) -> Spot:
+        """The same before the line is looked up: cheap enough to keep for every message."""
+        generator = self._innermost()
+        return generator.gi_code, generator.gi_frame.f_lasti
+
+    def _innermost(self) -> Any:
+        """The algorithm, or what it yields from, or what that yields from."""
         generator: Any = self.generator
         while (inner := generator.gi_yieldfrom) is not None and hasattr(inner, "gi_frame"):
             generator = inner
-        frame = generator.gi_frame
-        return generator.gi_code.co_filename, frame.f_lineno if frame else 0
+        return generator
 
     def frames(self) -> list[FrameType]:
         """The frames of the algorithm and of what it yields from, the innermost last."""
@@ -221,16 +235,18 @@ class Process:
         self.fail("yield a step, or several in a tuple or a list", _describe(got), hint)
 
     def _message(self, step: send | recv, buf, peer: int) -> Message:
-        if type(peer) is not int:
-            if not isinstance(peer, np.integer):
-                self._no_rank(peer)
-            peer = int(peer)
-        if not 0 <= peer < self.p:
+        if type(peer) is not int or not 0 <= peer < self.p or peer == self.rank:
+            peer = self._peer(step, peer)
+        views = (buf,) if self.phantom and type(buf) in PHANTOMS else self._views(step, buf)
+        return self.letter(views, peer)
+
+    def _peer(self, step: send | recv, peer: Any) -> int:
+        """Another rank, as Python counts."""
+        if (type(peer) is not int and not isinstance(peer, np.integer)) or not 0 <= peer < self.p:
             self._no_rank(peer)
         if peer == self.rank:
             self.fail("a message needs another rank as its peer", repr(step), _alone(self.p))
-        views = (buf,) if self.phantom and type(buf) in PHANTOMS else self._views(step, buf)
-        return Message(views, peer)
+        return int(peer)
 
     def _no_rank(self, peer: Any) -> None:
         hint = "count round with `% p`, or leave this message out"
@@ -366,6 +382,13 @@ class Process:
                 "overlapping buffers",
                 "receive in scratch(...), or yield the two one after the other",
             )
+
+
+def line_of(spot: Spot) -> tuple[str, int]:
+    """File and line of a spot."""
+    code, instruction = spot
+    lines = (line for first, end, line in code.co_lines() if first <= instruction < end)
+    return code.co_filename, next(lines, None) or 0
 
 
 def views_of(buf: np.ndarray | list[np.ndarray]) -> tuple[np.ndarray, ...]:

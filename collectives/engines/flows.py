@@ -23,7 +23,7 @@ import numpy as np
 
 from collectives.engines.fairness import SAME, fair_rates
 from collectives.engines.ports import Ports
-from collectives.engines.postings import Rank, Sent
+from collectives.engines.postings import Posting, Rank
 from collectives.machine.chance import Chance
 from collectives.machine.model import Machine
 from collectives.machine.placed import Link, Placed
@@ -55,9 +55,9 @@ class Flows(Ports):
         super().__init__(machine, placed, chance)
         self.route = placed.route
         self.done = done
-        self.events: list[tuple[float, int, Sent]] = []  # begins of flows, and ends of others
+        self.events: list[tuple[float, int, Posting]] = []  # begins of flows, and ends of others
         self.number = 0
-        self.going: dict[int, deque[Sent]] = defaultdict(deque)  # what is to pass each port out
+        self.going: dict[int, deque[Posting]] = defaultdict(deque)  # what is to pass each port out
         self.flows = Active(placed.links)
 
     @property
@@ -78,32 +78,32 @@ class Flows(Ports):
         while self.events and self.events[0][0] <= now:
             sent = heapq.heappop(self.events)[2]
             route = self._links(sent)
-            if route and sent.message.nbytes:
+            if route and sent.nbytes:
                 self.flows.add(sent, route, sent.cost - self._first(sent), now)
             else:
                 self._passed(sent, now)
 
-    def _links(self, sent: Sent) -> tuple[int, ...]:
-        return self.route(sent.rank.process.rank, sent.message.peer)
+    def _links(self, sent: Posting) -> tuple[int, ...]:
+        return self.route(sent.rank.process.rank, sent.peer)
 
     # Messages in the order of their ports.
 
-    def leave(self, sent: Sent) -> None:
-        rank = sent.rank
-        rank.waits += 1
-        rank.busy += self.way(sent).overhead
-        self._queue(sent, rank.busy)
+    def leave(self, sent: Posting) -> None:
+        self.start(sent)
+        sent.passed = sent.target = None
+        sent.rank.waits += 1
+        self._queue(sent, sent.rank.busy)
 
-    def meet(self, sent: Sent, target: Rank) -> bool:
+    def meet(self, sent: Posting, target: Rank) -> bool:
         sent.target = target
         self._queue(sent, self._met(sent, target))
         return False
 
-    def arrive(self, sent: Sent, target: Rank) -> bool:
+    def arrive(self, sent: Posting, target: Rank) -> bool:
         sent.target = target
         return sent.passed is not None and super().arrive(sent, target)
 
-    def _queue(self, sent: Sent, earliest: float) -> None:
+    def _queue(self, sent: Posting, earliest: float) -> None:
         """A message waits for the port out."""
         sent.earliest = earliest
         going = self.going[sent.rank.process.rank]
@@ -111,30 +111,30 @@ class Flows(Ports):
         if len(going) == 1:
             self._leave(sent)
 
-    def _leave(self, sent: Sent) -> None:
+    def _leave(self, sent: Posting) -> None:
         """A message is the next one at the port out."""
         sent.start = start = max(sent.earliest, sent.rank.port_out)
-        sent.cost = self.cost(sent, self.way(sent))
-        shares = sent.message.nbytes and self._links(sent)
+        sent.cost = self.cost(sent)
+        shares = sent.nbytes and self._links(sent)
         for link in shares or ():
-            self.loads[link] += sent.message.nbytes
+            self.loads[link] += sent.nbytes
         self.number += 1
         event = start + (self._first(sent) if shares else sent.cost)
         heapq.heappush(self.events, (event, self.number, sent))
 
-    def _first(self, sent: Sent) -> float:
+    def _first(self, sent: Posting) -> float:
         """Seconds of a message before its first byte."""
-        way = self.way(sent)
+        way = sent.way
         if self.chance is None:
             return way.first
-        alone = way.first + way.byte * sent.message.nbytes
+        alone = way.first + way.byte * sent.nbytes
         return way.first * sent.cost / alone if alone else 0.0
 
-    def _passed(self, sent: Sent, now: float) -> None:
+    def _passed(self, sent: Posting, now: float) -> None:
         """A message has passed the port out, and the links."""
         rank = sent.rank
         sent.passed = now
-        rank.port_out = now + self.way(sent).gap
+        rank.port_out = now + sent.way.gap
         rank.ends = max(rank.ends, now)
         going = self.going[rank.process.rank]
         going.popleft()
@@ -160,17 +160,17 @@ class Active:
         self.bursts = np.array([*[float(link.burst) for link in links], 0.0])
         self.saved = self.bursts.copy()
         self.bucket = bool(self.bursts.any())  # whether any of them is one
-        self.sent: list[Sent] = []
+        self.sent: list[Posting] = []
         self.routes = np.empty((0, 1), int)
         self.most = self.left = self.rates = np.empty(0)
-        self.new: list[tuple[Sent, tuple[int, ...], float]] = []
+        self.new: list[tuple[Posting, tuple[int, ...], float]] = []
         self.now, self.next = 0.0, math.inf  # when `left` was true, and when a flow ends
         self.changed = False
 
-    def add(self, sent: Sent, route: tuple[int, ...], alone: float, now: float) -> None:
+    def add(self, sent: Posting, route: tuple[int, ...], alone: float, now: float) -> None:
         """A flow begins, which takes `alone` seconds by itself."""
         self._go(now)
-        self.new.append((sent, route, sent.message.nbytes / alone if alone > 0 else math.inf))
+        self.new.append((sent, route, sent.nbytes / alone if alone > 0 else math.inf))
         self.changed = True
 
     def ends(self) -> float:
@@ -179,7 +179,7 @@ class Active:
             self._share()
         return self.next
 
-    def until(self, now: float) -> list[Sent]:
+    def until(self, now: float) -> list[Posting]:
         """The flows that end until now."""
         if now < self.ends():
             return []
@@ -233,6 +233,6 @@ class Active:
         fill = np.full((len(self.routes), width - self.routes.shape[1]), last)
         self.routes = np.vstack([np.hstack([self.routes, fill]), np.array(rows)])
         self.most = np.append(self.most, most)
-        self.left = np.append(self.left, [float(each.message.nbytes) for each in sent])
+        self.left = np.append(self.left, [float(each.nbytes) for each in sent])
         self.sent += sent
         self.new.clear()

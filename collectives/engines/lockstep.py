@@ -17,7 +17,7 @@ from collectives.engines.batches import NONE, Messages, layers, pairs
 from collectives.engines.driver import Process
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
-from collectives.engines.notes import Notes, Scribe
+from collectives.engines.notes import Score, cast
 from collectives.engines.simulator import Copies, Run
 from collectives.engines.uncollected import uncollected
 from collectives.errors import CollectiveError, Endless
@@ -41,7 +41,8 @@ class Lockstep:
     p : int
         Number of ranks.
     program : callable
-        `program(rank)` returns the algorithm's generator for that rank.
+        `program(rank)` returns the algorithm's generator for that rank. A `Score` keeps what
+        it does for other runs.
     law : Law
     copies : callable, optional
         As for `Simulator`.
@@ -82,13 +83,12 @@ class Lockstep:
             return None
         if any(self.ranks) or self.sent.size:
             return None
+        if isinstance(self.program, Score):
+            self.program.close()
         return Run(self.now, *self.tally)
 
     def _begin(self) -> None:
-        self.notes = Notes()
-        self.ranks: list[Scribe | None] = [
-            Scribe(self.title, r, self.p, self.program(r), self.notes) for r in range(self.p)
-        ]
+        self.notes, self.ranks = cast(self.title, self.p, self.program)
 
     def _beat(self, going: np.ndarray) -> np.ndarray:
         """Let these ranks go on; returns those whose rounds end next."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from collectives.algorithms.language.memory import Phantom
 from collectives.algorithms.language.steps import copy, decode, encode, recv, reduce, send
 from collectives.engines.batches import Messages
 from collectives.engines.driver import Process
+
+# Messages of a run up to which its notes are kept.
+KEPT = 600_000
 
 
 class Kinds(dict[np.dtype, int]):
@@ -36,6 +40,7 @@ class Notes:
         self.posted: list[int] = []
         self.work: list[int] = []
         self.kinds = Kinds()
+        self.score: Score | None = None
 
     def take(self) -> tuple[Messages, Messages, np.ndarray]:
         """Messages, recvs and reductions; the notes are empty then."""
@@ -45,8 +50,16 @@ class Notes:
         )
         for numbers in (self.sent, self.posted, self.work):
             numbers.clear()
-        dest, source, code = posted
-        return Messages.of(*sent), Messages.of(source, dest, code), work
+        if self.score is not None:
+            self.score.add(sent, posted, work)
+        return _read(sent, posted, work)
+
+
+def _read(
+    sent: np.ndarray, posted: np.ndarray, work: np.ndarray
+) -> tuple[Messages, Messages, np.ndarray]:
+    dest, source, code = posted
+    return Messages.of(*sent), Messages.of(source, dest, code), work
 
 
 class Scribe(Process):
@@ -94,3 +107,82 @@ class Scribe(Process):
             else:
                 self._no_step(step)
         return True
+
+
+def cast(title: str, p: int, program: Callable[[int], Iterator]) -> tuple[Any, list[Any]]:
+    """Notes, and the ranks that fill them."""
+    if isinstance(program, Score):
+        return program.cast(title, p)
+    notes = Notes()
+    return notes, [Scribe(title, rank, p, program(rank), notes) for rank in range(p)]
+
+
+class Score:
+    """A program whose notes are kept, so that it need not run again under another law.
+
+    What ranks do in each beat is the same whatever it costs, as long as the same messages wait
+    for their recvs.
+
+    Parameters
+    ----------
+    program : callable
+        `program(rank)` returns the algorithm's generator for that rank.
+    """
+
+    def __init__(self, program: Callable[[int], Iterator]):
+        self.program = program
+        self.pages: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.messages = 0
+        self.rounds: list[int] = []  # of each rank, when all of the run has been kept
+        self._scribes: list[Scribe] = []
+
+    def __call__(self, rank: int) -> Iterator:
+        """The algorithm's generator for a rank."""
+        return self.program(rank)
+
+    def cast(self, title: str, p: int) -> tuple[Any, list[Any]]:
+        """As the function; who has read once reads again."""
+        if self.rounds:
+            return _Pages(self.pages), [_Reader(rounds) for rounds in self.rounds]
+        self.pages, self.messages = [], 0
+        notes, self._scribes = cast(title, p, self.program)
+        notes.score = self
+        return notes, [*self._scribes]
+
+    def add(self, sent: np.ndarray, posted: np.ndarray, work: np.ndarray) -> None:
+        """Keep a beat."""
+        self.messages += sent.shape[1]
+        self.pages.append((sent, posted, work))
+        if self.messages > KEPT:
+            self.pages.clear()
+
+    def close(self) -> None:
+        """The run has come to its end."""
+        if self.messages <= KEPT and not self.rounds:
+            self.rounds = [scribe.rounds - 1 for scribe in self._scribes]
+        self._scribes = []
+
+
+class _Pages:
+    """Notes that were kept."""
+
+    def __init__(self, pages: list[tuple[np.ndarray, np.ndarray, np.ndarray]]):
+        self._left = iter(pages)
+
+    def take(self) -> tuple[Messages, Messages, np.ndarray]:
+        """As in `Notes`."""
+        return _read(*next(self._left))
+
+
+class _Reader:
+    """One rank whose rounds are among the notes that were kept."""
+
+    __slots__ = ("number", "rounds")
+
+    def __init__(self, rounds: int):
+        self.number, self.rounds = 0, rounds
+
+    def note(self) -> bool:
+        """As in `Scribe`."""
+        self.number += 1
+        return self.number <= self.rounds

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
 
-from collectives.engines.postings import Rank, Sent
+from collectives.engines.postings import Posting, Rank
 from collectives.machine.chance import Chance
 from collectives.machine.clock import Way
 from collectives.machine.model import Machine
@@ -47,66 +46,64 @@ class Ports:
     def step(self) -> None:
         """Let happen what happens at that time."""
 
-    def way(self, sent: Sent) -> Way:
-        """What a message costs on its way."""
-        groups = self.groups
-        if groups is None or groups[sent.rank.number] != groups[sent.message.peer]:
-            return self.far
-        return self.near
+    def start(self, sent: Posting) -> Way:
+        """A rank's CPU starts a message; what that costs on its way."""
+        rank, groups = sent.rank, self.groups
+        far = groups is None or groups[rank.number] != groups[sent.peer]
+        sent.way = way = self.far if far else self.near
+        rank.busy += way.overhead
+        return way
 
-    def cost(self, sent: Sent, way: Way) -> float:
+    def cost(self, sent: Posting) -> float:
         """How long a message keeps a port busy by itself."""
-        seconds = way.first + way.byte * sent.message.nbytes
+        seconds = sent.way.first + sent.way.byte * sent.nbytes
         if self.chance is not None:
             seconds *= self.chance.stretch(sent.rank.number)
         return seconds
 
-    def leave(self, sent: Sent) -> None:
+    def leave(self, sent: Posting) -> None:
         """Eager: a message goes to the port out at once."""
-        rank, way = sent.rank, self.way(sent)
-        rank.busy += way.overhead
-        self._pass(sent, rank.busy, way)
+        self.start(sent)
+        self._pass(sent, sent.rank.busy)
 
-    def meet(self, sent: Sent, target: Rank) -> bool:
+    def meet(self, sent: Posting, target: Rank) -> bool:
         """Rendezvous: a message and its recv have met; whether its end is known."""
-        self._pass(sent, self._met(sent, target), self.way(sent))
+        self._pass(sent, self._met(sent, target))
         return self.arrive(sent, target)
 
-    def _met(self, sent: Sent, target: Rank) -> float:
+    def _met(self, sent: Posting, target: Rank) -> float:
         """When a message may leave that has waited for its recv."""
-        source, way = sent.rank, self.way(sent)
-        source.busy += way.overhead
-        return max(source.busy, target.now) + way.handshake
+        way = self.start(sent)
+        return max(sent.rank.busy, target.now) + way.handshake
 
-    def _pass(self, sent: Sent, earliest: float, way: Way) -> None:
+    def _pass(self, sent: Posting, earliest: float) -> None:
         """A message passes the port out, when that is free."""
-        rank, free = sent.rank, sent.rank.port_out
-        sent.cost = cost = self.cost(sent, way)
+        rank, way = sent.rank, sent.way
+        free = rank.port_out
+        sent.cost = cost = self.cost(sent)
         sent.start = start = earliest if earliest > free else free
         sent.passed = passed = start + cost
         rank.port_out = passed + way.gap
         if passed > rank.ends:
             rank.ends = passed
 
-    def arrive(self, sent: Sent, target: Rank) -> bool:
+    def arrive(self, sent: Posting, target: Rank) -> bool:
         """A message that has left goes to the recv that it met; whether its end is known."""
-        arrivals = target.arrivals
-        entry: Any = sent.start, sent.cost, sent.rank.number, len(arrivals), sent
-        arrivals.append(entry)
+        target.arrivals.append(sent)
         return True
 
     def receive(self, rank: Rank) -> None:
         """The messages of a round pass the port in, in the order in which they left."""
         arrivals, free, taken = rank.arrivals, rank.port_in, rank.taken
         if len(arrivals) > 1:
-            arrivals.sort()
+            arrivals.sort(key=departure)
         if rank.busy > taken:
             taken = rank.busy
-        for start, cost, _, _, sent in arrivals:
-            overhead, _, _, gap, latency, _ = self.way(sent)
-            start += latency
-            port = (start if start > free else free) + cost
-            passed = sent.passed + latency  # type: ignore[operator]
+        for sent in arrivals:
+            overhead, _, _, gap, latency, _ = sent.way
+            start = sent.start + latency
+            port = (start if start > free else free) + sent.cost
+            passed = sent.passed + latency
             sent.arrived = arrived = port if port > passed else passed
             free = port + gap
             sent.taken = taken = (arrived if arrived > taken else taken) + overhead
@@ -114,3 +111,8 @@ class Ports:
         if taken > rank.ends:
             rank.ends = taken
         arrivals.clear()
+
+
+def departure(sent: Posting) -> tuple[float, float, int]:
+    """Messages pass a port in by when they left; of two at once, the quicker one first."""
+    return sent.start, sent.cost, sent.rank.number

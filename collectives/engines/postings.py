@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from collectives.engines.driver import Message, Process, Round
+from collectives.engines.driver import Message, Process, Round, Spot, line_of
 from collectives.engines.scene import scene
+from collectives.machine.clock import Way
 
 
 class Rank:
@@ -44,7 +45,7 @@ class Rank:
         self.number = process.rank
         self.finished = self.posting = False
         self.now = self.ends = self.busy = self.taken = self.port_in = self.port_out = 0.0
-        self.arrivals: list[tuple[float, float, int, int, Sent]] = []
+        self.arrivals: list[Posting] = []
         self.waits = 0  # messages of the round of which the end is not known yet
         self.messages = self.bytes_sent = self.bytes_received = 0
         self.reductions = self.bytes_reduced = 0
@@ -56,12 +57,13 @@ class Rank:
         return (self.now, *sent, self.bytes_received, self.reductions, self.bytes_reduced)
 
 
-class Sent:
-    """A message on its way, `number` of its rank's yields, at `line`.
+class Posting(Message):
+    """A message that a rank sends, or a recv that waits for one.
 
-    It starts to pass the port out at `start`, and has passed at `passed`; `arrived` is when the
-    port in has let it in, and `taken` when the CPU has. None is not yet. `cost` is how long it
-    keeps a port busy by itself.
+    Of what is sent, `number` of its rank's yields, at `spot`: it starts to pass the port out at
+    `start`, and has passed at `passed`; `arrived` is when the port in has let it in, and `taken`
+    when the CPU has. `cost` is how long it keeps a port busy by itself, and `target` the rank whose
+    recv it has met. There are millions of postings, so an attribute is there once it is known.
     """
 
     __slots__ = (
@@ -70,65 +72,58 @@ class Sent:
         "cost",
         "earliest",
         "last",
-        "line",
-        "message",
         "number",
         "passed",
         "rank",
+        "spot",
         "start",
         "taken",
         "target",
-        "views",
+        "way",
     )
 
-    behind: Sent | None
-    last: Sent | None
-    line: tuple[str, int] | None
+    rank: Rank
+    behind: Posting | None
+    last: Posting | None
+    spot: Spot | None
+    number: int
+    way: Way
+    cost: float
     target: Rank | None
-    start: float | None
-    passed: float | None
-    arrived: float | None
-    taken: float | None
-
-    def __init__(self, rank: Rank, message: Message):
-        self.rank = rank
-        self.message = message
-        self.views = message.views
-        self.behind = self.last = self.line = self.target = None
-        self.start = self.passed = self.arrived = self.taken = None
-        self.number = 0
-        self.cost = self.earliest = 0.0
+    earliest: float
+    start: float
+    passed: Any  # a float, or None: not yet
+    arrived: float
+    taken: float
 
     @property
     def scene(self) -> str:
         """Where it was sent; empty if it met its recv at once."""
-        return scene(self.line, self.number, None) if self.line else ""
+        return scene(line_of(self.spot), self.number, None) if self.spot else ""
 
 
-class Posted:
-    """A recv that waits."""
+class Poster(Process):
+    """A rank's run whose messages are postings."""
 
-    __slots__ = ("behind", "last", "message", "rank")
+    __slots__ = ()
 
-    def __init__(self, rank: Rank, message: Message):
-        self.rank = rank
-        self.message = message
-        self.behind = self.last = None
+    letter = Posting
 
 
-def put(queues: dict[int, Any], channel: int, entry: Any) -> None:
+def put(queues: dict[int, Posting], channel: int, entry: Posting) -> None:
     """Add an entry to a queue.
 
     Nearly all queues have one entry, so a queue is a chain and no list: its first entry knows
     the last one, and each the one behind it.
     """
+    entry.behind = entry.last = None
     first = queues.setdefault(channel, entry)
     if first is not entry:
         last = first.last or first
         last.behind = first.last = entry
 
 
-def take(queues: dict[int, Any], channel: int) -> Any:
+def take(queues: dict[int, Posting], channel: int) -> Posting:
     """The oldest entry of a queue; an empty queue is forgotten."""
     entry = queues.pop(channel)
     if entry.behind is not None:
@@ -137,9 +132,10 @@ def take(queues: dict[int, Any], channel: int) -> Any:
     return entry
 
 
-def queued(queues: dict[int, Any]) -> Iterator[Any]:
+def queued(queues: dict[int, Posting]) -> Iterator[Posting]:
     """All entries of all queues."""
-    for entry in queues.values():
+    for first in queues.values():
+        entry: Posting | None = first
         while entry is not None:
             yield entry
             entry = entry.behind

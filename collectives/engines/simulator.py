@@ -21,16 +21,17 @@ import heapq
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from collectives.algorithms.language.steps import Local, copy, decode, encode, reduce
 from collectives.engines.advice import LEFT_OVER, LENGTHS, way_out
-from collectives.engines.driver import Message, Process, Round, views_of
+from collectives.engines.driver import Process, Round, views_of
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.flows import Flows
 from collectives.engines.ports import Ports
-from collectives.engines.postings import Posted, Rank, Sent, put, queued, take, transfer
+from collectives.engines.postings import Poster, Posting, Rank, put, queued, take, transfer
 from collectives.engines.uncollected import uncollected
 from collectives.errors import Deadlock, ScheduleError, Timeout
 from collectives.machine.chance import Chance
@@ -172,11 +173,11 @@ class Simulator:
         self.phantom = phantom
         self.program = program
         self.many = many(p)
-        self.ranks = [Rank(Process(title, r, p, program(r), phantom)) for r in range(p)]
+        self.ranks = [Rank(Poster(title, r, p, program(r), phantom)) for r in range(p)]
         self.late = late or (chance.late() if chance else {})
         self.ready = sorted([(self.late.get(r, 0.0), r) for r in range(p)])
-        self.unexpected: dict[int, Sent] = {}  # the first of each queue
-        self.expected: dict[int, Posted] = {}
+        self.unexpected: dict[int, Posting] = {}  # the first of each queue
+        self.expected: dict[int, Posting] = {}
 
     def run(self) -> Run:
         """Run to the end."""
@@ -216,7 +217,8 @@ class Simulator:
 
     def _start(self, rank: Rank, round_: Round) -> None:
         """Post the messages of a round; those that find their match move."""
-        sends, recvs = round_.sends, round_.recvs
+        sends: list[Any] = round_.sends  # postings, because the rank's process makes such ones
+        recvs: list[Any] = round_.recvs
         rank.round = round_
         rank.ends = rank.busy = rank.taken = rank.now
         if self.copies is not None:
@@ -231,51 +233,52 @@ class Simulator:
         if not rank.waits:
             self._end(rank)
 
-    def _post_sends(self, rank: Rank, messages: list[Message]) -> None:
+    def _post_sends(self, rank: Rank, sends: list[Posting]) -> None:
         base, expected = rank.number * self.p, self.expected
-        rank.messages += len(messages)
-        for message in messages:
-            nbytes = message.nbytes
+        rank.messages += len(sends)
+        for sent in sends:
+            sent.rank = rank
+            nbytes = sent.nbytes
             rank.bytes_sent += nbytes
-            sent = Sent(rank, message)
             if nbytes <= self.eager:
                 self._leave(sent)
             else:
                 rank.waits += 1
-            channel = base + message.peer
+            channel = base + sent.peer
             if channel in expected:
+                sent.spot = None
                 self._match(sent, take(expected, channel))
             else:
-                sent.line = rank.process.line()  # the rank may go on before this is matched
-                sent.number = rank.process.number
+                sent.spot = rank.process.spot()  # the rank may go on before this is matched
+                sent.number = rank.process.rounds
                 put(self.unexpected, channel, sent)
 
-    def _post_recvs(self, rank: Rank, messages: list[Message]) -> None:
+    def _post_recvs(self, rank: Rank, recvs: list[Posting]) -> None:
         me, p, unexpected = rank.number, self.p, self.unexpected
-        for message in messages:
-            rank.bytes_received += message.nbytes
-            channel = message.peer * p + me
-            posted = Posted(rank, message)
+        for posted in recvs:
+            posted.rank = rank
+            rank.bytes_received += posted.nbytes
+            channel = posted.peer * p + me
             if channel in unexpected:
                 self._match(take(unexpected, channel), posted)
             else:
                 put(self.expected, channel, posted)
 
-    def _leave(self, sent: Sent) -> None:
+    def _leave(self, sent: Posting) -> None:
         """Eager: the message goes to the port out; then its memory may change."""
         self.wires.leave(sent)
         if not self.phantom:
             sent.views = tuple([view.copy() for view in sent.views])
 
-    def _match(self, sent: Sent, posted: Posted) -> None:
+    def _match(self, sent: Posting, posted: Posting) -> None:
         """A message meets its recv."""
-        source, target, nbytes = sent.rank, posted.rank, sent.message.nbytes
-        if nbytes != posted.message.nbytes:
+        source, target, nbytes = sent.rank, posted.rank, sent.nbytes
+        if nbytes != posted.nbytes:
             self._fail_lengths(sent, posted)
-        if nbytes and sent.views[0].dtype is not posted.message.views[0].dtype:
+        if nbytes and sent.views[0].dtype is not posted.views[0].dtype:
             self._check_dtypes(sent, posted)
         if not self.phantom:
-            transfer(sent.views, posted.message.views)
+            transfer(sent.views, posted.views)
         if nbytes <= self.eager:
             known = self.wires.arrive(sent, target)
         elif known := self.wires.meet(sent, target):
@@ -290,15 +293,12 @@ class Simulator:
     def _end(self, rank: Rank) -> None:
         """All messages of the round have moved: run its local steps."""
         if rank.arrivals:
-            self._receive(rank)
+            self.wires.receive(rank)
         if self.copies is not None:
             rank.ends += self._copying(rank, 1)
         for step in rank.round.local:
             self._work(rank, step)
         heapq.heappush(self.ready, (rank.ends, rank.number))
-
-    def _receive(self, rank: Rank) -> None:
-        self.wires.receive(rank)
 
     def _copying(self, rank: Rank, after: int) -> float:
         """Seconds that a rank copies in its round, before its messages or after them."""
@@ -328,20 +328,20 @@ class Simulator:
         elif step.out.size:  # an empty view may be read-only
             self.kernel(step.inbuf, step.inoutbuf, step.out)
 
-    def _fail_lengths(self, sent: Sent, posted: Posted) -> None:
-        needed, got = posted.message.nbytes, sent.message.nbytes
+    def _fail_lengths(self, sent: Posting, posted: Posting) -> None:
+        needed, got = posted.nbytes, sent.nbytes
         self._fail_pair(sent, posted, f"{needed} bytes", f"{got}", LENGTHS)
 
-    def _check_dtypes(self, sent: Sent, posted: Posted) -> None:
-        needed, got = posted.message.views[0].dtype, sent.views[0].dtype
+    def _check_dtypes(self, sent: Posting, posted: Posting) -> None:
+        needed, got = posted.views[0].dtype, sent.views[0].dtype
         if needed != got:
             self._fail_pair(sent, posted, f"{needed}", f"{got}", "both need one dtype")
 
-    def _fail_pair(self, sent: Sent, posted: Posted, needed: str, got: str, hint: str) -> None:
+    def _fail_pair(self, sent: Posting, posted: Posting, needed: str, got: str, hint: str) -> None:
         target = posted.rank.process
         raise ScheduleError(
             f"{self.title}: rank {target.rank} of {self.p}: needs {needed} "
-            f"from rank {posted.message.peer} ({target.scene()}), "
+            f"from rank {posted.peer} ({target.scene()}), "
             f"got {got} ({sent.scene or sent.rank.process.scene()}); {hint}",
             hint=hint,
         )
@@ -355,11 +355,11 @@ class Simulator:
         """For whom each rank that is stuck waits, and in what."""
         waits: dict[int, tuple[int, str]] = {}
         for posted in queued(self.expected):
-            peer = posted.message.peer
+            peer = posted.peer
             waits[posted.rank.number] = peer, f"recv from {peer}"
         for sent in queued(self.unexpected):
-            if sent.message.nbytes > self.eager:
-                peer = sent.message.peer
+            if sent.nbytes > self.eager:
+                peer = sent.peer
                 waits.setdefault(sent.rank.number, (peer, f"send to {peer}"))
         return waits
 
@@ -383,8 +383,8 @@ class Simulator:
     def _check_nothing_left(self) -> None:
         for sent in queued(self.unexpected):
             raise ScheduleError(
-                f"{self.title}: every message needs a recv, got none for {sent.message.nbytes} "
-                f"bytes from rank {sent.rank.process.rank} to rank {sent.message.peer} "
+                f"{self.title}: every message needs a recv, got none for {sent.nbytes} "
+                f"bytes from rank {sent.rank.process.rank} to rank {sent.peer} "
                 f"({sent.scene}); {LEFT_OVER}",
                 hint=LEFT_OVER,
             )

@@ -7,6 +7,7 @@ again by all their rules, and errors name the lines of the student's file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,13 +89,18 @@ def _together(buffers: Sequence[Any]) -> bool | None:
     return bool(np.may_share_memory(*buffers)) if all(buf.size for buf in buffers) else None
 
 
+def _instructions() -> Iterator[tuple[int, int, int]]:
+    """Each line is one instruction, of its number: begin, end, line."""
+    return ((line, line + 1, line) for line in count())
+
+
 class Replay:
     """The rounds of one rank; to the driver it is what a generator function returns."""
 
     gi_yieldfrom = None
 
     def __init__(self, file: str, recorded: Rounds, given: Sequence[np.ndarray | None]):
-        self.gi_code = SimpleNamespace(co_filename=file)
+        self.gi_code = SimpleNamespace(co_filename=file, co_lines=_instructions)
         self.gi_frame: Any = SimpleNamespace(f_code=self.gi_code, f_lineno=0, f_locals={})
         self._rounds = iter(recorded.rounds)
         self._buffers: dict[int, np.ndarray] = {
@@ -110,7 +116,8 @@ class Replay:
 
     def __next__(self) -> list:
         for line, variables, sends, recvs, local in self._rounds:
-            self.gi_frame.f_lineno, self.gi_frame.f_locals = line, variables
+            self.gi_frame.f_lineno = self.gi_frame.f_lasti = line
+            self.gi_frame.f_locals = variables
             return [
                 *[send(self._views(places), peer) for peer, places in sends],
                 *[recv(self._views(places), peer) for peer, places in recvs],

@@ -19,6 +19,9 @@ from .placed import BLOCK, CYCLIC, RANDOM, Placed
 TITLE = "machine"
 CLOCK = Clock()
 
+# Places of ranks, and links of a network, that there is memory for.
+MOST = 2**20
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -123,6 +126,11 @@ class Machine:
         object.__setattr__(self, "placement", _placement(self.placement))
         if self.network is None:
             self._check_flat()
+        elif (size := max((self.network.nodes or 1) * self.ranks, self.network.most)) > MOST:
+            raise ArgumentError(
+                f"{TITLE}: topology must have at most {MOST} places and links, got "
+                f"{self.topology}, which has {size:.3g}; take a smaller one"
+            )
 
     def _check_flat(self) -> None:
         """Raise unless there is only what ranks without nodes may have."""

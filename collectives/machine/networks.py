@@ -31,6 +31,11 @@ class Network:
         """How many there are; None if as many as it takes."""
         raise NotImplementedError
 
+    @property
+    def most(self) -> int:
+        """There are not more links than so many, whose names have not been made."""
+        return 0
+
     @cached_property
     def links(self) -> list[str]:
         """The name of each link."""
@@ -69,6 +74,10 @@ class Torus(Network):
     @property
     def nodes(self) -> int:
         return prod(self.shape)
+
+    @property
+    def most(self) -> int:
+        return 2 * self.nodes * len(self.shape)
 
     @cached_property
     def links(self) -> list[str]:
@@ -129,6 +138,10 @@ class FatTree(Network):
     def nodes(self) -> int:
         return self.shape[0] * self.shape[1]
 
+    @property
+    def most(self) -> int:
+        return 2 * self.shape[0] * self.shape[2]
+
     @cached_property
     def links(self) -> list[str]:
         leaves, _, upper = self.shape
@@ -157,6 +170,10 @@ class Dragonfly(Network):
     @property
     def nodes(self) -> int:
         return prod(self.shape)
+
+    @property
+    def most(self) -> int:
+        return self.shape[0] * (self.shape[0] + self.shape[1] ** 2)
 
     @cached_property
     def links(self) -> list[str]:

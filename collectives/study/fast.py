@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,10 @@ import numpy as np
 from collectives.algorithms.language.registry import ROOTED, Algorithm
 from collectives.engines.anyone import Alike, Anyone, any_phantom
 from collectives.engines.crowded import Crowd, Crowded
+from collectives.engines.driver import Process
 from collectives.engines.law import Law, law_of
 from collectives.engines.lockstep import Lockstep
+from collectives.engines.notes import Score
 from collectives.engines.simulator import Run, Simulator
 from collectives.engines.symmetric import Beat, record_once, run_once
 from collectives.machine.clock import Clock
@@ -33,6 +37,8 @@ from collectives.study.verify import settle
 PLAIN = Law(Clock().way, Clock().way, None, 0.0, math.inf)
 # Fewer ranks are as fast one by one.
 MANY = 24
+# So many ranks, and rank 0, show how many messages there are.
+FEW = 8
 
 
 def run(
@@ -131,7 +137,7 @@ def estimate(
     if not every:
         return None
     copies = copies_of(chosen, problem, given) if law.delta else None
-    return Crowded(title, p, _program(chosen, problem, given), law, placed, copies).run()
+    return Crowded(title, p, _score(chosen, problem, given, law), law, placed, copies).run()
 
 
 def copying(
@@ -156,6 +162,32 @@ def _beats(
     if generator is None:
         return None
     return record_once(str(algorithm), problem.p, generator, law, copied)
+
+
+def messages(
+    algorithm: Algorithm,
+    problem: Problem,
+    machine: Machine,
+    parameters: Mapping[str, Any],
+    most: float,
+) -> float:
+    """About how many messages there are, by what a few ranks send; inf if more than `most`.
+
+    What a rank sends does not depend on what it gets, so that a rank can run alone.
+    """
+    chosen, given = settle(algorithm, problem, parameters, machine)
+    program, p = _program(chosen, problem, given), problem.p
+    others = Random(p).sample(range(1, p), min(FEW, p - 1))
+
+    def sent(rank: int) -> float:
+        process, number = Process(str(chosen), rank, p, program(rank), True), 0
+        while (round_ := process.advance()) is not None:
+            number += len(round_.sends)
+            if max(number, process.rounds) > most:
+                return math.inf
+        return number
+
+    return sent(0) + (p - 1) * sum(map(sent, others)) / max(len(others), 1)
 
 
 def _anyone(
@@ -183,7 +215,7 @@ def side_by_side(
     algorithm: Algorithm, problem: Problem, law: Law, parameters: Mapping[str, Any]
 ) -> Run | None:
     """A run of all ranks, beat by beat; None if that is no faster, or cannot be told so."""
-    program = _program(algorithm, problem, parameters)
+    program = _score(algorithm, problem, parameters, law)
     copies = _copies(algorithm, problem, parameters) if law.delta else None
     run = Lockstep(str(algorithm), problem.p, program, law, copies).run()
     return run if run is None or copies is None else replace(run, exact=copies.exact)
@@ -210,6 +242,37 @@ def _copies(algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any
     generator, p = _anyone(algorithm, problem, parameters), problem.p
     same = generator is not None and run_once(str(algorithm), p, generator, PLAIN) is not None
     return copies_of(algorithm, problem, parameters, same)
+
+
+# What ranks did when an algorithm was last run side by side, while that is remembered.
+_last: list[tuple[Any, Score]] | None = None
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Within it an algorithm that runs again on other machines reads what it did at first.
+
+    That takes some memory, and is worth it where the machines differ in what things cost.
+    """
+    global _last
+    before, _last = _last, []
+    try:
+        yield
+    finally:
+        _last = before
+
+
+def _score(
+    algorithm: Algorithm, problem: Problem, parameters: Mapping[str, Any], law: Law
+) -> Callable[[int], Iterator]:
+    """The program of all ranks, which may have run before."""
+    program = _program(algorithm, problem, parameters)
+    if _last is None or problem.counts is not None:
+        return program
+    key = algorithm, vars(problem), dict(parameters), law.eager
+    if not _last or _last[0][0] != key:
+        _last[:] = [(key, Score(program))]
+    return _last[0][1]
 
 
 def _program(

@@ -57,9 +57,10 @@ def optimality_table(primitive: str, p: int, n: int, machine: Machine | None = N
 
     The length is rounded up to a multiple of p: blocks of one byte more or less would
     hide what is optimal. With a machine there is one more column: the predicted time, as a
-    multiple of the bound that the machine sets.
+    multiple of the bound that the machine sets, for the length that `predict` takes.
     """
     p, n = checks.ranks(primitive, p), checks.integer(primitive, "the number of bytes n", n)
+    bound, priced = (None, n) if machine is None else bound_of(primitive, p, n, machine)
     n = -(-n // p) * p
     least = bounds(primitive, p, n)
     columns = ["algorithm", "critical\npath"]
@@ -68,7 +69,6 @@ def optimality_table(primitive: str, p: int, n: int, machine: Machine | None = N
     if COMPUTATION in least:
         columns += ["work,\nbusiest\nrank", "work,\ncritical\npath", "reductions"]
     length = f", n = {format_bytes(n)}" if BANDWIDTH in least else ""
-    bound = None if machine is None else bound_of(primitive, p, n, machine)[0]
     if bound is not None:
         columns.append("time /\nbound")
     new = table(f"{primitive}, p = {p}{length}", *columns, "optimal in", numbers=True)
@@ -85,7 +85,7 @@ def optimality_table(primitive: str, p: int, n: int, machine: Machine | None = N
     for name in algorithms_for(primitive):
         row = _row(primitive, name, p, n, least, machine)
         if machine is not None and bound is not None and len(row) > 1:
-            found = predicted(primitive, name, p, n, machine, bound, False)
+            found = predicted(primitive, name, p, priced, machine, bound, False)
             row.insert(-1, "" if found.ratio is None else f"{found.ratio:.2f}")
         new.add_row(titled(primitive, name), *row)
     return new

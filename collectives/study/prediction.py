@@ -16,7 +16,9 @@ from collectives.machine.model import Machine
 from collectives.study.bounds import BANDWIDTH, COMPUTATION, LATENCY
 from collectives.study.cost import predicted_time
 from collectives.study.cuts import Least, least
+from collectives.study.fast import remembering
 from collectives.study.pricing import LINE, Price, evenly, priced
+from collectives.study.tuning import shortened, tuned
 
 WAITING = "waiting"
 SHARES = (LATENCY, BANDWIDTH, COMPUTATION, WAITING)
@@ -42,10 +44,11 @@ class Prediction:
     how : str
         ``simulated``, ``estimated`` or ``cost line``: see `pricing`.
     shares : dict of str to float
-        Of the time: latency, bandwidth, computation, and waiting for links that are shared.
-        They add up to 1.
+        Of the time: latency, bandwidth, computation (reductions, and copies where they cost
+        time), and waiting for links that are shared. They add up to 1.
     bottleneck : str
-        What was busy most of the time, and for which part of it.
+        What was busy most of the time, and for which part of it; empty if there was nothing
+        to do, or no shares were asked for.
     ratio : float or None
         Times the bound, which is not for lossy algorithms.
     reason : str
@@ -123,10 +126,9 @@ def predict(
     'hierarchical'
     """
     bound, given = bound_of(primitive, p, n, machine)
-    found = [
-        predicted(primitive, name, p, given, machine, bound, shares)
-        for name in names or algorithms_for(primitive)
-    ]
+    found: list[Prediction] = []
+    for name in names or algorithms_for(primitive):
+        found += forms_of(primitive, name, p, given, machine, bound, shares)
     return Ranking(primitive, p, given, machine, bound, ranked(found))
 
 
@@ -144,6 +146,27 @@ def bound_of(primitive: str, p: int, n: int, machine: Machine) -> tuple[Least, i
 def ranked(found: Sequence[Prediction]) -> list[Prediction]:
     """The fastest first, those without a time last."""
     return sorted(found, key=lambda one: (one.seconds is None, one.seconds or 0.0))
+
+
+def forms_of(
+    primitive: str,
+    name: str,
+    p: int,
+    n: int,
+    machine: Machine,
+    bound: Least,
+    shares: bool = True,
+    tune: bool = False,
+) -> list[Prediction]:
+    """What an algorithm takes, and beside it with other parameters.
+
+    Those are better ones if `tune`, and fewer segments where it has too many for a price.
+    """
+    with remembering():
+        specs = tuned(primitive, name, p, n, machine) if tune else [name]
+        if len(specs) == 1:
+            specs = shortened(primitive, name, p, n, machine)
+        return [predicted(primitive, spec, p, n, machine, bound, shares) for spec in specs]
 
 
 def predicted(
@@ -164,7 +187,9 @@ def predicted(
     except FAILURES as error:
         reason = in_words(error).removeprefix(f"{algorithm}: ")
         return Prediction(title, lossy, reason=reason)
-    ratio = None if lossy or not bound.seconds else price.seconds / bound.seconds
+    ratio = (
+        None if lossy or not (bound.seconds and price.seconds) else price.seconds / bound.seconds
+    )
     bottleneck = bottleneck_of(price, parts) if parts else ""
     return Prediction(title, lossy, price.seconds, price.how, parts, bottleneck, ratio)
 
@@ -252,8 +277,10 @@ _WORDS = {
 
 def bottleneck_of(price: Price, shares: dict[str, float]) -> str:
     """The link that is busy most of the time, or what takes most of it."""
+    if not price.seconds:
+        return ""
     load: Load | None = price.bottleneck
-    if load is not None and price.seconds and load.busy >= BUSY * price.seconds:
+    if load is not None and load.busy >= BUSY * price.seconds:
         return f"{load.name}, {load.busy / price.seconds:.0%}"
     term = max(shares, key=shares.__getitem__)
     return f"{_WORDS[term]}, {shares[term]:.0%}"

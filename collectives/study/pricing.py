@@ -42,7 +42,9 @@ SIMULATED, ESTIMATED, LINE = "simulated", "estimated", "cost line"
 
 # Messages of runs that are simulated flow by flow, and side by side where nothing is shared, and
 # those that are estimated: of more it takes longer than anybody waits, or a cost line is as good.
-FLOWS, SIDE_BY_SIDE, BEATS = 50_000, 5_000, 500_000
+FLOWS, SIDE_BY_SIDE, BEATS = 50_000, 5_000, 2**19
+# A cost line does not tell of so many times as many messages as there are.
+TRUSTED = 4
 SAMPLE = 16
 
 
@@ -142,13 +144,28 @@ def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
         if isinstance(machine.clock, Clock):
             copying = fast.copying(algorithm, problem, machine, given)
             return Price(predicted_time(algorithm, p, n, machine.clock, **given) + copying, LINE)
-    else:
-        found = fast.estimate(algorithm, problem, machine, given, number <= BEATS)
-        if found is not None:
-            return Price(found.time, ESTIMATED, found)
-    if number <= FLOWS:
+    elif (estimate := _estimated(algorithm, problem, machine, given, number <= BEATS)) is not None:
+        return estimate
+    if FLOWS < number <= TRUSTED * BEATS:
+        number, line = fast.messages(algorithm, problem, machine, given, TRUSTED * BEATS), number
+        if number <= BEATS < line and machine.network is not None:
+            estimate = _estimated(algorithm, problem, machine, given)
+            if estimate is not None:
+                return estimate
+    if number <= (BEATS if machine.network is None else FLOWS):
         return _simulated(fast.run(algorithm, problem, machine, given))
     raise _too_long(algorithm, number)
+
+
+def _estimated(
+    algorithm: Algorithm,
+    problem: Problem,
+    machine: Machine,
+    given: Mapping[str, Any],
+    every: bool = True,
+) -> Price | None:
+    run = fast.estimate(algorithm, problem, machine, given, every)
+    return None if run is None else Price(run.time, ESTIMATED, run)
 
 
 def _simulated(run: Run) -> Price:
@@ -157,16 +174,20 @@ def _simulated(run: Run) -> Price:
 
 def _too_long(algorithm: Algorithm, number: float) -> TooLong:
     many = f"about {number / 1e6:.2g} million" if number < 1e12 else "too many"
-    return TooLong(
-        f"{algorithm}: needs at most {BEATS} messages to be priced on a machine with nodes, got "
-        f"{many}; take fewer ranks"
-    )
+    less = "fewer ranks or segments" if "segments" in algorithm.parameters else "fewer ranks"
+    return TooLong(f"{algorithm}: needs at most {BEATS} messages, got {many}; take {less}")
 
 
 def phantom_problem(algorithm: Algorithm, p: int, n: int) -> Problem:
     """The problem that is priced: n bytes, of float32 where something is lost."""
     dtype = BYTES_OF_FLOATS if algorithm.lossy else np.dtype(np.uint8)
     return Problem(algorithm.primitive, p, -(-n // dtype.itemsize), 0, dtype)
+
+
+def effort(primitive: str, spec: str, p: int, n: int) -> float:
+    """About how much there is to do for a price, in messages."""
+    algorithm, given = find(primitive, spec)
+    return _messages(algorithm, p, evenly(primitive, p, n), given)
 
 
 def _messages(algorithm: Algorithm, p: int, n: int, given: Mapping[str, Any]) -> float:

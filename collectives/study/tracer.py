@@ -18,7 +18,7 @@ from collectives import algorithms
 from collectives.algorithms.language.registry import Algorithm
 from collectives.algorithms.language.steps import Local, decode, encode, reduce
 from collectives.engines.driver import Message, Round, views_of
-from collectives.engines.postings import Sent
+from collectives.engines.postings import Posting
 from collectives.engines.simulator import Simulator
 from collectives.engines.trace import Place
 from collectives.errors import ScheduleError
@@ -44,34 +44,34 @@ class MessageNote:
         self.reads, self.pieces = reads, pieces
         self.writes: Ranges = []
         self.beat = source.beat
-        self.sent: Sent | None = None  # the simulator's own note
+        self.sent: Posting | None = None  # the simulator's own: it lacks what is not known yet
         self.at_once = False  # it left before it had met its recv
 
     @property
     def left(self) -> float | None:
         """When it began to pass the port out."""
-        return None if self.sent is None else self.sent.start
+        return getattr(self.sent, "start", None)
 
     @property
     def passed(self) -> float:
         """When it had passed the port out; one that has not left never has."""
-        passed = None if self.sent is None else self.sent.passed
+        passed = getattr(self.sent, "passed", None)
         return math.inf if passed is None else passed
 
     @property
     def arrived(self) -> float | None:
         """When it had come in."""
-        return None if self.sent is None else self.sent.arrived
+        return getattr(self.sent, "arrived", None)
 
     @property
     def taken(self) -> float | None:
         """When the destination's CPU had taken it."""
-        return None if self.sent is None else self.sent.taken
+        return getattr(self.sent, "taken", None)
 
     @property
     def cost(self) -> float:
         """How long it keeps a port busy by itself."""
-        return 0.0 if self.sent is None else self.sent.cost
+        return getattr(self.sent, "cost", 0.0)
 
 
 class StepNote:
@@ -180,14 +180,14 @@ class Tracer(Simulator):
 
     def _leave(self, sent: Any) -> None:
         super()._leave(sent)
-        note = self.flying[id(sent.message)]
+        note = self.flying[id(sent)]
         note.sent, note.at_once = sent, True
 
     def _match(self, sent: Any, posted: Any) -> None:
-        if sent.message.nbytes == posted.message.nbytes:
-            note = self.flying.pop(id(sent.message))
+        if sent.nbytes == posted.nbytes:
+            note = self.flying.pop(id(sent))
             me = posted.rank.process.rank
-            self._deliver(note, self.rounds[me][-1], posted.message)
+            self._deliver(note, self.rounds[me][-1], posted)
             note.sent = sent
         super()._match(sent, posted)
 
@@ -304,7 +304,7 @@ class Tracer(Simulator):
         """Note what has come to ranks that wait for something else."""
         for rank in self.ranks:
             if rank.arrivals:
-                self._receive(rank)
+                self.wires.receive(rank)
 
 
 @cache

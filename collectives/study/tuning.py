@@ -1,4 +1,4 @@
-"""Other values of an algorithm's parameters, where it is cheap to try them."""
+"""Other values of an algorithm's parameters: better ones, or those that have a price."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collectives.algorithms.language.registry import GROUP, LEAST, TOPOLOGY
 from collectives.catalogue import find
 from collectives.errors import CollectiveError
 from collectives.machine.model import Machine
-from collectives.study.pricing import price
+from collectives.study.pricing import TooLong, price
 
 # What is tried: powers of two up to this, as far as that makes it faster.
 MOST = 1024
+
+# Segments that are tried in their stead where there would be too many.
+FEWER = (128, 64, 32, 16, 8)
 
 # A change that gains less is not worth a name.
 GAIN = 1.02
@@ -46,3 +49,19 @@ def tuned(primitive: str, name: str, p: int, n: int, machine: Machine) -> list[s
         if best != name and usual < GAIN * found:
             return [name]
     return [name] if best == name else [name, best]
+
+
+def shortened(primitive: str, name: str, p: int, n: int, machine: Machine) -> list[str]:
+    """The algorithm, and if it has too many messages for a price, the same with fewer segments."""
+    algorithm, given = find(primitive, name)
+    if given or "segments" not in algorithm.parameters:
+        return [name]
+    for spec in (name, *[f"{name}:segments={segments}" for segments in FEWER]):
+        try:
+            price(primitive, spec, p, n, machine)
+            return [name] if spec == name else [name, spec]
+        except TooLong:
+            continue
+        except CollectiveError:
+            break
+    return [name]

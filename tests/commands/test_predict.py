@@ -2,11 +2,17 @@
 
 import csv
 import json
+import os
+import re
+from pathlib import Path
 
 import pytest
 
+from collectives import simulate
 from collectives.__main__ import main
 from collectives.algorithms import REGISTRY
+from collectives.errors import CollectiveError
+from collectives.units import seconds
 
 NODES = "nodes:4x4,nic=25G,latency=10us"
 
@@ -86,6 +92,38 @@ def test_no_command_contradicts_another(capsys, tmp_path):
     assert f"{cells[pick]['ratio']:.2f}" in row
 
 
+@pytest.mark.parametrize(
+    "primitive, topology, p",
+    [
+        ("bcast", "nodes:3x4,nic=10G,latency=5us,placement=cyclic", 11),
+        ("barrier", "nodes:4x2,nic=25G,latency=10us", 8),
+        ("scan", "fattree:3x2x1,nic=10G,latency=2us,placement=random:1", 6),
+        ("reduce_scatter", "nodes:2x4,nic=10G,nics=2,overhead=1us,gap=1us,eager=4K", 7),
+        ("alltoall", "torus:2x3,nic=10G,delta=0.1ns", 6),
+    ],
+)
+def test_no_command_contradicts_another_elsewhere(primitive, topology, p, capsys):
+    """Nor what `simulate` says: times, bounds, how far each is from it, why there is no time."""
+    words = primitive, "-p", str(p), "-n", "48K", "--topology", topology
+    cells = json.loads(said(capsys, "predict", *words, "--json", "-"))
+    why = said(capsys, "why", *words)
+    listed = said(capsys, "list", primitive, "--bounds", *words[1:]).splitlines()
+    assert f"bound   {seconds(cells[0]['bound'])}: " in why
+    assert any(line.startswith(f"bound: {seconds(cells[0]['bound'])}, ") for line in listed)
+    for cell in cells:
+        row = next((line.split() for line in listed if line.split()[:1] == [cell["algorithm"]]), [])
+        if cell["seconds"] is None:
+            with pytest.raises(CollectiveError) as caught:
+                simulate(primitive, cell["algorithm"], p=p, n=cell["n"], topology=topology)
+            assert cell["reason"] in str(caught.value)
+            continue
+        run = simulate(primitive, cell["algorithm"], p=p, n=cell["n"], topology=topology)
+        assert cell["seconds"] == pytest.approx(run.time, rel=1e-9)
+        if cell["ratio"] is not None:
+            assert f"{cell['ratio']:.2f}" in row
+    assert any(f" {seconds(cell['seconds'])}" in why for cell in cells if cell["seconds"])
+
+
 def test_count_takes_nodes(capsys):
     text = said(capsys, "count", "bcast.hierarchical", "-n", "8", "--topology", NODES)
     assert "bcast, p = 16, n = 8 B" in text and " 15 " in text
@@ -127,3 +165,42 @@ def test_what_is_no_option(words, error, capsys):
     with pytest.raises(SystemExit):
         main(["predict", "bcast", *words])
     assert error in capsys.readouterr().err
+
+
+def test_the_page_has_the_fields_of_json(capsys):
+    assert main(["predict", "allreduce", "ring", "--topology", NODES, "--json", "-"]) == 0
+    [cell] = json.loads(capsys.readouterr().out)
+    page = (Path(__file__).parents[2] / "docs" / "predict.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*?) ?\|", page, re.MULTILINE)
+    assert [name for name, _ in rows] == list(cell)
+    assert {name for name, unit in rows if unit == "seconds"} == {"bound", "seconds"}
+    assert sum(cell[name] for name, unit in rows if "share" in unit) == pytest.approx(1)
+    assert cell["ratio"] == pytest.approx(cell["seconds"] / cell["bound"])
+
+
+def test_a_dash_is_stdout(capsysbinary):
+    """Then nothing else is printed there."""
+    for words, first in (
+        (("predict", "bcast", "tree", "-p", "4", "--json", "-"), b'[\n {"primitive": "bcast"'),
+        (("predict", "bcast", "tree", "-p", "4", "--csv", "-"), b"primitive,p,n,bound,"),
+        (("explain", "bcast", "tree", "-p", "3", "--json", "-"), b'{"format"'),
+        (("explain", "bcast", "tree", "-p", "3", "--html", "-"), b"<!doctype html>"),
+        (("explain", "bcast", "tree", "-p", "3", "--svg", "-"), b"<?xml"),
+        (("table", "bcast", "-p", "4", "--write", "-"), b"{"),
+    ):
+        assert main(list(words)) == 0
+        out = capsysbinary.readouterr().out
+        assert out.startswith(first) and not os.path.exists("-")
+        if first.startswith((b"{", b"[")):
+            json.loads(out)
+
+
+def test_a_sweep_names_all_its_ranks(capsys):
+    sweep = "--ranks", "4:16", "--sizes", "8:8", "--topology", "nodes:x4,nic=25G"
+    first = said(capsys, "predict", "bcast", "tree", *sweep).partition("\n")[0]
+    assert "nodes:x4, 4 to 16 ranks on 1 to 4 nodes, at most 4 on each" in first
+
+
+def test_nothing_is_busy_where_nothing_is_done(capsys):
+    text = said(capsys, "predict", "bcast", "tree", "-p", "1", "--topology", "nodes:x4,nic=25G")
+    assert "0%" not in text and "0 ns" in text

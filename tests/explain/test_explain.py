@@ -230,7 +230,7 @@ def test_rank_that_waits_for_one_that_has_finished(explain, tmp_path):
         ("allreduce ring --counts 1,2,3,4,5", "counts are for primitives with blocks"),
         ("gather tree --counts 1,2", "counts must be 5 lengths"),
         ("bcast tree --root 7", "root must be a rank from 0 to 4, got 7"),
-        ("allreduce ring --json /", "a file that can be written is needed, got /"),
+        ("allreduce ring --json /", "a file that can be written is needed, got '/"),
         ("allreduce ring tree --json x", "--json needs one algorithm, got 2"),
         ("allgather neighbor_exchange_ -p 3", "the name of an algorithm is needed"),
     ],

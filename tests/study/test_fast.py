@@ -17,7 +17,7 @@ from collectives.engines.simulator import Run
 from collectives.errors import PageError, RestrictionError
 from collectives.machine import Machine, machine
 from collectives.problems import Problem
-from collectives.study.fast import one_by_one, one_for_all, side_by_side
+from collectives.study.fast import one_by_one, one_for_all, remembering, side_by_side
 from collectives.study.verify import settle
 
 EVERY = [algorithm for names in REGISTRY.values() for algorithm in names.values()]
@@ -375,3 +375,30 @@ def test_a_ring_of_a_million_ranks():
 def test_thousands_of_ranks_side_by_side():
     p, clock = 2**13 - 1, Clock(alpha=1, beta=0, gamma=0)
     assert simulate("bcast", "tree", p=p, n=8, clock=clock).time == 13
+
+
+@pytest.mark.parametrize("chosen", ["reduce.tree", "allreduce.double_tree", "scan.tree"])
+def test_a_run_that_is_remembered_is_the_same_under_other_laws(chosen, monkeypatch):
+    algorithm, problem = REGISTRY[(names := chosen.split("."))[0]][names[1]], Problem(names[0], 26)
+    laws = [
+        law_of(machine(text), 26, False) for text in ("flat", "flat,latency=1us", "flat,gap=1us")
+    ]
+    plain = [side_by_side(algorithm, problem, law, {}) for law in laws]
+    with remembering():
+        first = side_by_side(algorithm, problem, laws[0], {})
+        monkeypatch.setattr(Problem, "start", None)  # nobody runs it again
+        again = [side_by_side(algorithm, problem, law, {}) for law in laws]
+    for one, other in zip([plain[0], *plain], [first, *again], strict=True):
+        for name, column in vars(one).items():
+            assert np.array_equal(column, getattr(other, name))
+
+
+def test_what_is_remembered_is_of_one_call_alone():
+    law = law_of(machine("flat"), 26, False)
+    tree, ring = REGISTRY["reduce"]["tree"], REGISTRY["reduce"]["ring"]
+    with remembering():
+        for algorithm, n, eager in ((tree, 99, 9), (tree, 52, 9), (ring, 52, 9), (ring, 52, 0)):
+            problem, other = Problem("reduce", 26, n), law._replace(eager=eager)
+            run = side_by_side(algorithm, problem, other, {})
+            alone = one_by_one(algorithm, problem, machine(f"flat,eager={eager}B"), {})
+            assert run is None or np.array_equal(run.finished, alone.finished)

@@ -11,6 +11,7 @@ from collectives.errors import ArgumentError, RestrictionError, UnknownAlgorithm
 from collectives.machine import Clock, Machine, machine
 from collectives.problems import Problem
 from collectives.study import fast, pricing
+from collectives.study.bounds import COMPUTATION
 from collectives.study.prediction import SHARES, WAITING, cells, predict
 from collectives.study.pricing import ESTIMATED, LINE, SIMULATED, evenly, price, priced, simplified
 from collectives.study.simulation import simulate
@@ -151,8 +152,9 @@ def test_sweep():
     assert powers(16, 100) == [16, 32, 64, 100] and powers(5, 5) == [5]
     on = machine("nodes:x4,nic=25G,latency=10us")
     steps = []
-    found = list(sweep("allgather", ["ring", "tree"], [4, 8], [64, 2**22], on, steps.append))
-    assert [(one.p, one.n) for one in found] == [(4, 64), (4, 2**22), (8, 64), (8, 2**22)]
+    sizes = [(4, 64), (4, 2**22), (8, 64), (8, 2**22)]
+    found = sweep("allgather", ["ring", "tree"], sizes, on, step=steps.append)
+    assert [(one.p, one.n) for one in found] == sizes
     assert len(steps) == 8 and winner(found[-1]).algorithm == "ring"
     assert len(list(cells(found))) == 8
 
@@ -197,3 +199,14 @@ def test_what_an_algorithm_cannot_do_is_a_reason(request):
     assert last.reason.startswith("needs at least 9 ranks, got 4")
     with pytest.raises(RestrictionError, match="at least 9 ranks"):
         price("barrier", "for_many", 4, 0, NODES)
+
+
+@pytest.mark.parametrize("primitive, name", [("allgather", "bruck"), ("allreduce", "tree")])
+def test_copies_are_work(primitive, name):
+    """They wait for no link."""
+    (one,) = predict(primitive, 8, 2**20, machine("flat,delta=1ns"), [name]).predictions
+    assert one.shares[WAITING] == pytest.approx(0, abs=1e-4)
+    free = predict(primitive, 8, 2**20, machine("flat"), [name]).predictions[0]
+    reduced = free.shares[COMPUTATION] * free.seconds
+    work = one.shares[COMPUTATION] * one.seconds
+    assert work - reduced == pytest.approx(one.seconds - free.seconds, rel=1e-3, abs=1e-9)

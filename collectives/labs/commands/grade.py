@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from collectives import files
 from collectives.errors import ArgumentError
 from collectives.labs import grader, writers
 from collectives.labs.commands.options import add_folder, lab_of
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     verdict = _verdict(arguments)
     asked = {form: getattr(arguments, form) for form in writers.FORMS}
     asked = {form: path for form, path in asked.items() if path is not None}
-    if "-" not in asked.values():
+    if files.STDOUT not in asked.values():
         show(verdict, 1)
     for form, path in asked.items():
         writers.write(form, verdict, path, arguments.leaderboard)

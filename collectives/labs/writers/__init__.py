@@ -34,10 +34,7 @@ def in_form(form: str, verdict: Verdict, leaderboard: bool = False) -> str:
 
 def write(form: str, verdict: Verdict, path: str, leaderboard: bool = False) -> None:
     """Write it to a file, or to stdout if that is `-`."""
-    if path == "-":
-        print(in_form(form, verdict, leaderboard), end="", flush=True)
-    else:
-        files.write(path, in_form(form, verdict, leaderboard), f"--{form}")
+    files.write(path, in_form(form, verdict, leaderboard), f"--{form}")
 
 
 def _writer(form: str):
