@@ -19,6 +19,7 @@ from itertools import groupby
 from typing import Any
 
 from collectives import checks
+from collectives.algorithms.language.levels import Groups
 from collectives.algorithms.language.links import Links
 from collectives.algorithms.language.registry import GROUP, LINKS, TOPOLOGY, Algorithm
 from collectives.errors import ArgumentError
@@ -28,7 +29,7 @@ from collectives.machine.model import Machine
 SIMULATED = 4
 
 
-def grouping(title: str, p: int, group: Any = None) -> tuple[int, ...]:
+def grouping(title: str, p: int, group: Any = None) -> Groups:
     """The number of each rank's group.
 
     Parameters
@@ -51,15 +52,17 @@ def grouping(title: str, p: int, group: Any = None) -> tuple[int, ...]:
     >>> grouping("bcast.hierarchical", 5, 2)
     (0, 0, 1, 1, 2)
     """
+    if isinstance(group, Groups) and len(group) == p:
+        return group
     if isinstance(group, (tuple, list)):
         if len(group) != p or not all(map(checks.is_integer, group)):
             raise ArgumentError(
                 f"{title}: group must be a number of ranks or {p} integers, the group of each "
                 f"rank, got {group!r}"
             )
-        return tuple(map(int, group))
+        return Groups(map(int, group))
     size = SIMULATED if group is None else checks.integer(title, "group", group, 1)
-    return tuple(rank // size for rank in range(p))
+    return Groups(rank // size for rank in range(p))
 
 
 def layout(

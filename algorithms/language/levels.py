@@ -7,13 +7,34 @@ from itertools import groupby, zip_longest
 from .steps import recv, send
 
 
+class Groups(tuple):
+    """The number of each rank's group; its hash is worked out once, however many ranks ask."""
+
+    def __hash__(self):
+        if not hasattr(self, "known"):
+            self.known = super().__hash__()
+        return self.known
+
+
 @lru_cache(maxsize=64)
-def members(groups):
-    """The ranks of each node, the node with the lowest rank first."""
+def by_number(groups):
+    """The ranks of each node, by its number, the node with the lowest rank first."""
     found = defaultdict(list)
     for rank, number in enumerate(groups):
         found[number].append(rank)
-    return list(found.values())
+    return dict(found)
+
+
+@lru_cache(maxsize=64)
+def members(groups):
+    """The ranks of each node, the node with the lowest rank first."""
+    return list(by_number(groups).values())
+
+
+@lru_cache(maxsize=64)
+def leaders_of(groups, root=None):
+    """The leader of each node: the root of its own, the first rank of any other."""
+    return [root if root in node else node[0] for node in members(groups)]
 
 
 @lru_cache(maxsize=64)
@@ -27,10 +48,8 @@ def place(rank, groups, root=None):
 
     The root leads its own node, the first rank leads any other.
     """
-    nodes = members(groups)
-    leaders = [root if root in node else node[0] for node in nodes]
-    own = next(i for i, node in enumerate(nodes) if rank in node)
-    return nodes[own], leaders, leaders[own]
+    node = by_number(groups)[groups[rank]]
+    return node, leaders_of(groups, root), root if root in node else node[0]
 
 
 def among(ranks, rank, generator, *arguments):

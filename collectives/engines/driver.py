@@ -387,8 +387,10 @@ class Process:
 def line_of(spot: Spot) -> tuple[str, int]:
     """File and line of a spot."""
     code, instruction = spot
-    lines = (line for first, end, line in code.co_lines() if first <= instruction < end)
-    return code.co_filename, next(lines, None) or 0
+    for first, end, line in code.co_lines():
+        if first <= instruction < end and line:
+            return code.co_filename, line
+    return code.co_filename, 0
 
 
 def views_of(buf: np.ndarray | list[np.ndarray]) -> tuple[np.ndarray, ...]:

@@ -126,7 +126,7 @@ def settle(
     groups = None
     if chosen.needs_groups:
         group = given.get(GROUP)
-        groups = nodes if group is None and nodes else grouping(title, p, group)
+        groups = grouping(title, p, nodes if group is None and nodes else group)
         links = {LINKS: layout(chosen, p, given, nodes, machine)} if chosen.needs_links else {}
         given = {**given, GROUP: groups, **links}
     check_restrictions(chosen, p, commutative, groups)
