@@ -24,6 +24,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from collectives.algorithms.language.registry import AUTO
+from collectives.bench.cells import BUILTIN
 from collectives.bench.choice import prepared
 from collectives.bench.measure import minima, minima_while
 from collectives.bench.parameters import measured, toml
@@ -108,14 +109,14 @@ def times(comm: MPI.Intracomm, plan: Plan, limit: float) -> dict:
     groups = [(primitive, n) for n in plan.sizes for primitive in plan.only]
     budget = Budget(limit, {group: plan.pass_time(*group) for group in groups})  # rank 0's counts
     for primitive, n in groups:
-        if not comm.bcast(comm.rank == 0 and budget.begin()):
-            _say(comm, f"no time for {primitive} of {format_bytes(n)}")
-            continue
-        names = list(found[primitive])
-        for name, least in zip(names, _group(comm, primitive, names, n, plan, budget)):
-            found[primitive][name][str(n)] = round(1e6 * least, 1)
+        if comm.bcast(comm.rank == 0 and budget.begin()):
+            names = list(found[primitive])
+            for name, least in zip(names, _group(comm, primitive, names, n, plan, budget)):
+                found[primitive][name][str(n)] = round(1e6 * least, 1)
         if primitive == plan.only[-1]:
-            _say(comm, f"{format_bytes(n)} done, {budget.left:.0f} s left")
+            reached = sum(str(n) in found[one][BUILTIN] for one in plan.only)
+            here = f"{format_bytes(n)}: {reached} of {len(plan.only)} primitives"
+            _say(comm, f"{here}, {budget.left:.0f} s left")
     return found
 
 

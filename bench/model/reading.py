@@ -118,8 +118,8 @@ def _noise(found: Found) -> list[str]:
     if not values:
         return []
     return [
-        "**Noise.** What `auto` takes by the table made there was measured under its own name, too, "
-        "in the same turns. The two times are of the same messages; they differ by (median, to "
+        "**Noise.** What `auto` takes by the table made there was measured under its own name, "
+        "too, in the same turns: two times of the same messages. They differ by (median, to "
         f"{format_bytes(SHORT)} and from {format_bytes(LONG)} on) {_each(values)}. No prediction "
         "can be nearer than about that, and the best of many algorithms is in part luck."
     ]
