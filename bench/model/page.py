@@ -115,13 +115,14 @@ def _measures(some: list[Cell]) -> list[str]:
     pairs = winners(some)
     exact = sum(fastest.algorithm == chosen.algorithm for fastest, chosen in pairs)
     lost = [chosen.measured / fastest.measured for fastest, chosen in pairs]
+    mean = f"{np.exp(np.mean(np.log(lost))):.2f}" if lost else "-"
     return [
         _percent(median_error(some)),
         _percent(median_error(cell for cell in some if cell.n <= SHORT)),
         _percent(median_error(cell for cell in some if cell.n >= LONG)),
         f"{exact} of {len(pairs)}",
         f"{sum(map(right, pairs))} of {len(pairs)}",
-        f"{np.exp(np.mean(np.log(lost))):.2f}",
+        mean,
     ]
 
 

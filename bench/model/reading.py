@@ -12,6 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from collectives.choice import parse
+from collectives.study.pricing import evenly
 from collectives.units import format_bytes
 
 from .compare import LONG, SHORT, Cell, bound, machine_of, median_error, ours
@@ -127,14 +129,16 @@ def _noise(found: Found) -> list[str]:
 
 def twice(record: Record, least: float, most: float) -> list[float]:
     """How far two times of one algorithm are apart, as a part of the shorter one, by lengths."""
-    pairs = [
-        (record.times[primitive][MADE][n], record.times[primitive][name][n])
-        for primitive, row in record.chosen.items()
-        for n, name in row.items()
-        if least <= int(n) <= most
-        and n in record.times[primitive].get(MADE, {})
-        and n in record.times[primitive].get(name, {})
-    ]
+    if not record.table:
+        return []
+    made, p = parse("made there", record.table), record.configuration.p
+    pairs = []
+    for primitive, times in record.times.items():
+        for n, time in times.get(MADE, {}).items():
+            if least <= int(n) <= most:
+                nbytes = evenly(primitive, p, int(n))
+                name = made.spec(primitive, p, nbytes, nodes=record.hosts)
+                pairs += [(time, times[name][n])] if name in times else []
     return [max(pair) / min(pair) - 1 for pair in pairs]
 
 
