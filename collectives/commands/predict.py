@@ -23,9 +23,9 @@ from collectives.commands.options import (
     ranks,
     size,
 )
-from collectives.commands.pictures import EXTRA
 from collectives.console import console, table
 from collectives.errors import ArgumentError
+from collectives.explain.pictures.needs import EXTRA
 from collectives.files import check_target, write
 from collectives.machine.words import in_lines
 from collectives.study.prediction import (

@@ -19,6 +19,7 @@ from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
 from collectives.engines.notes import Notes, Scribe
 from collectives.engines.simulator import Run
+from collectives.engines.uncollected import uncollected
 from collectives.errors import CollectiveError, Endless
 
 # After so many beats so many ranks must have gone on at once, on average: else one rank after
@@ -57,12 +58,9 @@ class Lockstep:
 
     def run(self) -> Run | None:
         """Run to the end; None if that is for the simulator to do."""
-        self.notes = Notes()
-        self.ranks: list[Scribe | None] = [
-            Scribe(self.title, r, self.p, self.program(r), self.notes) for r in range(self.p)
-        ]
         try:
-            with Guard() as guard:
+            with uncollected(), Guard() as guard:
+                self._begin()
                 going = np.arange(self.p)
                 while going.size and not guard.late:
                     going = self._beat(going)
@@ -73,6 +71,12 @@ class Lockstep:
         if any(self.ranks) or self.sent.size:
             return None
         return Run(self.now, *self.tally)
+
+    def _begin(self) -> None:
+        self.notes = Notes()
+        self.ranks: list[Scribe | None] = [
+            Scribe(self.title, r, self.p, self.program(r), self.notes) for r in range(self.p)
+        ]
 
     def _beat(self, going: np.ndarray) -> np.ndarray:
         """Let these ranks go on; returns those whose rounds end next."""

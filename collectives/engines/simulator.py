@@ -17,7 +17,6 @@ and a queue of recvs that nobody served yet; one of the two is always empty.
 
 from __future__ import annotations
 
-import gc
 import heapq
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +31,7 @@ from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.flows import Flows
 from collectives.engines.ports import Ports
 from collectives.engines.postings import Posted, Rank, Sent, put, queued, take, transfer
+from collectives.engines.uncollected import uncollected
 from collectives.errors import Deadlock, ScheduleError, Timeout
 from collectives.machine.chance import Chance
 from collectives.machine.model import Machine
@@ -176,21 +176,15 @@ class Simulator:
 
     def run(self) -> Run:
         """Run to the end."""
-        collecting = gc.isenabled()
-        gc.disable()  # millions of small objects, none of them in a cycle
-        try:
-            with Guard() as guard:
-                wires, ready = self.wires, self.ready
-                while not guard.late:
-                    if wires.pending and not self._is_next():
-                        wires.step()
-                    elif ready:
-                        self._advance(*heapq.heappop(ready))
-                    else:
-                        break
-        finally:
-            if collecting:
-                gc.enable()
+        with uncollected(), Guard() as guard:
+            wires, ready = self.wires, self.ready
+            while not guard.late:
+                if wires.pending and not self._is_next():
+                    wires.step()
+                elif ready:
+                    self._advance(*heapq.heappop(ready))
+                else:
+                    break
         if guard.late:
             raise Timeout(f"{self.title}: the simulated run must end in time, got no end")
         self._check_finished()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
+from collectives.commands.reading import number
+from collectives.console import print_json
 from collectives.errors import ArgumentError
-from collectives.llm import presets, recipes
+from collectives.llm import presets
 from collectives.llm.commands.options import (
     add_algorithms,
     add_json,
@@ -15,17 +17,14 @@ from collectives.llm.commands.options import (
     add_model,
     given_algorithms,
     given_model,
-    number,
-    print_json,
+    given_recipe,
 )
 from collectives.llm.commands.shown import new_table, show
 from collectives.llm.commands.timing import Timing, given_ground, to_json
 from collectives.llm.layout import Layout
-from collectives.llm.layout import to_json as layout_to_json
-from collectives.llm.memory import Memory, Options, worst
-from collectives.llm.recipes import Recipe
+from collectives.llm.memory import Memory, worst
 from collectives.llm.search import layouts
-from collectives.llm.shapes import Shape
+from collectives.llm.setups import Setup
 from collectives.llm.step import Step
 from collectives.llm.words import GB, gb
 from collectives.llm.work import Work
@@ -62,7 +61,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     shape = presets.with_shape(given_model(arguments), "layouts")
-    recipe = recipes.recipe(arguments.recipe or "zero")
+    recipe = given_recipe(arguments)
     sequence = arguments.sequence or shape.sequence
     batch = arguments.batch or max(arguments.gpus, TOKENS // sequence)
     named = given_algorithms(arguments)
@@ -70,16 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
     ground.at(arguments.gpus)
     every = layouts(shape, arguments.gpus, Work(sequence), ground.ranks)
     works = [(layout, _work(layout, sequence, batch, arguments.micro_batch)) for layout in every]
-    even = [(layout, work) for layout, work in works if work is not None]
-    fits = [
-        (layout, *both)
-        for layout, work in even
-        if (both := _fitting(shape, recipe, layout, work, arguments.gpu * GB)) is not None
-    ]
+    even = [Setup(shape, recipe, layout, work) for layout, work in works if work is not None]
+    fits = [both for one in even if (both := _fitting(one, arguments.gpu * GB)) is not None]
     large, uneven = len(even) - len(fits), len(works) - len(even)
     found = [
-        (Timing(shape, recipe, layout, work, ground, arguments.rate, named).step(), work, held)
-        for layout, work, held in fits
+        (Timing(setup, ground, arguments.rate, named).step(), setup.work, held)
+        for setup, held in fits
     ]
     found.sort(key=lambda one: one[0].seconds)
     if not found:
@@ -115,13 +110,11 @@ def _work(layout: Layout, sequence: int, batch: int, micro_batch: int) -> Work |
     return Work(sequence, micro_batch, number_of, flash=True)
 
 
-def _fitting(
-    shape: Shape, recipe: Recipe, layout: Layout, work: Work, nbytes: float
-) -> tuple[Work, Memory] | None:
-    """The work with as little computed again as fits."""
+def _fitting(setup: Setup, nbytes: float) -> tuple[Setup, Memory] | None:
+    """With as little computed again as fits."""
     for recompute in ("none", "full"):
-        changed = replace(work, recompute=recompute)
-        held = worst(shape, recipe, layout, changed, Options())
+        changed = setup.with_work(recompute=recompute)
+        held = worst(changed)
         if held.total <= nbytes:
             return changed, held
     return None
@@ -151,7 +144,7 @@ def _used(axis: str, found: list[tuple[Step, Work, Memory]]) -> bool:
 
 def _for_programs(made: Step, work: Work, held: Memory) -> dict[str, Any]:
     return {
-        "layout": layout_to_json(made.layout),
+        "layout": asdict(made.layout),
         "work": vars(work),
         "bytes": held.total,
         "step": to_json(made),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
+
+from collectives.commands.reading import number, positive, share
 
 HELP = "train a small GPT for real: mpirun -n 4 python -m collectives.llm train --parallel zero3"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -65,10 +68,17 @@ def _add_work(group: Any) -> None:
     ):
         _number(group, name, default, what, least=1 if name in ("steps", "batch") else 0)
     group.add_argument(
-        "--rate", type=_positive, default=3e-3, metavar="X", help="learning rate (%(default)s)"
+        "--rate", type=positive, default=3e-3, metavar="X", help="learning rate (%(default)s)"
     )
     group.add_argument(
-        "--clip", type=_positive, default=0.0, metavar="X", help="the largest norm of gradients"
+        "--clip", type=positive, default=0.0, metavar="X", help="the largest norm of gradients"
+    )
+    group.add_argument(
+        "--balance",
+        type=share,
+        default=0.01,
+        metavar="X",
+        help="weight of the loss that spreads tokens evenly over experts (%(default)s)",
     )
     group.add_argument(
         "--precision", default="fp32", metavar="NAME", help="fp32, bf16, fp16 or fp64 (fp32)"
@@ -105,22 +115,10 @@ def _add_files(group: Any) -> None:
 
 
 def _number(group: Any, name: str, default: int, what: str, least: int) -> None:
-    def number(text: str) -> int:
-        value = int(text) if text.strip().isdigit() else -1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"a number from {least} on is needed, got {text!r}")
-        return value
-
     group.add_argument(
-        f"--{name}", type=number, default=default, metavar="N", help=f"{what} (%(default)s)"
+        f"--{name}",
+        type=partial(number, least=least),
+        default=default,
+        metavar="N",
+        help=f"{what} (%(default)s)",
     )
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"a number above 0 is needed, got {text!r}")
-    return value

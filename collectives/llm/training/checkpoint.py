@@ -20,6 +20,7 @@ import numpy as np
 from collectives import files
 from collectives.errors import ArgumentError
 from collectives.llm.training.model.parameters import Group, Tensor
+from collectives.llm.training.once import on_rank_0
 from collectives.llm.training.trainer import Trainer
 
 # Of a tensor: its weights and both moments, or no moments yet.
@@ -40,17 +41,14 @@ def restore(trainer: Trainer, path: str) -> None:
     ArgumentError
         On all ranks, if it cannot be read, is not complete, or is of another model.
     """
-    world, number = trainer.world, 0
     file: Any = None
-    problem: str | None = None
-    if world.rank == 0:
-        try:
-            file, number = _opened(trainer, path)
-        except ArgumentError as error:
-            problem = str(error)
-    problem, trainer.number = world.bcast((problem, number))
-    if problem is not None:
-        raise ArgumentError(problem)
+
+    def opened() -> int:
+        nonlocal file
+        file, number = _opened(trainer, path)
+        return number
+
+    trainer.number = on_rank_0(trainer.world, opened)
     _spread(trainer, lambda group, tensor: file[_key(group, tensor)], planes=3)
 
 
@@ -62,19 +60,14 @@ def save(trainer: Trainer, path: str) -> None:
     ArgumentError
         On all ranks, if it cannot be written.
     """
-    arrays = dict(collected(trainer))
-    problem = None
-    if trainer.world.rank == 0:
+    named: dict[str, Any] = {"meta": json.dumps(_meta(trainer)), **dict(collected(trainer))}
+
+    def write() -> None:
         content = io.BytesIO()
-        named: dict[str, Any] = {"meta": json.dumps(_meta(trainer)), **arrays}
         np.savez(content, **named)
-        try:
-            files.write(path, content.getvalue(), "train: --save")
-        except ArgumentError as error:
-            problem = str(error)
-    problem = trainer.world.bcast(problem)
-    if problem is not None:
-        raise ArgumentError(problem)
+        files.write(path, content.getvalue(), "train: --save")
+
+    on_rank_0(trainer.world, write)
 
 
 def collected(trainer: Trainer) -> Iterator[tuple[str, np.ndarray]]:

@@ -101,7 +101,10 @@ def test_what_is_wrong_is_said_once(arguments, words):
         (["--experts", 2, "--top-k", 3], "--top-k must be from 1 to the 2 experts, got 3"),
         (["--compress", "int8", "--parallel", "zero1"], "for the allreduce of ddp, got zero1"),
         (["--compress", "int8", "--precision", "fp16"], "gradients of 32 or 64 bits, got fp16"),
-        (["--plot", "loss.gif"], "ends in .svg, .pdf, .png, got 'loss.gif'; name it loss.svg"),
+        (
+            ["--plot", "loss.gif"],
+            "--plot: a file that ends in svg, pdf, png is needed, got 'loss.gif'; name",
+        ),
         (["--save", "/nowhere/x"], "a folder that is there is needed, got '/nowhere'"),
         (["--steps", 0], "a number from 1 on is needed, got '0'"),
         (["--rate", "fast"], "a number above 0 is needed, got 'fast'"),
