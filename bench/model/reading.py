@@ -22,7 +22,7 @@ from .runs import MADE, Record
 Found = Sequence[tuple[Record, list[Cell]]]
 
 NEAR = 1.1  # a ratio from 1 / NEAR to this is called right
-EXTREMES = 3  # algorithms at either end
+EXTREMES = 2  # algorithms at either end
 WIDTH = 96  # of the text of the page
 READING = "Reading, not tested:"
 

@@ -249,6 +249,7 @@ def test_a_small_run_is_written_and_read(tmp_path):
     assert run.status == 0, run.err
     found = runs.read(path)
     assert list(found.times) == ["scan"] and "1024" in found.times["scan"]["tree"]
+    assert "1024" in found.times["scan"][runs.MADE] and len(reading.twice(found, 0, 2**16)) == 2
     assert "2 ranks on one node" in page.page([found])
 
 
