@@ -214,10 +214,11 @@ def test_what_was_not_reached_is_said_and_left_out():
 
 def test_what_the_page_says_of_causes_comes_from_the_runs():
     found = record(ideal("bcast", ["tree", "ring"], factor=lambda name, n: 2 if n >= 2**18 else 1))
-    text = " ".join(reading.readings([(found, compare.cells(found))]).split())
-    assert "256 KiB on: 4 hosts, 2 ranks each: 0 B, 1.00 and 0.50" in text
-    assert "all predictions: 4 hosts, 2 ranks each: 0 % and" in text and "One node" not in text
-    assert text.count(reading.READING) == 2
+    text = reading.readings([(found, compare.cells(found))])
+    bucket, empty = (text.split(f"### {name}")[1] for name in ("The bucket", "What a barrier"))
+    assert "| 4 hosts, 2 ranks each | 0 B | 1.00 | 0.50, too fast |" in bucket
+    assert "| 4 hosts, 2 ranks each | 0 % | " in empty and "One node" not in text
+    assert " ".join(text.split()).count(reading.READING) == 2
     [row] = reading.by_length([(found, compare.cells(found))])
     assert row[1:] == ["1.00", "1.00", "0.50, too fast"]
 
@@ -232,7 +233,7 @@ def test_two_times_of_one_algorithm_show_the_noise():
     found = record(times, table=table)
     assert reading.twice(found, 0, math.inf) == pytest.approx([0.2] * len(runs.SIZES))
     text = page.page([found])
-    assert "4 hosts, 2 ranks each: 20 % and 20 %" in " ".join(text.split())
+    assert "| 4 hosts, 2 ranks each | 20 % | 20 % |" in text.split("### Noise")[1]
     assert "| 4 hosts, 2 ranks each | made there | " in text
 
 
