@@ -30,8 +30,8 @@ def test_what_is_saved_up_in_between_passes_at_once():
     assert price("allgather", "ring", 3, 3 * block, here) == pytest.approx(rounds, rel=0.01)
 
 
-@pytest.mark.parametrize("rate", ["100 MB/s", "9 MB/s", "inf"])
-@pytest.mark.parametrize("shape", ["2x1", "3x2", "5x1"])
+@pytest.mark.parametrize("rate", ["100 MB/s", "inf"])
+@pytest.mark.parametrize("shape", ["2x1", "3x2"])
 def test_nothing_is_faster_than_the_bound(shape, rate):
     here = machine(LINE.format(shape).replace("100 MB/s", rate))
     plain = machine(LINE.format(shape).replace("100 MB/s", rate).replace(",burst=32K", ""))
