@@ -131,7 +131,7 @@ soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4)
 prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 and some more ranks; takes long
 	$(IN) python -m collectives prove -p 140 --also $(ALSO) --jobs $(JOBS)
 
-choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about a quarter of an hour
+choice: $(VENV)/ready ## make the table of algorithm="auto" anew, some minutes
 	$(IN) python -m collectives table --write collectives/choice.json
 
 docs: $(VENV)/ready ## write the generated page of the catalogue anew

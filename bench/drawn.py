@@ -71,8 +71,8 @@ def drawn(
             in_order.setdefault(primitive, {})[place] = ranges(some, sizes[primitive])
     longest = max(size for some in sizes.values() for size in some)
     machines = before or read(str(DECLARED))  # whose prices `why` tells
-    reach = max(longest, *(before.longest if before else (0,)))
-    return written(machines.node, machines.cluster, (reach, reach), any_order, in_order)
+    reach = max(longest, before.longest if before else 0)
+    return written(machines.node, machines.cluster, reach, any_order, in_order)
 
 
 def _rows(some: Mapping[str, Rows]) -> dict[str, dict[Place, Ranges]]:

@@ -5,7 +5,8 @@ is the time of a simulated run on the machine; where that takes too long, an est
 says which:
 
 simulated    message by message, and flow by flow where links are shared
-estimated    beat by beat: messages that are sent together share links (`engines/crowded.py`)
+estimated    beat by beat: messages that are sent together share links (`engines/crowded.py`); or,
+             of a pipeline, from its first segments (`steady.py`)
 cost line    of many ranks that are equally far from each other: the `Cost:` line, which tests
              hold against the simulated runs
 """
@@ -31,6 +32,7 @@ from collectives.problems import BLOCKWISE, Problem
 from collectives.study import fast
 from collectives.study.cost import predicted_time
 from collectives.study.simulation import BYTES_OF_FLOATS
+from collectives.study.steady import SEGMENTS, segments_of, steady
 
 # The clock of the declared table: a round of the library through the shared memory of
 # a small machine, and numpy's addition of float64, which takes 0.05 ns a byte in the cache
@@ -42,7 +44,12 @@ SIMULATED, ESTIMATED, LINE = "simulated", "estimated", "cost line"
 # Messages of runs that are simulated flow by flow, and side by side where nothing is shared, and
 # those that are estimated: of more it takes longer than anybody waits, or a cost line is as good.
 FLOWS, SIDE_BY_SIDE, BEATS = 50_000, 5_000, 500_000
-SAMPLE = 16
+
+# Of more messages than these, in many segments, only the first segments are simulated.
+PIPELINED = 5_000
+
+# Ranks of a small run, and bytes that fill its pipelines.
+SAMPLE, FILLED = 16, 2**22
 
 
 class TooLong(ArgumentError):
@@ -132,7 +139,14 @@ def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
     check_parameters(algorithm, given)
     check_restrictions(algorithm, p, groups=machine.groups(p) if algorithm.needs_groups else None)
     problem = phantom_problem(algorithm, p, n)
-    number = _messages(algorithm, p, n, given)
+    segments = 0
+    if machine.network is not None and SEGMENTS in algorithm.parameters:
+        segments = segments_of(algorithm, problem, machine, given)
+    number = _messages(algorithm, p, n, {**given, SEGMENTS: segments} if segments else given)
+    if segments and number > PIPELINED:
+        found = steady(algorithm, problem, machine, given, segments, number)
+        if found is not None:
+            return Price(found.time, ESTIMATED, found)
     if number <= (FLOWS if machine.shares else SIDE_BY_SIDE):
         return _simulated(fast.run(algorithm, problem, machine, given))
     if machine.network is None:
@@ -186,7 +200,8 @@ def _density(chosen: _Chosen) -> float:
     """The share of ranks that are busy while one rank is, in a small run."""
     algorithm = chosen.algorithm
     p = max(SAMPLE, algorithm.minimum_p)
-    problem = phantom_problem(algorithm, p, 64 * p)
+    n = FILLED if SEGMENTS in algorithm.parameters else 64 * p
+    problem = phantom_problem(algorithm, p, n)
     run = fast.run(algorithm, problem, Machine(Clock(1, 0, 0)), {})
     return float(run.messages.sum()) / max(p * run.time, 1)
 

@@ -229,7 +229,7 @@ def test_two_times_of_one_algorithm_show_the_noise():
     times = ideal("bcast", names)
     times["bcast"][runs.MADE] = {n: 1.2 * time for n, time in times["bcast"]["ring"].items()}
     own = compare.machine_of(MACHINE)
-    table = written(own, own, (2**22, 2**22), {"bcast": {(4, 2): [(0, "ring")]}}, {})
+    table = written(own, own, 2**22, {"bcast": {(4, 2): [(0, "ring")]}}, {})
     found = record(times, table=table)
     assert reading.twice(found, 0, math.inf) == pytest.approx([0.2] * len(runs.SIZES))
     text = page.page([found])
