@@ -79,6 +79,9 @@ class Run:
         What each rank sent, received and reduced, shape (p,).
     links : tuple of Load
         What passed each link that ranks share, those with anything.
+    exact : bool
+        False if what is copied was looked up for some ranks only, and the others were taken to
+        do the same (`study/copies.py`).
     """
 
     finished: np.ndarray
@@ -88,6 +91,7 @@ class Run:
     reductions: np.ndarray
     bytes_reduced: np.ndarray
     links: tuple[Load, ...] = ()
+    exact: bool = True
 
     @property
     def time(self) -> float:

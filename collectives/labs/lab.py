@@ -125,8 +125,6 @@ class Task:
         It may declare that it needs a power of two.
     commutative : bool
         It may declare that its operator must commute.
-    roots : str
-        `all` or `0`.
     uneven : bool
         Also with blocks of different lengths (alltoall).
     without : tuple of str

@@ -280,11 +280,7 @@ def shape_of(title: str, table: Mapping[str, Any]) -> Shape:
     ArgumentError
         A key is unknown or missing, or its value is out of its range.
     """
-    for key in table:
-        if key not in KEYS:
-            raise ArgumentError(
-                f"{title}: a key must be one of {', '.join(KEYS)}, got {key!r}; correct it"
-            )
+    checks.keys(title, table, KEYS)
     needed = [field.name for field in fields(Shape) if field.default is MISSING]
     missing = [key for key in needed if key not in table and key != "name"]
     if missing:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from collectives.catalogue import find
+from collectives.catalogue import algorithms_in, find
 from collectives.errors import ArgumentError
 from collectives.llm.flows import SEND, Flow, Routing, Size, flows, total
 from collectives.llm.setups import Setup
@@ -119,7 +119,7 @@ def run(
 
 
 def chosen(words: list[str]) -> dict[str, str]:
-    """Algorithms named on a command line as `allreduce=rabenseifner`.
+    """Algorithms named on a command line: `allreduce=rabenseifner`, or several with commas.
 
     Raises
     ------
@@ -128,14 +128,15 @@ def chosen(words: list[str]) -> dict[str, str]:
     UnknownAlgorithm
         There is no such algorithm.
     """
-    found = {}
+    found: dict[str, str] = {}
     for word in words:
-        primitive, _, spec = word.partition("=")
-        if primitive not in ALGORITHMS or not spec:
+        named = algorithms_in(word)
+        if isinstance(named, str) or not set(named) <= set(ALGORITHMS) or "" in named.values():
             raise ArgumentError(
                 f"algorithm: <primitive>=<algorithm> with one of {', '.join(ALGORITHMS)} is "
                 f"needed, got {word!r}; write allreduce=rabenseifner"
             )
-        find(primitive, spec)
-        found[primitive] = spec
+        for primitive, spec in named.items():
+            find(primitive, spec)
+        found |= named
     return found

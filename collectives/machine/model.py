@@ -64,6 +64,9 @@ class Machine:
         Every rank begins late, by a random time with this mean in seconds.
     seed : int
         Of noise and late ranks.
+    asked : Machine, optional
+        The one that this is a part of, or a simpler view: what is made for the network is made
+        for that one.
 
     Raises
     ------
@@ -92,6 +95,7 @@ class Machine:
     noise: float = 0.0
     late: float = 0.0
     seed: int = 0
+    asked: Machine | None = None
 
     def __post_init__(self) -> None:
         for name in ("clock", "near"):
@@ -177,13 +181,17 @@ class Machine:
 
     def unshared(self) -> Machine:
         """The same machine with links that have no limit: what its clocks alone say."""
-        return replace(self, nic=math.inf, burst=0, link=math.inf, memory=math.inf)
+        return self.seen_as(nic=math.inf, burst=0, link=math.inf, memory=math.inf)
+
+    def seen_as(self, **changes: Any) -> Machine:
+        """The same machine, looked at in another way."""
+        return replace(self, asked=self.asked or self, **changes)
 
     def under(self, clock: Clock) -> Machine:
         """The same nodes, where every message counts as this clock says and nothing is shared."""
-        plain = {f.name: f.default for f in fields(self)}
+        plain = {f.name: f.default for f in fields(self) if f.name != "asked"}
         kept = {name: getattr(self, name) for name in ("network", "ranks", "placement")}
-        return replace(self, **{**plain, **kept, "clock": clock})
+        return self.seen_as(**{**plain, **kept, "clock": clock})
 
 
 def on_nodes(nodes: Sequence[int]) -> Machine:

@@ -202,6 +202,11 @@ def test_wrong_choices(word):
         chosen([word])
 
 
+def test_several_choices():
+    wanted = {"allreduce": "ring", "alltoall": "bruck", "allgather": "bruck"}
+    assert chosen(["allreduce=ring,alltoall=bruck", "allgather=bruck"]) == wanted
+
+
 def test_no_such_algorithm():
     with pytest.raises(UnknownAlgorithm):
         chosen(["allreduce=zigzag"])

@@ -28,6 +28,7 @@ from collectives.llm.setups import Setup
 from collectives.llm.step import Step
 from collectives.llm.words import GB, gb
 from collectives.llm.work import Work
+from collectives.machine.model import Machine
 from collectives.units import seconds as in_words
 
 # The machine, where nobody names one.
@@ -35,6 +36,14 @@ GROUND = "nvlink-infiniband"
 
 # Tokens of a step, where nobody says: about what published models were trained with.
 TOKENS = 4 * 2**20
+
+NOTE = """
+Left out: {large} layouts that do not fit, {uneven} whose ranks cannot share {batch:,} sequences
+evenly. GB (10^9 bytes) are those of the worst rank.
+waits: the share of the step in which a rank does not compute.
+used: what the model needs, as a share of {rate:g} Tflop/s; small products are taken
+to be as fast as large ones.
+Every term of a step: python -m collectives.llm traffic ... --topology ... --explain"""
 
 
 def add(commands: Any) -> None:
@@ -61,45 +70,47 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     shape = presets.with_shape(given_model(arguments), "layouts")
-    recipe = given_recipe(arguments)
     sequence = arguments.sequence or shape.sequence
     batch = arguments.batch or max(arguments.gpus, TOKENS // sequence)
-    named = given_algorithms(arguments)
     ground = given_ground(arguments.topology)
     ground.at(arguments.gpus)
-    every = layouts(shape, arguments.gpus, Work(sequence), ground.ranks)
-    works = [(layout, _work(layout, sequence, batch, arguments.micro_batch)) for layout in every]
-    even = [Setup(shape, recipe, layout, work) for layout, work in works if work is not None]
-    fits = [both for one in even if (both := _fitting(one, arguments.gpu * GB)) is not None]
-    large, uneven = len(even) - len(fits), len(works) - len(even)
-    found = [
-        (Timing(setup, ground, arguments.rate, named).step(), setup.work, held)
-        for setup, held in fits
+    every = [*layouts(shape, arguments.gpus, Work(sequence), ground.ranks)]
+    recipe, together = given_recipe(arguments), arguments.micro_batch
+    even = [
+        Setup(shape, recipe, layout, work)
+        for layout in every
+        if (work := _work(layout, sequence, batch, together)) is not None
     ]
-    found.sort(key=lambda one: one[0].seconds)
-    if not found:
+    fits = [both for one in even if (both := _fitting(one, arguments.gpu * GB)) is not None]
+    large, uneven = len(even) - len(fits), len(every) - len(even)
+    if not fits:
         raise ArgumentError(
             f"layouts: {shape.name} must fit in {arguments.gpu} GB, got none that does among "
             f"{large} layouts of {arguments.gpus} devices; take more of them or --gpu"
         )
+    found = _timed(fits, ground, arguments)
     if arguments.json:
         print_json([_for_programs(*one) for one in found])
         return 0
-    tokens = batch * sequence
     print(
         f"{shape.name} on {arguments.gpus} devices of {arguments.gpu} GB, {batch:,} sequences of "
-        f"{sequence:,} ({tokens:,} tokens) a step"
+        f"{sequence:,} ({batch * sequence:,} tokens) a step"
     )
     _show(found[: arguments.top], len(found))
-    print(
-        f"\nLeft out: {large} layouts that do not fit, {uneven} whose ranks cannot share "
-        f"{batch:,} sequences\nevenly. GB (10^9 bytes) are those of the worst rank.\n"
-        "waits: the share of the step in which a rank does not compute.\n"
-        f"used: what the model needs, as a share of {arguments.rate / 1e12:g} Tflop/s; small "
-        "products are taken\nto be as fast as large ones.\n"
-        "Every term of a step: python -m collectives.llm traffic ... --topology ... --explain"
-    )
+    print(NOTE.format(large=large, uneven=uneven, batch=batch, rate=arguments.rate / 1e12))
     return 0
+
+
+def _timed(
+    fits: list[tuple[Setup, Memory]], ground: Machine, arguments: argparse.Namespace
+) -> list[tuple[Step, Work, Memory]]:
+    """The steps of setups on a machine, the fastest first."""
+    named = given_algorithms(arguments)
+    found = [
+        (Timing(setup, ground, arguments.rate, named).step(), setup.work, held)
+        for setup, held in fits
+    ]
+    return sorted(found, key=lambda one: one[0].seconds)
 
 
 def _work(layout: Layout, sequence: int, batch: int, micro_batch: int) -> Work | None:

@@ -6,6 +6,8 @@ import argparse
 from dataclasses import asdict, replace
 from typing import Any
 
+from rich.table import Table
+
 from collectives.commands.reading import number
 from collectives.console import print_json
 from collectives.llm import presets, recipes
@@ -127,11 +129,27 @@ def _print_lines(chosen: Recipe, count: int) -> None:
 
 def _print_worst(setup: Setup, explain: bool) -> None:
     """What the worst rank holds."""
-    shape, chosen, layout, work = setup.model, setup.recipe, setup.layout, setup.work
+    shape, layout, work = setup.model, setup.layout, setup.work
     held = worst(setup)
-    title = f"recipe {chosen.name}, {layout.name}"
+    title = f"recipe {setup.recipe.name}, {layout.name}"
     if isinstance(shape, Shape):
         title += f", {work.micro_batch} x {work.sequence} tokens"
+    show(title, _held_by_line(setup, held))
+    if held.host:
+        print(f"In the host's memory, for each rank: {gb(held.host)} GB ({gib(held.host)} GiB).")
+    if layout.ranks > 1:
+        print(_whose(setup, held))
+    if layout.pp > 1 and isinstance(shape, Shape):
+        _print_stages(setup)
+    if isinstance(shape, Bare) and layout.zero > 1:
+        print("Not counted: the layer at work, whole; that needs the shape of the model.")
+    if explain and isinstance(shape, Shape):
+        _print_items(setup)
+
+
+def _held_by_line(setup: Setup, held: Memory) -> Table:
+    """What a rank holds, beside the same of the whole model."""
+    shape, chosen = setup.model, setup.recipe
     mine = [f"rank {held.rank}\n{unit}" for unit in ("GB", "GiB")]
     columns = ("bytes\neach", "model\nGB", *mine)
     right = ",".join(columns).replace("\n", " ")
@@ -148,17 +166,7 @@ def _print_worst(setup: Setup, explain: bool) -> None:
         new.add_row(f"activations: {where}", "", "", gb(nbytes), gib(nbytes))
     whole = gb(chosen.bytes * shape.parameters)
     new.add_row("sum", each(chosen.bytes), whole, gb(held.total), gib(held.total), style="bold")
-    show(title, new)
-    if held.host:
-        print(f"In the host's memory, for each rank: {gb(held.host)} GB ({gib(held.host)} GiB).")
-    if layout.ranks > 1:
-        print(_whose(setup, held))
-    if layout.pp > 1 and isinstance(shape, Shape):
-        _print_stages(setup)
-    if isinstance(shape, Bare) and layout.zero > 1:
-        print("Not counted: the layer at work, whole; that needs the shape of the model.")
-    if explain and isinstance(shape, Shape):
-        _print_items(setup)
+    return new
 
 
 def _layers(setup: Setup, rank: int) -> str:

@@ -95,7 +95,7 @@ def add_algorithms(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PRIMITIVE=NAME",
-        help="as allreduce=rabenseifner; may be repeated",
+        help="as allreduce=rabenseifner,alltoall=bruck; may be repeated",
     )
     command.add_argument(
         "--load", action="append", default=[], metavar="FILE", help="a file with algorithms"
@@ -182,6 +182,12 @@ def given_layout(arguments: argparse.Namespace, shape: Shape | Bare) -> Layout:
     ArgumentError
         It does not.
     """
+    for name in ("schedule", "chunks"):
+        if getattr(arguments, name) is not None and (arguments.pp or 1) == 1:
+            raise ArgumentError(
+                f"layout: --{name} is for a pipeline, got {getattr(arguments, name)} with pp 1; "
+                f"add --pp 2, or leave --{name} out"
+            )
     chunks = arguments.chunks or (2 if arguments.schedule == "interleaved" else 1)
     layout = Layout(
         dp=arguments.dp or 1,

@@ -83,9 +83,7 @@ def _add_work(group: Any) -> None:
     group.add_argument(
         "--precision", default="fp32", metavar="NAME", help="fp32, bf16, fp16 or fp64 (fp32)"
     )
-    group.add_argument(
-        "--schedule", default="1f1b", choices=("gpipe", "1f1b"), help="of pp (%(default)s)"
-    )
+    group.add_argument("--schedule", choices=("gpipe", "1f1b"), help="of pp (1f1b)")
 
 
 def _add_messages(group: Any) -> None:
@@ -104,13 +102,13 @@ def _add_messages(group: Any) -> None:
 
 
 def _add_files(group: Any) -> None:
-    for name, what in (
-        ("text", "what to learn, in UTF-8, in place of documents of this library"),
-        ("save", "write a checkpoint in the end"),
-        ("restore", "go on where a checkpoint was written"),
-        ("plot", "draw the loss: .svg, .pdf or .png"),
+    for name, kind, what in (
+        ("text", "FILE", "what to learn, in UTF-8, in place of documents of this library"),
+        ("save", "FOLDER", "write a checkpoint in the end, a file for each rank"),
+        ("restore", "FOLDER", "go on where a checkpoint was written"),
+        ("plot", "FILE", "draw the loss: .svg, .pdf or .png"),
     ):
-        group.add_argument(f"--{name}", metavar="FILE", help=what)
+        group.add_argument(f"--{name}", metavar=kind, help=what)
     group.add_argument("--json", action="store_true", help="print it for programs")
 
 

@@ -26,12 +26,13 @@ def check(path: str) -> str:
 def drawn(numbers: Sequence[int], losses: Sequence[float], title: str, form: str) -> bytes:
     """The loss of each step."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6.85, 3.6), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(numbers, losses, linewidth=1)
     axes.set(title=title, xlabel="step", ylabel="loss, nats per character")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     content = io.BytesIO()
     figure.savefig(content, format=form)

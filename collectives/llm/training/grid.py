@@ -28,20 +28,21 @@ def named(layout: Layout) -> str:
     return ",".join(words) or "one rank"
 
 
-def parse(text: str, ranks: int, schedule: str = "1f1b") -> Layout:
+def parse(text: str, ranks: int, schedule: str | None = None) -> Layout:
     """What `--parallel` says: `zero3`, or `zero3=2,tp=2`; one may be without its number.
 
     Parameters
     ----------
     text : str
     ranks : int
-    schedule : str
-        Of a pipeline.
+    schedule : str, optional
+        Of a pipeline; by default 1f1b.
 
     Raises
     ------
     ArgumentError
-        A name is unknown, two do not go together, or the numbers do not multiply to the ranks.
+        A name is unknown, two do not go together, the numbers do not multiply to the ranks, or
+        there is a schedule without a pipeline.
     """
     given: dict[str, int | None] = {}
     for word in text.split(","):
@@ -68,12 +69,17 @@ def parse(text: str, ranks: int, schedule: str = "1f1b") -> Layout:
             f"train: --parallel has no {' x '.join(sizes)}; "
             f"there are {', '.join(' x '.join(sorted(pair)) for pair in TOGETHER)}"
         )
+    if schedule is not None and "pp" not in sizes:
+        raise ArgumentError(
+            f"train: --schedule is for a pipeline, got --parallel {text}; add pp, or leave "
+            "--schedule out"
+        )
     fitted = _fitted(text, sizes, ranks)
     return Layout(
         **fitted,
         zero=next((stage for stage, name in enumerate(STATES) if name in given), 0),
         sp="sp" in given and fitted["tp"] > 1,
-        schedule=schedule,
+        schedule=schedule or "1f1b",
         regather=False,
     )
 

@@ -36,6 +36,25 @@ def once() -> Iterator[None]:
     raise SystemExit(status)
 
 
+def on_every_rank(world: Any, work: Callable[[], Any]) -> Any:
+    """What this rank gets from a function that every rank calls; collective.
+
+    Raises
+    ------
+    ArgumentError
+        On all ranks alike, if the function raises it on one.
+    """
+    found, problem = None, None
+    try:
+        found = work()
+    except ArgumentError as error:
+        problem = str(error)
+    for each in world.allgather(problem):
+        if each is not None:
+            raise ArgumentError(each)
+    return found
+
+
 def on_rank_0(world: Any, work: Callable[[], Any]) -> Any:
     """What rank 0 gets from a function, on all ranks; collective.
 
@@ -44,13 +63,4 @@ def on_rank_0(world: Any, work: Callable[[], Any]) -> Any:
     ArgumentError
         On all ranks, if the function raises it.
     """
-    found, problem = None, None
-    if world.rank == 0:
-        try:
-            found = work()
-        except ArgumentError as error:
-            problem = str(error)
-    found, problem = world.bcast((found, problem))
-    if problem is not None:
-        raise ArgumentError(problem)
-    return found
+    return world.bcast(on_every_rank(world, work if world.rank == 0 else lambda: None))

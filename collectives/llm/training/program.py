@@ -34,7 +34,7 @@ from collectives.llm.training.trainer import Job, Step, Trainer
 from collectives.mpi import program
 from collectives.mpi.comm import Comm
 
-KEPT = "interrupted.npz"  # where a run that is stopped leaves its checkpoint
+KEPT = "interrupted"  # where a run that is stopped leaves its checkpoint
 ONE = 1.0  # seconds in which signals count as one: MPICH's mpirun passes Ctrl-C on once more
 APART = 4  # in every so many-th step of ddp, nothing overlaps: for comparison
 
@@ -206,6 +206,6 @@ def _job(arguments: argparse.Namespace, ranks: int, text: Text) -> Job:
 def _check_files(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         curve.check(arguments.plot)
-    for name in ("save", "plot"):
-        if getattr(arguments, name):
-            files.check_target(getattr(arguments, name), f"train: --{name}")
+        files.check_target(arguments.plot, "train: --plot")
+    if arguments.save:
+        checkpoint.check_target(arguments.save)
