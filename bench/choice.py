@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from mpi4py import MPI
@@ -41,16 +42,15 @@ from .system import system
 SIZES = (8, 512, 4096, 2**15, 2**17, 2**19, 2**20, 2**22)
 
 
-def prepared(comm: MPI.Intracomm, primitive: str, name: str, n: int) -> Callable[[], object]:
-    """The call of one candidate for about `n` bytes of the whole vector, checked once."""
+def prepared(
+    comm: MPI.Intracomm, primitive: str, name: str, n: int
+) -> tuple[Callable[[], object], Callable[[], None]]:
+    """The call of one candidate for about `n` bytes of the whole vector, and what checks it."""
     share = evenly(primitive, comm.size, n) // (comm.size if primitive in BLOCKWISE else 1)
     cell = Cell(primitive, name, share)
     problem = cell.problem(comm.size)
     buffers = problem.buffers(comm.rank)
-    ready = call(comm, buffers, cell)
-    ready()
-    check(str(cell), problem, comm.rank, buffers)
-    return ready
+    return call(comm, buffers, cell), partial(check, str(cell), problem, comm.rank, buffers)
 
 
 def compare(
@@ -60,7 +60,12 @@ def compare(
     names = candidates(primitive)
     times: dict[str, list[float]] = {name: [] for name in names}
     for size in sizes:
-        calls = [prepared(comm, primitive, name, size) for name in names]
+        calls = []
+        for name in names:
+            ready, checked = prepared(comm, primitive, name, size)
+            ready()
+            checked()
+            calls.append(ready)
         for name, least in zip(names, minima(comm, calls, seconds)):
             times[name].append(1e6 * least)
     chosen = [choices().spec(primitive, comm.size, size) for size in sizes]

@@ -24,7 +24,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from collectives.commands.options import number, ranks
+from collectives.commands.options import ranks
+from collectives.commands.reading import number
 from collectives.console import to_the_end
 
 SLOWER = 1.1  # a ratio from which a cell is named

@@ -106,7 +106,11 @@ def elapsed(comm: MPI.Intracomm, times: np.ndarray, one_clock: bool, more: int =
 
 
 def minima(
-    comm: MPI.Intracomm, calls: Sequence[Call], seconds: float, least: int = ENOUGH
+    comm: MPI.Intracomm,
+    calls: Sequence[Call],
+    seconds: float,
+    least: int = ENOUGH,
+    pause: float = 0.0,
 ) -> list[float]:
     """The least time of each call, in seconds, the same on all ranks; the calls take turns.
 
@@ -121,20 +125,34 @@ def minima(
         To go on for.
     least : int
         Repetitions that there are in any case.
+    pause : float
+        Seconds that all ranks sleep before the barrier.
     """
-    return minima_while(comm, calls, lambda reps, spent: reps < WARM_UP + least or spent < seconds)
+
+    def more(reps: int, spent: float) -> bool:
+        return reps < WARM_UP + least or spent < seconds
+
+    return minima_while(comm, calls, more, pause)
 
 
 def minima_while(
-    comm: MPI.Intracomm, calls: Sequence[Call], more: Callable[[int, float], bool]
+    comm: MPI.Intracomm,
+    calls: Sequence[Call],
+    more: Callable[[int, float], bool],
+    pause: float = 0.0,
 ) -> list[float]:
     """The same, for as long as rank 0 is told `more(repetitions, seconds spent)`."""
+
+    def rest(_: int) -> None:
+        if pause:
+            time.sleep(pause)
+
     together = one_clock(comm)
     ours = dict(enumerate(calls))
     best = np.full(len(calls), np.inf)
     begin, reps = time.perf_counter(), 0
     while comm.bcast(comm.rank == 0 and more(reps, time.perf_counter() - begin)):
-        taken, _ = _pass(comm, ours, range(len(calls)), lambda _: None)
+        taken, _ = _pass(comm, ours, range(len(calls)), rest)
         best = np.minimum(best, elapsed(comm, taken, together)[:-1])
         reps += 1
     return best.tolist()

@@ -14,8 +14,10 @@ the first rank of a node to the second, and `memory` is what passes in the ring 
 ranks. Then all ranks of a node send to another node at
 once: what passes together is the rate of its NIC. In the naive scatter and gather one rank
 takes turns with all others, which shows how long a message keeps it busy (overhead). A
-message up to the eager limit leaves although its receiver is late. gamma and delta are the
-slopes of numpy's addition of float64 and of packing a message from pieces.
+message up to the eager limit leaves although its receiver is late. A long message after a
+pause may take less time than its bytes need at the rate: so many pass at once, the burst of a
+NIC that is a token bucket, and a rank's rate is then that of messages within it. gamma and
+delta are the slopes of numpy's addition of float64 and of packing a message from pieces.
 
 All times are minima: what is left when nothing disturbs. The file is what `--topology` and
 `simulate(..., topology=...)` read.
@@ -40,7 +42,7 @@ from collectives.units import format_bytes
 from .program import Parser, Usage, options, start
 from .program import seconds as positive
 from .report import console, header, microseconds
-from .rounds import SIZES, Layout, Way, line, one_way, round_times, way
+from .rounds import SIZES, Bucket, Layout, Way, bucket, line, one_way, round_times, way
 from .statistics import fitted
 from .stop import Stop
 from .system import System, system
@@ -70,6 +72,8 @@ class Measured:
         Seconds of a round for each of `SIZES` while all ranks of each node send to another.
     additions, packings : sequence of float
         Seconds of each, for each of `SIZES`.
+    bucket : Bucket or None
+        What passes between nodes at once after a pause.
     """
 
     nodes: int
@@ -80,6 +84,7 @@ class Measured:
     together: Sequence[float] | None
     additions: Sequence[float]
     packings: Sequence[float]
+    bucket: Bucket | None = None
 
     @property
     def main(self) -> Way:
@@ -151,8 +156,9 @@ def measured(comm: MPI.Intracomm, layout: Layout, seconds: float) -> Measured:
         far = way(comm, layout.far, layout.near.rank == 0, seconds / 4)
     if near and far and layout.even:
         together = round_times(comm, layout.far, True, seconds / 4)
+    passing = bucket(comm, layout, 1 / far.beta, seconds / 4) if far else None
     works = [alone(comm, [work(size) for size in SIZES]) for work in (addition, packing)]
-    return Measured(layout.nodes, layout.ranks, near, far, one, together, *works)
+    return Measured(layout.nodes, layout.ranks, near, far, one, together, *works, passing)
 
 
 def toml(found: Measured, where: System) -> str:
@@ -160,8 +166,10 @@ def toml(found: Measured, where: System) -> str:
     lines = [f'about = "measured by collectives.bench.parameters; {_where(where)}"']
     lines += [f'topology = "nodes:{found.nodes}x{found.ranks}"']
     if found.far:
-        nic = _rate(found.nic)
-        lines += [*_keys("", found.far, 1 / found.far.beta), f'nic = "{nic}"']
+        saves = found.bucket and found.bucket.burst
+        rate = found.bucket.rate if found.bucket and saves else 1 / found.far.beta
+        lines += [*_keys("", found.far, rate), f'nic = "{_rate(found.nic)}"']
+        lines += [f"burst = {saves}"] if saves else []
     else:
         lines += ['nic = "inf"']  # nobody uses it
     if found.near:

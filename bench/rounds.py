@@ -21,6 +21,9 @@ from .measure import minima
 SIZES = tuple(8 << shift for shift in range(0, 18, 2))  # 8 B to 512 KiB
 SHORT = 1024  # bytes of a block for which the rate does not matter
 LEAST = 4  # rows, which take long over a slow network
+LONG = 2**18  # bytes of a message, and half as many, longer than what a link may pass at once
+SEEN = 0.05  # the part of it from which on that is no noise
+FASTEST = 100.0  # times its rate at which that passes, at most: more cannot be measured
 ROW, MOST = 2e-3, 100  # seconds of calls in a row, and how many at most
 
 Call = Callable[[], object]
@@ -51,6 +54,22 @@ class Way:
     def time(self, nbytes: int) -> float:
         """Seconds of a message by that line."""
         return self.alpha + self.beta * nbytes
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """What a link passes at once after a pause, as token buckets do.
+
+    Attributes
+    ----------
+    burst : int
+        Bytes; 0 if the link is none.
+    rate : float
+        Bytes a second at which they pass.
+    """
+
+    burst: int
+    rate: float
 
 
 class Layout:
@@ -182,3 +201,28 @@ def _pair(comm: MPI.Intracomm, group: MPI.Intracomm, takes_part: bool) -> tuple[
     """The first two ranks of the first group that takes part, by their numbers among all."""
     mine = group.allgather(comm.rank)[:2]
     return next(pair for pair in comm.allgather(tuple(mine) if takes_part else ()) if pair)
+
+
+def bucket(comm: MPI.Intracomm, layout: Layout, rate: float, seconds: float) -> Bucket:
+    """What passes at once between two nodes whose link has this rate in the long run; collective.
+
+    After a pause a message of m bytes takes alpha + (m - burst) beta, if it is longer than that.
+    """
+    takes_part = layout.near.rank == 0 and layout.far.rank < 2
+    pair = MPI.Intracomm(layout.far.Split(int(layout.far.rank > 1), layout.far.rank))
+
+    def after_a_pause(sizes: Sequence[int]) -> list[float]:
+        calls = [one_way(pair, size) if takes_part else nothing for size in sizes]
+        return minima(comm, calls, seconds / 2, LEAST, pause=LONG / rate)
+
+    short, half, whole = after_a_pause([8, LONG // 2, LONG])
+    beta = (whole - half) / (LONG - LONG // 2)
+    burst = LONG - (whole - short) / beta if beta > 0 else 0.0
+    found = Bucket(0, rate)
+    if burst > SEEN * LONG:
+        inside = int(burst / 2) & -8
+        short, full = after_a_pause([8, inside])
+        quick = inside / max(full - short, 1e-9)
+        found = Bucket(int(burst), min(max(quick, rate), FASTEST * rate))
+    pair.Free()
+    return found

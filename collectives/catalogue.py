@@ -27,12 +27,14 @@ from collectives.algorithms.language.registry import (
     LEAST,
     PREFIXES,
     REDUCTIONS,
+    TOPOLOGY,
     WITH_COUNTS,
     named,
 )
 from collectives.engines.hints import hint_for
 from collectives.engines.scene import locate
 from collectives.errors import FAILURES, ArgumentError, RestrictionError, UnknownAlgorithm
+from collectives.machine.linked import machine_for
 from collectives.nodes import in_order
 from collectives.operators.dtypes import is_builtin
 from collectives.operators.operator import SUM, Operator
@@ -230,6 +232,9 @@ def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> Non
         if key in CHOICES and value not in CHOICES[key]:
             names = ", ".join(CHOICES[key])
             raise ArgumentError(f"{algorithm}: {key} must be one of {names}, got {value!r}")
+        if key == TOPOLOGY:
+            _check_topology(algorithm, value)
+            continue
         default, least = algorithm.parameters[key], LEAST.get(key, 1)
         if not isinstance(default, (int, type(None))) or (value is None and default is None):
             continue
@@ -239,6 +244,21 @@ def check_parameters(algorithm: Algorithm, parameters: Mapping[str, Any]) -> Non
             needed = "a positive integer" if least == 1 else f"an integer from {least} on"
             raise ArgumentError(f"{algorithm}: {key} must be {needed}, got {value!r}")
     _check_codec(algorithm, parameters)
+
+
+def _check_topology(algorithm: Algorithm, value: Any) -> None:
+    """Raise ArgumentError unless this describes a machine."""
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise ArgumentError(
+            f"{algorithm}: topology must be a line, a preset's name or the path of a file, got "
+            f"{value!r}; write it as nodes:8x8,nic=25G"
+        )
+    try:
+        machine_for(value)
+    except ArgumentError as error:
+        raise ArgumentError(f"{algorithm}: topology: {error}") from None
 
 
 def _check_codec(algorithm: Algorithm, parameters: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import math
 import operator
 import os
+from collections.abc import Collection, Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -36,6 +37,15 @@ def integer(title: str, name: str, value: Any, least: int = 0) -> int:
     if is_integer(value) and operator.index(value) >= least:
         return operator.index(value)
     raise ArgumentError(f"{title}: {name} must be an integer from {least} on, got {value!r}")
+
+
+def keys(title: str, table: Iterable[str], known: Collection[str]) -> None:
+    """Raise unless all keys of a table are known."""
+    for key in table:
+        if key not in known:
+            raise ArgumentError(
+                f"{title}: a key must be one of {', '.join(known)}, got {key!r}; correct it"
+            )
 
 
 def ranks(title: str, p: Any) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -40,6 +42,11 @@ def table(heading: str, *columns: str, numbers: bool = False) -> Table:
         title = "\n" * (depth - column.count("\n")) + column
         new.add_column(title, overflow="fold", justify="right" if right else "left")
     return new
+
+
+def print_json(content: Any) -> None:
+    """Print plain data for programs."""
+    print(json.dumps(content, indent=1))
 
 
 _STRICT: dict[str, str] = {}  # what Python would do with such a letter, for each stream

@@ -6,16 +6,24 @@ neighbouring ranks each, or a number for every rank, in any order. Otherwise MPI
 asked which ranks share memory; on a single machine that is one group of all ranks.
 The simulator takes the nodes of its machine, and without any
 it is `SIMULATED` neighbouring ranks.
+
+An algorithm that is made for one network is given its `links`. Who calls it may describe
+the network, with the parameter `topology`; otherwise it is that of the simulated machine, or
+what nodes usually have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from collectives import checks
+from collectives.algorithms.language.links import Links
+from collectives.algorithms.language.registry import GROUP, LINKS, TOPOLOGY, Algorithm
 from collectives.errors import ArgumentError
+from collectives.machine.linked import links_of, machine_for, some_machine
+from collectives.machine.model import Machine
 
 SIMULATED = 4
 
@@ -52,6 +60,46 @@ def grouping(title: str, p: int, group: Any = None) -> tuple[int, ...]:
         return tuple(map(int, group))
     size = SIMULATED if group is None else checks.integer(title, "group", group, 1)
     return tuple(rank // size for rank in range(p))
+
+
+def layout(
+    algorithm: Algorithm,
+    p: int,
+    given: Mapping[str, Any],
+    nodes: Sequence[int] | None = None,
+    machine: Machine | None = None,
+) -> tuple[int, ...] | Links | None:
+    """What an algorithm is given that asks for `groups`, or for `links`; None if for neither.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    p : int
+        Number of ranks.
+    given : mapping
+        Its parameters, of which `group` and `topology` are read; or `links`, from an earlier call.
+    nodes : sequence of int, optional
+        The node of each rank, if the caller says nothing.
+    machine : Machine, optional
+        With nodes, on which it runs.
+
+    Raises
+    ------
+    ArgumentError
+        As `grouping`, or the topology is none, or too small.
+    """
+    title, group, topology = str(algorithm), given.get(GROUP), given.get(TOPOLOGY)
+    if LINKS in given or not algorithm.needs_groups:
+        return given.get(LINKS)
+    if algorithm.needs_links and topology is not None:
+        try:
+            return links_of(machine_for(topology), p)
+        except ArgumentError as error:
+            raise ArgumentError(f"{title}: topology: {error}") from None
+    if algorithm.needs_links and group is None and machine is not None:
+        return links_of(machine.asked or machine, p)
+    groups = tuple(nodes) if group is None and nodes else grouping(title, p, group)
+    return links_of(some_machine(groups), p) if algorithm.needs_links else groups
 
 
 def in_order(groups: Sequence[int]) -> bool:

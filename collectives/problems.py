@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,15 @@ import numpy as np
 from collectives import checks
 from collectives.algorithms.language.blocks import Blocks, even_counts, partition, split
 from collectives.algorithms.language.memory import phantom
-from collectives.algorithms.language.registry import GROUP, REDUCTIONS, ROOTED, Algorithm
-from collectives.nodes import grouping
+from collectives.algorithms.language.registry import (
+    GROUP,
+    LINKS,
+    REDUCTIONS,
+    ROOTED,
+    TOPOLOGY,
+    Algorithm,
+)
+from collectives.nodes import layout
 from collectives.operators import binned
 from collectives.operators.operator import SUM, Operator
 
@@ -230,13 +238,18 @@ class Problem:
         self, algorithm: Algorithm, rank: int, buffers: Buffers, parameters: Mapping[str, Any]
     ) -> Iterator:
         """The rounds of `algorithm` on `rank`."""
+        arguments = self.arguments(algorithm, rank, buffers, parameters)
         given = dict(parameters)
-        group = given.pop(GROUP, None) if algorithm.needs_groups else None
-        arguments = self.arguments(algorithm, rank, buffers, group)
+        if algorithm.needs_groups:
+            given = {key: x for key, x in given.items() if key not in (GROUP, TOPOLOGY, LINKS)}
         return algorithm.generator(rank, self.p, *arguments, **given)
 
     def arguments(
-        self, algorithm: Algorithm, rank: int, buffers: Buffers, group: Any = None
+        self,
+        algorithm: Algorithm,
+        rank: int,
+        buffers: Buffers,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> list:
         """What `algorithm` is called with on `rank`, after rank and p."""
         arguments = self._buffers(rank, buffers)
@@ -245,7 +258,7 @@ class Problem:
         if algorithm.needs_counts:
             arguments.append(self.matrix if self.primitive == "alltoall" else self.lengths)
         if algorithm.needs_groups:
-            arguments.append(grouping(str(algorithm), self.p, group))
+            arguments.append(layout(algorithm, self.p, parameters))
         return arguments
 
     def _buffers(self, rank: int, buffers: Buffers) -> list:

@@ -39,7 +39,6 @@ segment that is under way in it sent by a rank that has it already. `schedule` f
 column's entry for one rank without looking at the others.
 """
 
-from bisect import bisect_left
 from functools import lru_cache
 from itertools import pairwise
 
@@ -215,19 +214,16 @@ def _rounds(rank, p, root, segments, order=1):
     With -1 as `order` the last round comes first.
     """
     strides = skips(p)[:-1]
-    cycle = len(strides)
-    hops = (rank - root) % p
-    incoming = schedule(hops, p)
+    cycle, hops = len(strides), (rank - root) % p
     outgoing = [schedule((hops + skip) % p, p)[k] for k, skip in enumerate(strides)]
-    idle = -(segments - 1) % max(cycle, 1)
-    for i in range(idle, idle + segments - 1 + cycle if p > 1 else 0)[::order]:
+    incoming = schedule(hops, p)
+    last, idle = segments - 1, -(segments - 1) % max(cycle, 1)
+    for i in range(idle, idle + last + cycle if p > 1 else 0)[::order]:
         k = i % cycle
-        right, left = (rank + strides[k]) % p, (rank - strides[k]) % p
-        leaves, arrives = (
-            min(entry[k] + i - k - idle, segments - 1) for entry in (outgoing, incoming)
-        )
-        leaves = leaves if leaves >= 0 and right != root else None
-        arrives = arrives if arrives >= 0 and rank != root else None
+        leaves, right = outgoing[k] + i - k - idle, (rank + strides[k]) % p
+        arrives, left = incoming[k] + i - k - idle, (rank - strides[k]) % p
+        leaves = None if leaves < 0 or right == root else min(leaves, last)
+        arrives = None if arrives < 0 or rank == root else min(arrives, last)
         yield leaves, right, arrives, left
 
 
@@ -251,49 +247,46 @@ def schedule(hops, p):
 
     The first segment to reach a rank is its base: the smallest skip on its way
     from the root when the skips are taken greedily, largest first. In one cycle a
-    rank then gets one segment of every base. At skip k it can be given what the
-    ranks between skip k and skip k+1 to its left came first by: it takes the
-    largest base among them that it has not had.
+    rank gets one segment of every base. At skip k it gets the one that a rank to its left
+    came first by: a rank as far as skip k or farther, but nearer than skip k+1 if there is one.
+    To find it, walk greedily again, by those bases only that have not come in this cycle,
+    until near enough, and always stop farther to the left than before. For p = 5 the rank 3,
+    whose own base is 2, walks by the bases 0, 1 and 3. The last is p long: from where the root was
+    one turn before, 5 to its left, to the root::
 
-    Träff's own procedure takes O(lg p) steps. This one lists the bases of all p ranks
-    once (`_places`), which is simpler to read.
+        skip 1    goal 2    -5, 0, 2    base 1
+        skip 2    goal 1    -5, 0, 1    base 0
+        skip 3    goal 0    -5, 0       base 3, which only the root has
+
+    So a rank finds its row in ceil(lg p) walks of ceil(lg p) + 1 steps at most, and looks at no
+    other rank's. That the rank on its left has each segment in time is tested for every p up to
+    1100; Träff proves it of a procedure that goes on from where the last walk ended, and needs
+    O(lg p) steps in all.
     """
-    bounds = skips(p)
-    cycle = len(bounds) - 1
-    mine = _base(hops, p)
+    strides = skips(p)
+    cycle = len(strides) - 1
+    mine, _ = _walk(range(cycle, -1, -1), strides, hops, hops)
     free = [base for base in range(cycle, -1, -1) if base != mine]
-    entries = []
-    for skip, wider in pairwise(bounds):
-        first, count = (hops - wider + 1) % p, wider - skip
-        there = [base for base in free if _occurs(base, first, count, p)]
-        base = there[0] if there else _base((hops - wider) % p, p)
-        if base in free:
-            free.remove(base)
+    entries, stopped = [], hops
+    for skip, farther in pairwise(strides):
+        base, stopped = _walk(free, strides, min(hops - skip, stopped - 1), hops - farther)
+        free.remove(base)
         entries.append(mine if base == cycle else base - cycle)
     return entries
 
 
-def _base(hops, p):
-    """The last of the skips that lead to a rank; ceil(lg p) for the root itself."""
-    base = ceil_lg(p)
-    for k, skip in reversed([*enumerate(skips(p)[:-1])]):
-        if skip <= hops:
-            hops, base = hops - skip, k
-    return base
+def _walk(bases, strides, goal, enough):
+    """Walk to the right by these skips, no farther than `goal`, until past `enough`.
 
-
-def _occurs(base, first, count, p):
-    """Whether one of `count` ranks from `first` on, cyclically, has this base."""
-    places = _places(p)[base]
-    at = bisect_left(places, first)
-    following = places[at] if at < len(places) else places[0] + p
-    return following < first + count
-
-
-@lru_cache(maxsize=64)
-def _places(p):
-    """For each base the ranks, counted from the root, that have it, in order."""
-    places = [[] for _ in range(ceil_lg(p) + 1)]
-    for hops in range(p):
-        places[_base(hops, p)].append(hops)
-    return places
+    Returns
+    -------
+    tuple of int
+        The base of the last step, and where it ended, the root being at 0.
+    """
+    at, last = -strides[-1], None
+    for base in bases:
+        if at + strides[base] <= goal:
+            at, last = at + strides[base], base
+            if at > enough:
+                break
+    return last, at

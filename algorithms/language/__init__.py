@@ -10,6 +10,7 @@ pipeline   how finely to cut a vector for a pipeline
 codecs     vectors as packets of fewer bytes
 exchanges  what the ranks of a tree do, for algorithms of several primitives
 levels     ranks that form a node, and algorithms among some of the ranks
+links      what lies between the ranks, for algorithms that are made for one network
 registry   `@algorithm`, and the list of what there is
 """
 

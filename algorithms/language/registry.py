@@ -58,7 +58,9 @@ WITH_COUNTS: frozenset[str] = frozenset({"scatter", "gather", "alltoall"})
 
 # An algorithm with two levels may ask, after these, for `groups`: a tuple with the
 # number of each rank's group. Its caller then has one more parameter, `group`.
-GROUP = "group"
+# One that is made for a network may ask for its `links` instead, a `Links`: its caller has
+# the parameters `group` and `topology`.
+GROUP, TOPOLOGY, LINKS = "group", "topology", "links"
 
 # A parameter that is a number counts something, so 1 is the least it can be, but for:
 LEAST: Mapping[str, int] = MappingProxyType({"k": 2, "seed": 0, "halvings": 0})
@@ -94,6 +96,8 @@ class Algorithm:
         It wants to know the block lengths of all ranks.
     needs_groups : bool
         It wants to know which ranks form a group, such as those of a node.
+    needs_links : bool
+        It wants to know more: which links lie between the ranks.
     tree : callable or None
         `tree(rank, p, root, **parameters)` is the tree of a scatter or gather: of
         the block lengths a rank needs only those of its own subtree.
@@ -118,6 +122,7 @@ class Algorithm:
     lossy: bool = False
     needs_counts: bool = False
     needs_groups: bool = False
+    needs_links: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     also: tuple[str, ...] = ()
     tree: Callable[..., Tree] | None = None
@@ -235,6 +240,7 @@ def algorithm(
             lossy,
             "counts" in wanted,
             "groups" in wanted,
+            "links" in wanted,
             MappingProxyType(parameters),
             (also,) if isinstance(also, str) else tuple(also),
             tree,
@@ -307,10 +313,10 @@ def _signature(
     parameters = inspect.signature(generator).parameters.values()
     positional = [x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD]
     usual = ["rank", "p", *ARGUMENTS[primitive]]
-    on_request = ["counts", "groups"] if primitive in WITH_COUNTS else ["groups"]
+    on_request = [*(["counts"] if primitive in WITH_COUNTS else []), "groups", "links"]
     wanted = [name for name in on_request if name in positional]
-    if positional != usual + wanted:
-        also = f" (and {', '.join(on_request)} if it needs them)"
+    if positional != usual + wanted or {"groups", "links"} <= {*wanted}:
+        also = f" (and {', '.join(on_request[:-1])} or links if it needs them)"
         got, needed = ", ".join(positional), ", ".join(usual)
         raise UnfitFunction(
             f"{title}: needs the arguments {needed}{also}, got {got or 'none'}",
@@ -321,6 +327,8 @@ def _signature(
     for key, default in tunable.items():
         if default is inspect.Parameter.empty:
             raise UnfitFunction(f"{title}: parameter {key} needs a default", f"write `{key}=1`")
+    if "links" in wanted:  # they are more than groups
+        wanted, tunable = [*wanted, "groups"], {TOPOLOGY: None, **tunable}
     if "groups" in wanted:
         tunable = {GROUP: None, **tunable}
     return wanted, tunable

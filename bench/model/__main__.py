@@ -5,9 +5,10 @@
     python -m collectives.bench.model run [NAME ...]   # measure; in the box, which needs root
     python -m collectives.bench.model page             # write docs/model.md from what is there
 
-`run` takes `--limit` seconds for all, of which each has its share: node-2, box-4x1, box-4x2,
-box-8x1 and box-8x2 (hosts and ranks on each). What it does not reach is left out, the longest
-vectors first. Each is stored when it has ended. Other programs on the machine spoil it.
+`run` takes `--limit` seconds for all, of which each has its share by its number of ranks:
+node-2, box-4x1, box-4x2, box-8x1 and box-8x2 (hosts and ranks on each). What it does not reach
+is left out, the longest vectors first. Each is stored when it has ended. Other programs on the
+machine spoil it.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def run(given: argparse.Namespace) -> int:
     end = time.monotonic() + given.limit
     failed = []
     for place, name in enumerate(names):
-        share = (end - time.monotonic()) / (len(names) - place)
+        ahead = sum(known[one].p for one in names[place:])
+        share = (end - time.monotonic()) * known[name].p / ahead
         print(f"{name}: {share:.0f} s", flush=True)
         if not measure(command(known[name], given, share), share + GRACE):
             failed.append(name)

@@ -1,18 +1,20 @@
 """How a configuration keeps its time limit: what is measured how often, and what not at all.
 
-Lengths go up, and for each the primitives take turns. A group, one primitive with one length,
-has at least `SECONDS`, and of what is left its share: groups of longer vectors need more, in
-proportion. A group for which the time does not suffice is left out.
+Lengths go up, and for each the primitives take turns. A group is one primitive with one length;
+what a pass over it, every call once, will take is estimated beforehand. A group has that for one
+pass, and an equal part of what nobody needs for that. So long vectors, which take nearly all
+the time and vary least, are called once or twice, and short ones often. A group for which the
+time does not suffice is left out.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
-SECONDS = 0.3  # for each group, while there is time
-ENOUGH = 20  # repetitions, where they take longer
-GROWTH = 4  # times as long a call takes, at most, with a vector of the next length
+SECONDS = 0.3  # of calls after which a group has enough,
+ENOUGH = 20  # if it has so many repetitions
+GROWTH = 4  # times as long a pass takes, at most, with vectors of the next length
 
 
 class Budget:
@@ -22,8 +24,9 @@ class Budget:
     ----------
     limit : float
         Seconds from now on.
-    groups : sequence of (str, int)
-        Primitive and bytes of all groups, in the order in which they are measured.
+    groups : mapping
+        Seconds that a pass is expected to take, for each primitive and bytes, in the order in
+        which they are measured.
     clock : callable, optional
         Seconds, for tests.
     """
@@ -31,12 +34,12 @@ class Budget:
     def __init__(
         self,
         limit: float,
-        groups: Sequence[tuple[str, int]],
+        groups: Mapping[tuple[str, int], float],
         clock: Callable[[], float] = time.monotonic,
     ):
         self._clock, self._end = clock, clock() + limit
-        self._ahead = list(groups)
-        self._pass: dict[str, float] = {}  # seconds of the last group's calls, each once
+        self._ahead = list(groups.items())
+        self._pass: dict[str, float] = {}  # seconds of a pass over the last group
         self._begin = self._share = self._each = 0.0
 
     @property
@@ -45,12 +48,16 @@ class Budget:
         return self._end - self._clock()
 
     def begin(self) -> bool:
-        """Whether there is time for the next group: every call twice, one of them to prepare it."""
-        primitive, n = self._ahead[0]
-        weights = sum(size for _, size in self._ahead)
-        self._begin, self._share = self._clock(), max(SECONDS, self.left * n / weights)
+        """Whether there is time for a pass over the next group."""
+        self._begin = self._clock()
+        (primitive, _), need = self._ahead[0]
+        spare = self.left - sum(seconds for _, seconds in self._ahead)
+        self._share = need + max(spare, 0.0) / len(self._ahead)
+        self._each = 0.0
         self._ahead.pop(0)
-        return self.left > 2 * GROWTH * self._pass.get(primitive, 0.0)
+        if primitive in self._pass:
+            need = min(need, GROWTH * self._pass[primitive])
+        return self.left > need
 
     def more(self, repetitions: int, spent: float) -> bool:
         """Whether to call once more after so many repetitions, which took so many seconds."""

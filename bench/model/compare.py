@@ -17,7 +17,7 @@ from collectives.study.bounds import bounds
 from collectives.study.pricing import evenly, price
 from collectives.study.tables import TIE
 
-from .runs import Record
+from .runs import MADE, Record
 
 # Beyond these bytes of the whole vector the rate decides, up to them the latency does.
 LONG, SHORT = 2**18, 2**14
@@ -94,10 +94,14 @@ def cells(record: Record, primitives: Iterable[str] | None = None) -> list[Cell]
     return [
         Cell(primitive, name, int(n), 1e-6 * time, price(primitive, name, p, int(n), machine))
         for primitive in (record.times if primitives is None else primitives)
-        for name, row in record.times[primitive].items()
-        if name not in (BUILTIN, AUTO)
-        for n, time in row.items()
+        for name in ours(record.times[primitive])
+        for n, time in record.times[primitive][name].items()
     ]
+
+
+def ours(times: Iterable[str]) -> list[str]:
+    """Of the names of a primitive's rows, those of this library's algorithms."""
+    return [name for name in times if name not in (BUILTIN, AUTO, MADE)]
 
 
 def median_error(some: Iterable[Cell]) -> float:

@@ -4,9 +4,10 @@
 
     mpirun -n 2 python -m collectives.bench.model.measured FILE [SECONDS]
 
-Takes the machine's parameters, what a plain socket reaches, and the least time of every
-leading algorithm for every length, and writes them to FILE. It ends within SECONDS, and
-leaves out what it does not reach until then.
+Takes the machine's parameters and what a plain socket reaches, makes a table of choices from
+the parameters, and takes the least time of every leading algorithm for every length, and of
+`auto` with the declared table and with that one. All is written to FILE and beside it. It ends
+within SECONDS, and leaves out what it does not reach until then.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 from mpi4py import MPI
 
+from collectives.algorithms.language.registry import AUTO
 from collectives.bench.choice import prepared
 from collectives.bench.measure import minima, minima_while
 from collectives.bench.parameters import measured, toml
@@ -30,45 +32,130 @@ from collectives.bench.rounds import Layout, nothing
 from collectives.bench.sockets import payload
 from collectives.bench.stop import Stop
 from collectives.bench.system import system
+from collectives.choice import read
+from collectives.study.pricing import evenly
 from collectives.units import format_bytes
 
 from .budget import Budget
-from .runs import PRIMITIVES_WITH_DATA, SIZES, Record, rows
+from .made import in_force, make
+from .runs import MADE, PRIMITIVES_WITH_DATA, SIZES, Record, rows
 
 SECONDS = 100.0
 PARAMETERS = 0.06  # of that, for the machine's parameters
+PREPARED = 0.004  # seconds of a rank to prepare a call, where ranks share two cores
+TIMES = 2.5  # as long as its vector takes over a link, a call takes at most, about
+MEMORY = 1e9  # bytes a second, or more, within a node
+CHECKED = 2**18  # bytes of vectors whose answers are checked, which takes long for longer ones
 
 
-def times(
-    comm: MPI.Intracomm, nodes: bool, limit: float, sizes: Sequence[int], only: Sequence[str]
-) -> dict:
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how.
+
+    Attributes
+    ----------
+    hosts, ranks : int
+        And ranks on each.
+    sizes : sequence of int
+        Bytes of the whole vector.
+    only : sequence of str
+        Primitives.
+    rate : float
+        Bytes a second of a link between hosts.
+    burst : int
+        Bytes that it passes at once after a pause; all sleep before each call until they are
+        saved up.
+    table : path
+        The table that was made here.
+    """
+
+    hosts: int
+    ranks: int
+    sizes: Sequence[int]
+    only: Sequence[str]
+    rate: float
+    burst: int
+    table: Path
+
+    @property
+    def pause(self) -> float:
+        """Seconds in which a burst is saved up."""
+        return 2 * self.burst / self.rate
+
+    def chosen(self) -> dict[str, dict[str, str]]:
+        """What `auto` takes by the table, by primitive and bytes."""
+        made, p = read(str(self.table)), self.hosts * self.ranks
+        return {
+            primitive: {
+                str(n): made.spec(primitive, p, evenly(primitive, p, n), nodes=self.hosts)
+                for n in self.sizes
+            }
+            for primitive in self.only
+        }
+
+    def pass_time(self, primitive: str, n: int) -> float:
+        """Seconds that it takes to prepare all calls of a group and to call each once, about."""
+        number = len(rows(primitive, self.hosts, self.ranks))
+        return number * (PREPARED * self.hosts * self.ranks + TIMES * n / self.rate)
+
+
+def times(comm: MPI.Intracomm, plan: Plan, limit: float) -> dict:
     """Microseconds by primitive, algorithm and bytes; collective, the same on all ranks."""
-    found: dict[str, dict[str, dict[str, float]]]
-    found = {primitive: {name: {} for name in rows(primitive, nodes)} for primitive in only}
-    groups = [(primitive, n) for n in sizes for primitive in only]
-    budget = Budget(limit, groups)  # only that of rank 0 is asked
+    found: dict[str, dict[str, dict[str, float]]] = {
+        primitive: {name: {} for name in rows(primitive, plan.hosts, plan.ranks)}
+        for primitive in plan.only
+    }
+    groups = [(primitive, n) for n in plan.sizes for primitive in plan.only]
+    budget = Budget(limit, {group: plan.pass_time(*group) for group in groups})  # rank 0's counts
     for primitive, n in groups:
         if not comm.bcast(comm.rank == 0 and budget.begin()):
             _say(comm, f"no time for {primitive} of {format_bytes(n)}")
             continue
         names = list(found[primitive])
-        for name, least in zip(names, _group(comm, primitive, names, n, budget)):
+        for name, least in zip(names, _group(comm, primitive, names, n, plan, budget)):
             found[primitive][name][str(n)] = round(1e6 * least, 1)
-        if primitive == only[-1]:
+        if primitive == plan.only[-1]:
             _say(comm, f"{format_bytes(n)} done, {budget.left:.0f} s left")
     return found
 
 
 def _group(
-    comm: MPI.Intracomm, primitive: str, names: Iterable[str], n: int, budget: Budget
+    comm: MPI.Intracomm, primitive: str, names: Iterable[str], n: int, plan: Plan, budget: Budget
 ) -> list[float]:
     """The least time of each algorithm for one length."""
-    own = MPI.Intracomm(comm.Dup())  # whose plans are freed with it
-    calls = [prepared(own, primitive, name, n) for name in names]
-    least = minima_while(comm, calls, budget.more)
+    # Whose plans are freed with them. Calls of one shape on one communicator share a plan.
+    own, other = MPI.Intracomm(comm.Dup()), MPI.Intracomm(comm.Dup())
+    ready = [
+        prepared(other, primitive, AUTO, n) if name == MADE else prepared(own, primitive, name, n)
+        for name in names
+    ]
+    calls = [
+        _first_with(plan.table, call) if name == MADE else call
+        for name, (call, _) in zip(names, ready)
+    ]
+    least = minima_while(comm, calls, budget.more, plan.pause)
+    if n <= CHECKED:
+        for _, check in ready:
+            check()
     own.Free()
+    other.Free()
     budget.end(primitive)
     return least
+
+
+def _first_with(table: Path, call: Callable[[], object]) -> Callable[[], object]:
+    """A call that has this table in force the first time, when its algorithm is decided."""
+    begun = False
+
+    def run() -> object:
+        nonlocal begun
+        if begun:
+            return call()
+        begun = True
+        with in_force(table):
+            return call()
+
+    return run
 
 
 def _say(comm: MPI.Intracomm, words: str) -> None:
@@ -79,6 +166,7 @@ def _say(comm: MPI.Intracomm, words: str) -> None:
 def record(
     comm: MPI.Intracomm,
     limit: float,
+    path: Path,
     sizes: Sequence[int] = SIZES,
     only: Sequence[str] = PRIMITIVES_WITH_DATA,
 ) -> Record:
@@ -90,7 +178,11 @@ def record(
     machine = measured(comm, layout, PARAMETERS * limit)
     box = json.loads(os.environ.get("COLLECTIVES_BOX", "{}"))
     reached = asdict(payload(comm, 1.0)) if layout.nodes > 1 else {}
-    empty = minima(comm, [nothing], 0.5)[0]
+    parameters, table = toml(machine, where), path.with_name(f"{path.stem}-table.json")
+    _say(comm, "a table of choices from them")
+    make(comm, parameters, table, only, max(sizes))
+    rate, burst = (box.get("rate", 0) / 8 or MEMORY), box.get("burst", 0)
+    plan = Plan(layout.nodes, layout.ranks, sizes, only, rate, burst, table)
     found = Record(
         hosts=layout.nodes,
         ranks=layout.ranks,
@@ -100,17 +192,12 @@ def record(
         cores=where.cores,
         load=where.load,
         rate=box.get("rate", 0),
-        burst=box.get("burst", 0),
-        empty=round(1e6 * empty, 1),
+        burst=burst,
+        empty=round(1e6 * minima(comm, [nothing], 0.5, pause=plan.pause)[0], 1),
         payload=reached,
-        machine=toml(machine, where),
-        times=times(
-            comm,
-            layout.nodes > 1 and layout.ranks > 1,
-            limit - (time.monotonic() - begin),
-            sizes,
-            only,
-        ),
+        machine=parameters,
+        times=times(comm, plan, limit - (time.monotonic() - begin)),
+        chosen=plan.chosen(),
     )
     layout.free()
     return found
@@ -128,7 +215,7 @@ def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
         return given
 
     given = options(comm, parser, arguments, checked)
-    found = record(comm, given.seconds, given.sizes, given.only)
+    found = record(comm, given.seconds, given.file, given.sizes, given.only)
     if comm.rank == 0:
         found.write(given.file)
     return 0

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from collectives.algorithms.language.registry import AUTO
-from collectives.bench.cells import BUILTIN
 from collectives.units import format_bytes, seconds
 
+from .beside import beside
 from .compare import (
     FACTOR,
     LONG,
     SHORT,
-    WRONG,
     Cell,
-    bound,
     cells,
     crossovers,
     median_error,
     right,
-    too_fast,
     winners,
 )
 from .reading import Found, by_length, ratio, readings
 from .runs import CONFIGURATIONS, SIZES, Record
+from .tables import table
 
 HEAD = """\
 # The model held against reality
@@ -58,15 +55,9 @@ def page(records: Sequence[Record]) -> str:
     """All of it, in Markdown."""
     found = [(record, cells(record)) for record in records]
     parts = [HEAD, _conditions(records), _missing(records), _summary(found), _by_primitive(found)]
-    parts += [_crossovers(found), _bounds(records), _fails(found), _worst(found)]
+    parts += [_crossovers(found), beside(records), _fails(found), _worst(found)]
     parts += [_all(record, some) for record, some in found]
     return "\n".join(parts)
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of Markdown, the first column to the left."""
-    lines = [titles, ["---", *["--:"] * (len(titles) - 1)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _percent(share: float) -> str:
@@ -91,7 +82,7 @@ def _conditions(records: Sequence[Record]) -> str:
         rest = [f"{one.empty:{'.0f' if one.empty >= 10 else '.1f'}} us", cores, load, one.date]
         rows.append([one.configuration.words, over, *network, *rest])
     sockets = ["a plain socket", "all hosts at once"]
-    return _table(["", "MPI", "link", *sockets, "empty call", "cores", "load", "date"], rows)
+    return table(["", "MPI", "link", *sockets, "empty call", "cores", "load", "date"], rows)
 
 
 def _reached(rate: float) -> str:
@@ -111,12 +102,12 @@ def _missing(records: Sequence[Record]) -> str:
     words = f"No run of: {'; '.join(absent)}.\n" if absent else ""
     if not rows:
         return words
-    return f"{words}\nNot reached:\n\n" + _table(["", "", "vectors of"], rows)
+    return f"{words}\nNot reached:\n\n" + table(["", "", "vectors of"], rows)
 
 
 def _fails(found: Found) -> str:
     titles = ["", f"to {format_bytes(SHORT)}", "between", f"from {format_bytes(LONG)}"]
-    return f"{FAILS}{_table(titles, by_length(found))}\n{readings(found)}"
+    return f"{FAILS}{table(titles, by_length(found))}\n{readings(found)}"
 
 
 def _measures(some: list[Cell]) -> list[str]:
@@ -151,7 +142,7 @@ def _summary(found: Found) -> str:
         "measured. The winner is\nright if the algorithm that is predicted to be the fastest was; "
         "*time lost* is how many times as long\nas the fastest it took, in the geometric mean.\n\n"
     )
-    return words + _table(["", *TITLES], rows)
+    return words + table(["", *TITLES], rows)
 
 
 def _by_primitive(found: Found) -> str:
@@ -173,7 +164,7 @@ def _by_primitive(found: Found) -> str:
             ]
         )
     titles = ["", *TITLES[:3], "predicted / measured there", *TITLES[3:5]]
-    return "## By primitive\n\nAll configurations together.\n\n" + _table(titles, rows)
+    return "## By primitive\n\nAll configurations together.\n\n" + table(titles, rows)
 
 
 def _crossovers(found: Found) -> str:
@@ -189,80 +180,7 @@ def _crossovers(found: Found) -> str:
         f"fastest for the shortest ones,\nwhere each wins its end by more than 10 %: "
         f"{good} of {number} are predicted within a factor of {FACTOR:g}.\n\n"
     )
-    return words + _table(["", "", "from ... to", "measured", "predicted", "right"], rows)
-
-
-BESIDE = """\
-## Beside the bound
-
-The bound is the bytes that must pass a host's link less the burst, at the rate that a plain
-socket reaches there. Times are multiples of it: of the MPI's own collective, of what `auto`
-chooses, and of the best algorithm here. Less than {least} would mean that the measurement
-is wrong: {wrong} of {number} times are.
-"""
-
-
-def _bounds(records: Sequence[Record]) -> str:
-    boxes = [record for record in records if record.hosts > 1]
-    wrong = [(record.configuration.words, one) for record in boxes for one in too_fast(record)]
-    rows = [row for record in boxes for found in record.times.values() for row in found.values()]
-    parts = [BESIDE.format(least=WRONG, wrong=len(wrong), number=sum(map(len, rows)))]
-    if wrong:
-        titles = ["", "", "size", "of the bound"]
-        cells = [
-            [words, f"{one.primitive}.{one.algorithm}", format_bytes(one.n), f"{one.ratio:.2f}"]
-            for words, one in wrong
-        ]
-        parts.append(_table(titles, cells))
-    parts += [f"{one.configuration.words}:\n\n{_beside(one)}" for one in boxes]
-    return "\n".join(parts)
-
-
-def _beside(record: Record) -> str:
-    """The table of one box."""
-    sizes = [n for n in SIZES if n >= LONG]
-    titles, rows = [""], []
-    for n in sizes:
-        titles += [f"{format_bytes(n)}: bound", "built-in", "auto", "best", "which"]
-    for primitive, times in record.times.items():
-        line = [primitive]
-        for n in sizes:
-            if not _reached_all(times, n):
-                line += ["-"] * 5
-                continue
-            best = min(_ours(times), key=lambda name: times[name][str(n)])
-            limit = bound(record, primitive, n)
-            three = [times[name][str(n)] / 1e6 / limit for name in (BUILTIN, AUTO, best)]
-            line += [seconds(limit), *[f"{x:.2f}" for x in three], best]
-        rows.append(line)
-    return _table(titles, rows) + _gains(record, sizes)
-
-
-def _gains(record: Record, sizes: Sequence[int]) -> str:
-    """How `auto` does beside the others, over all primitives and these sizes."""
-    rows = [
-        (times[AUTO][str(n)], times[BUILTIN][str(n)], min(times[x][str(n)] for x in _ours(times)))
-        for primitive, times in record.times.items()
-        for n in sizes
-        if primitive not in ("scan", "exscan") and _reached_all(times, n)
-    ]
-    if not rows:
-        return ""
-    auto, builtin, best = np.array(rows).T
-    gain, lost = np.exp(np.mean(np.log(builtin / auto))), np.exp(np.mean(np.log(auto / best)))
-    return (
-        f"\nWithout scan and exscan, `auto` is {gain:.2f} times as fast as the built-in (geometric "
-        f"mean), slower\nthan it in {np.sum(auto > builtin)} of {len(rows)} cells, and takes "
-        f"{lost:.2f} times as long as the best.\n"
-    )
-
-
-def _reached_all(times: dict, n: int) -> bool:
-    return all(str(n) in row for row in times.values())
-
-
-def _ours(times: dict) -> list[str]:
-    return [name for name in times if name not in (BUILTIN, AUTO)]
+    return words + table(["", "", "from ... to", "measured", "predicted", "right"], rows)
 
 
 def _worst(found: Found) -> str:
@@ -280,7 +198,7 @@ def _worst(found: Found) -> str:
         for record, cell in every[:12]
     ]
     titles = ["", "", "size", "predicted", "measured", "ratio"]
-    return f"The worst from {format_bytes(LONG)} on:\n\n" + _table(titles, rows)
+    return f"The worst from {format_bytes(LONG)} on:\n\n" + table(titles, rows)
 
 
 def _cell(cell: Cell | None) -> str:
@@ -298,4 +216,4 @@ def _all(record: Record, some: Sequence[Cell]) -> str:
         f"## All cells: {record.configuration.words}\n\n"
         "Milliseconds measured, and predicted as a multiple of them.\n\n"
     )
-    return words + _table(["", *map(format_bytes, sizes)], rows)
+    return words + table(["", *map(format_bytes, sizes)], rows)

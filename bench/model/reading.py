@@ -12,12 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from collectives.algorithms.language.registry import AUTO
-from collectives.bench.cells import BUILTIN
 from collectives.units import format_bytes
 
-from .compare import LONG, SHORT, Cell, bound, median_error
-from .runs import Record
+from .compare import LONG, SHORT, Cell, bound, machine_of, median_error, ours
+from .runs import MADE, Record
 
 Found = Sequence[tuple[Record, list[Cell]]]
 
@@ -71,7 +69,14 @@ def readings(found: Found) -> str:
     """A list of what the runs say about each cause that was thought of."""
     boxes = [(record, some) for record, some in found if record.hosts > 1]
     nodes = [(record, some) for record, some in found if record.hosts == 1]
-    points = [*_bucket(boxes), *_cores(found), *_empty(found), *_kernel(boxes), *_node(nodes)]
+    points = [
+        *_noise(found),
+        *_bucket(boxes),
+        *_cores(found),
+        *_empty(found),
+        *_kernel(boxes),
+        *_node(nodes),
+    ]
     return "".join(f"{_item(point)}\n" for point in points)
 
 
@@ -92,13 +97,45 @@ def _bucket(boxes: Found) -> list[str]:
     for record, some in boxes:
         about = [cell for cell in some if record.burst / 4 <= cell.n <= 4 * record.burst]
         longer = [cell for cell in some if cell.n >= LONG]
-        values.append((record, f"{ratio(about):.2f} beside {ratio(longer):.2f}"))
+        burst = format_bytes(machine_of(record.machine).burst)
+        values.append((record, f"{burst}, {ratio(about):.2f} and {ratio(longer):.2f}"))
     return [
-        "**The bucket.** After a pause a link passes its burst at once, and the model has one "
-        "rate. Median of predicted / measured for vectors from a quarter of the burst to four "
-        f"times it, beside those from {format_bytes(LONG)} on: {_each(values)}. "
-        f"{READING} where the first number is the larger one, that is the burst."
+        "**The bucket.** After a pause a link passes its burst at once. Before each call all ranks "
+        "sleep until it has been saved up, and the burst is one of the parameters. What was "
+        "measured of it, and the median of predicted / measured for vectors from a quarter of the "
+        f"burst to four times it and from {format_bytes(LONG)} on: {_each(values)}."
     ]
+
+
+def _noise(found: Found) -> list[str]:
+    """How far two measurements of the same differ: this is tested."""
+    values = []
+    for record, _ in found:
+        short, long = twice(record, 0, SHORT), twice(record, LONG, math.inf)
+        if short and long:
+            both = (f"{100 * np.median(x):.0f} %" for x in (short, long))
+            values.append((record, " and ".join(both)))
+    if not values:
+        return []
+    return [
+        "**Noise.** What `auto` takes by the table made there was measured under its own name, too, "
+        "in the same turns. The two times are of the same messages; they differ by (median, to "
+        f"{format_bytes(SHORT)} and from {format_bytes(LONG)} on) {_each(values)}. No prediction "
+        "can be nearer than about that, and the best of many algorithms is in part luck."
+    ]
+
+
+def twice(record: Record, least: float, most: float) -> list[float]:
+    """How far two times of one algorithm are apart, as a part of the shorter one, by lengths."""
+    pairs = [
+        (record.times[primitive][MADE][n], record.times[primitive][name][n])
+        for primitive, row in record.chosen.items()
+        for n, name in row.items()
+        if least <= int(n) <= most
+        and n in record.times[primitive].get(MADE, {})
+        and n in record.times[primitive].get(name, {})
+    ]
+    return [max(pair) / min(pair) - 1 for pair in pairs]
 
 
 def _cores(found: Found) -> list[str]:
@@ -143,7 +180,7 @@ def _kernel(boxes: Found) -> list[str]:
             min(row[str(n)] for row in rows) / 1e6 / bound(record, primitive, n)
             for primitive, times in record.times.items()
             if primitive not in ("scan", "exscan")
-            for rows in [[row for name, row in times.items() if name not in (BUILTIN, AUTO)]]
+            for rows in [[times[name] for name in ours(times)]]
             for n in map(int, rows[0])
             if n >= LONG
         ]

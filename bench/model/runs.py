@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from collectives.algorithms import PRIMITIVES, REGISTRY
 from collectives.algorithms.language.registry import AUTO
 from collectives.bench.cells import BUILTIN
 from collectives.errors import ArgumentError
-from collectives.study.tables import CANDIDATES
+from collectives.study.tables import candidates
 
 FOLDER = Path("docs/model")
+
+# `auto` with a table made from the parameters that have just been measured.
+MADE = "auto, table made there"
 
 # Bytes of the whole vector; a barrier has none.
 SIZES = tuple(2**power for power in range(10, 23, 2))  # 1 KiB to 4 MiB
@@ -49,16 +52,19 @@ class Configuration:
 CONFIGURATIONS = tuple(Configuration(*shape) for shape in ((4, 1), (4, 2), (8, 1), (8, 2), (1, 2)))
 
 
-def leading(primitive: str, nodes: bool) -> list[str]:
+def leading(primitive: str, hosts: int, ranks: int) -> list[str]:
     """The algorithms that are measured: those that `auto` chooses from, and, where ranks share
-    nodes, those that use that."""
-    two_level = [name for name, one in REGISTRY[primitive].items() if one.needs_groups and nodes]
-    return [*CANDIDATES[primitive], *two_level]
+    hosts, all that use that."""
+    if hosts == 1:
+        return [*candidates(primitive)]
+    two_level = [name for name, one in REGISTRY[primitive].items() if one.needs_groups]
+    plain = [name for name in candidates(primitive, nodes=True) if name not in two_level]
+    return plain + two_level * (ranks > 1)
 
 
-def rows(primitive: str, nodes: bool) -> list[str]:
+def rows(primitive: str, hosts: int, ranks: int) -> list[str]:
     """All that is measured: the MPI's own, what `auto` makes of it, and the algorithms."""
-    return [BUILTIN, AUTO, *leading(primitive, nodes)]
+    return [BUILTIN, AUTO, MADE, *leading(primitive, hosts, ranks)]
 
 
 @dataclass
@@ -83,6 +89,8 @@ class Record:
         Microseconds by primitive, algorithm and bytes (as text, which JSON wants).
     machine : str
         Its parameters, in TOML: a file of its own, for `--topology`.
+    chosen : dict
+        What `auto` took by the table that was made there, by primitive and bytes.
     """
 
     hosts: int
@@ -98,6 +106,7 @@ class Record:
     payload: dict[str, float]
     times: dict[str, dict[str, dict[str, float]]]
     machine: str
+    chosen: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def configuration(self) -> Configuration:

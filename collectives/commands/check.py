@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import traceback
 from typing import Any
 
@@ -12,7 +10,7 @@ from rich.markup import escape
 
 from collectives.catalogue import find
 from collectives.commands.options import NAMES_HELP, chosen, ranks, what_to_do
-from collectives.console import console
+from collectives.console import console, print_json
 from collectives.study.examine import Examined, Finding, examine
 
 
@@ -41,8 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         if examined.finding is not None and arguments.traceback:
             _show_traceback(examined.finding)
     if arguments.json:
-        json.dump(everything, sys.stdout, indent=1)
-        print()
+        print_json(everything)
     return 1 if wrong else 0
 
 

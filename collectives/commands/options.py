@@ -12,6 +12,7 @@ from rich.markup import escape
 from collectives.algorithms import PRIMITIVES, REGISTRY, Algorithm
 from collectives.algorithms.language.registry import named
 from collectives.catalogue import algorithms_for, check_restrictions, find, is_loaded
+from collectives.commands.reading import number
 from collectives.console import console
 from collectives.errors import (
     ArgumentError,
@@ -125,17 +126,6 @@ def given_clock(arguments: argparse.Namespace) -> Clock | None:
     given = {name: getattr(arguments, name) for name in ("alpha", "beta", "gamma")}
     given = {name: value for name, value in given.items() if value is not None}
     return replace(DECLARED_CLOCK, **given) if given else None
-
-
-def number(text: str, what: str = "a number") -> int:
-    """How many of something, which argparse reads."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{what} from 1 on is needed, got {text!r}")
-    return value
 
 
 def ranks(text: str) -> int:

@@ -7,10 +7,9 @@ from typing import Any
 
 from collectives.engines.trace import Trace
 from collectives.errors import ArgumentError
+from collectives.explain.pictures.needs import matplotlib
 from collectives.explain.pictures.style import FORMS, KINDS, WIDTHS
 from collectives.files import check_target, write
-
-EXTRA = "mpi-collectives[pictures]"
 
 # What says less than a picture shows: it is for the terminal.
 TERMINAL = ("data", "rank", "round", "all", "width")
@@ -95,12 +94,6 @@ def _width(arguments: argparse.Namespace) -> int:
 
 def _picture() -> Any:
     """What draws; matplotlib is imported only here."""
-    try:
+    with matplotlib("explain"):
         from collectives.explain.pictures.sheet import picture
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise ArgumentError(
-            f"explain: pictures need matplotlib, got none; pip install '{EXTRA}'"
-        ) from None
     return picture

@@ -23,9 +23,9 @@ from collectives.commands.options import (
     ranks,
     size,
 )
-from collectives.commands.pictures import EXTRA
 from collectives.console import console, table
 from collectives.errors import ArgumentError
+from collectives.explain.pictures.needs import EXTRA
 from collectives.files import check_target, write
 from collectives.machine.words import in_lines
 from collectives.study.prediction import (
@@ -43,13 +43,13 @@ from collectives.study.tuning import tuned
 from collectives.units import format_bytes, seconds, times_as_long
 
 MARKS = {
-    ESTIMATED: ("~", "estimated: messages that are sent together share links"),
+    ESTIMATED: ("~", "estimated: messages sent together share links, or a few ranks stand for all"),
     LINE: ("=", "by its cost line: too many messages to be simulated"),
 }
 HEADS = dict(zip(SHARES, ("latency", "bytes", "work", "waiting")))
 HEADS_IN_WORDS = """\
 latency, bytes, work: shares of the time, for messages to start, bytes to pass
-the ports of ranks, and reductions; waiting: what shared links add to it.
+the ports of ranks, reductions and copies; waiting: what shared links add to it.
 busiest: the shared link, or else the cost, that takes up most of the time"""
 WINNERS = ("p", "n", "algorithm", "time", "x bound", "next")
 FORMS = ("json", "csv", "svg", "pdf", "png")

@@ -85,6 +85,10 @@ class Clearing:
             kept = [(s[part], t[part]) for s, t in pairs for part in self._needed.parts(t)]
             if not kept:
                 return None
+            if len(kept) != len(pairs) or any(
+                a.size < b.size for (a, _), (b, _) in zip(kept, pairs)
+            ):
+                self._places.parted = True
             step = copy_of(kept)
         for view in step.read if isinstance(step, (copy, reduce)) else ():
             if not self._needed.parts(view):

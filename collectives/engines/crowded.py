@@ -17,7 +17,7 @@ import numpy as np
 from collectives.engines.batches import Messages
 from collectives.engines.law import Law
 from collectives.engines.lockstep import Lockstep
-from collectives.engines.simulator import Load, Run
+from collectives.engines.simulator import Copies, Load, Run
 from collectives.engines.symmetric import Beat
 from collectives.machine.placed import Placed
 
@@ -30,12 +30,20 @@ class Crowded(Lockstep):
     title, p, program, law
         As for `Lockstep`.
     placed : Placed
+    copies : callable, optional
+        As for `Lockstep`.
     """
 
     def __init__(
-        self, title: str, p: int, program: Callable[[int], Iterator], law: Law, placed: Placed
+        self,
+        title: str,
+        p: int,
+        program: Callable[[int], Iterator],
+        law: Law,
+        placed: Placed,
+        copies: Copies | None = None,
     ):
-        super().__init__(title, p, program, law)
+        super().__init__(title, p, program, law, copies)
         self.placed = placed
         self.rates = np.array([*[link.rate for link in placed.links], np.inf])
         self.loads = np.zeros(len(self.rates))
@@ -48,7 +56,7 @@ class Crowded(Lockstep):
         busy = (self.loads[:-1] / self.rates[:-1]).max(initial=0.0)
         used = np.flatnonzero(self.loads[:-1])
         links = [self.placed.links[number] for number in used]
-        loads = [Load(x.name, x.rate, int(self.loads[i])) for x, i in zip(links, used)]
+        loads = [Load(x.name, x.rate, int(self.loads[i]), x.burst) for x, i in zip(links, used)]
         return replace(run, finished=np.maximum(run.finished, busy), links=tuple(loads))
 
     def _cost_in(self, met: Messages, which: np.ndarray) -> np.ndarray:
@@ -100,7 +108,7 @@ class Crowd:
                 messages, nbytes = messages + 1, nbytes + size
             if beat.sends:
                 time += self.law.far.latency + self.law.far.overhead
-            time += self.law.gamma * beat.work
+            time += self.law.gamma * beat.work + self.law.delta * beat.copied
             work, reductions = work + beat.work, reductions + beat.reductions
         time = max(time, (loads / self.rates).max(initial=0.0))
         links = [self.placed.links[number] for number in np.flatnonzero(loads)]

@@ -7,6 +7,9 @@ it has come. Events are taken in the order of their times; those of one time tog
 
 The port in of the destination counts as in `ports`: a message cannot have come in before those
 ahead of it could have at full speed, nor before its flow has ended.
+
+A link with a burst is a token bucket: what it did not pass it saves up, as much as its burst, and
+as long as something is saved it is no limit.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,7 +26,11 @@ from collectives.engines.ports import Ports
 from collectives.engines.postings import Rank, Sent
 from collectives.machine.chance import Chance
 from collectives.machine.model import Machine
-from collectives.machine.placed import Placed
+from collectives.machine.placed import Link, Placed
+
+# How many times its rate a link passes while something is saved up, and the part of its burst
+# that must be there: a bucket does not open for each drop.
+OPEN, DROP = 1e3, 1 / 64
 
 
 class Flows(Ports):
@@ -51,7 +58,7 @@ class Flows(Ports):
         self.events: list[tuple[float, int, Sent]] = []  # begins of flows, and ends of others
         self.number = 0
         self.going: dict[int, deque[Sent]] = defaultdict(deque)  # what is to pass each port out
-        self.flows = Active(np.array([link.rate for link in placed.links]))
+        self.flows = Active(placed.links)
 
     @property
     def pending(self) -> bool:  # type: ignore[override]
@@ -147,8 +154,12 @@ class Flows(Ports):
 class Active:
     """The flows that are under way, with their rates and what is left of them."""
 
-    def __init__(self, limits: np.ndarray):
-        self.limits = np.append(limits, np.inf)  # the last one fills routes up
+    def __init__(self, links: Sequence[Link]):
+        # The last one fills routes up.
+        self.limits = np.array([*[link.rate for link in links], np.inf])
+        self.bursts = np.array([*[float(link.burst) for link in links], 0.0])
+        self.saved = self.bursts.copy()
+        self.bucket = bool(self.bursts.any())  # whether any of them is one
         self.sent: list[Sent] = []
         self.routes = np.empty((0, 1), int)
         self.most = self.left = self.rates = np.empty(0)
@@ -185,18 +196,34 @@ class Active:
     def _go(self, now: float) -> None:
         """Let the flows go on to a time."""
         if now > self.now:
-            self.left -= self.rates * (now - self.now)
+            seconds = now - self.now
+            self.left -= self.rates * seconds
+            if self.bucket:
+                self.saved = np.clip(self.saved - self._drains() * seconds, 0.0, self.bursts)
             self.now = now
 
     def _share(self) -> None:
         """The rates of all flows anew."""
         if self.new:
             self._take_new()
-        self.rates = fair_rates(self.routes, self.most, self.limits)
+        open_ = self.bucket & (self.saved > DROP * self.bursts)
+        limits = np.where(open_, OPEN * self.limits, self.limits) if self.bucket else self.limits
+        self.rates = fair_rates(self.routes, self.most, limits)
         self.next = math.inf
         if self.sent:
             self.next = self.now + float((self.left / self.rates).min())
+        if self.bucket:
+            drains = self._drains()
+            empty = open_ & (drains > 0)
+            after = self.saved[empty] / drains[empty]
+            self.next = min(self.next, self.now + float(after.min(initial=math.inf)))
         self.changed = False
+
+    def _drains(self) -> np.ndarray:
+        """Bytes a second by which what each link has saved gets less."""
+        flows = np.repeat(self.rates, self.routes.shape[1])
+        used = np.bincount(self.routes.ravel(), flows, len(self.limits))
+        return used - self.limits
 
     def _take_new(self) -> None:
         sent, routes, most = zip(*self.new)

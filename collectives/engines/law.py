@@ -25,6 +25,8 @@ class Law(NamedTuple):
         Seconds a byte reduced.
     eager : float
         Bytes up to which a message leaves at once; longer ones wait for their recv.
+    delta : float
+        Seconds a byte copied or packed.
     """
 
     far: Way
@@ -32,6 +34,7 @@ class Law(NamedTuple):
     groups: np.ndarray | None
     gamma: float
     eager: float
+    delta: float = 0.0
 
     def ways(self, messages: Messages, which: Any = slice(None)) -> Any:
         """What some of these messages cost: a number, or one for each message, of each kind."""
@@ -53,9 +56,12 @@ def law_of(machine: Machine, p: int, rendezvous: bool) -> Law | None:
     rendezvous : bool
         All sends wait for their recv.
     """
-    if machine.shares or machine.noise or machine.late or machine.delta:
+    if machine.shares or machine.noise or machine.late:
         return None
     far, near, placed = machine.way(), machine.way(near=True), machine.at(p)
-    groups = None if placed is None or near == far else np.array(placed.groups)
+    groups = None
+    if placed is not None and near != far and len(set(placed.groups)) < p:
+        groups = np.array(placed.groups)
     limit = math.inf if machine.eager is None else machine.eager
-    return Law(far, near, groups, machine.clock.gamma, -1 if rendezvous else limit)
+    eager = -1 if rendezvous else limit
+    return Law(far, near, groups, machine.clock.gamma, eager, machine.delta)

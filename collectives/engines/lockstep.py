@@ -18,7 +18,8 @@ from collectives.engines.driver import Process
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.law import Law
 from collectives.engines.notes import Notes, Scribe
-from collectives.engines.simulator import Run
+from collectives.engines.simulator import Copies, Run
+from collectives.engines.uncollected import uncollected
 from collectives.errors import CollectiveError, Endless
 
 # After so many beats so many ranks must have gone on at once, on average: else one rank after
@@ -42,10 +43,22 @@ class Lockstep:
     program : callable
         `program(rank)` returns the algorithm's generator for that rank.
     law : Law
+    copies : callable, optional
+        As for `Simulator`.
     """
 
-    def __init__(self, title: str, p: int, program: Callable[[int], Iterator], law: Law):
+    def __init__(
+        self,
+        title: str,
+        p: int,
+        program: Callable[[int], Iterator],
+        law: Law,
+        copies: Copies | None = None,
+    ):
         self.title, self.p, self.program, self.law = title, p, program, law
+        # Seconds that ranks copy in their rounds: before the messages, and after them.
+        self.before, self.after = np.zeros((2, p))
+        self.copies = None if copies is None else [copies(rank) for rank in range(p)]
         # As in the simulator's ranks.
         self.now, self.ends, self.busy, self.taken = np.zeros((4, p))
         self.port_out, self.port_in = np.zeros((2, p))
@@ -57,12 +70,9 @@ class Lockstep:
 
     def run(self) -> Run | None:
         """Run to the end; None if that is for the simulator to do."""
-        self.notes = Notes()
-        self.ranks: list[Scribe | None] = [
-            Scribe(self.title, r, self.p, self.program(r), self.notes) for r in range(self.p)
-        ]
         try:
-            with Guard() as guard:
+            with uncollected(), Guard() as guard:
+                self._begin()
                 going = np.arange(self.p)
                 while going.size and not guard.late:
                     going = self._beat(going)
@@ -73,6 +83,12 @@ class Lockstep:
         if any(self.ranks) or self.sent.size:
             return None
         return Run(self.now, *self.tally)
+
+    def _begin(self) -> None:
+        self.notes = Notes()
+        self.ranks: list[Scribe | None] = [
+            Scribe(self.title, r, self.p, self.program(r), self.notes) for r in range(self.p)
+        ]
 
     def _beat(self, going: np.ndarray) -> np.ndarray:
         """Let these ranks go on; returns those whose rounds end next."""
@@ -112,7 +128,9 @@ class Lockstep:
         for rank in ended:
             ranks[rank] = None
         here = np.setdiff1d(going, ended, True) if ended else going
-        self.busy[here] = self.taken[here] = self.ends[here] = self.now[here]
+        if self.copies is not None:
+            self._copy(here)
+        self.busy[here] = self.taken[here] = self.ends[here] = self.now[here] + self.before[here]
         for column in (self.waits, self.sends, self.work):
             column[here] = 0
         sent, posted, (worker, work) = self.notes.take()
@@ -126,6 +144,15 @@ class Lockstep:
         np.add.at(self.tally[3], worker, 1)
         self.tally[4, here] += self.work[here]
         return here, sent, posted
+
+    def _copy(self, here: np.ndarray) -> None:
+        """Look up what ranks copy in the round that they begin."""
+        ranks: Any = self.ranks
+        copies: Any = self.copies
+        self.before[here] = self.after[here] = 0.0
+        for rank in here.tolist():
+            if copied := copies[rank].get(ranks[rank].number):
+                self.before[rank], self.after[rank] = (self.law.delta * x for x in copied)
 
     def _leave(self, sent: Messages) -> None:
         """Eager messages pass the ports out, one after the other."""
@@ -183,7 +210,8 @@ class Lockstep:
             self.done[ranks] = False
             self._receive(self.arrived.take(over))
             self.arrived = self.arrived.take(~over)
-        self.now[ranks] = self.ends[ranks] + self.law.gamma * self.work[ranks]
+        work = self.law.gamma * self.work[ranks]
+        self.now[ranks] = self.ends[ranks] + self.after[ranks] + work
         return ranks
 
     def _receive(self, met: Messages) -> None:

@@ -53,18 +53,27 @@ def optimise(plan: Plan, given: Sequence[np.ndarray], operator: Operator) -> Pla
     operator : Operator
         What `reduce` does.
     """
-    if not any(round_.local for round_ in plan.rounds):
-        return plan
     try:
-        places = Places(given)
-        rounds = plan.rounds
-        if _moves_scratch(places, rounds):
-            rounds, _ = _cleared(places, [_fresh(round_) for round_ in rounds])
-        rounds, last = _cleared(places, Propagation(places, operator).rounds(rounds))
-        Landing(places, operator, last).take(rounds)
-        Waiting(places).take(rounds)
+        return optimise_at(plan, Places(given), operator)
     except UnknownMemory:
         return plan
+
+
+def optimise_at(plan: Plan, places: Places, operator: Operator) -> Plan:
+    """The same for a plan of which the memory is known.
+
+    Raises
+    ------
+    UnknownMemory
+    """
+    rounds = plan.rounds
+    if not any(round_.local for round_ in rounds):
+        return plan
+    if _moves_scratch(places, rounds):
+        rounds, _ = _cleared(places, [_fresh(round_) for round_ in rounds])
+    rounds, last = _cleared(places, Propagation(places, operator).rounds(rounds))
+    Landing(places, operator, last).take(rounds)
+    Waiting(places).take(rounds)
     return Plan(plan.title, rounds, plan.lines, plan.numbers)
 
 

@@ -42,13 +42,16 @@ class Places:
     ----------
     given : list of Place
         All of each of the call's buffers.
+    parted : bool
+        Whether only a part of what a copy brings was found to be needed.
     """
 
     def __init__(self, given: Sequence[np.ndarray]):
         self._spans = _joined([_span(array) for array in given if array.nbytes])
-        self._users = {id(_owner(array)) for array in given}
+        self._users = {id(owner_of(array)) for array in given}
         self._scratch: dict[int, tuple[int, int]] = {}  # number and address, by owner
         self._known: dict[int, tuple[np.ndarray, Place | None]] = {}
+        self.parted = False
         self.given = [
             Place(number, 0, stop - start) for number, (start, stop) in enumerate(self._spans)
         ]
@@ -72,7 +75,7 @@ class Places:
         for number, (first, last) in enumerate(self._spans):
             if first <= start and stop <= last:
                 return Place(number, start - first, stop - first)
-        number, first = self._number(_owner(view))
+        number, first = self._number(owner_of(view))
         return Place(number, start - first, stop - first)
 
     def _number(self, owner: np.ndarray) -> tuple[int, int]:
@@ -167,7 +170,7 @@ def meet(one: Place | None, other: Place | None) -> bool:
     return one.start < other.stop and other.start < one.stop
 
 
-def _owner(view: np.ndarray) -> np.ndarray:
+def owner_of(view: np.ndarray) -> np.ndarray:
     """The array that a view is a part of."""
     while isinstance(view.base, np.ndarray):
         view = view.base

@@ -17,7 +17,6 @@ and a queue of recvs that nobody served yet; one of the two is always empty.
 
 from __future__ import annotations
 
-import gc
 import heapq
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +31,7 @@ from collectives.engines.endless import Guard, check_ends, many
 from collectives.engines.flows import Flows
 from collectives.engines.ports import Ports
 from collectives.engines.postings import Posted, Rank, Sent, put, queued, take, transfer
+from collectives.engines.uncollected import uncollected
 from collectives.errors import Deadlock, ScheduleError, Timeout
 from collectives.machine.chance import Chance
 from collectives.machine.model import Machine
@@ -52,16 +52,19 @@ class Load:
     rate : float
         Bytes a second.
     nbytes : int
+    burst : int
+        Bytes of them that could pass at once.
     """
 
     name: str
     rate: float
     nbytes: int
+    burst: int = 0
 
     @property
     def busy(self) -> float:
         """Seconds that these bytes take at full rate."""
-        return self.nbytes / self.rate
+        return max(0, self.nbytes - self.burst) / self.rate
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ class Run:
         What each rank sent, received and reduced, shape (p,).
     links : tuple of Load
         What passed each link that ranks share, those with anything.
+    exact : bool
+        False if what is copied was looked up for some ranks only, and the others were taken to
+        do the same (`study/copies.py`).
     """
 
     finished: np.ndarray
@@ -85,6 +91,7 @@ class Run:
     reductions: np.ndarray
     bytes_reduced: np.ndarray
     links: tuple[Load, ...] = ()
+    exact: bool = True
 
     @property
     def time(self) -> float:
@@ -173,21 +180,15 @@ class Simulator:
 
     def run(self) -> Run:
         """Run to the end."""
-        collecting = gc.isenabled()
-        gc.disable()  # millions of small objects, none of them in a cycle
-        try:
-            with Guard() as guard:
-                wires, ready = self.wires, self.ready
-                while not guard.late:
-                    if wires.pending and not self._is_next():
-                        wires.step()
-                    elif ready:
-                        self._advance(*heapq.heappop(ready))
-                    else:
-                        break
-        finally:
-            if collecting:
-                gc.enable()
+        with uncollected(), Guard() as guard:
+            wires, ready = self.wires, self.ready
+            while not guard.late:
+                if wires.pending and not self._is_next():
+                    wires.step()
+                elif ready:
+                    self._advance(*heapq.heappop(ready))
+                else:
+                    break
         if guard.late:
             raise Timeout(f"{self.title}: the simulated run must end in time, got no end")
         self._check_finished()
@@ -195,7 +196,7 @@ class Simulator:
         columns = zip(*[rank.tally() for rank in self.ranks], strict=True)
         links = self.placed.links if self.placed is not None else []
         passed = [(links[number], nbytes) for number, nbytes in sorted(self.wires.loads.items())]
-        loads = tuple(Load(link.name, link.rate, nbytes) for link, nbytes in passed)
+        loads = tuple(Load(link.name, link.rate, nbytes, link.burst) for link, nbytes in passed)
         return Run(*[np.array(column) for column in columns], loads)  # type: ignore
 
     def _is_next(self) -> bool:

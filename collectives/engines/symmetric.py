@@ -8,7 +8,7 @@ sends to the rank d to its right, it gets from the rank d to its left at the sam
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,18 +48,28 @@ class Beat(NamedTuple):
     work : int
         Bytes that each rank reduces.
     reductions : int
+    copied : int
+        Bytes that each rank copies.
     """
 
     sends: tuple[tuple[int, int], ...]
     work: int
     reductions: int
+    copied: int = 0
 
     def peers(self, ranks: np.ndarray, distance: int) -> np.ndarray:
         """The peer of each rank."""
         return (ranks + distance) % ranks.size if distance > 0 else ranks ^ -distance
 
 
-def run_once(title: str, p: int, generator: Iterator, law: Law) -> Share | None:
+# Bytes that all ranks copy before and after the messages of a round, by its number.
+Copied = Mapping[int, tuple[int, int]]
+NOTHING: Copied = {}
+
+
+def run_once(
+    title: str, p: int, generator: Iterator, law: Law, copied: Copied = NOTHING
+) -> Share | None:
     """Run an algorithm for anyone; None if it is not the same for all ranks, or is wrong.
 
     Parameters
@@ -72,13 +82,17 @@ def run_once(title: str, p: int, generator: Iterator, law: Law) -> Share | None:
         What the algorithm returned for `Anyone(p)` and buffers of anyone's.
     law : Law
         By which all ranks are equally far from each other.
+    copied : mapping, optional
+        Bytes that each rank copies before and after the messages of a round, by its number.
     """
-    return _run(_Everybody(_Process(title, 0, p, generator, True), law))
+    return _run(_Everybody(_Process(title, 0, p, generator, True), law, copied))
 
 
-def record_once(title: str, p: int, generator: Iterator, law: Law) -> list[Beat] | None:
+def record_once(
+    title: str, p: int, generator: Iterator, law: Law, copied: Copied = NOTHING
+) -> list[Beat] | None:
     """What all ranks do in each round; None if it is not the same, as in `run_once`."""
-    all_ranks = _Recorded(_Process(title, 0, p, generator, True), law)
+    all_ranks = _Recorded(_Process(title, 0, p, generator, True), law, copied)
     return None if _run(all_ranks) is None else all_ranks.beats
 
 
@@ -111,8 +125,8 @@ class _Process(Process):
 class _Everybody:
     """All ranks, who are always at the same point."""
 
-    def __init__(self, process: _Process, law: Law):
-        self.process, self.law = process, law
+    def __init__(self, process: _Process, law: Law, copied: Copied):
+        self.process, self.law, self.copied = process, law, copied
         self.now = self.port_out = self.port_in = 0.0
         self.met = 0  # messages of this round that waited for their recvs
         self.messages = self.bytes_sent = self.bytes_received = 0
@@ -130,8 +144,10 @@ class _Everybody:
         """
         most = MOST + 4 * self.process.p
         while (round_ := self.process.advance()) is not None:
+            before, after = self.copied.get(self.process.number, (0, 0))
             if round_.sends or round_.recvs:
-                self._exchange(round_.sends, round_.recvs)
+                self._exchange(round_.sends, round_.recvs, self.law.delta * before)
+            self.now += self.law.delta * after
             self._end(round_)
             for step in round_.local:
                 if type(step) is reduce:
@@ -148,17 +164,17 @@ class _Everybody:
     def _end(self, round_: Round) -> None:
         """The messages of a round have moved."""
 
-    def _exchange(self, sends: list[Message], recvs: list[Message]) -> None:
-        """What goes out, and what comes in at the same time."""
+    def _exchange(self, sends: list[Message], recvs: list[Message], packing: float) -> None:
+        """What goes out after so many seconds, and what comes in at the same time."""
         way = self.law.far
-        busy = taken = ends = self.now
+        busy = taken = ends = self.now + packing
         self.met = 0
         for message in sends:
             nbytes = message.nbytes
             self.messages += 1
             self.bytes_sent += nbytes
             if nbytes > self.law.eager:
-                taken = ends = self._meet(message, sends, recvs)
+                taken = ends = self._meet(message, busy, sends, recvs)
                 continue
             busy += way.overhead
             start = max(busy, self.port_out)
@@ -188,7 +204,9 @@ class _Everybody:
         self._check(message, posted)
         return start, passed - start, passed
 
-    def _meet(self, message: Message, sends: list[Message], recvs: list[Message]) -> float:
+    def _meet(
+        self, message: Message, busy: float, sends: list[Message], recvs: list[Message]
+    ) -> float:
         """Rendezvous: when a message that waits for its recv, in this round, has been taken."""
         way = self.law.far
         if len(sends) > 1 or len(recvs) != 1:
@@ -197,7 +215,7 @@ class _Everybody:
             raise Unlike
         self._check(message, recvs[0])
         self.met += 1
-        start = max(self.now + way.overhead + way.handshake, self.port_out)
+        start = max(busy + way.overhead + way.handshake, self.port_out)
         cost = way.first + way.byte * message.nbytes
         passed, port = start + cost, max(start + way.latency, self.port_in) + cost
         self.port_out, self.port_in = passed + way.gap, port + way.gap
@@ -218,11 +236,12 @@ class _Everybody:
 class _Recorded(_Everybody):
     """Notes what happens."""
 
-    def __init__(self, process: _Process, law: Law):
-        super().__init__(process, law)
+    def __init__(self, process: _Process, law: Law, copied: Copied):
+        super().__init__(process, law, copied)
         self.beats: list[Beat] = []
 
     def _end(self, round_: Round) -> None:
         sends = tuple([(message.peer, message.nbytes) for message in round_.sends])
         work = [step.out.nbytes for step in round_.local if type(step) is reduce]
-        self.beats.append(Beat(sends, sum(work), len(work)))
+        copied = sum(self.copied.get(self.process.number, (0, 0)))
+        self.beats.append(Beat(sends, sum(work), len(work), copied))

@@ -1,6 +1,6 @@
 """What every rank holds, as rows and columns.
 
-A cell that has changed has a star; colours only repeat what stands there: the first rank
+A cell with something new has a star; colours only repeat what stands there: the first rank
 that contributed. A row is a rank and a column a part of the vector; if there is one part only,
 a column is a rank.
 """
@@ -15,17 +15,18 @@ from collectives.explain.words import Words
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "bright_cyan", "bright_yellow")
 
-State = Sequence[Sequence[Sequence[int]]]  # of each rank, of each part: the values held
 
-
-def grid(words: Words, before: State, after: State, width: int) -> Iterator[Text]:
-    """The lines of a grid, in bands of columns that fit into the width."""
-    parts = words.trace.parts
+def grid(words: Words, beat: int, width: int, marks: bool = True) -> Iterator[Text]:
+    """The lines of a grid after a beat, in bands of columns that fit into the width."""
+    parts, after = words.trace.parts, words.trace.held_at(beat)
     if not parts:
         yield Text("(there are no elements)")
         return
     cells = [
-        [_cell(words, part, before[rank][part], mine[part]) for part in range(len(parts))]
+        [
+            _cell(words, part, values, marks and words.is_new(values, beat, rank, part))
+            for part, values in enumerate(mine)
+        ]
         for rank, mine in enumerate(after)
     ]
     heads, sides = [part.name for part in parts], [str(rank) for rank in range(len(after))]
@@ -49,8 +50,8 @@ def grid(words: Words, before: State, after: State, width: int) -> Iterator[Text
             yield line
 
 
-def _cell(words: Words, part: int, before: Sequence[int], now: Sequence[int]) -> Text:
-    star = "*" if now != before else ""
+def _cell(words: Words, part: int, now: Sequence[int], new: bool) -> Text:
+    star = "*" if new else ""
     return Text(
         words.cell(part, now) + star, style=style_of(words, now) + (" bold" if star else "")
     )

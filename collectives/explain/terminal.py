@@ -113,8 +113,7 @@ class Page:
         yield Text()
         yield from self._wrapped(legend(self.trace, self.words, self.unit == "beat"))
         yield Text("\nAt first", style="bold")
-        before = self.trace.held_at(0)
-        yield from grid(self.words, before, before, self.view.width)
+        yield from grid(self.words, 0, self.view.width, marks=False)
 
     def _code(self, line: tuple[int, str]) -> Text:
         number, text = line
@@ -132,8 +131,7 @@ class Page:
                 yield from self._beat(moment)
 
     def _grid_height(self) -> int:
-        state = self.trace.held_at(len(self.moments))
-        return len(list(grid(self.words, state, state, self.view.width)))
+        return len(list(grid(self.words, len(self.moments), self.view.width, marks=False)))
 
     def _skipped(self, group: Sequence[Moment]) -> str:
         first, last = group[1].beat, group[-2].beat
@@ -150,7 +148,7 @@ class Page:
         before = self.trace.held_at(moment.beat - 1)
         if close:
             yield Text("before", style="italic")
-            yield from grid(self.words, before, before, self.view.width)
+            yield from grid(self.words, moment.beat - 1, self.view.width, marks=False)
         yield from self._messages(moment.messages, close)
         for kind, ranks in moment.steps:
             everyone = len(ranks) == len(self.trace.ranks)
@@ -161,7 +159,7 @@ class Page:
             yield Text("after", style="italic")
         after = self.trace.held_at(moment.beat)
         if close or after != before:
-            yield from grid(self.words, before, after, self.view.width)
+            yield from grid(self.words, moment.beat, self.view.width)
 
     def _line(self, line: Line, everybody: bool) -> Text:
         who = "" if everybody else f"{named(line.ranks)}: "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.engines.trace import Held, Message, Trace
@@ -48,6 +49,24 @@ class Words:
         self.trace, self.data = trace, data and trace.setting.primitive != "barrier"
         self.merges = trace.setting.primitive in (*REDUCTIONS, "barrier")
         self.unit = 10 if len(trace.parts) <= 10 else 100
+
+    def is_new(self, values: Sequence[int], beat: int, rank: int, part: int) -> bool:
+        """Whether there is one among the values held after a beat that was never held before.
+
+        What is seen again is not new: the rank's own input, say, when a sum has been passed on.
+        """
+        return any(self._first_held[rank, part, value] == beat for value in values)
+
+    @cached_property
+    def _first_held(self) -> dict[tuple[int, int, int], int]:
+        """Of each rank, part and value the beat after which it is held for the first time."""
+        first: dict[tuple[int, int, int], int] = {}
+        for beat in range(self.trace.beats + 1):
+            for rank, mine in enumerate(self.trace.held_at(beat)):
+                for part, values in enumerate(mine):
+                    for value in values:
+                        first.setdefault((rank, part, value), beat)
+        return first
 
     def value(self, value: int, part: int = 0) -> str:
         """A value: who contributed, or the integer that it is as this part."""

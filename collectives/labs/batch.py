@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from collectives.errors import ArgumentError
-from collectives.labs import grader, notebook, zoo
+from collectives.labs import grader, notebook
 from collectives.labs.lab import Lab, lab
 from collectives.labs.sandbox import Limits
 from collectives.labs.similar import Pair, pairs
@@ -53,11 +53,6 @@ def jobs() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def file_of(chosen: Lab) -> str:
-    """The name of the file that is handed in."""
-    return zoo.FILE if chosen.kind == "zoo" else "mine.py"
-
-
 def submissions(folder: Path, chosen: Lab) -> dict[str, Path]:
     """Whose, and where: each folder in it, and each file of the lab's kind.
 
@@ -66,7 +61,7 @@ def submissions(folder: Path, chosen: Lab) -> dict[str, Path]:
     ArgumentError
         There are none.
     """
-    wanted = Path(file_of(chosen))
+    wanted = Path(chosen.file)
     suffixes = (wanted.suffix, notebook.SUFFIX)
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -128,7 +123,7 @@ def grade_one(key: str, path: Path, limits: Limits, mpi: bool) -> tuple[Verdict,
     """The verdict, no problem, and the text; in a folder whose name says nothing of whose it is."""
     chosen = lab(key)
     with tempfile.TemporaryDirectory(prefix="lab-") as empty:
-        copy = Path(empty) / file_of(chosen)
+        copy = Path(empty) / chosen.file
         if path.is_dir():
             said = f"one {copy.name} is needed in the folder, got none, or several"
             return unread(chosen, said, mpi), "", ""
@@ -157,7 +152,7 @@ def alike(chosen: Lab, marked: list[Marked], least: float) -> list[Pair]:
     if chosen.kind == "zoo":
         return []
     texts = {each.name: each.text for each in marked if each.text}
-    given = (chosen.folder / file_of(chosen)).read_text(encoding="utf-8")
+    given = (chosen.folder / chosen.file).read_text(encoding="utf-8")
     return pairs(texts, given, least)
 
 

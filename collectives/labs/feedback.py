@@ -87,13 +87,11 @@ def of_message(message: str, hint: str, case: Case | None = None) -> Feedback:
 def of_fault(message: str, hint: str, case: Case) -> Feedback:
     """A wrong answer, as `study.symbolic` tells it."""
     text = _TITLE.sub("", message)
-    found = re.match(
-        r"(rank \d+) of \d+: (.*?)((?:, last touched in [^,]+)|(?:, never written))?$", text, re.S
-    )
+    found = _FAULT.match(text)
     if not found:
         return Feedback(text, f"smallest case: {case}", hint=hint)
     rank, holds, touched = found.groups()
-    holds = re.sub(r"\bcontribution (\d+)", r"contribution of \1", holds.replace(" op ", " op "))
+    holds = re.sub(r"\bcontribution (\d+)", r"contribution of \1", holds)
     what = f"{rank} {holds}" + (f"; {touched[2:]}" if touched else "")
     return Feedback(what, f"smallest case: {case}", "each contribution once, in its place", hint)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from collectives.errors import FAILURES, ArgumentError, in_words
 from collectives.labs import answers, notebook, sandbox, zero, zoo
 from collectives.labs.feedback import of_message
 from collectives.labs.handover import Case, Handed, Rounds
-from collectives.labs.lab import Lab, Task
+from collectives.labs.lab import MINE, Lab, Task
 from collectives.labs.ladder import contract, mpirun, path, prediction, progress, result
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.labs.sandbox import Limits, Report
@@ -66,7 +67,7 @@ def grade(lab: Lab, folder: Path, *, limits: Limits | None = None, mpi: bool = T
         There is no such file.
     """
     began = time.monotonic()
-    file, text = read(folder, zoo.FILE if lab.kind == "zoo" else "mine.py")
+    file, text = read(folder, lab.file)
     if lab.kind == "zoo":
         return zoo.grade(lab, text, round(time.monotonic() - began, 2))
     remember(file, text)
@@ -75,7 +76,7 @@ def grade(lab: Lab, folder: Path, *, limits: Limits | None = None, mpi: bool = T
     return grading.verdict(time.monotonic() - began)
 
 
-def read(folder: Path, name: str = "mine.py") -> tuple[str, str]:
+def read(folder: Path, name: str = MINE) -> tuple[str, str]:
     """The name and the text of a submission."""
     path_ = folder / name if folder.is_dir() else folder
     if not path_.is_file():
@@ -182,9 +183,8 @@ class _Grading:
 def _climbed(attempt: Attempt, report: Report) -> list[Step]:
     """The steps on rungs 1 to 5, up to the one after which it does not go on."""
     task = attempt.task
-    rungs = [lambda: contract.climb(attempt, report), lambda: progress.climb(attempt)]
-    rungs += [lambda: result.climb(attempt), lambda: path.climb(attempt)]
-    rungs += [lambda: prediction.climb(attempt)]
+    others = (progress, result, path, prediction)
+    rungs = [partial(contract.climb, attempt, report), *(partial(x.climb, attempt) for x in others)]
     steps: list[Step] = []
     attempt.deadline = time.process_time() + LADDER
     for number, climb in enumerate(rungs):
@@ -227,15 +227,13 @@ def _graded(task: Task, steps: Sequence[Step], no_mpi: bool) -> Graded:
 
 
 def _request(task: Task, file: str, text: str) -> dict[str, Any]:
-    cases = list(dict.fromkeys([*task.cases(), *task.path_cases(), *task.time_cases()]))
     plain = {
         "function": task.function,
         "primitive": task.primitive,
-        "cases": [case.plain() for case in cases],
+        "cases": [case.plain() for case in task.recorded()],
         "strict": [case.plain() for case in _strict(task)],
     }
-    calls = [] if task.time is None else prediction.calls(task.time)
-    return {"file": file, "text": text, "tasks": [plain], "calls": calls}
+    return {"file": file, "text": text, "tasks": [plain], "calls": prediction.calls(task)}
 
 
 def _strict(task: Task) -> list[Case]:
@@ -257,7 +255,7 @@ def received(task: Task, report: Report) -> Handed:
 
 
 def _receive(task: Task, report: Report, handed: Handed) -> None:
-    asked = list(dict.fromkeys([*task.cases(), *task.path_cases(), *task.time_cases()]))
+    asked = task.recorded()
     for line in report.of("found"):
         handed.first, handed.declared = int(line["first"]), dict(line["declared"])
     for line in report.of("rounds"):
@@ -272,7 +270,7 @@ def _receive(task: Task, report: Report, handed: Handed) -> None:
 
 
 def _values(report: Report, task: Task) -> Mapping[str, Any]:
-    calls = [] if task.time is None else prediction.calls(task.time)
+    calls = prediction.calls(task)
     return {calls[line["call"]]["function"]: line for line in report.of("value")}
 
 

@@ -116,8 +116,6 @@ class Handed:
         The line on which it begins, or its decorator.
     declared : mapping
         The restrictions that it declares.
-    parameters : mapping
-        Its parameters and their defaults.
     rounds : dict
         Of each case that of each rank.
     failed : dict or None
@@ -128,6 +126,5 @@ class Handed:
     name: str
     first: int = 0
     declared: Mapping[str, Any] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
     rounds: dict[Case, list[Rounds]] = field(default_factory=dict)
     failed: Mapping[str, Any] | None = None

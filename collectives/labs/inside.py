@@ -24,7 +24,7 @@ from collectives.engines.hints import hint_for
 from collectives.errors import FAILURES, CollectiveError, in_words
 from collectives.labs.handover import Case
 from collectives.labs.limits import confine, watch
-from collectives.labs.recorder import EndlessRounds, record
+from collectives.labs.recorder import record
 from collectives.labs.texts import imports_of, remember
 from collectives.labs.training import train
 from collectives.problems import Problem
@@ -195,16 +195,34 @@ class _Patches:
 
 
 def _load(channel: Channel, alarm: Alarm, module: ModuleType, file: str, text: str) -> bool:
-    try:
+    def load() -> None:
         with alarm.over(doing="load"):
             exec(compile(text, file, "exec"), vars(module))
+
+    def broken(error: BaseException) -> None:
+        channel.say("broken", message=_in_words(error, file), hint=_hint(error))
+
+    return _went_well(channel, file, load, broken, doing="load")
+
+
+def _went_well(
+    channel: Channel,
+    file: str,
+    work: Callable[[], None],
+    wrong: Callable[[BaseException], None],
+    **doing: Any,
+) -> bool:
+    """Let the student's code work; hand over what is wrong, or that there is too little memory."""
+    try:
+        work()
     except Refused:
         return False
-    except MemoryError:
-        channel.say("memory", line=0, doing="load")
+    except MemoryError as error:
+        channel.say("memory", line=_line(error, file), **doing)
         return False
     except (*FAILURES, KeyboardInterrupt) as error:
-        channel.say("broken", message=_in_words(error, file), hint=_hint(error))
+        if not isinstance(error.__cause__, Refused):
+            wrong(error)
         return False
     return True
 
@@ -249,7 +267,6 @@ class _Task:
         self.name, self.primitive = task["function"], task["primitive"]
         self.cases = [Case.restored(each) for each in task["cases"]]
         self.strict = [Case.restored(each) for each in task["strict"]]
-        self.options = task.get("options", {})
 
     def run(self) -> None:
         algorithm = REGISTRY[self.primitive].get(self.name)
@@ -261,7 +278,6 @@ class _Task:
             "found",
             task=self.number,
             first=code.co_firstlineno,
-            own=code.co_filename == self.file,
             declared={
                 name: getattr(algorithm, name)
                 for name in ("commutative", "power_of_two", "minimum_p")
@@ -278,7 +294,7 @@ class _Task:
 
         def one(rank: int) -> None:
             buffers = problem.buffers(rank)
-            page = problem.start(algorithm, rank, buffers, self.options)
+            page = problem.start(algorithm, rank, buffers, {})
             process = self.alarm.process = Process(self.name, rank, problem.p, page)
             both = [buffers.recv] if case.primitive == "bcast" else [buffers.send, buffers.recv]
             handed.append(record(process, both, self.file, case.room))
@@ -292,7 +308,7 @@ class _Task:
         problem = case.problem
 
         def one(rank: int) -> None:
-            page = problem.start(algorithm, rank, strict_buffers(problem, rank), self.options)
+            page = problem.start(algorithm, rank, strict_buffers(problem, rank), {})
             process = Process(self.name, rank, problem.p, page, phantom=True)
             while process.advance() is not None:
                 pass
@@ -303,32 +319,20 @@ class _Task:
         self, one: Callable[[int], None], problem: Problem, number: int, kind: str
     ) -> bool:
         """Do something for each rank; hand over what went wrong."""
+        doing = {"task": self.number, "case": number, "cases": kind}
         rank = 0
-        try:
+
+        def work() -> None:
+            nonlocal rank
             for rank in range(problem.p):
-                with self.alarm.over(task=self.number, case=number, cases=kind, rank=rank):
+                with self.alarm.over(**doing, rank=rank):
                     one(rank)
-        except Refused:
-            return False
-        except MemoryError as error:
-            line = _line(error, self.file)
-            self.channel.say("memory", task=self.number, case=number, cases=kind, line=line)
-            return False
-        except (*FAILURES, KeyboardInterrupt) as error:
-            refused = isinstance(error.__cause__, Refused)
-            if not refused:
-                self.channel.say(
-                    "failed",
-                    task=self.number,
-                    case=number,
-                    cases=kind,
-                    rank=rank,
-                    message=in_words(error),
-                    hint=getattr(error, "hint", ""),
-                    endless=isinstance(error, EndlessRounds),
-                )
-            return False
-        return True
+
+        def failed(error: BaseException) -> None:
+            message, hint = in_words(error), getattr(error, "hint", "")
+            self.channel.say("failed", **doing, rank=rank, message=message, hint=hint)
+
+        return _went_well(self.channel, self.file, work, failed, **doing)
 
 
 def _call(
@@ -362,21 +366,18 @@ def _train(
     if wanted is None:
         return
     for p in call["ranks"]:
-        try:
+
+        def work(p: int = p) -> None:
             with alarm.over(training=number, p=p):
                 done = train(wanted, p, alarm.file)
-        except Refused:
+            channel.say("trained", call=number, p=p, **done)
+
+        def untrained(error: BaseException, p: int = p) -> None:
+            message, hint = in_words(error), getattr(error, "hint", "")
+            channel.say("untrained", call=number, p=p, message=message, hint=hint)
+
+        if not _went_well(channel, alarm.file, work, untrained):
             return
-        except MemoryError as error:
-            channel.say("memory", line=_line(error, alarm.file))
-            return
-        except (*FAILURES, KeyboardInterrupt) as error:
-            if not isinstance(error.__cause__, Refused):
-                hint = getattr(error, "hint", "")
-                message = in_words(error)
-                channel.say("untrained", call=number, p=p, message=message, hint=hint)
-            return
-        channel.say("trained", call=number, p=p, **done)
 
 
 def _plain(value: Any) -> Any:

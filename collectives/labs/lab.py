@@ -35,6 +35,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+# What is handed in: generators, or the answers of the zoo.
+MINE, ANSWERS = "mine.py", "answers.toml"
+
 COURSE = Path(__file__).parent / "course"
 SOLUTIONS = Path(__file__).parent / "solutions"
 
@@ -122,8 +125,6 @@ class Task:
         It may declare that it needs a power of two.
     commutative : bool
         It may declare that its operator must commute.
-    roots : str
-        `all` or `0`.
     uneven : bool
         Also with blocks of different lengths (alltoall).
     without : tuple of str
@@ -159,6 +160,10 @@ class Task:
             if self.uneven:
                 found.append(Case(self.primitive, p, 0, counts=uneven(p)))
         return found
+
+    def recorded(self) -> list[Case]:
+        """All cases whose rounds are handed over, each once."""
+        return list(dict.fromkeys([*self.cases(), *self.path_cases(), *self.time_cases()]))
 
     def path_cases(self) -> list[Case]:
         """Those of rung 4."""
@@ -227,6 +232,11 @@ class Lab:
         return tasks + asked + trained + settings.get("points", 0)
 
     @property
+    def file(self) -> str:
+        """The name of the file that is handed in."""
+        return ANSWERS if self.kind == "zoo" else MINE
+
+    @property
     def solution(self) -> Path:
         """The reference solution, which `start` does not hand out."""
         return SOLUTIONS / self.folder.name
@@ -265,15 +275,17 @@ def lab(key: str) -> Lab:
 
 
 def _task(plain: Mapping[str, Any]) -> Task:
-    values = {name: _frozen(value) for name, value in plain.items()}
-    if "path" in values:
-        values["path"] = Way(**{name: _frozen(value) for name, value in plain["path"].items()})
-    if "time" in values:
-        values["time"] = Time(**{name: _frozen(value) for name, value in plain["time"].items()})
+    values = _frozen(plain)
+    for name, kind in (("path", Way), ("time", Time)):
+        if name in values:
+            values[name] = kind(**values[name])
     return Task(**values)
 
 
 def _frozen(value: Any) -> Any:
+    """The same with tuples for lists."""
+    if isinstance(value, Mapping):
+        return {name: _frozen(each) for name, each in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collectives.errors import ArgumentError
-from collectives.labs import zoo
-from collectives.labs.lab import Lab
+from collectives.labs.lab import ANSWERS, MINE, Lab
 
 SUFFIX = ".ipynb"
 
@@ -42,11 +41,9 @@ def make(lab: Lab, language: str = "en") -> str:
             "labs: nbformat is needed to write a notebook, got none; "
             "pip install 'mpi-collectives[notebooks]'"
         ) from None
-    file = zoo.FILE if lab.kind == "zoo" else "mine.py"
     sheet = (lab.folder / f"sheet.{language}.md").read_text(encoding="utf-8")
-    goals, reading, *others = sheet.split("\n## ")[1:]
-    title = sheet.split("\n## ")[0]
-    given = (lab.folder / file).read_text(encoding="utf-8")
+    title, goals, reading, *others = sheet.split("\n## ")
+    given = (lab.folder / lab.file).read_text(encoding="utf-8")
     cells = [
         v4.new_markdown_cell(title),
         v4.new_code_cell(BEGIN),
@@ -54,7 +51,7 @@ def make(lab: Lab, language: str = "en") -> str:
         v4.new_markdown_cell(f"## {reading.splitlines()[0]}"),
         *(v4.new_code_cell(_shell(command)) for command in lab.reading),
         *(v4.new_markdown_cell(f"## {section}") for section in others),
-        v4.new_code_cell(f"{WRITES} {file}\n{given.rstrip()}"),
+        v4.new_code_cell(f"{WRITES} {lab.file}\n{given.rstrip()}"),
         v4.new_code_cell("!{python} -m collectives.labs check ."),
         v4.new_code_cell("!{python} -m collectives.labs check . --hint 2"),
         v4.new_code_cell("!{python} -m collectives.labs grade ."),
@@ -67,8 +64,7 @@ def make(lab: Lab, language: str = "en") -> str:
 
 
 def _shell(command: str) -> str:
-    words = command.removeprefix("python ")
-    return f"!{{python}} {words}"
+    return f"!{{python}} {command.removeprefix('python ')}"
 
 
 def handed_in(path: Path) -> str:
@@ -86,7 +82,7 @@ def handed_in(path: Path) -> str:
         raise ArgumentError(f"labs: a notebook is needed, got {path.name} ({error})") from None
     for code in reversed(codes):
         first, _, rest = code.partition("\n")
-        if first.strip() in (f"{WRITES} mine.py", f"{WRITES} {zoo.FILE}"):
+        if first.strip() in (f"{WRITES} {MINE}", f"{WRITES} {ANSWERS}"):
             return f"{rest.rstrip()}\n"
     raise ArgumentError(
         f"labs: a notebook with a cell `{WRITES} mine.py` is needed, got {path.name} without; "

@@ -20,10 +20,6 @@ from collectives.labs.handover import DTYPE, SCRATCH
 MOST = 5_000
 
 
-class EndlessRounds(ScheduleError):
-    """An algorithm yields for ever."""
-
-
 class Recorder:
     """Names the places of views.
 
@@ -129,7 +125,7 @@ def record(
             )
         if len(rounds) > MOST:
             hint = "look for a loop that goes on for ever"
-            raise EndlessRounds(
+            raise ScheduleError(
                 f"{process.title}: rank {process.rank} of {process.p}: must end within {MOST} "
                 f"rounds, got no end ({process.scene()}); {hint}",
                 hint,

@@ -39,6 +39,11 @@ class Rung:
     said: str = ""
     feedback: Feedback | None = None
 
+    @property
+    def words(self) -> str:
+        """All that is said, in lines."""
+        return "\n".join(self.feedback.lines()) if self.feedback else self.said
+
 
 @dataclass(frozen=True)
 class Graded:
@@ -110,12 +115,8 @@ class Verdict:
 
     def failures(self) -> Iterator[tuple[str, Rung]]:
         """Each rung that failed, and the name of its task."""
-        return (
-            (task.name, rung)
-            for task in self.tasks
-            for rung in task.rungs
-            if rung.outcome == FAILED
-        )
+        every = ((task.name, rung) for task in self.tasks for rung in task.rungs)
+        return ((name, rung) for name, rung in every if rung.outcome == FAILED)
 
     def plain(self) -> dict[str, Any]:
         """As plain data, for JSON."""

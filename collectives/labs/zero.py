@@ -20,6 +20,7 @@ from collectives.labs.lab import Lab
 from collectives.labs.network import BYTES, STEPS, Network, trained
 from collectives.labs.sandbox import Report
 from collectives.labs.verdict import FAILED, NOT_REACHED, PASSED, Graded, Rung
+from collectives.study.cost import evaluated
 
 RANKS = (1, 2, 3, 4)
 
@@ -56,7 +57,7 @@ class Stage:
         """The most bytes on the shelf of a rank."""
         shards = [math.ceil(size / p) for size in SIZES]
         names = {"P": ALL, "S": sum(shards), "L": LARGEST, "s": max(shards)}
-        return int(eval(self.memory, {"__builtins__": {}}, names))
+        return int(evaluated(self.memory, names))
 
 
 # P parameters, S those of a rank's shards, L and s those of the largest layer and shard.
@@ -184,17 +185,13 @@ def _traffic(stage: Stage, file: str, runs: Mapping[int, Mapping]) -> tuple[Feed
     for p, run in sorted(runs.items()):
         if p == 1:
             continue
-        sent = sum(elements for _, _, elements, _ in run["sent"])
-        times = sent / ((p - 1) * ALL * STEPS)
+        lines: dict[int, float] = defaultdict(float)
+        for _, _, elements, line in run["sent"]:
+            lines[line] += elements / ((p - 1) * ALL * STEPS)
+        times = sum(lines.values())
         if times <= stage.traffic + 1e-9:
             continue
-        lines: dict[int, int] = defaultdict(int)
-        for _, _, elements, line in run["sent"]:
-            lines[line] += elements
-        each = ", ".join(
-            f"{total / ((p - 1) * ALL * STEPS):.2f} by line {line}"
-            for line, total in sorted(lines.items())
-        )
+        each = ", ".join(f"{share:.2f} by line {line}" for line, share in sorted(lines.items()))
         what = (
             f"traffic {times:.2f} x (N-1)/N of the weights' bytes a step, "
             f"expected {stage.traffic:.2f}: {each}"

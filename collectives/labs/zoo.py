@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from collectives.labs.feedback import Feedback
-from collectives.labs.lab import Lab, tomllib
+from collectives.labs.lab import ANSWERS, Lab, tomllib
 from collectives.labs.verdict import FAILED, PASSED, Graded, Rung, Verdict
-
-FILE = "answers.toml"
 
 # Points of the three parts of an answer.
 POINTS = {"rank": 1, "round": 1, "cause": 2}
@@ -30,7 +28,7 @@ def grade(lab: Lab, text: str, seconds: float = 0.0) -> Verdict:
         given: Mapping[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         given = {}
-        unread = f"{FILE} cannot be read: {error}"
+        unread = f"{ANSWERS} cannot be read: {error}"
     else:
         unread = ""
     tasks = [_program(name, truth, given.get(name), unread) for name, truth in _truth(lab)]
@@ -65,5 +63,5 @@ def _part(name: str, part: str, right: bool, answer: Mapping[str, Any], unread: 
     if got in (None, -1, "") and not unread:
         return Rung(part, FAILED, 0, of, "no answer yet")
     what = unread or f"{part} is not {got!r}"
-    said = Feedback(what, f"{FILE}, [{name}]", f"the {part} of the mistake", HINTS[part])
+    said = Feedback(what, f"{ANSWERS}, [{name}]", f"the {part} of the mistake", HINTS[part])
     return Rung(part, FAILED, 0, of, what, said)

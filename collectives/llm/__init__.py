@@ -4,7 +4,9 @@ shapes       a model's numbers, and every tensor of parameters that follows
 presets      published models by name
 recipes      bytes for each parameter, line by line
 work         how many tokens a step has, and what is kept of them
+numbers      those that would do, for messages
 layout       how ranks share the work: dp, ZeRO, tp, sp, pp, ep, cp
+setups       all of these together, which is what everything below starts from
 pipeline     schedules: which layers a stage has, what is in flight, who waits
 units        what one rank holds of the model
 activations  what forward keeps for backward

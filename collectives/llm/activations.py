@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collectives.llm.layout import Layout
 from collectives.llm.pipeline import in_flight, layers_of
-from collectives.llm.shapes import Shape
+from collectives.llm.setups import Setup
 from collectives.llm.work import Work
 
 
@@ -33,21 +32,9 @@ class Item:
     scores: bool = False
 
 
-def layer_items(
-    shape: Shape, layout: Layout, work: Work, nbytes: int, layer: int
-) -> tuple[Item, ...]:
-    """All that one layer keeps if nothing is computed again.
-
-    Parameters
-    ----------
-    shape : Shape
-    layout : Layout
-    work : Work
-    nbytes : int
-        Bytes of an activation.
-    layer : int
-    """
-    tokens = work.sequence * work.micro_batch / layout.cp
+def layer_items(setup: Setup, layer: int) -> tuple[Item, ...]:
+    """All that one layer keeps if nothing is computed again."""
+    shape, layout, nbytes, tokens = setup.shape, setup.layout, setup.activation, _tokens(setup)
     t, shared = layout.tp, layout.tp if layout.sp else 1
     wide = nbytes * tokens * shape.hidden / shared  # whole on every rank, unless sp shares it
     mask = tokens * shape.hidden / shared if shape.dropout else 0
@@ -58,22 +45,28 @@ def layer_items(
         Item("queries", query),
         Item("keys", kv),
         Item("values", kv),
-        *_scores(shape, layout, work, nbytes),
+        *_scores(setup),
         Item("input of the output matrix", query),
         Item("mask of dropout behind attention", mask),
         Item("input of norm 2", wide),
-        *_network(shape, layout, nbytes, layer, tokens, wide),
+        *_network(setup, layer, wide),
         Item("mask of dropout behind the network", mask),
     ]
     return tuple(item for item in found if item.nbytes)
 
 
-def _scores(shape: Shape, layout: Layout, work: Work, nbytes: int) -> list[Item]:
+def _tokens(setup: Setup) -> float:
+    """Of a micro-batch, on a rank."""
+    return setup.work.sequence * setup.work.micro_batch / setup.layout.cp
+
+
+def _scores(setup: Setup) -> list[Item]:
     """s x s for each head, or what attention without them keeps instead."""
-    rows = shape.heads * work.sequence * work.micro_batch / layout.cp / layout.tp
-    if work.flash:
+    shape, nbytes = setup.shape, setup.activation
+    rows = shape.heads * _tokens(setup) / setup.layout.tp
+    if setup.work.flash:
         return [Item("sums of the softmax, 32-bit", 4 * rows)]
-    cells = rows * work.sequence
+    cells = rows * setup.work.sequence
     found = [Item("softmax", nbytes * cells, True)]
     if shape.dropout:
         found += [
@@ -83,10 +76,9 @@ def _scores(shape: Shape, layout: Layout, work: Work, nbytes: int) -> list[Item]
     return found
 
 
-def _network(
-    shape: Shape, layout: Layout, nbytes: int, layer: int, tokens: float, wide: float
-) -> list[Item]:
+def _network(setup: Setup, layer: int, wide: float) -> list[Item]:
     """The feed-forward network, or the experts with the tokens that come to them."""
+    shape, layout, nbytes, tokens = setup.shape, setup.layout, setup.activation, _tokens(setup)
     inner = 3 if shape.gated else 2  # gate, up and their product; or before and after GELU
     if not shape.has_experts(layer):
         width = nbytes * tokens * shape.ffn / layout.tp
@@ -112,25 +104,13 @@ def kept(items: tuple[Item, ...], work: Work) -> float:
     return sum(item.nbytes for item in items if not (item.scores and work.recompute == "selective"))
 
 
-def activations(
-    shape: Shape, layout: Layout, work: Work, nbytes: int, stage: int
-) -> dict[str, float]:
-    """Bytes that a rank of a stage keeps at its worst, by where they are.
-
-    Parameters
-    ----------
-    shape : Shape
-    layout : Layout
-    work : Work
-    nbytes : int
-        Bytes of an activation.
-    stage : int
-        The place of pp.
-    """
+def activations(setup: Setup, stage: int) -> dict[str, float]:
+    """Bytes that a rank of a stage, a place of pp, keeps at its worst, by where they are."""
+    shape, layout, work = setup.shape, setup.layout, setup.work
     flying = in_flight(layout, stage, work.micro_batches)
     layers = layers_of(shape.layers, layout, stage)
     mine = [  # all layers with experts are alike, and all without
-        (layer_items(shape, layout, work, nbytes, group[0]), len(group))
+        (layer_items(setup, group[0]), len(group))
         for kind in (False, True)
         if (group := [layer for layer in layers if shape.has_experts(layer) == kind])
     ]
@@ -138,13 +118,13 @@ def activations(
     again = max(sum(item.nbytes for item in items) - kept(items, work) for items, _ in mine)
     if work.recompute != "none":
         found["layer computed again"] = again
-    tokens = work.sequence * work.micro_batch / layout.cp
-    shared = layout.tp if layout.sp else 1
+    tokens = _tokens(setup)
+    row = tokens * shape.hidden / (layout.tp if layout.sp else 1)
     if stage == 0 and shape.dropout:
-        found["mask of dropout behind the embedding"] = flying * tokens * shape.hidden / shared
+        found["mask of dropout behind the embedding"] = flying * row
     if stage == layout.pp - 1:
         last = work.micro_batches if layout.schedule == "gpipe" and layout.pp > 1 else 1
-        ends = 2 * nbytes * tokens * shape.hidden / shared
+        ends = 2 * setup.activation * row
         columns = shape.vocab / (layout.tp if layout.vocab_cut else 1)
         found["inputs of final norm and head"] = last * ends
         found["logits, 32-bit"] = last * 4 * tokens * columns

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from collectives.llm.layout import Layout
-from collectives.llm.memory import Memory, Options, worst
-from collectives.llm.recipes import Recipe
+from collectives.llm.memory import Memory, worst
 from collectives.llm.search import layouts
-from collectives.llm.shapes import Bare, Shape
-from collectives.llm.work import Work
-
-GB = 10**9
+from collectives.llm.setups import Setup
+from collectives.llm.shapes import Shape
 
 # Memory of usual devices: consumer cards, A100, A100 and H100, H200, MI300X and B200.
 SIZES = (24, 40, 80, 141, 192)
@@ -21,14 +17,7 @@ SIZES = (24, 40, 80, 141, 192)
 # The number of ranks that are tried, one after the other.
 RANKS = tuple(2**power for power in range(11))
 
-
-@dataclass(frozen=True)
-class Setup:
-    """Everything that decides about memory but the model and the recipe."""
-
-    layout: Layout
-    work: Work
-    options: Options
+Change = Callable[[Setup], Setup | None]
 
 
 @dataclass(frozen=True)
@@ -45,23 +34,20 @@ class Measure:
 
     what: str
     cost: str
-    change: Callable[[Setup, bool], Setup | None]
+    change: Change
 
 
-def _layout(setup: Setup, **changes: Any) -> Setup:
-    return replace(setup, layout=replace(setup.layout, **changes))
-
-
-def _work(setup: Setup, **changes: Any) -> Setup:
-    return replace(setup, work=replace(setup.work, **changes))
-
-
-def _zero(stage: int) -> Callable[[Setup, bool], Setup | None]:
-    def change(setup: Setup, shaped: bool) -> Setup | None:
+def _zero(stage: int) -> Change:
+    def change(setup: Setup) -> Setup | None:
         possible = setup.layout.zero < stage and setup.layout.copies > 1
-        return _layout(setup, zero=stage) if possible else None
+        return setup.with_layout(zero=stage) if possible else None
 
     return change
+
+
+def _of_layers(able: Callable[[Setup], bool], change: Callable[[Setup], Setup]) -> Change:
+    """A change that needs a model with layers, and that something can be had by it."""
+    return lambda setup: change(setup) if isinstance(setup.model, Shape) and able(setup) else None
 
 
 # The cheapest first.
@@ -69,83 +55,69 @@ MEASURES = (
     Measure(
         "attention without s x s scores (--flash)",
         "nothing: it is faster, too",
-        lambda s, shaped: _work(s, flash=True) if shaped and not s.work.flash else None,
+        _of_layers(lambda s: not s.work.flash, lambda s: s.with_work(flash=True)),
     ),
     Measure(
         "sequence parallelism (--sp)",
         "nothing: allgather and reduce_scatter send what allreduce did",
-        lambda s, shaped: (
-            _layout(s, sp=True) if shaped and s.layout.tp > 1 and not s.layout.sp else None
-        ),
+        _of_layers(lambda s: s.layout.tp > 1 and not s.layout.sp, lambda s: s.with_layout(sp=True)),
     ),
     Measure("master weights and moments cut (--zero 1)", "nothing: as many bytes", _zero(1)),
     Measure(
         "one sequence at a time (--micro-batch 1)",
         "smaller products, which devices carry out less well",
-        lambda s, shaped: _work(s, micro_batch=1) if shaped and s.work.micro_batch > 1 else None,
+        _of_layers(lambda s: s.work.micro_batch > 1, lambda s: s.with_work(micro_batch=1)),
     ),
     Measure("gradients cut (--zero 2)", "a reduce_scatter in every micro-batch", _zero(2)),
     Measure("weights cut (--zero 3)", "half as many bytes again, in every micro-batch", _zero(3)),
     Measure(
         "each layer computed again (--recompute full)",
         "a third more computation",
-        lambda s, shaped: (
-            _work(s, recompute="full") if shaped and s.work.recompute != "full" else None
-        ),
+        _of_layers(lambda s: s.work.recompute != "full", lambda s: s.with_work(recompute="full")),
     ),
     Measure(
         "master weights and moments in the host (--offload)",
         "the way to the host and back in every step",
-        lambda s, shaped: (
-            replace(s, options=replace(s.options, offload=True)) if not s.options.offload else None
-        ),
+        lambda s: None if s.offload else replace(s, offload=True),
     ),
 )
 
 
-def given_up(
-    shape: Shape | Bare, recipe: Recipe, setup: Setup, nbytes: float
-) -> list[tuple[Measure, Memory]]:
+def given_up(setup: Setup, nbytes: float) -> list[tuple[Measure, Memory]]:
     """What to give up, one after the other, until the worst rank has so many bytes or fewer.
 
     Measures that save nothing are left out. If all of them do not help, all are returned.
     """
     found: list[tuple[Measure, Memory]] = []
-    least = worst(shape, recipe, setup.layout, setup.work, setup.options).total
+    least = worst(setup).total
     for measure in MEASURES:
         if least <= nbytes:
             break
-        changed = measure.change(setup, isinstance(shape, Shape))
-        if changed is None:
-            continue
-        held = worst(shape, recipe, changed.layout, changed.work, changed.options)
-        if held.total < least:
+        changed = measure.change(setup)
+        if changed is not None and (held := worst(changed)).total < least:
             setup, least = changed, held.total
             found.append((measure, held))
     return found
 
 
 def smallest(
-    shape: Shape | Bare,
-    recipe: Recipe,
-    work: Work,
-    options: Options,
-    sizes: Sequence[float],
-    ranks: Sequence[int] = RANKS,
+    setup: Setup, sizes: Sequence[float], ranks: Sequence[int] = RANKS
 ) -> dict[float, tuple[Layout, Memory]]:
     """For each number of bytes the layout of the fewest ranks whose worst one has no more.
 
-    Of several with as many ranks it is the one that changes training least: little context,
-    expert, pipeline and tensor parallelism, in this order, then the lowest stage of ZeRO. A
-    pipeline has as many micro-batches as stages at least. What nothing fits in is left out.
+    Whatever layout `setup` has. Of several with as many ranks it is the one that changes training
+    least: little context, expert, pipeline and tensor parallelism, in this order, then the lowest
+    stage of ZeRO. A pipeline has as many micro-batches as stages at least. What nothing fits in
+    is left out.
     """
+    model, work = setup.model, setup.work
     found: dict[float, tuple[Layout, Memory]] = {}
     for number in ranks:
-        least = 0 if options.offload else recipe.bytes * shape.parameters / number
+        least = 0 if setup.offload else setup.recipe.bytes * model.parameters / number
         open_ones = [size for size in sizes if size not in found and size >= least]
-        for layout in layouts(shape, number, work) if open_ones else ():
+        for layout in layouts(model, number, work) if open_ones else ():
             filled = replace(work, micro_batches=max(work.micro_batches, layout.pp))
-            held = worst(shape, recipe, layout, filled, options)
+            held = worst(replace(setup, layout=layout, work=filled))
             found.update({size: (layout, held) for size in open_ones if held.total <= size})
             open_ones = [size for size in open_ones if size not in found]
             if not open_ones:

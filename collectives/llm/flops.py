@@ -7,10 +7,11 @@ of a model with two matrices of 4 h has 24 b s h h + 4 b s s h in forward, as Na
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from collectives.llm.layout import Layout
 from collectives.llm.pipeline import layers_of
-from collectives.llm.shapes import Shape
-from collectives.llm.work import Work
+from collectives.llm.setups import Setup
 
 # Products of backward for each of forward. FlashAttention computes the scores again, too: five
 # products for two.
@@ -18,12 +19,13 @@ BACKWARD = {"matrices": 2.0, "scores": 2.0, "head": 2.0}
 FLASH = 2.5
 
 
-def forward(shape: Shape, layout: Layout, work: Work, stage: int) -> dict[str, float]:
+def forward(setup: Setup, stage: int) -> dict[str, float]:
     """Operations of a rank of a stage for one micro-batch: of matrices, scores and head.
 
     Scores are those of all pairs of tokens, as the paper has them; `flash` leaves out the half
     that the mask hides. Routing to experts is taken to be balanced.
     """
+    shape, layout, work = setup.shape, setup.layout, setup.work
     tokens = work.sequence * work.micro_batch / layout.cp
     layers = layers_of(shape.layers, layout, stage)
     hidden, query = shape.hidden, shape.query_size
@@ -45,9 +47,9 @@ def forward(shape: Shape, layout: Layout, work: Work, stage: int) -> dict[str, f
     }
 
 
-def backward(shape: Shape, layout: Layout, work: Work, stage: int) -> dict[str, float]:
+def backward(setup: Setup, stage: int) -> dict[str, float]:
     """Operations of backward, with what it computes again."""
-    first = forward(shape, layout, work, stage)
+    first, work = forward(setup, stage), setup.work
     factors = {**BACKWARD, "scores": FLASH if work.flash else BACKWARD["scores"]}
     found = {part: factors[part] * operations for part, operations in first.items()}
     again = {"none": (), "selective": ("scores",), "full": ("matrices", "scores")}[work.recompute]
@@ -58,8 +60,6 @@ def backward(shape: Shape, layout: Layout, work: Work, stage: int) -> dict[str, 
     return found
 
 
-def needed(shape: Shape, work: Work) -> float:
+def needed(setup: Setup) -> float:
     """Operations of the model for a micro-batch that nothing is computed again for, on one rank."""
-    plain = Work(work.sequence, work.micro_batch, flash=work.flash)
-    first = forward(shape, Layout(), plain, 0)
-    return sum(first.values()) * 3
+    return 3 * sum(forward(replace(setup, layout=Layout()), 0).values())

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from collectives.algorithms.language.blocks import even_counts
-from collectives.llm.layout import AXES, Layout
+from collectives.llm.layout import AXES
 from collectives.llm.pipeline import layers_of
-from collectives.llm.recipes import Recipe
-from collectives.llm.shapes import Bare, Shape
+from collectives.llm.setups import Setup
+from collectives.llm.shapes import Shape
 from collectives.llm.units import Unit, units_of
-from collectives.llm.work import Work
 
 # One message to another rank, for which no algorithm is needed.
 SEND = "send"
@@ -77,32 +76,20 @@ class Flow:
         return [total(size) for size, _ in self.calls]
 
 
-def flows(
-    shape: Shape | Bare,
-    recipe: Recipe,
-    layout: Layout,
-    work: Work,
-    rank: int,
-    routed: Routing | None = None,
-) -> list[Flow]:
+def flows(setup: Setup, rank: int, routed: Routing | None = None) -> list[Flow]:
     """All calls of a rank in one step.
 
     Parameters
     ----------
-    shape : Shape or Bare
-        Of a bare number of parameters, only what data parallelism sends.
-    recipe : Recipe
-        Weights and gradients travel as its first lines have them.
-    layout : Layout
-    work : Work
+    setup : Setup
     rank : int
     routed : mapping, optional
         For each layer and micro-batch the rows that the ranks of ep send each other; without
         it, tokens go to all experts evenly.
     """
-    step = _Step(shape, recipe, layout, work, rank, routed)
+    step = _Step(setup, rank, routed)
     kinds: list[Callable[[], Iterable[Flow]]] = [step.copies]
-    if isinstance(shape, Shape):
+    if isinstance(setup.model, Shape):
         kinds += [step.slices, step.stages, step.experts, step.pieces]
     found = [flow for kind in [*kinds, step.rest] for flow in kind()]
     return [flow for flow in found if len(flow.group) > 1 and flow.times]
@@ -111,29 +98,21 @@ def flows(
 class _Step:
     """One step of one rank."""
 
-    def __init__(
-        self,
-        shape: Shape | Bare,
-        recipe: Recipe,
-        layout: Layout,
-        work: Work,
-        rank: int,
-        routed: Routing | None,
-    ):
-        self.model, self.layout, self.work, self.rank = shape, layout, work, rank
-        self.routed = routed
-        self.weight = recipe.travelling("weights")
-        self.gradient = recipe.travelling("gradients")
-        self.activation = work.activation(self.weight)
-        self.place = layout.place(rank)
-        self.units = units_of(shape, layout, rank)
+    def __init__(self, setup: Setup, rank: int, routed: Routing | None):
+        self.setup, self.layout, self.work = setup, setup.layout, setup.work
+        self.rank, self.routed = rank, routed
+        self.weight, self.gradient = map(setup.recipe.travelling, ("weights", "gradients"))
+        self.activation = setup.activation
+        # How often forward is computed.
+        self.forwards = 2 if self.work.recompute == "full" else 1
+        self.place = self.layout.place(rank)
+        self.units = units_of(setup.model, self.layout, rank)
         self.first = self.place["pp"] == 0
-        self.last = self.place["pp"] == layout.pp - 1
+        self.last = self.place["pp"] == self.layout.pp - 1
 
     @property
     def shape(self) -> Shape:
-        assert isinstance(self.model, Shape)
-        return self.model
+        return self.setup.shape
 
     def copies(self) -> Iterator[Flow]:
         """Gradients summed over all copies of a parameter; under ZeRO also the weights."""
@@ -172,12 +151,11 @@ class _Step:
             return
         n, often = self._activations(), self.work.micro_batches
         layers = len(self._layers())
-        again = 2 if self.work.recompute == "full" else 1
 
         def flow(what: str, times: int, phase: str) -> Flow:
             return self._tp(what, "allreduce", _calls([n], times * often), phase)
 
-        yield flow("sums of attention and network", 2 * layers * again, "forward")
+        yield flow("sums of attention and network", 2 * layers * self.forwards, "forward")
         yield flow("sums of their gradients", 2 * layers, "backward")
         if self.layout.vocab_cut:
             yield flow("sum of the embedding", int(self.first), "forward")
@@ -191,15 +169,14 @@ class _Step:
         """
         share = self._shares()
         often, layers, cut = self.work.micro_batches, len(self._layers()), self.layout.vocab_cut
-        again = 2 if self.work.recompute == "full" else 1
         first, last = int(self.first), int(self.last)
 
         def flow(what: str, primitive: str, times: int, phase: str) -> Flow:
             return self._tp(what, primitive, _calls([share], times * often), phase)
 
         inner = 2 * layers
-        yield flow("inputs gathered", "allgather", inner * again + last, "forward")
-        yield flow("sums cut", "reduce_scatter", inner * again + first * cut, "forward")
+        yield flow("inputs gathered", "allgather", inner * self.forwards + last, "forward")
+        yield flow("sums cut", "reduce_scatter", inner * self.forwards + first * cut, "forward")
         yield flow("gradients gathered", "allgather", inner + first, "backward")
         yield flow("sums of gradients cut", "reduce_scatter", inner + last * cut, "backward")
         if self.layout.regather:
@@ -218,7 +195,7 @@ class _Step:
         rows = self._tokens() * self.work.micro_batch
         calls = _calls([rows], 3 * self.work.micro_batches * self.last)
         flow = self._tp("softmax of the cut logits", "allreduce", calls, "forward")
-        return replace(flow, itemsize=4)
+        return replace(flow, itemsize=max(4, self.activation))  # 32 bits at least
 
     def stages(self) -> Iterator[Flow]:
         """Pipeline parallelism: activations to the next stage, gradients to the one before."""
@@ -253,16 +230,15 @@ class _Step:
             for micro in range(self.work.micro_batches):
                 there[self._routing(layer, micro)] += 1
         back = Counter({_turned(size): times for size, times in there.items()})
-        again = 2 if self.work.recompute == "full" else 1
         for what, sizes, times, phase in (
-            ("tokens to experts", there, again, "forward"),
-            ("tokens back from experts", back, again, "forward"),
+            ("tokens to experts", there, self.forwards, "forward"),
+            ("tokens back from experts", back, self.forwards, "forward"),
             ("gradients to experts", there, 1, "backward"),
             ("gradients back from experts", back, 1, "backward"),
         ):
             calls = tuple((size, number * times) for size, number in sizes.items())
             yield Flow("ep", what, "alltoall", group, calls, self.activation, phase)
-        counts = _calls([self.shape.experts], len(layers) * self.work.micro_batches * again)
+        counts = _calls([self.shape.experts], len(layers) * self.work.micro_batches * self.forwards)
         yield Flow("ep", "how many tokens come", "alltoall", group, counts, 8, "forward")
 
     def _routing(self, layer: int, micro: int) -> Size:
@@ -284,9 +260,8 @@ class _Step:
         tokens = self._tokens() * self.work.micro_batch
         n = 2 * tokens * self.shape.kv_size // self.layout.tp
         often = len(self._layers()) * self.work.micro_batches
-        again = 2 if self.work.recompute == "full" else 1
         for what, hops, phase in (
-            ("keys and values round the ring", (size - 1) * again, "forward"),
+            ("keys and values round the ring", (size - 1) * self.forwards, "forward"),
             ("keys and values once more", size - 1, "backward"),
             ("their gradients round the ring", size, "backward"),
         ):
@@ -299,10 +274,11 @@ class _Step:
             calls = _calls([1], 1)
             yield Flow("clip", "square of the norm", "allreduce", everyone, calls, 8, "update")
         if self.work.loss:
-            calls = _calls([(self.work.micro_batches + 1) * len(everyone)], 1)
-            yield Flow(
-                "loss", "loss, and whether to stop", "allgather", everyone, calls, 8, "update"
-            )
+            model = self.setup.model
+            balance = isinstance(model, Shape) and model.experts > 0  # one number for all layers
+            calls = _calls([(self.work.micro_batches + balance + 1) * len(everyone)], 1)
+            what = "loss, and whether to stop"
+            yield Flow("loss", what, "allgather", everyone, calls, 8, "update")
 
     def _tp(
         self, what: str, primitive: str, calls: tuple[tuple[Size, int], ...], phase: str

@@ -9,13 +9,14 @@ experts over dp and cp only; it is over these ranks that gradients are summed an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import gcd, prod
 
 from collectives import checks
 from collectives.errors import ArgumentError
+from collectives.llm.numbers import divisors, nearest
 from collectives.llm.shapes import Bare, Shape
 from collectives.llm.work import Work
 
@@ -149,6 +150,10 @@ class Layout:
             rank = rank * getattr(self, axis) + place[axis]
         return rank
 
+    def first_of(self, stage: int, at: int = 0) -> int:
+        """The first rank of a stage, a place of pp; or of those at another place of tp."""
+        return self.rank({**dict.fromkeys(self.order, 0), "pp": stage, "tp": at})
+
     def position(self, rank: int, axes: Sequence[str]) -> int:
         """Which one of its group a rank is."""
         place, found, size = self.place(rank), 0, 1
@@ -205,13 +210,12 @@ class Layout:
     def check_work(self, work: Work) -> None:
         """Raise ArgumentError unless the tokens can be shared like that."""
         if work.sequence % self.cp:
-            near = max(1, round(work.sequence / self.cp)) * self.cp
             raise ArgumentError(
                 f"layout: cp must divide the {work.sequence} tokens of a sequence, got {self.cp}; "
-                f"--sequence {near} would fit"
+                f"--sequence {nearest(work.sequence, self.cp)} would fit"
             )
         if self.schedule == "interleaved" and work.micro_batches % self.pp:
-            near = max(1, round(work.micro_batches / self.pp)) * self.pp
+            near = nearest(work.micro_batches, self.pp)
             raise ArgumentError(
                 "layout: an interleaved pipeline needs micro-batches in multiples of its "
                 f"{self.pp} stages, got {work.micro_batches}; --micro-batches {near} would fit"
@@ -243,22 +247,6 @@ def fitted(layout: Layout, ranks: int | None, dp_given: bool) -> Layout:
     )
 
 
-def to_json(layout: Layout) -> dict[str, object]:
-    """The layout for programs."""
-    return {field.name: getattr(layout, field.name) for field in fields(layout)}
-
-
 def _divisors(number: int) -> str:
-    found = [str(each) for each in range(1, number + 1) if number % each == 0]
+    found = list(map(str, divisors(number)))
     return ", ".join(found[:-1]) + (" or " if found[:-1] else "") + found[-1]
-
-
-def rank_of(layout: Layout, rank: int) -> int:
-    """A rank, if there is one of this number.
-
-    Raises
-    ------
-    ArgumentError
-        There is not.
-    """
-    return checks.rank("layout", "rank", rank, layout.ranks)

@@ -7,29 +7,13 @@ from itertools import groupby
 
 from collectives.llm.activations import activations
 from collectives.llm.layout import Layout
-from collectives.llm.recipes import Line, Recipe
+from collectives.llm.recipes import Line
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import Bare, Shape
 from collectives.llm.units import block, units_of
-from collectives.llm.work import Work
 
 TRAVELLING = ("weights", "gradients")
 STATE = ("weights", "gradients", "master", "moments")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What else decides about memory.
-
-    Attributes
-    ----------
-    prefetch : int
-        Layers that ZeRO-3 gathers ahead of the one that computes.
-    offload : bool
-        Master weights and moments are in the host's memory.
-    """
-
-    prefetch: int = 1
-    offload: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,24 +49,13 @@ class Memory:
         return self.state + sum(self.passing.values()) + sum(self.activations.values())
 
 
-def model_state(
-    shape: Shape | Bare,
-    recipe: Recipe,
-    layout: Layout,
-    rank: int,
-    prefetch: int = 1,
-    compute: int = 0,
-) -> dict[str, float]:
+def model_state(setup: Setup, rank: int, compute: int = 0) -> dict[str, float]:
     """Bytes of model state on a rank, by kind: what lies there, and the peak of what passes.
 
     Parameters
     ----------
-    shape : Shape or Bare
-    recipe : Recipe
-    layout : Layout
+    setup : Setup
     rank : int
-    prefetch : int
-        Layers that ZeRO-3 gathers ahead.
     compute : int
         Bytes of the numbers that a layer computes with, if that is known: where weights or
         gradients have another size, the layer at work has them in this one, too.
@@ -96,24 +69,17 @@ def model_state(
     --------
     >>> from collectives.llm.presets import model
     >>> from collectives.llm.recipes import recipe
-    >>> model_state(model("7B"), recipe("zero"), Layout(dp=8, zero=1), 0)["moments"]
+    >>> model_state(Setup(model("7B"), recipe("zero"), Layout(dp=8, zero=1)), 0)["moments"]
     7000000000
     """
     found: dict[str, float] = dict.fromkeys(STATE, 0)
-    held = _Held(shape, layout, rank)
-    for line in recipe.lines:
+    held = _Held(setup, rank)
+    for line in setup.recipe.lines:
         found[line.kind] += held.bytes_of(line)
-    return {**found, **passing(shape, recipe, layout, rank, prefetch, compute)}
+    return {**found, **passing(setup, rank, compute)}
 
 
-def passing(
-    shape: Shape | Bare,
-    recipe: Recipe,
-    layout: Layout,
-    rank: int,
-    prefetch: int = 1,
-    compute: int = 0,
-) -> dict[str, float]:
+def passing(setup: Setup, rank: int, compute: int = 0) -> dict[str, float]:
     """Bytes of what is there only for a while, at its peak.
 
     `gathered` are whole weights under ZeRO-3, of the layer that computes and those ahead of it;
@@ -121,14 +87,16 @@ def passing(
     `cast` a layer's weights and gradients in the size in which it computes.
     """
     found: dict[str, float] = {"gathered": 0, "buckets": 0, "cast": 0}
-    if isinstance(shape, Bare):
+    if isinstance(setup.model, Bare):
         return found
+    recipe, layout = setup.recipe, setup.layout
+    units = units_of(setup.model, layout, rank)
     layers = [
         sum(unit.count for unit in group)
-        for _, group in groupby(units_of(shape, layout, rank), key=lambda unit: unit.layer)
+        for _, group in groupby(units, key=lambda unit: unit.layer)
     ]
     if layout.zero == 3:
-        windows = [sum(layers[at : at + 1 + prefetch]) for at in range(len(layers))]
+        windows = [sum(layers[at : at + 1 + setup.prefetch]) for at in range(len(layers))]
         found["gathered"] = max(windows) * recipe.travelling("weights")
     if layout.zero >= 2:
         found["buckets"] = max(layers) * recipe.travelling("gradients")
@@ -137,36 +105,24 @@ def passing(
     return found
 
 
-def memory(
-    shape: Shape | Bare,
-    recipe: Recipe,
-    layout: Layout,
-    work: Work,
-    rank: int,
-    options: Options | None = None,
-) -> Memory:
+def memory(setup: Setup, rank: int) -> Memory:
     """All that a rank holds at its worst.
 
     Of a model of which only the number of parameters is known, there are no activations and no
     gathered layers.
     """
-    options = options or Options()
     lines: dict[str, float] = {}
     host = 0.0
-    counts = _Held(shape, layout, rank)
-    for line in recipe.lines:
+    counts = _Held(setup, rank)
+    for line in setup.recipe.lines:
         held = counts.bytes_of(line)
-        away = options.offload and line.kind in ("master", "moments")
+        away = setup.offload and line.kind in ("master", "moments")
         host += held if away else 0
         lines[line.name] = 0 if away else held
-    there = passing(shape, recipe, layout, rank, options.prefetch)
     kept: dict[str, float] = {}
-    if isinstance(shape, Shape):
-        stage = layout.place(rank)["pp"]
-        kept = activations(
-            shape, layout, work, work.activation(recipe.travelling("weights")), stage
-        )
-    return Memory(rank, lines, there, kept, host)
+    if isinstance(setup.model, Shape):
+        kept = activations(setup, setup.layout.place(rank)["pp"])
+    return Memory(rank, lines, passing(setup, rank), kept, host)
 
 
 def typical_ranks(layout: Layout) -> list[int]:
@@ -174,32 +130,22 @@ def typical_ranks(layout: Layout) -> list[int]:
 
     The first ones along dp, ep and cp have the longest blocks.
     """
-    first = dict.fromkeys(layout.order, 0)
-    slices = {0, layout.tp - 1}  # only the vocabulary is cut unevenly, its first slices longer
-    return [
-        layout.rank({**first, "pp": stage, "tp": at})
-        for stage in range(layout.pp)
-        for at in sorted(slices)
-    ]
+    slices = sorted({0, layout.tp - 1})  # only the vocabulary is cut unevenly: first slices longer
+    return [layout.first_of(stage, at) for stage in range(layout.pp) for at in slices]
 
 
-def worst(
-    shape: Shape | Bare,
-    recipe: Recipe,
-    layout: Layout,
-    work: Work,
-    options: Options | None = None,
-) -> Memory:
+def worst(setup: Setup) -> Memory:
     """The rank that holds most; of equals the first."""
-    every = [memory(shape, recipe, layout, work, rank, options) for rank in typical_ranks(layout)]
+    every = [memory(setup, rank) for rank in typical_ranks(setup.layout)]
     return max(every, key=lambda each: each.total)
 
 
 class _Held:
     """Parameters on a rank, uncut and as ZeRO cuts them."""
 
-    def __init__(self, shape: Shape | Bare, layout: Layout, rank: int):
-        units = units_of(shape, layout, rank)
+    def __init__(self, setup: Setup, rank: int):
+        layout = setup.layout
+        units = units_of(setup.model, layout, rank)
         self.zero = layout.zero
         self.whole = sum(unit.count for unit in units)
         self.cut = sum(block(unit, layout, rank) for unit in units) if layout.zero else self.whole

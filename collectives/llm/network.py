@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 
-from collectives.errors import CollectiveError
+from collectives.errors import RestrictionError, UnknownAlgorithm
 from collectives.llm.flows import SEND, Flow, total
 from collectives.machine.model import Machine
 from collectives.machine.networks import Network
@@ -61,7 +61,7 @@ def fastest(flow: Flow, machine: Machine, ranks: int) -> tuple[str, float]:
     """
     prices: dict[str, float] = {}
     for name in (*candidates(flow.primitive), "hierarchical"):
-        with suppress(CollectiveError):  # it cannot do this
+        with suppress(RestrictionError, UnknownAlgorithm):  # it cannot do this
             prices[name] = sum(took * times for took, times in seconds(flow, name, machine, ranks))
     best = min(prices, key=prices.__getitem__)
     return best, prices[best]

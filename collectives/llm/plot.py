@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collectives.errors import ArgumentError
-from collectives.explain.pictures.style import FORMS, GRID, HEAD, INK, PALETTE, SOFT, TEXT
+from collectives.explain.pictures.needs import form_of, matplotlib
+from collectives.explain.pictures.style import GRID, HEAD, INK, PALETTE, SOFT, TEXT
 from collectives.files import check_target, write
 from collectives.llm import recipes
-from collectives.llm.fits import SIZES, Setup
+from collectives.llm.fits import SIZES
 from collectives.llm.memory import Memory, memory, typical_ranks, worst
 from collectives.llm.recipes import Recipe
-from collectives.llm.shapes import Bare, Shape
+from collectives.llm.setups import Setup
 from collectives.llm.words import GB
 
 if TYPE_CHECKING:
     from collectives.explain.pictures.canvas import Canvas
-
-EXTRA = "mpi-collectives[pictures]"
 
 # What a bar is made of, from the bottom up.
 LAYERS = ("weights", "gradients", "master weights", "moments", "gathered", "activations")
@@ -44,7 +41,7 @@ class Bar:
         return sum(self.heights)
 
 
-def write_memory(path: str, shape: Shape | Bare, recipe: Recipe, setup: Setup) -> None:
+def write_memory(path: str, setup: Setup) -> None:
     """Draw what ranks hold, into a file.
 
     Raises
@@ -52,23 +49,15 @@ def write_memory(path: str, shape: Shape | Bare, recipe: Recipe, setup: Setup) -
     ArgumentError
         The file's name says no form, it cannot be written, or matplotlib is missing.
     """
-    form = Path(path).suffix.removeprefix(".").lower()
-    if form not in FORMS:
-        raise ArgumentError(
-            f"--plot: a file that ends in {', '.join(FORMS)} is needed, got {path!r}; name another"
-        )
+    form = form_of(path, "--plot")
     check_target(path, "--plot")
-    try:
+    with matplotlib("--plot"):
         from collectives.explain.pictures.canvas import Canvas, drawing
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise ArgumentError(
-            f"--plot: pictures need matplotlib, got none; pip install '{EXTRA}'"
-        ) from None
-    groups = bars(shape, recipe, setup)
-    how = f"recipe {recipe.name}, {setup.layout.name}" if setup.layout.ranks > 1 else "one rank"
-    title = f"{shape.name}, {how}: GB on a rank"
+    groups = bars(setup)
+    how = (
+        f"recipe {setup.recipe.name}, {setup.layout.name}" if setup.layout.ranks > 1 else "one rank"
+    )
+    title = f"{setup.model.name}, {how}: GB on a rank"
     with drawing():
         canvas = Canvas(WIDTH, ABOVE + BARS + BELOW)
         canvas.text(0, 2.4, title, HEAD, bold=True)
@@ -76,27 +65,23 @@ def write_memory(path: str, shape: Shape | Bare, recipe: Recipe, setup: Setup) -
         write(path, canvas.file(form, title, described(groups)), "--plot")
 
 
-def bars(shape: Shape | Bare, recipe: Recipe, setup: Setup) -> dict[str, list[Bar]]:
+def bars(setup: Setup) -> dict[str, list[Bar]]:
     """Bars in groups: the ranks that differ, stages of ZeRO, and of one rank the recipes."""
-    layout, work, options = setup.layout, setup.work, setup.options
+    layout, recipe = setup.layout, setup.recipe
     if layout.ranks == 1:
         every = [recipes.recipe(name) for name in recipes.names()]
         every += [recipe] if recipe not in every else []
         return {
-            "recipes": [
-                _bar(one.name, one, worst(shape, one, layout, work, options)) for one in every
-            ]
+            "recipes": [_bar(one.name, one, worst(replace(setup, recipe=one))) for one in every]
         }
-    held = [memory(shape, recipe, layout, work, rank, options) for rank in typical_ranks(layout)]
+    held = [memory(setup, rank) for rank in typical_ranks(layout)]
     unlike = [one for one, before in zip(held, [None, *held]) if not _alike(one, before)]
     found = {"this layout": [_bar(f"rank {one.rank}", recipe, one) for one in unlike[:MOST]]}
     if layout.copies > 1:
-        stages = [replace(layout, zero=zero) for zero in range(4)]
         found["worst rank with"] = [
-            _bar(f"zero{one.zero}" if one.zero else "plain dp", recipe,
-                 worst(shape, recipe, one, work, options))
-            for one in stages
-        ]  # fmt: skip
+            _bar(name, recipe, worst(setup.with_layout(zero=zero)))
+            for zero, name in enumerate(("plain dp", "zero1", "zero2", "zero3"))
+        ]
     return found
 
 

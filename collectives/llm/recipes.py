@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collectives import checks
 from collectives.errors import ArgumentError
 from collectives.llm.presets import packaged, read
 
@@ -105,7 +106,7 @@ def recipe(word: str) -> Recipe:
 
 
 def _parsed(name: str, table: Mapping[str, Any]) -> Recipe:
-    _keys(f"recipe {name}", table, _RECIPE)
+    checks.keys(f"recipe {name}", table, _RECIPE)
     lines = table.get("lines")
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
         raise ArgumentError(
@@ -124,7 +125,7 @@ def _parsed(name: str, table: Mapping[str, Any]) -> Recipe:
 
 
 def _line(title: str, table: Mapping[str, Any]) -> Line:
-    _keys(title, table, _LINE)
+    checks.keys(title, table, _LINE)
     for key in _LINE[:3]:
         if key not in table:
             raise ArgumentError(f"{title}: {', '.join(_LINE[:3])} are needed, got no {key}; add it")
@@ -137,11 +138,3 @@ def _line(title: str, table: Mapping[str, Any]) -> Line:
     if stage not in (1, 2, 3) or isinstance(stage, bool):
         raise ArgumentError(f"{title}: zero must be the stage 1, 2 or 3, got {stage!r}")
     return Line(str(table["name"]), kind, nbytes, stage)
-
-
-def _keys(title: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in known:
-            raise ArgumentError(
-                f"{title}: a key must be one of {', '.join(known)}, got {key!r}; correct it"
-            )

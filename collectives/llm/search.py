@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from collectives.llm.layout import Layout
+from collectives.llm.numbers import divisors
 from collectives.llm.shapes import Bare, Shape
 from collectives.llm.work import Work
 
@@ -35,10 +36,10 @@ def layouts(
         for zero in _stages(ranks, 1):
             yield Layout(dp=ranks, zero=zero)
         return
-    for cp in _divisors(ranks):
+    for cp in divisors(ranks):
         if cp > 1 and (work.sequence % cp or work.sequence < cp * LEAST_TOKENS):
             continue
-        for ep in _divisors(ranks // cp) if shape.experts else [1]:
+        for ep in divisors(ranks // cp) if shape.experts else [1]:
             if shape.experts and shape.experts % ep:
                 continue
             yield from _grid(shape, ranks // cp // ep, cp, ep, per_node)
@@ -46,10 +47,10 @@ def layouts(
 
 def _grid(shape: Shape, ranks: int, cp: int, ep: int, per_node: int) -> Iterator[Layout]:
     """What dp, tp and pp make of the remaining ranks."""
-    for pp in _divisors(ranks):
+    for pp in divisors(ranks):
         if shape.layers % pp:
             continue
-        for tp in _divisors(ranks // pp):
+        for tp in divisors(ranks // pp):
             widths = (shape.heads, shape.kv_heads, shape.ffn, shape.expert_ffn)
             if tp > per_node or any(width % tp for width in widths):
                 continue
@@ -73,7 +74,3 @@ def _stages(copies: int, pp: int) -> range:
     if copies == 1:
         return range(1)
     return range(4) if pp == 1 else range(2)
-
-
-def _divisors(number: int) -> list[int]:
-    return [each for each in range(1, number + 1) if number % each == 0]

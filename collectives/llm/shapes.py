@@ -14,6 +14,7 @@ from typing import Any
 
 from collectives import checks
 from collectives.errors import ArgumentError
+from collectives.llm.numbers import divisors, nearest
 
 # What parameters are counted under, in the order in which tables have them.
 PARTS = (
@@ -149,10 +150,10 @@ class Shape:
         if not self.head_size and self.hidden % self.heads:
             raise ArgumentError(
                 f"{self.name}: hidden must be a multiple of the {self.heads} heads, got "
-                f"{self.hidden}; {_nearest(self.hidden, self.heads)} would fit, or give head_size"
+                f"{self.hidden}; {nearest(self.hidden, self.heads)} would fit, or give head_size"
             )
         if self.heads % self.kv_heads:
-            fit = [k for k in range(1, self.heads + 1) if self.heads % k == 0]
+            fit = divisors(self.heads)
             raise ArgumentError(
                 f"{self.name}: kv_heads must divide the {self.heads} heads, got {self.kv_heads}; "
                 f"{', '.join(map(str, fit))} would fit"
@@ -279,11 +280,7 @@ def shape_of(title: str, table: Mapping[str, Any]) -> Shape:
     ArgumentError
         A key is unknown or missing, or its value is out of its range.
     """
-    for key in table:
-        if key not in KEYS:
-            raise ArgumentError(
-                f"{title}: a key must be one of {', '.join(KEYS)}, got {key!r}; correct it"
-            )
+    checks.keys(title, table, KEYS)
     needed = [field.name for field in fields(Shape) if field.default is MISSING]
     missing = [key for key in needed if key not in table and key != "name"]
     if missing:
@@ -291,7 +288,3 @@ def shape_of(title: str, table: Mapping[str, Any]) -> Shape:
             f"{title}: a shape needs {', '.join(needed[1:])}, got no {missing[0]}; add it"
         )
     return Shape(**{"name": title, **table})
-
-
-def _nearest(value: int, unit: int) -> int:
-    return max(unit, round(value / unit) * unit)

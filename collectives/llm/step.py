@@ -15,10 +15,7 @@ from collectives.llm import flops
 from collectives.llm.flows import SEND, Flow, flows
 from collectives.llm.layout import Layout
 from collectives.llm.pipeline import bubble
-from collectives.llm.recipes import Recipe
-from collectives.llm.shapes import Shape
-from collectives.llm.traffic import ALGORITHMS
-from collectives.llm.work import Work
+from collectives.llm.setups import Setup
 from collectives.units import seconds as in_words
 
 # Seconds of each kind of call of a flow, and how many there are.
@@ -90,49 +87,29 @@ class Step:
 COMPUTING = ("forward", "backward")
 
 
-def step(
-    shape: Shape,
-    recipe: Recipe,
-    layout: Layout,
-    work: Work,
-    rate: float,
-    pricing: Pricing,
-) -> Step:
+def step(setup: Setup, rate: float, pricing: Pricing) -> Step:
     """A step, as its slowest stage sees it.
 
     Parameters
     ----------
-    shape : Shape
-    recipe : Recipe
-    layout : Layout
-    work : Work
+    setup : Setup
+        Its model has a shape.
     rate : float
         Floating-point operations a second that a rank really does.
     pricing : callable
         Seconds of each call of a flow.
     """
-    stages = {0, layout.pp // 2, layout.pp - 1}
-    first = dict.fromkeys(layout.order, 0)
-    found = [
-        _stage(shape, recipe, layout, work, rate, pricing, layout.rank({**first, "pp": stage}))
-        for stage in sorted(stages)
-    ]
-    return max(found, key=lambda each: each.seconds)
+    stages = setup.layout.pp
+    several = sorted({0, stages // 2, stages - 1})
+    return max(
+        (_stage(setup, rate, pricing, stage) for stage in several), key=lambda each: each.seconds
+    )
 
 
-def _stage(
-    shape: Shape,
-    recipe: Recipe,
-    layout: Layout,
-    work: Work,
-    rate: float,
-    pricing: Pricing,
-    rank: int,
-) -> Step:
-    """A step as one rank sees it."""
-    stage, often = layout.place(rank)["pp"], work.micro_batches
-    ahead = flops.forward(shape, layout, work, stage)
-    back = flops.backward(shape, layout, work, stage)
+def _stage(setup: Setup, rate: float, pricing: Pricing, stage: int) -> Step:
+    """A step as the first rank of a stage sees it."""
+    layout, often = setup.layout, setup.work.micro_batches
+    ahead, back = flops.forward(setup, stage), flops.backward(setup, stage)
     cover = _Cover(
         {
             "forward": sum(ahead.values()) / rate * often,
@@ -151,7 +128,7 @@ def _stage(
     ]
     inner: list[Term] = []
     outer: list[Term] = []
-    for flow in flows(shape, recipe, layout, work, rank):
+    for flow in flows(setup, layout.first_of(stage)):
         term = cover.term(flow, pricing(flow))
         (inner if flow.strategy in ("tp", "sp", "ep", "cp") else outer).append(term)
     terms += inner
@@ -161,8 +138,8 @@ def _stage(
         how = f"(pp - 1) / (micro-batches x chunks) = {share:.3g} of the lines above"
         terms.append(Term("pipeline bubble", share * busy, share * busy, how))
     terms += outer
-    tokens = work.tokens * layout.batches
-    operations = flops.needed(shape, work) * often * layout.batches / layout.ranks
+    tokens = setup.work.tokens * layout.batches
+    operations = flops.needed(setup) * often * layout.batches / layout.ranks
     return Step(layout, stage, tuple(terms), tokens, operations, rate)
 
 
@@ -218,8 +195,3 @@ def _calls(prices: list[tuple[float, int]]) -> str:
 def _operations(parts: Mapping[str, float], often: int, rate: float) -> str:
     words = " + ".join(f"{value / 1e12:.3g} ({part})" for part, value in parts.items() if value)
     return f"{often} x ({words}) Tflop at {rate / 1e12:.3g} Tflop/s"
-
-
-def algorithm_of(flow: Flow, named: Mapping[str, str] | None = None) -> str:
-    """Which algorithm carries out a flow."""
-    return {**ALGORITHMS, **(named or {})}.get(flow.primitive, "")

@@ -8,13 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from collectives.catalogue import find
+from collectives.catalogue import algorithms_in, find
 from collectives.errors import ArgumentError
 from collectives.llm.flows import SEND, Flow, Routing, Size, flows, total
-from collectives.llm.layout import Layout
-from collectives.llm.recipes import Recipe
-from collectives.llm.shapes import Bare, Shape
-from collectives.llm.work import Work
+from collectives.llm.setups import Setup
 from collectives.machine.model import on_nodes
 from collectives.study.simulation import simulate
 
@@ -50,10 +47,7 @@ class Traffic:
 
 
 def per_step(
-    shape: Shape | Bare,
-    recipe: Recipe,
-    layout: Layout,
-    work: Work,
+    setup: Setup,
     rank: int = 0,
     algorithms: Mapping[str, str] | None = None,
     routed: Routing | None = None,
@@ -63,10 +57,7 @@ def per_step(
 
     Parameters
     ----------
-    shape : Shape or Bare
-    recipe : Recipe
-    layout : Layout
-    work : Work
+    setup : Setup
     rank : int
     algorithms : mapping of str to str, optional
         Which algorithm carries out a primitive; the rest as in `ALGORITHMS`.
@@ -77,17 +68,22 @@ def per_step(
 
     Examples
     --------
+    >>> from collectives.llm.layout import Layout
     >>> from collectives.llm.presets import model
     >>> from collectives.llm.recipes import recipe
-    >>> sums = per_step(model("7B"), recipe("zero"), Layout(dp=8), Work())
+    >>> sums = per_step(Setup(model("7B"), recipe("zero"), Layout(dp=8)))
     >>> [(each.flow.primitive, each.sent) for each in sums]
     [('allreduce', 24500000000)]
     """
-    named = {**ALGORITHMS, **(algorithms or {})}
     return [
-        counted(flow, named.get(flow.primitive, ""), rank, nodes)
-        for flow in flows(shape, recipe, layout, work, rank, routed)
+        counted(flow, algorithm_of(flow, algorithms), rank, nodes)
+        for flow in flows(setup, rank, routed)
     ]
+
+
+def algorithm_of(flow: Flow, named: Mapping[str, str] | None = None) -> str:
+    """Which algorithm carries out a flow; none where it is one message."""
+    return {**ALGORITHMS, **(named or {})}.get(flow.primitive, "")
 
 
 def counted(flow: Flow, algorithm: str, rank: int, nodes: Sequence[int] | None = None) -> Traffic:
@@ -123,7 +119,7 @@ def run(
 
 
 def chosen(words: list[str]) -> dict[str, str]:
-    """Algorithms named on a command line as `allreduce=rabenseifner`.
+    """Algorithms named on a command line: `allreduce=rabenseifner`, or several with commas.
 
     Raises
     ------
@@ -132,14 +128,15 @@ def chosen(words: list[str]) -> dict[str, str]:
     UnknownAlgorithm
         There is no such algorithm.
     """
-    found = {}
+    found: dict[str, str] = {}
     for word in words:
-        primitive, _, spec = word.partition("=")
-        if primitive not in ALGORITHMS or not spec:
+        named = algorithms_in(word)
+        if isinstance(named, str) or not set(named) <= set(ALGORITHMS) or "" in named.values():
             raise ArgumentError(
                 f"algorithm: <primitive>=<algorithm> with one of {', '.join(ALGORITHMS)} is "
                 f"needed, got {word!r}; write allreduce=rabenseifner"
             )
-        find(primitive, spec)
-        found[primitive] = spec
+        for primitive, spec in named.items():
+            find(primitive, spec)
+        found |= named
     return found

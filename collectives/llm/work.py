@@ -30,7 +30,8 @@ class Work:
     clip : bool
         Whether the gradients are clipped by their global norm, which takes one more allreduce.
     loss : bool
-        Whether all ranks tell each other the loss of each micro-batch, and whether to stop.
+        Whether all ranks tell each other the loss of each micro-batch, how evenly experts are
+        chosen, and whether to stop.
     bucket : int
         Plain data parallelism sums the gradients of several layers in one call, from the last
         layer on, as soon as they have so many bytes.
@@ -65,7 +66,3 @@ class Work:
     def tokens(self) -> int:
         """Tokens of all its micro-batches."""
         return self.sequence * self.micro_batch * self.micro_batches
-
-    def activation(self, weight_bytes: int) -> int:
-        """Bytes of an activation, where a weight has so many."""
-        return self.activation_bytes or weight_bytes

@@ -42,6 +42,9 @@ class Machine:
         Bytes a second of each NIC, in either direction. Unlimited by default.
     nics : int
         On each node. Neighbouring ranks of a node share one: its first ranks the first.
+    burst : int
+        Bytes that a NIC passes at once after a pause, as a token bucket does: it saves them up
+        again at its rate. Nothing by default.
     link : float
         Bytes a second of each link of the network.
     memory : float
@@ -61,6 +64,9 @@ class Machine:
         Every rank begins late, by a random time with this mean in seconds.
     seed : int
         Of noise and late ranks.
+    asked : Machine, optional
+        The one that this is a part of, or a simpler view: what is made for the network is made
+        for that one.
 
     Raises
     ------
@@ -80,6 +86,7 @@ class Machine:
     ranks: int = 1
     nic: float = math.inf
     nics: int = 1
+    burst: int = 0
     link: float = math.inf
     memory: float = math.inf
     placement: str | Sequence[int] = BLOCK
@@ -88,6 +95,7 @@ class Machine:
     noise: float = 0.0
     late: float = 0.0
     seed: int = 0
+    asked: Machine | None = None
 
     def __post_init__(self) -> None:
         for name in ("clock", "near"):
@@ -110,6 +118,7 @@ class Machine:
         checks.share(TITLE, "noise", self.noise)
         if self.eager is not None:
             checks.integer(TITLE, "eager", self.eager)
+        checks.integer(TITLE, "burst", self.burst)
         checks.integer(TITLE, "seed", self.seed)
         object.__setattr__(self, "placement", _placement(self.placement))
         if self.network is None:
@@ -118,7 +127,7 @@ class Machine:
     def _check_flat(self) -> None:
         """Raise unless there is only what ranks without nodes may have."""
         plain = {field.name: field.default for field in fields(self)}
-        for name in ("near", "ranks", "nic", "nics", "link", "memory", "placement"):
+        for name in ("near", "ranks", "nic", "nics", "burst", "link", "memory", "placement"):
             if getattr(self, name) != plain[name]:
                 raise ArgumentError(
                     f"{TITLE}: {name} is for nodes, got no network; leave it out, or give "
@@ -172,13 +181,17 @@ class Machine:
 
     def unshared(self) -> Machine:
         """The same machine with links that have no limit: what its clocks alone say."""
-        return replace(self, nic=math.inf, link=math.inf, memory=math.inf)
+        return self.seen_as(nic=math.inf, burst=0, link=math.inf, memory=math.inf)
+
+    def seen_as(self, **changes: Any) -> Machine:
+        """The same machine, looked at in another way."""
+        return replace(self, asked=self.asked or self, **changes)
 
     def under(self, clock: Clock) -> Machine:
         """The same nodes, where every message counts as this clock says and nothing is shared."""
-        plain = {f.name: f.default for f in fields(self)}
+        plain = {f.name: f.default for f in fields(self) if f.name != "asked"}
         kept = {name: getattr(self, name) for name in ("network", "ranks", "placement")}
-        return replace(self, **{**plain, **kept, "clock": clock})
+        return self.seen_as(**{**plain, **kept, "clock": clock})
 
 
 def on_nodes(nodes: Sequence[int]) -> Machine:

@@ -15,10 +15,11 @@ BLOCK, CYCLIC, RANDOM = "block", "cyclic", "random"
 
 
 class Link(NamedTuple):
-    """A link of one direction: its name, and its rate in bytes a second."""
+    """A link of one direction: its name, its rate in bytes a second, and its burst in bytes."""
 
     name: str
     rate: float
+    burst: int = 0
 
 
 class Placed:
@@ -42,7 +43,7 @@ class Placed:
         self.groups = tuple([slot // machine.ranks for slot in self.slots])
         self._nics = [slot % machine.ranks * machine.nics // machine.ranks for slot in self.slots]
         self.links: list[Link] = []
-        self._nic = self._add(machine.nic, nodes * machine.nics, self._nic_names)
+        self._nic = self._add(machine.nic, nodes * machine.nics, self._nic_names, machine.burst)
         self._memory = self._add(machine.memory, nodes, lambda i: [f"memory of node {i}"])
         names = network.links
         self._first = self._add(machine.link, len(names), lambda i: [names[i]])
@@ -52,12 +53,12 @@ class Placed:
         """Which of the NICs of its node a rank uses."""
         return self._nics[rank]
 
-    def _add(self, rate: float, number: int, names) -> int | None:
+    def _add(self, rate: float, number: int, names, burst: int = 0) -> int | None:
         """Add links of one kind, if they have a limit; returns the number of the first."""
         if rate == float("inf"):
             return None
         first = len(self.links)
-        self.links += [Link(name, rate) for i in range(number) for name in names(i)]
+        self.links += [Link(name, rate, burst) for i in range(number) for name in names(i)]
         return first
 
     def _nic_names(self, number: int) -> list[str]:

@@ -205,6 +205,7 @@ KEYS = {
     "ranks": Key(_number, "ranks on each node, a number from 1 on"),
     "nic": _RATE,
     "nics": Key(_number, "NICs of each node, a number from 1 on"),
+    "burst": Key(parse_bytes, "bytes that a NIC passes at once after a pause, as 32K"),
     "link": _RATE,
     "memory": _RATE,
     "placement": Key(_places, "block, cyclic, random:SEED or [a place for each rank]"),
@@ -213,7 +214,7 @@ KEYS = {
     "late": _TIME,
     "seed": Key(_number, "a number from 0 on"),
 }
-OF_NODES = ("ranks", "nic", "nics", "link", "memory", "placement")
+OF_NODES = ("ranks", "nic", "nics", "burst", "link", "memory", "placement")
 ABOUT = ("about", "source")  # for the reader only
 
 

@@ -79,6 +79,8 @@ def _links(machine: Machine) -> Iterator[tuple[str, object]]:
     yield "nic", rate(machine.nic)
     if machine.nics > 1:
         yield "nics", machine.nics
+    if machine.burst:
+        yield "burst", _bytes(machine.burst)
     if machine.memory < math.inf:
         yield "memory", rate(machine.memory)
     if machine.placement != "block":

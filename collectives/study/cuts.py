@@ -33,11 +33,14 @@ class Parts:
         The number of each rank's part.
     rates : tuple of float
         Bytes a second that can leave each part, and enter it.
+    burst : int
+        Bytes that can do so at once, beside these.
     """
 
     name: str
     of: tuple[int, ...]
     rates: tuple[float, ...]
+    burst: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,16 @@ def _through(primitive: str, p: int, n: int, parts: Parts) -> Least:
     """What joins a part to the others is busy for so long."""
     out, into, total = crossing(primitive, parts.of, n)
     rates = dict(zip(sorted(set(parts.of)), parts.rates))
-    every = sum(rates.values())
-    shared = total / every, total / len(rates), next(iter(rates.values()))
-    single = [(x[part] / rates[part], x[part], rates[part]) for x in (out, into) for part in rates]
+    every, number = sum(rates.values()), len(rates)
+    limited = total - number * parts.burst
+    shared = limited / every, total / number, next(iter(rates.values()))
+    single = [
+        ((x[part] - parts.burst) / rates[part], x[part], rates[part])
+        for x in (out, into)
+        for part in rates
+    ]
     time, nbytes, speed = max([shared, *single])
-    return Least(time, f"{format_bytes(nbytes)} through {parts.name}, at {rate(speed)}")
+    return Least(max(time, 0.0), f"{format_bytes(nbytes)} through {parts.name}, at {rate(speed)}")
 
 
 # Parts.
@@ -169,7 +177,7 @@ def parts_of(machine: Machine, p: int) -> Iterator[Parts]:
         sum(min(machine.nic, ranks * far) for ranks in nics[node].values()) for node in sorted(nics)
     ]
     name = "the NIC of a node" if machine.nics == 1 else f"the {machine.nics} NICs of a node"
-    yield Parts(name, placed.groups, tuple(rates))
+    yield Parts(name, placed.groups, tuple(rates), machine.nics * machine.burst)
     for name, area, links in _areas(placed.network):
         of = tuple(area(node) for node in placed.groups)
         yield Parts(name, of, (links * machine.link,) * len(set(of)))

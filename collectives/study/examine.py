@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from collectives.algorithms.language.registry import GROUP, LEAST, ROOTED, Algorithm
+from collectives.algorithms.language.registry import GROUP, LEAST, ROOTED, TOPOLOGY, Algorithm
 from collectives.catalogue import check_restrictions
 from collectives.engines.endless import impatient
 from collectives.engines.simulator import Simulator
@@ -176,7 +176,7 @@ def _cases(algorithm: Algorithm, p: int, given: Mapping[str, Any]) -> Iterator[C
 def _variations(algorithm: Algorithm, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Other values of the parameters that count something."""
     for name, default in algorithm.parameters.items():
-        counts = type(default) is int or (default is None and name != GROUP)
+        counts = type(default) is int or (default is None and name not in (GROUP, TOPOLOGY))
         if name in given or not counts:
             continue
         least = LEAST.get(name, 1)

@@ -10,6 +10,7 @@ Whether ranks are all the same is found by running the algorithm, never declared
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ from collectives.engines.crowded import Crowd, Crowded
 from collectives.engines.law import Law, law_of
 from collectives.engines.lockstep import Lockstep
 from collectives.engines.simulator import Run, Simulator
-from collectives.engines.symmetric import record_once, run_once
+from collectives.engines.symmetric import Beat, record_once, run_once
 from collectives.machine.model import Machine
 from collectives.problems import BLOCKWISE, Buffers, Problem
-from collectives.study.copies import copies_of
+from collectives.study.copies import NOTHING, Share, copies_of
 from collectives.study.verify import settle
 
 # Fewer ranks are as fast one by one.
@@ -78,12 +79,19 @@ def one_for_all(
     generator = _anyone(algorithm, problem, parameters)
     if generator is None:
         return None
-    p = problem.p
+    p, exact = problem.p, True
     share = run_once(str(algorithm), p, generator, law)
+    if share is not None and law.delta:
+        copies = copies_of(algorithm, problem, parameters, True)
+        if copies.exact and not copies.alike:
+            return None
+        exact, generator = copies.exact, _anyone(algorithm, problem, parameters)
+        assert generator is not None
+        share = run_once(str(algorithm), p, generator, law, copies.most)
     if share is None:
         return None
     columns: dict[str, Any] = {name: np.full(p, value) for name, value in vars(share).items()}
-    return Run(**columns)
+    return Run(**columns, exact=exact)
 
 
 def symmetric(
@@ -110,15 +118,40 @@ def estimate(
     law, placed = law_of(machine.unshared(), problem.p, False), machine.at(problem.p)
     if law is None or placed is None:
         return None
-    generator = _anyone(chosen, problem, given)
-    if generator is not None:
-        beats = record_once(str(chosen), problem.p, generator, law._replace(groups=None))
-        if beats is not None:
-            return Crowd(problem.p, law, placed).run(beats)
+    title, p, alike = str(chosen), problem.p, law._replace(groups=None)
+    beats = _beats(chosen, problem, alike, given)
+    if beats is not None and law.delta:
+        beats = _beats(chosen, problem, alike, given, copies_of(chosen, problem, given, True).most)
+    if beats is not None:
+        return Crowd(p, law, placed).run(beats)
     if not every:
         return None
-    program = _program(chosen, problem, given)
-    return Crowded(str(chosen), problem.p, program, law, placed).run()
+    copies = copies_of(chosen, problem, given) if law.delta else None
+    return Crowded(title, p, _program(chosen, problem, given), law, placed, copies).run()
+
+
+def copying(
+    algorithm: Algorithm, problem: Problem, machine: Machine, parameters: Mapping[str, Any]
+) -> float:
+    """Seconds that the rank copies that copies most."""
+    if not machine.delta:
+        return 0.0
+    chosen, given = settle(algorithm, problem, parameters, machine)
+    return machine.delta * copies_of(chosen, problem, given).largest
+
+
+def _beats(
+    algorithm: Algorithm,
+    problem: Problem,
+    law: Law,
+    parameters: Mapping[str, Any],
+    copied: Share = NOTHING,
+) -> list[Beat] | None:
+    """What all ranks do in each round; None if that is not the same."""
+    generator = _anyone(algorithm, problem, parameters)
+    if generator is None:
+        return None
+    return record_once(str(algorithm), problem.p, generator, law, copied)
 
 
 def _anyone(
@@ -147,7 +180,9 @@ def side_by_side(
 ) -> Run | None:
     """A run of all ranks, beat by beat; None if that is no faster, or cannot be told so."""
     program = _program(algorithm, problem, parameters)
-    return Lockstep(str(algorithm), problem.p, program, law).run()
+    copies = copies_of(algorithm, problem, parameters) if law.delta else None
+    run = Lockstep(str(algorithm), problem.p, program, law, copies).run()
+    return run if run is None or copies is None else replace(run, exact=copies.exact)
 
 
 def one_by_one(
@@ -160,9 +195,10 @@ def one_by_one(
     """A run of the simulator."""
     program, p = _program(algorithm, problem, parameters), problem.p
     copies = copies_of(algorithm, problem, parameters) if machine.delta else None
-    return Simulator(
+    run = Simulator(
         str(algorithm), p, program, problem.operator, machine, rendezvous, True, copies=copies
     ).run()
+    return run if copies is None else replace(run, exact=copies.exact)
 
 
 def _program(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collectives.algorithms.language.registry import GROUP
+from collectives.algorithms.language.registry import GROUP, TOPOLOGY
 from collectives.catalogue import find
 from collectives.engines.records import Row, Sketch, Stage
 from collectives.engines.trace import MEASURED, Message, Rank, Round, Step, Trace
@@ -62,8 +62,11 @@ def _predicted(call: Recorded, clock: Clock | None, late: dict[int, float]) -> T
     algorithm = _found(sketch)
     whole = call.sketches[sketch.root or 0]
     options: dict[str, Any] = dict(sketch.parameters)
+    name = sketch.algorithm
     if algorithm.needs_groups:
         options[GROUP] = sketch.groups
+    if topology := options.pop(TOPOLOGY, None):  # of the algorithm; `trace` has one of its own
+        name = f"{name}:{TOPOLOGY}=({topology})"
     if sketch.operator is not None:
         known = OPERATORS.get(sketch.operator)
         plain = known is not None and known.widening is None  # the elements that travelled are wide
@@ -83,7 +86,7 @@ def _predicted(call: Recorded, clock: Clock | None, late: dict[int, float]) -> T
         "clock": clock,
         "late": late,
     }
-    return trace(sketch.primitive, sketch.algorithm, **facts, **options)
+    return trace(sketch.primitive, name, **facts, **options)
 
 
 def _named(name: str, commutative: bool) -> Operator:

@@ -144,8 +144,12 @@ generated from the algorithms and from the rounds that they run; a test compares
 
     {COMMAND}
 
+{" · ".join(f"[{name}](#{name})" for name in PRIMITIVES)}
+
 The model is a rank that sends one message and receives one at a time: alpha for a message,
-beta for a byte, gamma for a byte reduced; n is the whole vector, on p ranks.
+beta for a byte, gamma for a byte reduced; n is the whole vector, on p ranks. In costs, lg is the
+logarithm to the base 2, and fold(p) is 1 if p is not a power of two, else 0;
+[CONTRIBUTING.md](../CONTRIBUTING.md#add-an-algorithm) has the rest.
 
 The bounds hold for every p and every root. Each is about one term:
 

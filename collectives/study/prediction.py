@@ -192,9 +192,9 @@ def shares_of(
         return max(longer - alone, 0.0) / LITTLE
 
     found = {LATENCY: weight(LATENCY), BANDWIDTH: 0.0}
-    works = primitive in REDUCTIONS and n and machine.clock.gamma
-    found[COMPUTATION] = weight(COMPUTATION) if works else 0.0
-    if n and (machine.late or machine.delta):
+    works = machine.delta or (primitive in REDUCTIONS and machine.clock.gamma)
+    found[COMPUTATION] = weight(COMPUTATION) if n and works else 0.0
+    if n and machine.late:
         found[BANDWIDTH] = weight(BANDWIDTH)
     elif n:  # the rest
         found[BANDWIDTH] = max(alone - sum(found.values()), 0.0)
@@ -218,6 +218,7 @@ def _by_the_line(
         term: predicted_time(algorithm, p, n, unit, **given) / seconds
         for term, unit in units.items()
     }
+    found[COMPUTATION] = max(1.0 - found[LATENCY] - found[BANDWIDTH], 0.0)  # and copies
     return {**found, WAITING: 0.0}
 
 
@@ -237,13 +238,14 @@ def slower(machine: Machine, term: str) -> Machine:
         names = [f.name for f in fields(clock) if f.name in _OF_TERM[term]]
         return replace(clock, **{name: getattr(clock, name) * (1 + LITTLE) for name in names})
 
-    return replace(machine, clock=changed(machine.clock), near=changed(machine.near))
+    delta = machine.delta * (1 + LITTLE if term == COMPUTATION else 1)
+    return replace(machine, clock=changed(machine.clock), near=changed(machine.near), delta=delta)
 
 
 _WORDS = {
     LATENCY: "start of messages",
     BANDWIDTH: "ports of ranks",
-    COMPUTATION: "reductions",
+    COMPUTATION: "reductions and copies",
     WAITING: "shared links",
 }
 

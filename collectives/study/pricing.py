@@ -6,7 +6,8 @@ says which:
 
 simulated    message by message, and flow by flow where links are shared
 estimated    beat by beat: messages that are sent together share links (`engines/crowded.py`); or,
-             of a pipeline, from its first segments (`steady.py`)
+             of a pipeline, from its first segments (`steady.py`); or a few ranks stand for all in
+             what they copy (`study/copies.py`)
 cost line    of many ranks that are equally far from each other: the `Cost:` line, which tests
              hold against the simulated runs
 """
@@ -149,12 +150,12 @@ def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
             return Price(found.time, ESTIMATED, found)
     if number <= (FLOWS if machine.shares else SIDE_BY_SIDE):
         return _simulated(fast.run(algorithm, problem, machine, given))
+    if not machine.shares and (found := fast.symmetric(algorithm, problem, machine, given)):
+        return _simulated(found)
     if machine.network is None:
-        found = fast.symmetric(algorithm, problem, machine, given)
-        if found is not None:
-            return _simulated(found)
         if isinstance(machine.clock, Clock):
-            return Price(predicted_time(algorithm, p, n, machine.clock, **given), LINE)
+            copying = fast.copying(algorithm, problem, machine, given)
+            return Price(predicted_time(algorithm, p, n, machine.clock, **given) + copying, LINE)
     else:
         found = fast.estimate(algorithm, problem, machine, given, number <= BEATS)
         if found is not None:
@@ -165,7 +166,7 @@ def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
 
 
 def _simulated(run: Run) -> Price:
-    return Price(run.time, SIMULATED, run)
+    return Price(run.time, SIMULATED if run.exact else ESTIMATED, run)
 
 
 def _too_long(algorithm: Algorithm, number: float) -> TooLong:
@@ -214,10 +215,11 @@ def simplified(machine: Machine, p: int) -> Machine:
     """
     clock = machine.clock
     placed = machine.at(p)
-    if placed is None or machine.link < math.inf or not isinstance(clock, Clock):
+    limited = machine.burst or machine.link < math.inf
+    if placed is None or limited or not isinstance(clock, Clock):
         return machine
     seats = Counter((node, placed.nic(rank)) for rank, node in enumerate(placed.groups))
     if max(seats.values()) > 1:
         return machine
     slower = replace(clock, beta=max(clock.beta, 1 / machine.nic))
-    return replace(machine, nic=math.inf, clock=slower)
+    return machine.seen_as(nic=math.inf, clock=slower)

@@ -25,7 +25,7 @@ CLUSTER = made("nodes:x8,nic=25G,latency=15us,near_latency=5us,near_rate=5 GB/s,
 
 # The rows of the declared table: ranks of one node; nodes, and ranks on each.
 RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-PLACES = tuple([(q, 2**k) for q in (2, 4, 8, 16, 32, 64) for k in range(5) if q * 2**k <= 256])
+PLACES = tuple([(q, 2**k) for q in (2, 4, 8, 16, 32, 64) for k in range(5) if q * 2**k <= 64])
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
@@ -136,7 +136,9 @@ class Contest:
         return next((name for name in names if found.get(name, math.inf) <= limit), names[0])
 
 
-def ranges(primitive: str, p: int, machine: Machine, commutative: bool = True) -> Ranges:
+def ranges(
+    primitive: str, p: int, machine: Machine, commutative: bool = True, largest: int = LARGEST
+) -> Ranges:
     """The cheapest candidate for every length: from how many bytes on, and which.
 
     Every sixteenfold length is looked at, and between two that differ in their cheapest
@@ -145,7 +147,7 @@ def ranges(primitive: str, p: int, machine: Machine, commutative: bool = True) -
     contest = Contest(primitive, p, machine, commutative)
     if primitive == "barrier":
         return [(0, contest.cheapest(0))]
-    sizes = [SMALLEST << shift for shift in range((LARGEST // SMALLEST).bit_length())]
+    sizes = [SMALLEST << shift for shift in range((largest // SMALLEST).bit_length())]
 
     @cache
     def at(place: int) -> str:
@@ -159,10 +161,7 @@ def ranges(primitive: str, p: int, machine: Machine, commutative: bool = True) -
         return [high] if middle == low else [*changes(low, middle), *changes(middle, high)]
 
     found = changes(0, len(sizes) - 1)
-    return [
-        (0, at(0)),
-        *[(sizes[place], at(place)) for place in found if at(place) != at(place - 1)],
-    ]
+    return [(0, at(0)), *[(sizes[place], at(place)) for place in found]]
 
 
 def on(machine: Machine, nodes: int, ranks: int) -> Machine:
@@ -190,6 +189,7 @@ def table_text(
     ranks: Sequence[int] = (),
     primitives: Sequence[str] = PRIMITIVES,
     cluster: Machine | None = None,
+    largest: int = LARGEST,
 ) -> str:
     """A table of choices as text, as `choice.read` reads it.
 
@@ -202,24 +202,24 @@ def table_text(
     primitives : sequence of str
     cluster : Machine, optional
         Further rows, for several nodes.
+    largest : int
+        Bytes of the longest vector for which prices are compared.
     """
     checks.instance("table", "machine", machine, Machine)
     places = places_of(machine, [checks.ranks("table", p) for p in ranks])
     wanted = [(machine, place) for place in places]
     if cluster is not None:
         wanted += [(cluster, place) for place in PLACES]
-    jobs = [
-        (primitive, place, on(one, *place)) for primitive in primitives for one, place in wanted
-    ]
+    jobs = [(name, place, on(one, *place), largest) for name in primitives for one, place in wanted]
     orders: dict[bool, dict[str, dict[Place, Ranges]]] = {True: {}, False: {}}
-    for (primitive, place, _), found in zip(jobs, _rows(jobs)):
+    for (primitive, place, *_), found in zip(jobs, _rows(jobs)):
         for commutative, row in found.items():
             orders[commutative].setdefault(primitive, {})[place] = row
     nodes = machine if machine.network is not None else cluster
-    return written(machine, nodes, LARGEST, orders[True], orders[False])
+    return written(machine, nodes, largest, orders[True], orders[False])
 
 
-Job = tuple[str, Place, Machine]
+Job = tuple[str, Place, Machine, int]
 Found = dict[bool, Ranges]
 
 
@@ -235,6 +235,6 @@ def _rows(jobs: Sequence[Job]) -> Iterable[Found]:
 
 def _row(job: Job) -> Found:
     """The rows for operators that commute, and for all; their prices are the same."""
-    primitive, (nodes, each), machine = job
+    primitive, (nodes, each), machine, largest = job
     orders = [True, False] if primitive in REDUCTIONS else [True]
-    return {order: ranges(primitive, nodes * each, machine, order) for order in orders}
+    return {order: ranges(primitive, nodes * each, machine, order, largest) for order in orders}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from collectives.algorithms.language.registry import GROUP, LEAST
+from collectives.algorithms.language.registry import GROUP, LEAST, TOPOLOGY
 from collectives.catalogue import find
 from collectives.errors import CollectiveError
 from collectives.machine.model import Machine
@@ -30,7 +30,7 @@ def tuned(primitive: str, name: str, p: int, n: int, machine: Machine) -> list[s
     with suppress(CollectiveError):
         found = usual = price(primitive, name, p, n, machine)
         for key, default in algorithm.parameters.items():
-            if key in (GROUP, "seed") or not (default is None or type(default) is int):
+            if key in (GROUP, TOPOLOGY, "seed") or not (default is None or type(default) is int):
                 continue
             value, worse = LEAST.get(key, 1), 0
             while value <= MOST and worse < 2:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from collectives import checks
-from collectives.algorithms.language.registry import GROUP, Algorithm
+from collectives.algorithms.language.registry import GROUP, LINKS, Algorithm
 from collectives.catalogue import check_lossy, check_restrictions
 from collectives.choice import decide
 from collectives.engines.simulator import Run, Simulator
 from collectives.errors import WrongResult
 from collectives.machine.model import Machine
-from collectives.nodes import grouping
+from collectives.nodes import grouping, layout
 from collectives.problems import SENTINEL, Buffers, Problem, sentinel
 from collectives.study.compression import error_limit
 from collectives.study.copies import copies_of
@@ -116,20 +116,19 @@ def settle(
     """
     nbytes = problem.size * problem.dtype.itemsize
     commutative = problem.operator.commutative
-    nodes = 1
-    if machine is not None and machine.network is not None:
-        nodes = len(set(machine.groups(problem.p)))
-    chosen, given = decide(algorithm, parameters, problem.p, nbytes, commutative, nodes)
+    if machine is not None and machine.network is None:
+        machine = None
+    nodes = None if machine is None else machine.groups(problem.p)
+    many = 1 if nodes is None else len(set(nodes))
+    chosen, given = decide(algorithm, parameters, problem.p, nbytes, commutative, many)
     title, p, operator = str(chosen), problem.p, problem.operator
     check_lossy(chosen, p, operator, problem.dtype)
     groups = None
     if chosen.needs_groups:
         group = given.get(GROUP)
-        if group is None and machine is not None and machine.network is not None:
-            groups = machine.groups(p)
-        else:
-            groups = grouping(title, p, group)
-        given = {**given, GROUP: groups}
+        groups = nodes if group is None and nodes else grouping(title, p, group)
+        links = {LINKS: layout(chosen, p, given, nodes, machine)} if chosen.needs_links else {}
+        given = {**given, GROUP: groups, **links}
     check_restrictions(chosen, p, commutative, groups)
     return chosen, given
 

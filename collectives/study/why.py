@@ -26,7 +26,7 @@ WIDTH = 99  # of lines of words
 
 _HOW = {
     SIMULATED: "times of simulated runs",
-    ESTIMATED: "estimates (~), in which messages that are sent together share links",
+    ESTIMATED: "estimates (~): messages sent together share links, or a few ranks stand for all",
     LINE: "those of cost lines (=), as there are too many messages to be simulated",
 }
 _MARKS = {SIMULATED: "", ESTIMATED: "~", LINE: "="}

@@ -5,6 +5,8 @@ own, not taken from the cost lines. That the answers are right is shown by
 test_grid and test_symbolic.
 """
 
+import random
+
 import numpy as np
 import pytest
 
@@ -178,17 +180,44 @@ def test_circulant_pipeline_is_optimal(segments):
             assert counted.messages == (p - 1) * segments
 
 
-@pytest.mark.parametrize("p", [*range(2, 141), 255, 256, 257, 1000])
-def test_circulant_schedule(p):
-    """In each cycle a rank hears q different segments, and it sends only what it has."""
+def hears_what_is_there(p, hops):
+    """In each cycle a rank hears q different segments, all of which its neighbours have."""
     stride, q = skips(p)[:-1], up(p)
+    [base] = [entry for entry in schedule(hops, p) if entry >= 0]
+    assert sorted(entry % q for entry in schedule(hops, p)) == list(range(q))
+    assert sum(stride[k] for k in greedy(hops, stride)) == hops and greedy(hops, stride)[-1] == base
+    for k, entry in enumerate(schedule(hops, p)):
+        sender = (hops - stride[k]) % p
+        if sender:
+            there = schedule(sender, p)
+            assert entry in [*there[:k], max(there) - q]
+
+
+def greedy(hops, stride):
+    """The strides that lead to a rank, each the largest that fits, by their numbers."""
+    taken = []
+    for k in reversed(range(len(stride))):
+        if stride[k] <= hops:
+            hops -= stride[k]
+            taken.append(k)
+    return taken
+
+
+MORE = [pytest.param(p, marks=pytest.mark.slow) for p in range(141, 1101)]
+
+
+@pytest.mark.parametrize("p", [*range(2, 141), 255, 256, 257, 1000, *MORE])
+def test_circulant_schedule(p):
     for hops in range(1, p):
-        incoming = schedule(hops, p)
-        [base] = [entry for entry in incoming if entry >= 0]
-        assert sorted(entry % q for entry in incoming) == list(range(q))
-        for k in range(q):
-            receiver = (hops + stride[k]) % p
-            assert receiver == 0 or schedule(receiver, p)[k] in [*incoming[:k], base - q]
+        hears_what_is_there(p, hops)
+
+
+def test_circulant_schedule_for_many_ranks():
+    """Of a million ranks, one finds its row as quickly, without the others'."""
+    draw = random.Random(1)
+    sizes = [draw.randrange(2, 1 << draw.randrange(8, 31)) for _ in range(500)]
+    for p in [*sizes, *[(1 << k) + d for k in range(8, 31) for d in (-1, 0, 1)]]:
+        hears_what_is_there(p, draw.randrange(1, p))
 
 
 def test_circulant_alltoall_moves_less_than_bruck():

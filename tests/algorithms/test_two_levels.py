@@ -1,4 +1,4 @@
-"""Two levels: any ranks may form a node, few bytes leave it, and found schedules."""
+"""Two levels: any ranks may form a node, and few bytes leave it."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from counted import (
 )
 
 from collectives.algorithms import REGISTRY
-from collectives.algorithms.chapters import synthesised
 from collectives.algorithms.chapters.multi_leader import rails
 from collectives.algorithms.language.levels import neighbourhoods
 from collectives.algorithms.language.registry import ROOTED
@@ -292,54 +291,6 @@ def test_scans_take_runs_of_neighbours():
             simulate(primitive, "hierarchical", p=len(groups), n=3, group=groups, operator=MATPROD)
 
 
-# Found schedules
-
-
-def test_the_chapter_shows_what_the_search_finds():
-    found = synthesised.shortest((0, 0, 1, 1), speed=1, seed=0)
-    between = [[f"{b} from {s} to {d}" for s, d, b in beat if s // 2 != d // 2] for beat in found]
-    inside = [[f"{b} from {s} to {d}" for s, d, b in beat if s // 2 == d // 2] for beat in found]
-    shown = " ".join(synthesised.__doc__.split())
-    for beat in between:
-        assert not beat or f"block {', '.join(beat)}" in shown
-    assert all(message in shown for beat in inside for message in beat)
-    assert len(found) == 3
-
-
-def test_all_ranks_find_the_same_schedule():
-    groups = (0, 1, 0, 2, 2, 2, 2, 1)
-    first = synthesised.schedule(groups, 2, 5)
-    synthesised.schedule.cache_clear()
-    assert synthesised.schedule(groups, 2, 5) == first != synthesised.schedule(groups, 2, 6)
-
-
-def test_found_schedules_are_near_the_shortest():
-    """A node takes one block a beat, a rank `speed` of its node: so many beats it takes."""
-    for nodes, size, speed in ((1, 8, 1), (1, 9, 2), (8, 1, 1), (4, 4, 2), (8, 8, 2), (3, 5, 4)):
-        p = nodes * size
-        groups = tuple(rank // size for rank in range(p))
-        beats = len(synthesised.shortest(groups, speed, 0))
-        least = max(p - size if nodes > 1 else 0, -(-(size - 1) // speed))
-        assert least <= beats <= 1.1 * least + 3
-
-
-def test_a_found_schedule_uses_no_link_twice():
-    groups = (0, 0, 0, 1, 1, 2, 2, 2, 2)
-    for beat in synthesised.shortest(groups, 2, 0):
-        far = [(groups[s], groups[d]) for s, d, _ in beat if groups[s] != groups[d]]
-        near = [(s, d) for s, d, _ in beat if groups[s] == groups[d]]
-        for uses, most in ((far, 1), (near, 2)):
-            for ends in zip(*uses):
-                assert max(map(ends.count, ends)) <= most
-
-
-@pytest.mark.parametrize("speed", [1, 3])
-def test_found_schedules_are_right(speed):
-    for primitive in ("allgather", "reduce_scatter", "allreduce"):
-        for p, group in ((1, 1), (5, 5), (6, 1), (9, 4), (12, scattered(12, 4, 1))):
-            prove(f"{primitive}.synthesised", p, group=group, speed=speed, seed=3)
-
-
 # On machines whose ranks share NICs
 
 CLUSTER = machine("nodes:4x4,nic=25G,latency=10us")
@@ -363,20 +314,6 @@ def test_levels_that_overlap_come_near_the_bound_of_the_nics():
     for primitive in ("allgather", "reduce_scatter"):
         run = simulate(primitive, "split_rail", p=16, n=VECTOR, topology=spread)
         assert bound / 2 < run.time * 1e3 < 0.8 * bound
-
-
-def test_a_found_schedule_wins_on_nodes_that_nobody_thought_of():
-    """8, 8, 2 and 3 ranks, dealt out: as the chapter says."""
-    groups = (0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 3, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1)
-    places = [8 * node + groups[:rank].count(node) for rank, node in enumerate(groups)]
-    placement = [*places, *(place for place in range(32) if place not in places)]
-    uneven = f"nodes:4x8,nic=25G,latency=10us,placement=[{','.join(map(str, placement))}]"
-    times = {
-        name: simulate("allgather", name, p=21, n=VECTOR, topology=uneven).time
-        for name in ("synthesised", "split_rail", "hierarchical", "ring", "circulant")
-    }
-    found = times.pop("synthesised")
-    assert found > 16 / 21 * VECTOR / 3.125e9 and min(times.values()) > 1.25 * found
 
 
 def test_short_blocks_go_between_nodes_together():

@@ -7,7 +7,7 @@ import pytest
 from launch import mpirun
 
 from collectives.bench import parameters
-from collectives.bench.rounds import SIZES, Way, line
+from collectives.bench.rounds import SIZES, Bucket, Way, line
 from collectives.bench.system import System
 from collectives.machine import machine
 from collectives.study.pricing import price
@@ -82,6 +82,19 @@ def test_a_message_alone_is_never_slower_than_among_others(tmp_path):
 def test_a_link_that_lets_short_blocks_pass_has_its_rate_from_long_ones():
     rounds = [1e-4 + 4e-8 * max(0, size - 32768) for size in SIZES]
     assert line(rounds) == pytest.approx((1e-4, 4e-8), rel=0.05)
+
+
+def test_a_nic_that_is_a_bucket_has_its_burst_in_the_file(tmp_path):
+    """Its ranks have the rate of messages within the burst, the NIC that of long ones."""
+    passing = Bucket(32768, 4e8)
+    found = parameters.Measured(2, 2, NEAR, FAR, ALONE, TOGETHER, WORK, WORK, passing)
+    path = tmp_path / "cluster.toml"
+    path.write_text(parameters.toml(found, WHERE))
+    read = machine(path)
+    assert read.burst == 32768 and read.nic == pytest.approx(2 / 8e-8)
+    assert read.clock.beta == pytest.approx(1 / 4e8)
+    plain = parameters.toml(replace(found, bucket=Bucket(0, 2.5e7)), WHERE)
+    assert "burst" not in plain and 'rate = "25 MB/s"' in plain
 
 
 def test_noise_leaves_a_rate():

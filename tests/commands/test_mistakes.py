@@ -188,8 +188,8 @@ MISTAKES = {
     ),
     "other arguments": (
         chain().replace("rank, p, buf", "rank, size, buf"),
-        "mine.py:7: bcast.mine: needs the arguments rank, p, buf, root (and groups if it needs "
-        "them), got rank, size, buf, root; write `def mine(rank, p, buf, root)`",
+        "mine.py:7: bcast.mine: needs the arguments rank, p, buf, root (and groups or links if it "
+        "needs them), got rank, size, buf, root; write `def mine(rank, p, buf, root)`",
     ),
     "no yield": (
         chain(("    yield steps  # here", "    steps  # here\nyield []")),

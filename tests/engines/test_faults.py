@@ -379,7 +379,8 @@ def test_arguments_of_another_primitive():
         TypeError,
         match=re.escape(
             "gather.wrong: needs the arguments rank, p, sendbuf, recvbuf, root "
-            "(and counts, groups if it needs them), got rank, p, buf; write `def wrong(rank, p, "
+            "(and counts, groups or links if it needs them), got rank, p, buf; write "
+            "`def wrong(rank, p, "
         ),
     ):
 

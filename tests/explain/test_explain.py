@@ -69,13 +69,24 @@ def test_grid_holds_what_the_trace_says(name):
     made = trace("allreduce", name, p=7)
     words = Words(made)
     for beat in range(made.beats):
-        before, after = made.held_at(beat), made.held_at(beat + 1)
-        lines = [str(line).split() for line in grid(words, before, after, 1000)]
+        after = made.held_at(beat + 1)
+        lines = [str(line).split() for line in grid(words, beat + 1, 1000)]
         rows = [line[1:] for line in lines[1:]] if len(made.parts) > 1 else list(zip(*lines[1:]))
         for rank, row in enumerate(rows):
             for part, cell in enumerate(row):
                 assert cell.rstrip("*") == words.cell(part, after[rank][part])
-                assert cell.endswith("*") == (before[rank][part] != after[rank][part])
+                old = {value for b in range(beat + 1) for value in made.held_at(b)[rank][part]}
+                assert cell.endswith("*") == (not old.issuperset(after[rank][part]))
+
+
+@pytest.mark.parametrize(
+    "primitive, row",
+    [("gather", "0 1 2* 3*"), ("gather", ". . 2 ."), ("reduce", "[0-3]* 1 2 3")],
+)
+def test_what_is_gone_or_was_there_from_the_beginning_is_not_new(primitive, row):
+    """After a tree's last round, in which rank 2 has passed on what it had collected."""
+    rows = [" ".join(line.split()) for line in page(trace(primitive, "tree", p=4))]
+    assert any(line.endswith(row) for line in rows)
 
 
 def test_contributions_in_words():

@@ -23,7 +23,7 @@ from mpi4py import MPI
 from shapes import Shape, Side, Sides, Sizes
 from typed import Typed, typed_sides
 
-from collectives.algorithms.language.registry import REDUCTIONS, REGISTRY, ROOTED
+from collectives.algorithms.language.registry import REDUCTIONS, REGISTRY, ROOTED, TOPOLOGY
 from collectives.catalogue import check_restrictions
 from collectives.errors import RestrictionError
 from collectives.operators.operator import REPRODUCIBLE_SUM
@@ -159,19 +159,20 @@ def able(primitive: str, p: int, operator: str | None) -> list[str]:
 
 def _algorithm(
     rng: Random, primitive: str, p: int, operator: str | None, name: str
-) -> tuple[str | None, dict[str, int]]:
+) -> tuple[str | None, dict[str, Any]]:
     """An algorithm that can do it, with some of its parameters; the default one at times."""
     names = able(primitive, p, operator)
     name = name if name in names else rng.choice(names)
     if rng.random() < 0.05:
         return None, {}
+    few: dict[str, list] = {"k": [2, 3, 9], TOPOLOGY: [f"ring:{p},nic=25G", "nodes:x3,nic=25G"]}
     parameters = {
-        key: rng.choice([1, 2, 3, rng.randint(4, 10)] if key != "k" else [2, 3, 9])
+        key: rng.choice([1, 2, 3, rng.randint(4, 10)] if key not in few else few[key])
         for key in REGISTRY[primitive][name].parameters
         if rng.random() < 0.5
     }
     if parameters and rng.random() < 0.3:
-        given = ",".join(f"{key}={value}" for key, value in parameters.items())
+        given = ",".join(f"{key}=({value})" for key, value in parameters.items())
         return f"{name}:{given}", {}
     return name, parameters
 

@@ -29,7 +29,8 @@ every = pytest.mark.parametrize("algorithm", EVERY, ids=str)
 LAYERS = [
     ["bench"],
     ["__main__"],
-    ["commands", "llm.commands"],
+    ["llm.commands", "labs.commands"],
+    ["commands"],
     ["llm.training", "llm.lesson", "labs"],
     ["llm"],
     ["mpi.program", "explain", "llm.training.model"],

@@ -216,7 +216,7 @@ def test_pictures_are_what_is_drawn(command, tmp_path):
 @each_page
 def test_pictures_come_from_a_command_of_the_page(page):
     text = page.read_text(encoding="utf-8")
-    for path in re.findall(r"!\[[^]]*\]\((\S+/pictures/\S+)\)", text):
+    for path in re.findall(r'["(](\S+/pictures/[^")]+)', text):
         there = (page.parent / path).resolve().relative_to(ROOT)
         assert f" --svg {there}\n" in text, path
 
@@ -342,7 +342,8 @@ def test_programs_run(page, ranks):
 @each_page
 def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in re.findall(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"", text):
+        target = "".join(target)
         if not target.startswith(("http", "mailto")):
             path, _, place = target.partition("#")
             there = page.parent / path if path else page

@@ -56,7 +56,7 @@ VERDICTS = {
     ),
     "awful": Verdict("3", "Ring", (Graded("ring", rungs(FAILED, AWFUL)),), AWFUL, printed=AWFUL),
     "unread": unread(lab("3"), f"labs: a folder with mine.py is needed, got {AWFUL}"),
-    "empty": Verdict("zoo", "The zoo", ()),
+    "empty": Verdict("zoo", "The zoo", (), printed="\n \n"),
 }
 
 

@@ -58,7 +58,7 @@ def shown(path):
     return {
         "commands": re.findall(r"(?:mpirun|python) -[^`\n]+", rest),
         "output": fences,
-        "targets": re.findall(r"\]\(([^)]+)\)", rest),
+        "targets": re.findall(r"\]\((?:\.\./(?:en|zh)/)?([^)]+)\)|src=\"([^\"]+)", rest),
         "files": re.findall(r"`(collectives/\S+)`", rest),
         "headings": [len(marks) for marks in re.findall(r"^(#+) ", rest, re.M)],
         "rows": len(re.findall(r"^\|", rest, re.M)),

@@ -126,6 +126,8 @@ def test_for_programs(capsys, command):
         ("memory llama2-7b --ranks 12 --dp 5", "to the 12 ranks, got dp 5 = 5; dp 12 would fit"),
         ("memory llama2-7b --zero 4", "zero must be a stage from 0 to 3"),
         ("memory llama2-7b --sp", "sp shares tokens"),
+        ("memory llama2-7b --schedule gpipe", "--schedule is for a pipeline, got gpipe with pp 1"),
+        ("traffic llama2-7b --pp 1 --chunks 2", "--chunks is for a pipeline, got 2 with pp 1"),
         ("memory llama2-7b --cp 3 --sequence 100", "--sequence 99 would fit"),
         ("memory llama2-7b --plot x.gif", "--plot: a file that ends in svg, pdf, png is needed"),
         ("traffic 7B --dp 8 --rank 8", "rank must be a rank from 0 to 7, got 8"),

@@ -1,16 +1,18 @@
 """Bytes on each rank, held against the papers' tables and formulas."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from collectives.llm.activations import activations, kept, layer_items
-from collectives.llm.fits import RANKS, SIZES, Setup, given_up, smallest
+from collectives.llm.fits import RANKS, SIZES, given_up, smallest
 from collectives.llm.layout import Layout
-from collectives.llm.memory import Options, memory, model_state, worst
+from collectives.llm.memory import memory, model_state, worst
 from collectives.llm.presets import model
 from collectives.llm.recipes import Line, Recipe, names, recipe
 from collectives.llm.search import layouts
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import Bare, Shape
 from collectives.llm.work import Work
 
@@ -29,7 +31,7 @@ GPT = {"gated": False, "biases": True, "norm_biases": True, "dropout": True}
 )
 def test_seven_billion(zero, expected):
     found = [
-        sum(model_state(SEVEN, recipe("zero"), Layout(dp=dp, zero=zero), 0).values()) / 1e9
+        sum(model_state(Setup(SEVEN, recipe("zero"), Layout(dp=dp, zero=zero)), 0).values()) / 1e9
         for dp in (1, 4, 8, 64)
     ]
     assert found == expected
@@ -37,7 +39,7 @@ def test_seven_billion(zero, expected):
 
 def test_deepspeed_as_its_estimator_has_it():
     """2 + 18 / N bytes with ZeRO-2."""
-    found = model_state(SEVEN, recipe("deepspeed"), Layout(dp=8, zero=2), 0)
+    found = model_state(Setup(SEVEN, recipe("deepspeed"), Layout(dp=8, zero=2)), 0)
     assert sum(found.values()) == 29.75e9
 
 
@@ -60,14 +62,14 @@ def test_the_table_of_the_zero_paper(count, dp):
     bare = Bare("paper", int(count))
     for zero, printed in zip((1, 2, 3), ZERO[count][dp], strict=True):
         layout = Layout(dp=dp, zero=zero)
-        found = sum(model_state(bare, recipe("zero"), layout, 0).values()) / 1e9
+        found = sum(model_state(Setup(bare, recipe("zero"), layout), 0).values()) / 1e9
         assert found == pytest.approx(printed, rel=3e-2 if printed < 1 else 4e-3)
 
 
 @pytest.mark.parametrize("name", names())
 def test_kinds_are_what_the_lines_say(name):
     chosen = recipe(name)
-    found = model_state(SEVEN, chosen, Layout(dp=2), 1)
+    found = model_state(Setup(SEVEN, chosen, Layout(dp=2)), 1)
     assert sum(found.values()) == chosen.bytes * 7e9
     assert found["moments"] == chosen.of_kind("moments") * 7e9
 
@@ -75,7 +77,7 @@ def test_kinds_are_what_the_lines_say(name):
 def test_blocks_are_uneven_and_exact():
     bare = Bare("odd", 11)
     layout = Layout(dp=4, zero=3)
-    found = [model_state(bare, recipe("fp32"), layout, rank)["weights"] for rank in range(4)]
+    found = [model_state(Setup(bare, recipe("fp32"), layout), rank)["weights"] for rank in range(4)]
     assert found == [12, 12, 12, 8]
 
 
@@ -84,21 +86,24 @@ def test_what_zero_gathers():
     shape = Shape("tiny", 3, 16, 4, 64, 51, positions=9, **GPT)
     units = [51 * 16 + 9 * 16, *[12 * 256 + 13 * 16] * 3, 2 * 16 + 51 * 16]
     for recipe_name, nbytes in (("fp32", 4), ("zero", 2)):
-        found = model_state(shape, recipe(recipe_name), Layout(dp=5, zero=3), 4, compute=4)
+        found = model_state(Setup(shape, recipe(recipe_name), Layout(dp=5, zero=3)), 4, compute=4)
         assert found["gathered"] == nbytes * 2 * units[1]
         assert found["buckets"] == nbytes * units[1]
         assert found["cast"] == (0 if nbytes == 4 else 2 * 4 * units[1])
         assert found["weights"] == nbytes * sum(unit // 5 + (unit % 5 > 4) for unit in units)
-    one = model_state(shape, recipe("fp32"), Layout(dp=5, zero=3), 0, prefetch=0)
+    one = model_state(Setup(shape, recipe("fp32"), Layout(dp=5, zero=3), prefetch=0), 0)
     assert one["gathered"] == 4 * units[1]
-    two = model_state(shape, recipe("fp32"), Layout(dp=5, zero=2), 0)
+    two = model_state(Setup(shape, recipe("fp32"), Layout(dp=5, zero=2)), 0)
     assert (two["gathered"], two["buckets"]) == (0, 4 * units[1])
-    assert model_state(shape, recipe("fp32"), Layout(dp=5, zero=1), 0)["buckets"] == 0
+    assert model_state(Setup(shape, recipe("fp32"), Layout(dp=5, zero=1)), 0)["buckets"] == 0
 
 
 def test_a_recipe_made_in_code():
     lines = (Line("w", "weights", 8, 3), Line("g", "gradients", 8, 2))
-    assert model_state(Bare("x", 3), Recipe("fp64", "", "", lines), Layout(), 0)["weights"] == 24
+    assert (
+        model_state(Setup(Bare("x", 3), Recipe("fp64", "", "", lines), Layout()), 0)["weights"]
+        == 24
+    )
 
 
 # The formulas of the paper on activations, for s tokens, b sequences, h, a heads, t ranks of tp.
@@ -134,7 +139,7 @@ def test_the_formulas_of_megatron(name, s, b, h, a):
     layout, recompute, formula = FORMULAS[name]
     shape = Shape("gpt", 2, h, a, 4 * h, 51200, **GPT)
     work = Work(s, b, recompute=recompute)
-    items = layer_items(shape, layout, work, 2, 0)
+    items = layer_items(Setup(shape, recipe("zero"), layout, work), 0)
     assert kept(items, work) == pytest.approx(formula(s, b, h, a, layout.tp))
 
 
@@ -143,7 +148,7 @@ def test_megatron_ends(pp):
     """All stages: L layers on the first one, and s b h p of the embedding's dropout."""
     s, b, h, a, layers = 512, 2, 256, 8, 8
     shape = Shape("gpt", layers, h, a, 4 * h, 1000, **GPT)
-    found = activations(shape, Layout(pp=pp), Work(s, b, 16), 2, 0)
+    found = activations(Setup(shape, recipe("zero"), Layout(pp=pp), Work(s, b, 16)), 0)
     assert found["layers"] == pytest.approx(s * b * h * layers * (34 + 5 * a * s / h))
     assert found["mask of dropout behind the embedding"] == s * b * h * pp
     if pp == 1:  # 4 s b h (1 + v / h)
@@ -154,21 +159,21 @@ def test_megatron_ends(pp):
 def test_flash_and_selective_keep_nearly_as_much():
     shape = model("llama2-7b")
     work = Work(4096, flash=True), Work(4096, recompute="selective")
-    flash, selective = (kept(layer_items(shape, Layout(), w, 2, 0), w) for w in work)
+    zero = recipe("zero")
+    flash, selective = (kept(layer_items(Setup(shape, zero, work=w), 0), w) for w in work)
     assert flash - selective == 4 * 32 * 4096
 
 
 def test_context_parallelism_cuts_all_but_the_columns():
-    shape, work = model("llama2-7b"), Work(4096)
-    whole = sum(item.nbytes for item in layer_items(shape, Layout(), work, 2, 0))
-    cut = sum(item.nbytes for item in layer_items(shape, Layout(cp=4), work, 2, 0))
+    setup = Setup(model("llama2-7b"), recipe("zero"), work=Work(4096))
+    whole = sum(item.nbytes for item in layer_items(setup, 0))
+    cut = sum(item.nbytes for item in layer_items(setup.with_layout(cp=4), 0))
     assert cut == whole / 4
 
 
 def test_offload_moves_and_loses_nothing():
-    layout, work = Layout(dp=2, zero=1), Work()
-    here = memory(SEVEN, recipe("zero"), layout, work, 0)
-    away = memory(SEVEN, recipe("zero"), layout, work, 0, Options(offload=True))
+    setup = Setup(SEVEN, recipe("zero"), Layout(dp=2, zero=1))
+    here, away = memory(setup, 0), memory(replace(setup, offload=True), 0)
     assert away.total + away.host == here.total
     assert away.host == 12 * 7e9 / 2
 
@@ -177,27 +182,27 @@ def test_the_worst_rank_is_the_worst_of_all():
     shape = Shape("tiny", 4, 24, 6, 36, 53, positions=17, tied=True, **GPT)
     for pp, tp, dp, zero in product((1, 2, 4), (1, 3), (1, 2), (0, 1, 3)):
         layout, work = Layout(pp=pp, tp=tp, dp=dp, zero=zero), Work(32, 2, 4)
-        every = [memory(shape, recipe("zero"), layout, work, r).total for r in range(layout.ranks)]
-        found = worst(shape, recipe("zero"), layout, work)
+        setup = Setup(shape, recipe("zero"), layout, work)
+        every = [memory(setup, rank).total for rank in range(layout.ranks)]
+        found = worst(setup)
         assert found.total == max(every) == every[found.rank]
 
 
 @pytest.mark.parametrize("name", ["7B", "llama2-7b"])
 def test_the_fewest_ranks(name):
-    shape, work = model(name), Work(4096)
+    setup = Setup(model(name), recipe("zero"), work=Work(4096))
     sizes = [size * 1e9 for size in SIZES]
-    every = smallest(shape, recipe("zero"), work, Options(), sizes)
+    every = smallest(setup, sizes)
     assert sorted(every) == sizes
     for size, (layout, held) in every.items():
         assert held.total <= size
         fewer = [ranks for ranks in RANKS if ranks < layout.ranks]
-        assert size not in smallest(shape, recipe("zero"), work, Options(), sizes, fewer)
+        assert size not in smallest(setup, sizes, fewer)
 
 
 def test_what_to_give_up():
-    shape = model("llama2-7b")
-    setup = Setup(Layout(dp=8), Work(4096, 4), Options())
-    steps = given_up(shape, recipe("zero"), setup, 40e9)
+    setup = Setup(model("llama2-7b"), recipe("zero"), Layout(dp=8), Work(4096, 4))
+    steps = given_up(setup, 40e9)
     names_of = [measure.what for measure, _ in steps]
     assert "--flash" in names_of[0] and "--zero 1" in names_of[1]
     totals = [held.total for _, held in steps]

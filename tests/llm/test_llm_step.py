@@ -1,5 +1,7 @@
 """How long a step takes, held against formulas."""
 
+from dataclasses import replace
+
 import pytest
 
 from collectives import simulate
@@ -8,6 +10,7 @@ from collectives.llm.layout import Layout
 from collectives.llm.network import fastest, part_of, seconds
 from collectives.llm.presets import model
 from collectives.llm.recipes import recipe
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import Bare, Shape
 from collectives.llm.step import step
 from collectives.llm.traffic import per_step
@@ -24,9 +27,9 @@ NODES = machine("nodes:2x4,nic=100G,latency=5us,near_rate=800G,near_latency=1us,
 def test_the_formula_of_megatron(s, b, h, layers, v):
     """96 b s l h h (1 + s / 6 h + v / 16 l h) with full recomputation."""
     shape = Shape("gpt", layers, h, 8, 4 * h, v, gated=False)
-    work = Work(s, b, recompute="full")
-    found = sum(flops.forward(shape, Layout(), work, 0).values())
-    found += sum(flops.backward(shape, Layout(), work, 0).values())
+    setup = Setup(shape, ZERO, work=Work(s, b, recompute="full"))
+    found = sum(flops.forward(setup, 0).values())
+    found += sum(flops.backward(setup, 0).values())
     logits = 6 * b * s * h * v
     rest = 96 * b * s * layers * h * h * (1 + s / (6 * h))
     assert found == pytest.approx(rest + logits)
@@ -36,21 +39,20 @@ def test_the_formula_of_megatron(s, b, h, layers, v):
 
 
 def test_six_operations_for_a_parameter_and_token():
-    shape, work = model("llama2-7b"), Work(128)
+    shape = model("llama2-7b")
     embedding = shape.parts["embedding"] + shape.parts["norms"]
-    assert flops.needed(shape, work) / 128 == pytest.approx(
+    assert flops.needed(Setup(shape, ZERO, work=Work(128))) / 128 == pytest.approx(
         6 * (shape.parameters - embedding) + 12 * 32 * 128 * 4096
     )
 
 
 @pytest.mark.parametrize("layout", [Layout(tp=2), Layout(cp=2), Layout(pp=2), Layout(pp=4, tp=4)])
 def test_ranks_share_the_operations(layout):
-    work = Work(512, 2)
+    setup = Setup(GPT, ZERO, layout, Work(512, 2))
     every = sum(
-        sum(flops.forward(GPT, layout, work, layout.place(rank)["pp"]).values())
-        for rank in range(layout.ranks)
+        sum(flops.forward(setup, layout.place(rank)["pp"]).values()) for rank in range(layout.ranks)
     )
-    assert every == pytest.approx(sum(flops.forward(GPT, Layout(), work, 0).values()))
+    assert every == pytest.approx(sum(flops.forward(replace(setup, layout=Layout()), 0).values()))
 
 
 def test_a_group_on_a_node_is_priced_as_near():
@@ -90,13 +92,14 @@ def test_placement_decides():
             algorithm = {"allreduce": "ring", "allgather": "ring", "reduce_scatter": "ring"}
             return seconds(flow, algorithm[flow.primitive], NODES, layout.ranks)
 
-        found[axis] = step(shape, ZERO, layout, work, 4e14, pricing).seconds
+        found[axis] = step(Setup(shape, ZERO, layout, work), 4e14, pricing).seconds
     assert found["tp"] < found["dp"]
 
 
 def made(layout, work, price, rate=1e12, shape=GPT):
     """A step in which every call takes as long, and its terms by name."""
-    found = step(shape, ZERO, layout, work, rate, lambda flow: [(price, flow.times)])
+    setup = Setup(shape, ZERO, layout, work)
+    found = step(setup, rate, lambda flow: [(price, flow.times)])
     return found, {term.what: term for term in found.terms}
 
 
@@ -155,8 +158,8 @@ def test_the_step_is_the_sum_of_its_terms():
 def test_the_fastest_algorithm():
     flat = Machine(Clock(alpha=1e-3, beta=1e-12, gamma=0))
     layout = Layout(dp=8)
-    flow = per_step(Bare("small", 10**6), ZERO, layout, Work())[0].flow
+    flow = per_step(Setup(Bare("small", 10**6), ZERO, layout))[0].flow
     long = Machine(Clock(alpha=1e-9, beta=1e-9, gamma=0))
     assert fastest(flow, long, 8)[0] != "recursive_doubling"
-    short = per_step(GPT, ZERO, layout, Work(clip=True))[-1].flow
+    short = per_step(Setup(GPT, ZERO, layout, Work(clip=True)))[-1].flow
     assert fastest(short, flat, 8)[0] == "recursive_doubling"

@@ -11,6 +11,7 @@ from collectives.llm.flows import bucketed
 from collectives.llm.layout import Layout
 from collectives.llm.presets import model
 from collectives.llm.recipes import recipe
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import Shape
 from collectives.llm.traffic import chosen, per_step
 from collectives.llm.work import Work
@@ -30,7 +31,7 @@ WORK = Work(16, 2, 3, loss=True, clip=True)
 def sent(shape, layout, work=WORK, rank=0, bytes_of=FP32, **options):
     """Bytes sent, by strategy."""
     found = Counter()
-    for one in per_step(shape, bytes_of, layout, work, rank, **options):
+    for one in per_step(Setup(shape, bytes_of, layout, work), rank, **options):
         found[one.flow.strategy] += one.sent
     return found
 
@@ -38,7 +39,7 @@ def sent(shape, layout, work=WORK, rank=0, bytes_of=FP32, **options):
 def calls(shape, layout, work=WORK, rank=0, **options):
     """Calls of each primitive, by strategy."""
     found = Counter()
-    for one in per_step(shape, FP32, layout, work, rank, **options):
+    for one in per_step(Setup(shape, FP32, layout, work), rank, **options):
         found[one.flow.strategy, one.flow.primitive] += one.flow.times
     return found
 
@@ -159,7 +160,7 @@ def test_experts_with_a_routing_of_ones_own():
 
 
 def test_gradients_of_experts_have_fewer_copies():
-    found = per_step(MOE, FP32, Layout(ep=3, dp=2), Work(16))
+    found = per_step(Setup(MOE, FP32, Layout(ep=3, dp=2), Work(16)))
     groups = {one.flow.what: one.flow.group for one in found if one.flow.strategy == "dp"}
     assert groups == {"gradients": (0, 1, 2, 3, 4, 5), "gradients of experts": (0, 3)}
 
@@ -167,13 +168,15 @@ def test_gradients_of_experts_have_fewer_copies():
 def test_what_all_ranks_say():
     found = calls(TINY, Layout(dp=2, pp=2))
     assert found["clip", "allreduce"] == found["loss", "allgather"] == 1
-    assert not per_step(TINY, FP32, Layout(), WORK)
+    # A number for each of 3 micro-batches, whether to stop, and of experts how even they are.
+    assert sent(TINY, Layout(dp=2))["loss"] == 8 * 4 and sent(MOE, Layout(dp=2))["loss"] == 8 * 5
+    assert not per_step(Setup(TINY, FP32, Layout(), WORK))
 
 
 def test_by_another_algorithm():
     named = {"allreduce": "recursive_doubling"}
     bare = model("7B")
-    found = per_step(bare, ZERO, Layout(dp=8), Work(), algorithms=named)[0]
+    found = per_step(Setup(bare, ZERO, Layout(dp=8)), algorithms=named)[0]
     assert found.sent == 3 * 14e9 and found.messages == 3
 
 
@@ -181,7 +184,7 @@ def test_two_levels_on_the_nodes_that_there_are():
     named = {"allreduce": "hierarchical"}
     layout, nodes = Layout(dp=4), [5, 2, 2, 5]
     found = [
-        per_step(model("7B"), ZERO, layout, Work(), rank, named, nodes=nodes)[0].sent
+        per_step(Setup(model("7B"), ZERO, layout), rank, named, nodes=nodes)[0].sent
         for rank in range(4)
     ]
     assert found == [28e9, 28e9, 14e9, 14e9]  # leaders: to each other, and to their rank
@@ -197,6 +200,11 @@ def test_buckets():
 def test_wrong_choices(word):
     with pytest.raises(ArgumentError, match=r"<primitive>=<algorithm> .* write allreduce="):
         chosen([word])
+
+
+def test_several_choices():
+    wanted = {"allreduce": "ring", "alltoall": "bruck", "allgather": "bruck"}
+    assert chosen(["allreduce=ring,alltoall=bruck", "allgather=bruck"]) == wanted
 
 
 def test_no_such_algorithm():

@@ -8,7 +8,7 @@ import pytest
 
 from collectives import Clock, LogGP, Machine, find, simulate, trace
 from collectives.algorithms import REGISTRY
-from collectives.algorithms.language.registry import GROUP
+from collectives.algorithms.language.registry import GROUP, TOPOLOGY
 from collectives.catalogue import check_restrictions
 from collectives.engines.driver import Process
 from collectives.errors import RestrictionError
@@ -83,17 +83,18 @@ def test_no_algorithm_is_below_the_bytes_of_its_busiest_nic(primitive, name, p):
         pytest.skip("not for so many ranks")
     described = "nodes:x4,nic=1 GB/s,latency=1us,near_latency=0s,near_rate=inf,gamma=0s"
     run = simulate(primitive, name, p=p, n=48000, topology=described)
-    busiest = busiest_nic(algorithm, primitive, nodes)
+    busiest = busiest_nic(algorithm, primitive, nodes, described)
     assert run.time >= busiest * 1e-9 * (1 - 1e-9)
     if busiest:
         assert run.bottleneck.nbytes == busiest
 
 
-def busiest_nic(algorithm, primitive, nodes):
+def busiest_nic(algorithm, primitive, nodes, described):
     """The most bytes that leave a node, or come in."""
     p, dtype = len(nodes), np.dtype(np.float32 if algorithm.lossy else np.uint8)
     problem = Problem(primitive, p, 48000 // dtype.itemsize, dtype=dtype)
     given = {GROUP: nodes} if algorithm.needs_groups else {}
+    given |= {TOPOLOGY: described} if algorithm.needs_links else {}
     passed = Counter()
     for rank in range(p):
         page = problem.start(algorithm, rank, problem.phantoms(rank), given)

@@ -68,6 +68,24 @@ def test_nonblocking_and_persistent():
     comm.Free()
 
 
+@pytest.mark.parametrize("primitive", ["allgather", "reduce_scatter", "allreduce"])
+def test_a_schedule_for_a_topology(primitive):
+    for topology in (f"ring:{P},nic=25G", f"nodes:{P}x2,nic=25G,placement=random:1"):
+        got, wanted = data(primitive), data(primitive)
+        ours(primitive, *got, algorithm="synthesised", topology=topology, pieces=2)
+        builtin(primitive, *wanted)
+        for one, other in zip(got, wanted):
+            check(one, other, primitive, topology)
+
+
+def test_a_topology_that_is_too_small():
+    mine, total = np.arange(5) + RANK, np.full(5, -1)
+    for topology in (f"nodes:1x{P - 1},nic=25G" if P > 1 else "nodes:1x1", "moebius:3", 8):
+        with pytest.raises(ArgumentError, match=r"allreduce.synthesised: topology"):
+            ours("allreduce", mine, total, algorithm="synthesised", topology=topology)
+    check(total, np.full(5, -1))
+
+
 @pytest.mark.skipif(P < 3, reason="with fewer ranks all groups are in rank order")
 def test_rank_order_needs_neighbours():
     first = MPI.Op.Create(lambda a, b, datatype: None, commute=False)

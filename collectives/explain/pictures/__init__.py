@@ -10,5 +10,6 @@ layouts    ranks on a ring, a line, a tree or a hypercube
 graph      who talks to whom, phase by phase
 traffic    bytes from each rank to each
 described  what a picture shows, in words, for those who cannot see it
+needs      a file of a form of ours, and matplotlib
 sheet      the pictures one below the other, with a heading
 """

@@ -232,8 +232,8 @@ class Holdings:
                     shapes.setdefault((fill, 1.5), []).append(self._box(left, top))
                 elif plan.across > 1.5:
                     shapes.setdefault((FAINT, 1.4), []).append(self._dot(left, top))
-                before = self.states[max(beat - 1, 0)][rank][part]
-                new = before != self.states[beat][rank][part]
+                values = self.states[beat][rank][part]
+                new = beat > 0 and self.words.is_new(values, beat, rank, part)
                 if new and plan.across > 1.1:
                     shapes.setdefault((NEW, 2), []).append(self._corner(left, top))
                 text = self.text(beat, rank, part, plan.level)

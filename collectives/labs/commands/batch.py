@@ -10,9 +10,11 @@ from typing import Any
 from rich.markup import escape
 
 from collectives import files
+from collectives.commands.reading import number
 from collectives.console import console, table
 from collectives.labs import batch, writers
 from collectives.labs.batch import Marked
+from collectives.labs.commands.options import add_seconds
 from collectives.labs.lab import Lab, lab
 from collectives.labs.sandbox import Limits
 from collectives.labs.similar import Pair
@@ -26,8 +28,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("batch", help="grade a folder of submissions")
     parser.add_argument("folder", type=Path, help="with a folder or a file for each student")
     parser.add_argument("--lab", required=True, help="which lab it is: 3, or zoo")
-    parser.add_argument("--jobs", type=int, default=batch.jobs(), help="at a time (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="for each task (%(default)s)")
+    parser.add_argument("--jobs", type=number, default=batch.jobs(), help="at a time (%(default)s)")
+    add_seconds(parser)
     parser.add_argument("--no-mpi", action="store_true", help="leave the run over MPI out")
     parser.add_argument("--csv", metavar="FILE", help="the table, for a spreadsheet")
     parser.add_argument("--feedback", metavar="DIR", help="for each a text to give back, and JSON")
@@ -68,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _graded(chosen: Lab, found: dict[str, Path], arguments: argparse.Namespace) -> list[Marked]:
     limits = Limits(seconds=arguments.seconds)
     marked: list[Marked] = []
-    many = max(1, min(arguments.jobs, len(found)))
+    many = min(arguments.jobs, len(found))
     for each in batch.grade_all(chosen, found, limits, not arguments.no_mpi, many):
         marked.append(each)
         print(f"{len(marked)} of {len(found)}", file=sys.stderr)
@@ -83,7 +85,6 @@ def _show(marked: list[Marked], alike: list[Pair]) -> None:
         cells = [points.get(task, "") for task in tasks]
         total = f"{points['points']}/{points['of']}"
         rows.add_row(escape(each.name), total, *cells, escape(_short(each)))
-    rows.title = None
     out = console()
     out.print(rows)
     for pair in alike:
@@ -102,7 +103,6 @@ def _rank(marked: list[Marked]) -> None:
         rows = table("", "", task, "name")
         for place, (time, name) in enumerate(times, 1):
             rows.add_row(str(place), seconds(time), escape(name))
-        rows.title = None
         console().print(rows)
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from collectives.labs import gradescope
+from collectives.labs.commands.options import add_lab
 from collectives.labs.lab import lab
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("gradescope", help="write a zip for Gradescope, with wheels")
-    parser.add_argument("lab", help="3, or zoo: see `list`")
+    add_lab(parser)
     parser.add_argument("file", type=Path, help="the zip")
     parser.add_argument(
         "--python", default="3.10", help="the Python of its image (%(default)s, of Ubuntu 22.04)"

@@ -7,13 +7,14 @@ from typing import Any
 
 from collectives.console import console
 from collectives.errors import ArgumentError
+from collectives.labs.commands.options import add_lab
 from collectives.labs.lab import lab
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("hint", help="what to look at in a lab")
-    parser.add_argument("lab", help="3, or zoo: see `list`")
+    add_lab(parser)
     parser.add_argument("task", nargs="?", help="one of its functions; all without one")
 
 

@@ -12,7 +12,7 @@ from collectives.labs.lab import lab, labs
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("list", help="which labs there are")
-    parser.add_argument("--lang", default="en", help="en or zh (%(default)s)")
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="(%(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -20,8 +20,6 @@ def run(arguments: argparse.Namespace) -> int:
     rows = table("", "lab", "minutes", "points", "title")
     for key in labs():
         each = lab(key)
-        title = each.title.get(arguments.lang, each.title["en"])
-        rows.add_row(key, str(each.minutes), f"{each.of:g}", title)
-    rows.title = None
+        rows.add_row(key, str(each.minutes), f"{each.of:g}", each.title[arguments.lang])
     console().print(rows)
     return 0

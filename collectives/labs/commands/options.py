@@ -6,19 +6,29 @@ import argparse
 import re
 from pathlib import Path
 
+from collectives.commands.reading import positive
 from collectives.errors import ArgumentError
 from collectives.labs import grader
-from collectives.labs.lab import Lab, lab
+from collectives.labs.lab import ANSWERS, MINE, Lab, lab
 
-# The files by whose first lines a folder says which lab it is.
-MARKED = ("mine.py", "answers.toml")
+
+def add_lab(parser: argparse.ArgumentParser) -> None:
+    """Which lab."""
+    parser.add_argument("lab", help="3, or zoo: see `list`")
+
+
+def add_seconds(parser: argparse.ArgumentParser) -> None:
+    """How long the student's process may take."""
+    parser.add_argument(
+        "--seconds", type=positive, default=30.0, help="for each task (%(default)s)"
+    )
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
     """A folder that `start` has made, and its lab."""
     parser.add_argument("folder", type=Path, help="that `start` has made, or a file in it")
     parser.add_argument("--lab", help="which lab it is, if its first line does not say so")
-    parser.add_argument("--seconds", type=float, default=30.0, help="for each task (%(default)s)")
+    add_seconds(parser)
 
 
 def lab_of(folder: Path, key: str | None) -> Lab:
@@ -31,14 +41,13 @@ def lab_of(folder: Path, key: str | None) -> Lab:
     """
     if key:
         return lab(key)
-    files = [folder / name for name in MARKED] if folder.is_dir() else [folder]
+    files = [folder / name for name in (MINE, ANSWERS)] if folder.is_dir() else [folder]
     for file in files:
         if file.is_file():
             text = grader.read(file)[1][:200]
             if found := re.search(r"\blab (\w+)", text, re.I):
                 return lab(found[1].lower())
-    names = " or ".join(MARKED)
     raise ArgumentError(
-        f"labs: a folder with {names} is needed, got {folder}; make one with `start 3 FOLDER`, "
-        "or say which lab it is with --lab"
+        f"labs: a folder with {MINE} or {ANSWERS} is needed, got {folder}; make one with "
+        "`start 3 FOLDER`, or say which lab it is with --lab"
     )

@@ -7,13 +7,14 @@ import sys
 from typing import Any
 
 from collectives.errors import ArgumentError
+from collectives.labs.commands.options import add_lab
 from collectives.labs.lab import lab
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("solution", help="the reference solution, for teachers")
-    parser.add_argument("lab", help="3, or zoo: see `list`")
+    add_lab(parser)
     parser.add_argument("--teacher", action="store_true", help="you teach it")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from collectives.errors import ArgumentError
 from collectives.labs import notebook
+from collectives.labs.commands.options import add_lab
 from collectives.labs.lab import Lab, lab
 
 NEXT = """\
@@ -21,7 +22,7 @@ NEXT = """\
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("start", help="write a folder with a lab, to work in")
-    parser.add_argument("lab", help="3, or zoo: see `list`")
+    add_lab(parser)
     parser.add_argument("folder", type=Path, help="that is not there yet")
     parser.add_argument(
         "--notebook",
@@ -40,8 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     if book:
         path = arguments.folder / f"lab{chosen.key}{notebook.SUFFIX}"
         path.write_text(book, encoding="utf-8")
-    work = "answers.toml" if chosen.kind == "zoo" else "mine.py"
-    print(NEXT.format(folder=shlex.quote(str(arguments.folder)), key=chosen.key, work=work))
+    print(NEXT.format(folder=shlex.quote(str(arguments.folder)), key=chosen.key, work=chosen.file))
     return 0
 
 

@@ -82,7 +82,7 @@ def ended(file: str, report: Report, after: str = "", leaves: str = "") -> Feedb
         what = "does not come to its next yield or its end"
         if line["asleep"]:
             return Feedback(f"{what}: it sleeps or waits", where, "steps, and no waiting", LOOP)
-        return Feedback(f"{what}", where, "an end within a moment", LOOP)
+        return Feedback(what, where, "an end within a moment", LOOP)
     for line in report.of("memory"):
         what = "takes more memory than a lab may"
         return Feedback(what, _place(file, line), "scratch space of a few vectors", LOOP)
@@ -115,9 +115,7 @@ def _leaves(attempt: Attempt) -> str:
 
 
 def _after(attempt: Attempt) -> str:
-    task = attempt.task
-    asked = len({*task.cases(), *task.path_cases(), *task.time_cases()})
-    return f", after {len(attempt.handed.rounds)} of {asked} cases"
+    return f", after {len(attempt.handed.rounds)} of {len(attempt.task.recorded())} cases"
 
 
 def _place(file: str, line: dict) -> str:

@@ -41,7 +41,7 @@ def _wrong(
     way: Way, case: Case, pattern: Pattern, messages: int, nbytes: int
 ) -> Iterator[Feedback]:
     p, n = case.p, case.problem.size * DTYPE.itemsize
-    where = f"{case}"
+    where = str(case)
     yield from _shape(way, pattern, where)
     if way.messages and messages > (most := value(way.messages, p, n)) + 1e-6:
         why = pattern.why_messages(p)
@@ -69,20 +69,24 @@ def _shape(way: Way, pattern: Pattern, where: str) -> Iterator[Feedback]:
             "in each round nobody receives from two ranks",
             "let the peer depend on the rank and on the round: (rank + r) % p",
         )
-    if way.blocking and (round_ := pattern.together()):
-        yield Feedback(
-            f"Right, but rank {round_[0]} starts {round_[2]} messages in round {round_[1]}",
-            f"{where}, line {round_[3]}",
+    for asked, most, expected, hint in (
+        (
+            way.blocking,
+            0,
             "one message a yield, as with MPI_Send and MPI_Recv",
             "write one yield for the send and one for the recv",
-        )
-    if way.at_once and (round_ := pattern.together(way.at_once)):
-        yield Feedback(
-            f"Right, but rank {round_[0]} starts {round_[2]} messages in round {round_[1]}",
-            f"{where}, line {round_[3]}",
+        ),
+        (
+            way.at_once > 0,
+            way.at_once,
             f"at most {way.at_once} messages a round in each direction",
             "one yield is one round: its sends leave one after the other through one port",
-        )
+        ),
+    ):
+        if asked and (together := pattern.together(most)):
+            rank, number, many, line = together
+            what = f"Right, but rank {rank} starts {many} messages in round {number}"
+            yield Feedback(what, f"{where}, line {line}", expected, hint)
     if way.no_empty and (empty := pattern.empty()):
         rank, number, line, peer = empty
         yield Feedback(

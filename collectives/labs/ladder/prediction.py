@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from collectives.labs.feedback import Feedback
-from collectives.labs.handover import Case
-from collectives.labs.lab import Time, value
+from collectives.labs.lab import Task, Time, value
 from collectives.labs.ladder.attempt import Attempt, Step, failed
 from collectives.machine import Clock
 from collectives.units import format_bytes
@@ -34,9 +33,10 @@ def climb(attempt: Attempt) -> Step:
     return Step(True, f"simulated {', '.join(said)}{foreseen}")
 
 
-def calls(time: Time) -> list[dict[str, Any]]:
+def calls(task: Task) -> list[dict[str, Any]]:
     """What the student's process is asked for."""
-    if not time.predict:
+    time = task.time
+    if time is None or not time.predict:
         return []
     points = [[p, n, time.alpha, time.beta, time.gamma] for p, n in time.points]
     return [{"function": time.predict, "arguments": points}]
@@ -78,8 +78,3 @@ def _unforeseen(attempt: Attempt, time: Time, simulated: list[float]) -> Feedbac
                 hint,
             )
     return None
-
-
-def case_of(attempt: Attempt) -> Case:
-    """The case whose time counts on a leaderboard."""
-    return attempt.task.time_cases()[0]

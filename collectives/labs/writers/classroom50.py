@@ -6,13 +6,13 @@ it is stands in the environment, where the runner of Classroom 50 puts it.
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import datetime, timezone
 from typing import Any
 
 from collectives.errors import ArgumentError
 from collectives.labs.verdict import NOT_RUN, PASSED, Graded, Rung, Verdict
+from collectives.labs.writers.plain import as_json
 
 ABOUT = "Classroom 50's result.json"
 
@@ -59,7 +59,7 @@ def text(verdict: Verdict, leaderboard: bool = False) -> str:
         "max-score": sum(test["max-score"] for test in tests),
         "tests": tests,
     }
-    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    return as_json(values)
 
 
 def _test(task: Graded, rung: Rung) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _test(task: Graded, rung: Rung) -> dict[str, Any]:
         "passed": rung.outcome == PASSED,
         "score": _whole(rung.points, name),
         "max-score": _whole(rung.of, name),
-        "output": "\n".join(rung.feedback.lines()) if rung.feedback else rung.said,
+        "output": rung.words,
     }
 
 

@@ -5,10 +5,10 @@ https://gradescope-autograders.readthedocs.io/en/latest/specs/ says what it hold
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from collectives.labs.verdict import FAILED, NOT_RUN, PASSED, Graded, Rung, Verdict
+from collectives.labs.writers.plain import as_json
 
 ABOUT = "Gradescope's results.json"
 
@@ -34,17 +34,16 @@ def text(verdict: Verdict, leaderboard: bool = False) -> str:
             {"name": f"{name} (us)", "value": round(seconds * 1e6, 3), "order": "asc"}
             for name, seconds in verdict.predicted.items()
         ]
-    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    return as_json(values)
 
 
 def _test(task: Graded, rung: Rung, number: str) -> dict[str, Any]:
-    said = "\n".join(rung.feedback.lines()) if rung.feedback else rung.said
     test = {
         "name": f"{task.name}: {rung.name}",
         "number": number,
         "score": rung.points,
         "max_score": 0 if rung.outcome == NOT_RUN else rung.of,
-        "output": said or rung.outcome,
+        "output": rung.words or rung.outcome,
         "tags": [task.name, rung.name],
     }
     # Without a status Gradescope paints by points, and what was not reached is not wrong.

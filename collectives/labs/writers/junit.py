@@ -36,9 +36,8 @@ def _suite(root: Element, lab: str, task: Graded) -> None:
 def _case(suite: Element, title: str, rung: Rung) -> None:
     case = SubElement(suite, "testcase", name=rung.name, classname=title)
     if rung.outcome == FAILED:
-        said = "\n".join(rung.feedback.lines()) if rung.feedback else rung.said
-        failure = SubElement(case, "failure", type=rung.name, message=said.split("\n")[0])
-        failure.text = said
+        first = rung.words.split("\n")[0]
+        SubElement(case, "failure", type=rung.name, message=first).text = rung.words
     elif rung.outcome != PASSED:
         SubElement(case, "skipped", message=rung.outcome)
     else:

@@ -37,8 +37,8 @@ def lines(verdict: Verdict, hints: int = 1) -> Iterator[str]:
     if verdict.refused:
         total += f"; not allowed: it {verdict.refused}"
     yield total
-    if verdict.printed:
-        first = verdict.printed.strip().splitlines()[0][:80]
+    if printed := verdict.printed.strip():
+        first = printed.splitlines()[0][:80]
         yield f"what it printed is not read by the grader: {first!r}"
     for lack in verdict.lacks:
         yield f"not limited: {lack}"

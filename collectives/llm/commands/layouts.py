@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
+from collectives.commands.reading import number
+from collectives.console import print_json
 from collectives.errors import ArgumentError
-from collectives.llm import presets, recipes
+from collectives.llm import presets
 from collectives.llm.commands.options import (
     add_algorithms,
     add_json,
@@ -15,20 +17,18 @@ from collectives.llm.commands.options import (
     add_model,
     given_algorithms,
     given_model,
-    number,
-    print_json,
+    given_recipe,
 )
 from collectives.llm.commands.shown import new_table, show
 from collectives.llm.commands.timing import Timing, given_ground, to_json
 from collectives.llm.layout import Layout
-from collectives.llm.layout import to_json as layout_to_json
-from collectives.llm.memory import Memory, Options, worst
-from collectives.llm.recipes import Recipe
+from collectives.llm.memory import Memory, worst
 from collectives.llm.search import layouts
-from collectives.llm.shapes import Shape
+from collectives.llm.setups import Setup
 from collectives.llm.step import Step
 from collectives.llm.words import GB, gb
 from collectives.llm.work import Work
+from collectives.machine.model import Machine
 from collectives.units import seconds as in_words
 
 # The machine, where nobody names one.
@@ -36,6 +36,14 @@ GROUND = "nvlink-infiniband"
 
 # Tokens of a step, where nobody says: about what published models were trained with.
 TOKENS = 4 * 2**20
+
+NOTE = """
+Left out: {large} layouts that do not fit, {uneven} whose ranks cannot share {batch:,} sequences
+evenly. GB (10^9 bytes) are those of the worst rank.
+waits: the share of the step in which a rank does not compute.
+used: what the model needs, as a share of {rate:g} Tflop/s; small products are taken
+to be as fast as large ones.
+Every term of a step: python -m collectives.llm traffic ... --topology ... --explain"""
 
 
 def add(commands: Any) -> None:
@@ -62,49 +70,47 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     shape = presets.with_shape(given_model(arguments), "layouts")
-    recipe = recipes.recipe(arguments.recipe or "zero")
     sequence = arguments.sequence or shape.sequence
     batch = arguments.batch or max(arguments.gpus, TOKENS // sequence)
-    named = given_algorithms(arguments)
     ground = given_ground(arguments.topology)
     ground.at(arguments.gpus)
-    every = layouts(shape, arguments.gpus, Work(sequence), ground.ranks)
-    works = [(layout, _work(layout, sequence, batch, arguments.micro_batch)) for layout in every]
-    even = [(layout, work) for layout, work in works if work is not None]
-    fits = [
-        (layout, *both)
-        for layout, work in even
-        if (both := _fitting(shape, recipe, layout, work, arguments.gpu * GB)) is not None
+    every = [*layouts(shape, arguments.gpus, Work(sequence), ground.ranks)]
+    recipe, together = given_recipe(arguments), arguments.micro_batch
+    even = [
+        Setup(shape, recipe, layout, work)
+        for layout in every
+        if (work := _work(layout, sequence, batch, together)) is not None
     ]
-    large, uneven = len(even) - len(fits), len(works) - len(even)
-    found = [
-        (Timing(shape, recipe, layout, work, ground, arguments.rate, named).step(), work, held)
-        for layout, work, held in fits
-    ]
-    found.sort(key=lambda one: one[0].seconds)
-    if not found:
+    fits = [both for one in even if (both := _fitting(one, arguments.gpu * GB)) is not None]
+    large, uneven = len(even) - len(fits), len(every) - len(even)
+    if not fits:
         raise ArgumentError(
             f"layouts: {shape.name} must fit in {arguments.gpu} GB, got none that does among "
             f"{large} layouts of {arguments.gpus} devices; take more of them or --gpu"
         )
+    found = _timed(fits, ground, arguments)
     if arguments.json:
         print_json([_for_programs(*one) for one in found])
         return 0
-    tokens = batch * sequence
     print(
         f"{shape.name} on {arguments.gpus} devices of {arguments.gpu} GB, {batch:,} sequences of "
-        f"{sequence:,} ({tokens:,} tokens) a step"
+        f"{sequence:,} ({batch * sequence:,} tokens) a step"
     )
     _show(found[: arguments.top], len(found))
-    print(
-        f"\nLeft out: {large} layouts that do not fit, {uneven} whose ranks cannot share "
-        f"{batch:,} sequences\nevenly. GB (10^9 bytes) are those of the worst rank.\n"
-        "waits: the share of the step in which a rank does not compute.\n"
-        f"used: what the model needs, as a share of {arguments.rate / 1e12:g} Tflop/s; small "
-        "products are taken\nto be as fast as large ones.\n"
-        "Every term of a step: python -m collectives.llm traffic ... --topology ... --explain"
-    )
+    print(NOTE.format(large=large, uneven=uneven, batch=batch, rate=arguments.rate / 1e12))
     return 0
+
+
+def _timed(
+    fits: list[tuple[Setup, Memory]], ground: Machine, arguments: argparse.Namespace
+) -> list[tuple[Step, Work, Memory]]:
+    """The steps of setups on a machine, the fastest first."""
+    named = given_algorithms(arguments)
+    found = [
+        (Timing(setup, ground, arguments.rate, named).step(), setup.work, held)
+        for setup, held in fits
+    ]
+    return sorted(found, key=lambda one: one[0].seconds)
 
 
 def _work(layout: Layout, sequence: int, batch: int, micro_batch: int) -> Work | None:
@@ -115,13 +121,11 @@ def _work(layout: Layout, sequence: int, batch: int, micro_batch: int) -> Work |
     return Work(sequence, micro_batch, number_of, flash=True)
 
 
-def _fitting(
-    shape: Shape, recipe: Recipe, layout: Layout, work: Work, nbytes: float
-) -> tuple[Work, Memory] | None:
-    """The work with as little computed again as fits."""
+def _fitting(setup: Setup, nbytes: float) -> tuple[Setup, Memory] | None:
+    """With as little computed again as fits."""
     for recompute in ("none", "full"):
-        changed = replace(work, recompute=recompute)
-        held = worst(shape, recipe, layout, changed, Options())
+        changed = setup.with_work(recompute=recompute)
+        held = worst(changed)
         if held.total <= nbytes:
             return changed, held
     return None
@@ -151,7 +155,7 @@ def _used(axis: str, found: list[tuple[Step, Work, Memory]]) -> bool:
 
 def _for_programs(made: Step, work: Work, held: Memory) -> dict[str, Any]:
     return {
-        "layout": layout_to_json(made.layout),
+        "layout": asdict(made.layout),
         "work": vars(work),
         "bytes": held.total,
         "step": to_json(made),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict, replace
 from typing import Any
 
-from collectives.llm import layout as layouts
+from rich.table import Table
+
+from collectives.commands.reading import number
+from collectives.console import print_json
 from collectives.llm import presets, recipes
 from collectives.llm.activations import layer_items
 from collectives.llm.commands.options import (
@@ -13,21 +17,17 @@ from collectives.llm.commands.options import (
     add_layout,
     add_model,
     add_work,
-    given_layout,
-    given_model,
-    given_work,
-    number,
-    print_json,
+    given_setup,
 )
 from collectives.llm.commands.shown import new_table, show
-from collectives.llm.fits import SIZES, Setup, given_up, smallest
+from collectives.llm.fits import SIZES, given_up, smallest
 from collectives.llm.layout import Layout
-from collectives.llm.memory import Memory, Options, memory, typical_ranks, worst
+from collectives.llm.memory import Memory, memory, typical_ranks, worst
 from collectives.llm.pipeline import in_flight, layers_of
 from collectives.llm.recipes import Recipe
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import Bare, Shape
 from collectives.llm.words import GB, UNITS, counted, each, gb, gib, parameters, share
-from collectives.llm.work import Work
 
 # What `passing` means, where a table has room.
 PASSING = {
@@ -59,25 +59,22 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    shape = given_model(arguments)
-    layout = given_layout(arguments, shape)
-    work = given_work(arguments, shape, layout)
-    chosen = recipes.recipe(arguments.recipe or "zero")
-    setup = Setup(layout, work, Options(offload=arguments.offload))
+    setup = replace(given_setup(arguments), offload=arguments.offload)
+    shape = setup.model
     if arguments.plot is not None:
         from collectives.llm.plot import write_memory
 
-        write_memory(arguments.plot, shape, chosen, setup)
+        write_memory(arguments.plot, setup)
         return 0
     if arguments.json:
-        print_json(_for_programs(shape, chosen, setup, arguments.gpu))
+        print_json(_for_programs(setup, arguments.gpu))
         return 0
     _print_model(shape)
-    if layout.ranks == 1 and arguments.recipe is None and isinstance(shape, Bare):
+    if setup.layout.ranks == 1 and arguments.recipe is None and isinstance(shape, Bare):
         _print_two_recipes(shape)
     else:
-        _print_worst(shape, chosen, setup, arguments.explain)
-    _print_fits(shape, chosen, setup, arguments.gpu)
+        _print_worst(setup, arguments.explain)
+    _print_fits(setup, arguments.gpu)
     if isinstance(shape, Bare):
         print(
             f"\nA number alone says nothing of activations and layers: name a model for those, "
@@ -109,8 +106,7 @@ def _print_two_recipes(shape: Bare) -> None:
     for each_recipe in (article, zero):
         _print_lines(each_recipe, shape.parameters)
     held = [
-        gb(worst(shape, one, Layout(dp=EXAMPLE, zero=1), Work(), Options()).total)
-        for one in (article, zero)
+        gb(worst(Setup(shape, one, Layout(dp=EXAMPLE, zero=1))).total) for one in (article, zero)
     ]
     print(
         f"\nBoth hold {each(zero.bytes)} bytes for each parameter, but split them differently.\n"
@@ -131,13 +127,29 @@ def _print_lines(chosen: Recipe, count: int) -> None:
     show(f"recipe {chosen.name}: {chosen.title}", new)
 
 
-def _print_worst(shape: Shape | Bare, chosen: Recipe, setup: Setup, explain: bool) -> None:
+def _print_worst(setup: Setup, explain: bool) -> None:
     """What the worst rank holds."""
-    layout, work = setup.layout, setup.work
-    held = worst(shape, chosen, layout, work, setup.options)
-    title = f"recipe {chosen.name}, {layout.name}"
+    shape, layout, work = setup.model, setup.layout, setup.work
+    held = worst(setup)
+    title = f"recipe {setup.recipe.name}, {layout.name}"
     if isinstance(shape, Shape):
         title += f", {work.micro_batch} x {work.sequence} tokens"
+    show(title, _held_by_line(setup, held))
+    if held.host:
+        print(f"In the host's memory, for each rank: {gb(held.host)} GB ({gib(held.host)} GiB).")
+    if layout.ranks > 1:
+        print(_whose(setup, held))
+    if layout.pp > 1 and isinstance(shape, Shape):
+        _print_stages(setup)
+    if isinstance(shape, Bare) and layout.zero > 1:
+        print("Not counted: the layer at work, whole; that needs the shape of the model.")
+    if explain and isinstance(shape, Shape):
+        _print_items(setup)
+
+
+def _held_by_line(setup: Setup, held: Memory) -> Table:
+    """What a rank holds, beside the same of the whole model."""
+    shape, chosen = setup.model, setup.recipe
     mine = [f"rank {held.rank}\n{unit}" for unit in ("GB", "GiB")]
     columns = ("bytes\neach", "model\nGB", *mine)
     right = ",".join(columns).replace("\n", " ")
@@ -150,52 +162,39 @@ def _print_worst(shape: Shape | Bare, chosen: Recipe, setup: Setup, explain: boo
         if nbytes:
             new.add_row(PASSING[name], "", "", gb(nbytes), gib(nbytes))
     for name, nbytes in held.activations.items():
-        where = _layers(shape, setup, held.rank) if name == "layers" else name
+        where = _layers(setup, held.rank) if name == "layers" else name
         new.add_row(f"activations: {where}", "", "", gb(nbytes), gib(nbytes))
     whole = gb(chosen.bytes * shape.parameters)
     new.add_row("sum", each(chosen.bytes), whole, gb(held.total), gib(held.total), style="bold")
-    show(title, new)
-    if held.host:
-        print(f"In the host's memory, for each rank: {gb(held.host)} GB ({gib(held.host)} GiB).")
-    if layout.ranks > 1:
-        print(_whose(shape, chosen, setup, held))
-    if layout.pp > 1 and isinstance(shape, Shape):
-        _print_stages(shape, chosen, setup)
-    if isinstance(shape, Bare) and layout.zero > 1:
-        print("Not counted: the layer at work, whole; that needs the shape of the model.")
-    if explain and isinstance(shape, Shape):
-        _print_items(shape, chosen, setup, held)
+    return new
 
 
-def _layers(shape: Shape | Bare, setup: Setup, rank: int) -> str:
+def _layers(setup: Setup, rank: int) -> str:
     """Which layers keep something, and of how many micro-batches."""
-    assert isinstance(shape, Shape)
     layout, stage = setup.layout, setup.layout.place(rank)["pp"]
-    layers = counted(len(layers_of(shape.layers, layout, stage)), "layer")
+    layers = counted(len(layers_of(setup.shape.layers, layout, stage)), "layer")
     flying = in_flight(layout, stage, setup.work.micro_batches)
     return layers if layout.pp == 1 else f"{layers} x {counted(flying, 'micro-batch', 'es')}"
 
 
-def _print_stages(shape: Shape, chosen: Recipe, setup: Setup) -> None:
+def _print_stages(setup: Setup) -> None:
     """What the first rank of each stage holds."""
     columns = ("layers", "in flight", "parameters", "activations", "sum")
     new = new_table("stage", *columns, right=",".join(("stage", *columns)))
     layout = setup.layout
-    first = dict.fromkeys(layout.order, 0)
     for stage in range(layout.pp):
-        rank = layout.rank({**first, "pp": stage})
-        held = memory(shape, chosen, layout, setup.work, rank, setup.options)
+        held = memory(setup, layout.first_of(stage))
         kept = sum(held.activations.values())
         new.add_row(
             str(stage),
-            str(len(layers_of(shape.layers, layout, stage))),
+            str(len(layers_of(setup.shape.layers, layout, stage))),
             f"{in_flight(layout, stage, setup.work.micro_batches):g}",
             *(gb(nbytes) for nbytes in (held.total - kept, kept, held.total)),
         )
     show(f"Stage by stage, in GB, with the micro-batches that {layout.schedule} has in flight", new)
 
 
-def _whose(shape: Shape | Bare, chosen: Recipe, setup: Setup, held: Memory) -> str:
+def _whose(setup: Setup, held: Memory) -> str:
     """Which rank is the worst, and how much less the one with the least has."""
     layout = setup.layout
     place = layout.place(held.rank)
@@ -204,16 +203,15 @@ def _whose(shape: Shape | Bare, chosen: Recipe, setup: Setup, held: Memory) -> s
     if where:
         words += f" ({', '.join(where)})"
     last = layout.ranks - 1
-    least = memory(shape, chosen, layout, setup.work, last, setup.options).total
+    least = memory(setup, last).total
     if least > 0.999 * held.total:
         return f"All {layout.ranks} ranks hold as much, or a few parameters less."
     return f"{words}; rank {last} holds {gb(least)} GB."
 
 
-def _print_items(shape: Shape, chosen: Recipe, setup: Setup, held: Memory) -> None:
-    layer = shape.layers - 1
-    nbytes = setup.work.activation(chosen.travelling("weights"))
-    items = layer_items(shape, setup.layout, setup.work, nbytes, layer)
+def _print_items(setup: Setup) -> None:
+    layer = setup.shape.layers - 1
+    items = layer_items(setup, layer)
     new = new_table("tensor", "MB", "", right="MB")
     for at, item in enumerate(items):
         again = (setup.work.recompute == "full" and at > 0) or (
@@ -225,10 +223,10 @@ def _print_items(shape: Shape, chosen: Recipe, setup: Setup, held: Memory) -> No
     show(f"what layer {layer} computes in forward, for one micro-batch", new)
 
 
-def _print_fits(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -> None:
-    held = worst(shape, chosen, setup.layout, setup.work, setup.options).total
+def _print_fits(setup: Setup, gpu: int) -> None:
+    held = worst(setup).total
     new = new_table("device", "GiB", "this layout", "the fewest ranks that fit", right="device,GiB")
-    for size, found in _fewest(shape, chosen, setup, gpu).items():
+    for size, found in _fewest(setup, gpu).items():
         room = size * GB - held
         word = f"yes, {gb(room)} GB free" if room >= 0 else f"no, {gb(-room)} GB short"
         fewest = "none up to 1024 ranks"
@@ -237,11 +235,11 @@ def _print_fits(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -> 
         new.add_row(f"{size} GB", gib(size * GB), word, fewest)
     show("Does it fit?", new)
     if held > gpu * GB:
-        _print_given_up(shape, chosen, setup, gpu)
+        _print_given_up(setup, gpu)
 
 
-def _print_given_up(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -> None:
-    steps = given_up(shape, chosen, setup, gpu * GB)
+def _print_given_up(setup: Setup, gpu: int) -> None:
+    steps = given_up(setup, gpu * GB)
     new = new_table("what", "GB then", "what it costs", right="GB then")
     for measure, then in steps:
         new.add_row(measure.what, gb(then.total), measure.cost)
@@ -250,12 +248,9 @@ def _print_given_up(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int)
     show(f"What to give up to fit in {gpu} GB, the cheapest first", new)
 
 
-def _for_programs(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -> dict[str, Any]:
-    layout = setup.layout
-    held = [
-        memory(shape, chosen, layout, setup.work, rank, setup.options)
-        for rank in typical_ranks(layout)
-    ]
+def _for_programs(setup: Setup, gpu: int) -> dict[str, Any]:
+    shape, chosen, layout = setup.model, setup.recipe, setup.layout
+    held = [memory(setup, rank) for rank in typical_ranks(layout)]
     most = max(held, key=lambda one: one.total)
     return {
         "model": shape.name,
@@ -266,18 +261,8 @@ def _for_programs(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -
             "lines": [vars(line) for line in chosen.lines],
             "bytes": chosen.bytes,
         },
-        "layout": layouts.to_json(layout),
-        "ranks": [
-            {
-                "rank": each_rank.rank,
-                "lines": each_rank.lines,
-                "passing": each_rank.passing,
-                "activations": each_rank.activations,
-                "host": each_rank.host,
-                "total": each_rank.total,
-            }
-            for each_rank in held
-        ],
+        "layout": asdict(layout),
+        "ranks": [{**vars(one), "total": one.total} for one in held],
         "worst": most.rank,
         "fits": [
             {
@@ -286,19 +271,17 @@ def _for_programs(shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int) -
                 "fewest": found
                 and {
                     "ranks": found[0].ranks,
-                    "layout": layouts.to_json(found[0]),
+                    "layout": asdict(found[0]),
                     "total": found[1].total,
                 },
             }
-            for size, found in _fewest(shape, chosen, setup, gpu).items()
+            for size, found in _fewest(setup, gpu).items()
         ],
     }
 
 
-def _fewest(
-    shape: Shape | Bare, chosen: Recipe, setup: Setup, gpu: int
-) -> dict[int, tuple[Layout, Memory] | None]:
+def _fewest(setup: Setup, gpu: int) -> dict[int, tuple[Layout, Memory] | None]:
     """For each size of a device in GB the layout of the fewest ranks that fit."""
     sizes = sorted({*SIZES, gpu})
-    found = smallest(shape, chosen, setup.work, setup.options, [size * GB for size in sizes])
+    found = smallest(setup, [size * GB for size in sizes])
     return {size: found.get(size * GB) for size in sizes}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import sys
-from typing import Any
 
 from collectives.catalogue import load
+from collectives.commands.reading import number, whole
 from collectives.errors import ArgumentError
 from collectives.llm import presets, recipes
 from collectives.llm.layout import SCHEDULES, Layout, fitted
+from collectives.llm.recipes import Recipe
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import KEYS, Bare, Shape, shape_of
 from collectives.llm.traffic import chosen
 from collectives.llm.work import RECOMPUTE, Work
@@ -95,7 +95,7 @@ def add_algorithms(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PRIMITIVE=NAME",
-        help="as allreduce=rabenseifner; may be repeated",
+        help="as allreduce=rabenseifner,alltoall=bruck; may be repeated",
     )
     command.add_argument(
         "--load", action="append", default=[], metavar="FILE", help="a file with algorithms"
@@ -161,6 +161,19 @@ def given_model(arguments: argparse.Namespace) -> Shape | Bare:
     return shape_of("model", {**table, "name": f"{found.name}, changed", "published": 0, **given})
 
 
+def given_setup(arguments: argparse.Namespace) -> Setup:
+    """All that the command line says of a training."""
+    model = given_model(arguments)
+    layout = given_layout(arguments, model)
+    work = given_work(arguments, model, layout)
+    return Setup(model, given_recipe(arguments), layout, work)
+
+
+def given_recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe, by default that of ZeRO."""
+    return recipes.recipe(arguments.recipe or "zero")
+
+
 def given_layout(arguments: argparse.Namespace, shape: Shape | Bare) -> Layout:
     """The layout, which fits the model.
 
@@ -169,6 +182,12 @@ def given_layout(arguments: argparse.Namespace, shape: Shape | Bare) -> Layout:
     ArgumentError
         It does not.
     """
+    for name in ("schedule", "chunks"):
+        if getattr(arguments, name) is not None and (arguments.pp or 1) == 1:
+            raise ArgumentError(
+                f"layout: --{name} is for a pipeline, got {getattr(arguments, name)} with pp 1; "
+                f"add --pp 2, or leave --{name} out"
+            )
     chunks = arguments.chunks or (2 if arguments.schedule == "interleaved" else 1)
     layout = Layout(
         dp=arguments.dp or 1,
@@ -211,12 +230,6 @@ def given_work(arguments: argparse.Namespace, shape: Shape | Bare, layout: Layou
     return work
 
 
-def print_json(found: Any) -> None:
-    """Print something for programs."""
-    json.dump(found, sys.stdout, indent=1)
-    print()
-
-
 def rate(text: str) -> float:
     """Operations a second, as 400T, which argparse reads."""
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([GTP])", text.strip().upper())
@@ -225,19 +238,3 @@ def rate(text: str) -> float:
             f"operations a second such as 400T, 1.2P or 500G are needed, got {text!r}"
         )
     return float(found[1]) * 10 ** {"G": 9, "T": 12, "P": 15}[found[2]]
-
-
-def number(text: str) -> int:
-    """A number from 1 on, which argparse reads."""
-    return whole(text, 1)
-
-
-def whole(text: str, least: int = 0) -> int:
-    """A number from 0 on, which argparse reads."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"a number from {least} on is needed, got {text!r}")
-    return value

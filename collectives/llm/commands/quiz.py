@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from collectives.llm.commands.options import number
+from collectives.commands.reading import number
 from collectives.llm.lesson import questions
 from collectives.llm.lesson.quiz import quiz, words
 

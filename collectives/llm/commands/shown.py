@@ -8,14 +8,13 @@ from rich.table import Table
 from collectives.console import console, table
 
 
-def new_table(first: str, *columns: str, right: str = "") -> Table:
+def new_table(*columns: str, right: str = "") -> Table:
     """A table; `right` names the columns that are flush right, with commas between."""
-    columns = (first, *columns)
     new = table("", *columns)
-    new.title = None
     flush = set(right.split(","))
     for column, name in zip(new.columns, columns, strict=True):
-        column.justify = "right" if name.replace("\n", " ") in flush else "left"
+        if name.replace("\n", " ") in flush:
+            column.justify = "right"
     return new
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.markup import escape
@@ -12,14 +11,13 @@ from rich.markup import escape
 from collectives.console import console
 from collectives.llm.commands.shown import new_table, show
 from collectives.llm.flows import Flow
-from collectives.llm.layout import AXES, Layout
+from collectives.llm.layout import AXES
 from collectives.llm.network import fastest, seconds
-from collectives.llm.recipes import Recipe
-from collectives.llm.shapes import Bare, Shape
-from collectives.llm.step import COMPUTING, Step, Term, algorithm_of, step
-from collectives.llm.traffic import Traffic
+from collectives.llm.setups import Setup
+from collectives.llm.shapes import Bare
+from collectives.llm.step import COMPUTING, Step, Term, step
+from collectives.llm.traffic import Traffic, algorithm_of
 from collectives.llm.words import share
-from collectives.llm.work import Work
 from collectives.machine.clock import GAMMA
 from collectives.machine.model import Machine
 from collectives.machine.spec import machine
@@ -31,16 +29,14 @@ DEVICE_GAMMA = 1e-12
 WIDTH = 98  # of what is printed
 
 
+@dataclass(frozen=True)
 class Timing:
     """A layout on a machine.
 
-    Parameters
+    Attributes
     ----------
-    shape : Shape or Bare
+    setup : Setup
         Of a bare number of parameters only the calls have a time.
-    recipe : Recipe
-    layout : Layout
-    work : Work
     ground : Machine
     rate : float
         Operations a second of a rank.
@@ -53,33 +49,31 @@ class Timing:
         The machine has fewer places.
     """
 
-    def __init__(
-        self,
-        shape: Shape | Bare,
-        recipe: Recipe,
-        layout: Layout,
-        work: Work,
-        ground: Machine,
-        rate: float,
-        named: Mapping[str, str],
-    ):
-        ground.at(layout.ranks)
-        self.shape, self.recipe, self.layout, self.work = shape, recipe, layout, work
-        self.ground, self.rate, self.named = ground, rate, named
+    setup: Setup
+    ground: Machine
+    rate: float
+    named: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        self.ground.at(self.ranks)
+
+    @property
+    def ranks(self) -> int:
+        """Of the layout."""
+        return self.setup.layout.ranks
 
     @property
     def nodes(self) -> tuple[int, ...] | None:
         """The number of each rank's node; None on a machine without nodes."""
-        return None if self.ground.network is None else self.ground.groups(self.layout.ranks)
+        return None if self.ground.network is None else self.ground.groups(self.ranks)
 
     def prices(self, flow: Flow) -> list[tuple[float, int]]:
         """Seconds of each kind of call of a flow, and how many there are."""
-        return seconds(flow, algorithm_of(flow, self.named), self.ground, self.layout.ranks)
+        return seconds(flow, algorithm_of(flow, self.named), self.ground, self.ranks)
 
     def step(self) -> Step:
         """A step."""
-        assert isinstance(self.shape, Shape)
-        return step(self.shape, self.recipe, self.layout, self.work, self.rate, self.prices)
+        return step(self.setup, self.rate, self.prices)
 
     def show(self, found: list[Traffic], explain: bool) -> None:
         """Print what the flows take, and the step."""
@@ -89,30 +83,26 @@ class Timing:
             name = f"{one.flow.strategy}: {one.flow.what}"
             best = ("", "")
             if one.algorithm:
-                fast, least = fastest(one.flow, self.ground, self.layout.ranks)
+                fast, least = fastest(one.flow, self.ground, self.ranks)
                 best = (fast, in_words(least))
             new.add_row(name, one.algorithm, in_words(took), *best)
-        show(in_lines(self.ground, self.layout.ranks, "On ", WIDTH), new)
-        if isinstance(self.shape, Bare):
+        show(in_lines(self.ground, self.ranks, "On ", WIDTH), new)
+        if isinstance(self.setup.model, Bare):
             print("The rest of a step needs the shape of the model.")
             return
-        made = self.step()
-        _show_step(made, explain)
+        _show_step(self.step(), explain)
         self._show_placements()
 
     def _show_placements(self) -> None:
         """The same step with other ranks next to each other."""
-        used = [axis for axis in AXES if getattr(self.layout, axis) > 1]
+        used = [axis for axis in AXES if getattr(self.setup.layout, axis) > 1]
         if len(used) < 2 or self.ground.network is None:
             return
         new = new_table("neighbours along", "step", right="step")
         found = []
         for axis in used:
             order = (axis, *(other for other in AXES if other != axis))
-            other = replace(self.layout, order=order)
-            timing = Timing(
-                self.shape, self.recipe, other, self.work, self.ground, self.rate, self.named
-            )
+            timing = replace(self, setup=self.setup.with_layout(order=order))
             found.append((timing.step().seconds, axis))
         for took, axis in sorted(found):
             new.add_row(axis, in_words(took))
@@ -120,22 +110,7 @@ class Timing:
 
     def for_programs(self) -> dict[str, Any] | None:
         """The step, for programs."""
-        return to_json(self.step()) if isinstance(self.shape, Shape) else None
-
-
-def given_timing(
-    arguments: argparse.Namespace,
-    shape: Shape | Bare,
-    recipe: Recipe,
-    layout: Layout,
-    work: Work,
-    named: Mapping[str, str],
-) -> Timing | None:
-    """What the command line says of the machine; nothing if it names none."""
-    if arguments.topology is None:
-        return None
-    ground = given_ground(arguments.topology)
-    return Timing(shape, recipe, layout, work, ground, arguments.rate, named)
+        return None if isinstance(self.setup.model, Bare) else to_json(self.step())
 
 
 def given_ground(words: str) -> Machine:

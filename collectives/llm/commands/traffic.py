@@ -6,8 +6,9 @@ import argparse
 from itertools import groupby
 from typing import Any
 
-from collectives.llm import layout as layouts
-from collectives.llm import recipes
+from collectives import checks
+from collectives.commands.reading import whole
+from collectives.console import print_json
 from collectives.llm.commands.options import (
     add_algorithms,
     add_json,
@@ -16,14 +17,10 @@ from collectives.llm.commands.options import (
     add_model,
     add_work,
     given_algorithms,
-    given_layout,
-    given_model,
-    given_work,
-    print_json,
-    whole,
+    given_setup,
 )
 from collectives.llm.commands.shown import new_table, show
-from collectives.llm.commands.timing import Timing, given_timing
+from collectives.llm.commands.timing import Timing, given_ground
 from collectives.llm.flows import SEND
 from collectives.llm.shapes import Bare
 from collectives.llm.traffic import Traffic, per_step
@@ -50,20 +47,19 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    shape = given_model(arguments)
-    layout = given_layout(arguments, shape)
-    work = given_work(arguments, shape, layout)
-    recipe = recipes.recipe(arguments.recipe or "zero")
-    rank = layouts.rank_of(layout, arguments.rank)
+    setup = given_setup(arguments)
+    layout, work, recipe = setup.layout, setup.work, setup.recipe
+    rank = checks.rank("layout", "rank", arguments.rank, layout.ranks)
     named = given_algorithms(arguments)
-    timing = given_timing(arguments, shape, recipe, layout, work, named)
-    nodes = timing.nodes if timing else None
-    found = per_step(shape, recipe, layout, work, rank, named, nodes=nodes)
+    timing = None
+    if arguments.topology is not None:
+        timing = Timing(setup, given_ground(arguments.topology), arguments.rate, named)
+    found = per_step(setup, rank, named, nodes=timing.nodes if timing else None)
     if arguments.json:
         print_json(_for_programs(found, timing))
         return 0
-    print(f"{shape.name}, {layout.name}: what rank {rank} of {layout.ranks} sends in a step")
-    if not isinstance(shape, Bare):
+    print(f"{setup.model.name}, {layout.name}: what rank {rank} of {layout.ranks} sends in a step")
+    if not isinstance(setup.model, Bare):
         weight, gradient = (recipe.travelling(kind) for kind in ("weights", "gradients"))
         print(
             f"{counted(work.micro_batches, 'micro-batch', 'es')} of {work.micro_batch} x "

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
+
+from collectives.commands.reading import number, positive, share
 
 HELP = "train a small GPT for real: mpirun -n 4 python -m collectives.llm train --parallel zero3"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -65,17 +68,22 @@ def _add_work(group: Any) -> None:
     ):
         _number(group, name, default, what, least=1 if name in ("steps", "batch") else 0)
     group.add_argument(
-        "--rate", type=_positive, default=3e-3, metavar="X", help="learning rate (%(default)s)"
+        "--rate", type=positive, default=3e-3, metavar="X", help="learning rate (%(default)s)"
     )
     group.add_argument(
-        "--clip", type=_positive, default=0.0, metavar="X", help="the largest norm of gradients"
+        "--clip", type=positive, default=0.0, metavar="X", help="the largest norm of gradients"
+    )
+    group.add_argument(
+        "--balance",
+        type=share,
+        default=0.01,
+        metavar="X",
+        help="weight of the loss that spreads tokens evenly over experts (%(default)s)",
     )
     group.add_argument(
         "--precision", default="fp32", metavar="NAME", help="fp32, bf16, fp16 or fp64 (fp32)"
     )
-    group.add_argument(
-        "--schedule", default="1f1b", choices=("gpipe", "1f1b"), help="of pp (%(default)s)"
-    )
+    group.add_argument("--schedule", choices=("gpipe", "1f1b"), help="of pp (1f1b)")
 
 
 def _add_messages(group: Any) -> None:
@@ -94,33 +102,21 @@ def _add_messages(group: Any) -> None:
 
 
 def _add_files(group: Any) -> None:
-    for name, what in (
-        ("text", "what to learn, in UTF-8, in place of documents of this library"),
-        ("save", "write a checkpoint in the end"),
-        ("restore", "go on where a checkpoint was written"),
-        ("plot", "draw the loss: .svg, .pdf or .png"),
+    for name, kind, what in (
+        ("text", "FILE", "what to learn, in UTF-8, in place of documents of this library"),
+        ("save", "FOLDER", "write a checkpoint in the end, a file for each rank"),
+        ("restore", "FOLDER", "go on where a checkpoint was written"),
+        ("plot", "FILE", "draw the loss: .svg, .pdf or .png"),
     ):
-        group.add_argument(f"--{name}", metavar="FILE", help=what)
+        group.add_argument(f"--{name}", metavar=kind, help=what)
     group.add_argument("--json", action="store_true", help="print it for programs")
 
 
 def _number(group: Any, name: str, default: int, what: str, least: int) -> None:
-    def number(text: str) -> int:
-        value = int(text) if text.strip().isdigit() else -1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"a number from {least} on is needed, got {text!r}")
-        return value
-
     group.add_argument(
-        f"--{name}", type=number, default=default, metavar="N", help=f"{what} (%(default)s)"
+        f"--{name}",
+        type=partial(number, least=least),
+        default=default,
+        metavar="N",
+        help=f"{what} (%(default)s)",
     )
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"a number above 0 is needed, got {text!r}")
-    return value

@@ -115,7 +115,7 @@ def _judged(
     print(say[verdict].format(answer=_shown(question, answer, language)))
     print(question.because[language])
     print(say["see"])
-    for command in question.commands:
+    for command in dict.fromkeys(question.commands):
         print(f"  {command}")
     return right
 

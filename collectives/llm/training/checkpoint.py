@@ -1,35 +1,76 @@
 """Where weights come from and where they go: drawn, restored, and saved.
 
-A model begins, or goes on, in the same way under every strategy: rank 0 has each tensor
-whole and broadcasts it, and every rank takes its part. The way back: every rank gives rank 0
-what it answers for, with the place of that in the whole. So a checkpoint knows nothing
-of ranks, and can be restored under another strategy and on other numbers of them.
+A model begins in the same way under every strategy: rank 0 has each tensor whole and broadcasts
+it, and every rank takes its part.
+
+A checkpoint is a folder with a file for each rank. In a file is what its rank answers for, with
+the place of that in the whole; so no rank has to have more than its share, and all write at the
+same time. A rank that restores looks in all files for what it needs: so that may be under another
+strategy and on another number of ranks.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
+import os
+import re
+import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from collectives import files
 from collectives.errors import ArgumentError
 from collectives.llm.training.model.parameters import Group, Tensor
+from collectives.llm.training.once import on_every_rank, on_rank_0
+from collectives.llm.training.state import State
 from collectives.llm.training.trainer import Trainer
 
-# Of a tensor: its weights and both moments, or no moments yet.
-Whole = Callable[[Group, Tensor], np.ndarray]
+SAVE = "train: --save"
+OURS = re.compile(r"\d+\.npz")  # the file of a rank
+
+# What reading a file raises that is not a whole one of ours.
+BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+
+
+class Piece(NamedTuple):
+    """What one rank answers for of a tensor.
+
+    Attributes
+    ----------
+    name : str
+        Of the group, and of the tensor in it.
+    part : tuple of (int, int)
+        The part of the tensor that the rank's layers have: where it begins and ends on each axis.
+    place : (int, int)
+        Where in this part, as a vector, the piece begins and ends.
+    values : numpy.ndarray
+        Weights and both moments, of shape (3, length).
+    """
+
+    name: str
+    part: tuple[tuple[int, int], ...]
+    place: tuple[int, int]
+    values: np.ndarray
 
 
 def begin(trainer: Trainer) -> None:
     """First weights. All ranks draw some, each its own: what is not broadcast would show."""
     rng = np.random.default_rng([trainer.job.seed, trainer.world.rank])
-    _spread(trainer, lambda group, tensor: tensor.draw(rng)[None], planes=1)
+
+    def drawn(group: Group, tensor: Tensor) -> np.ndarray:
+        whole = tensor.draw(rng)[None].astype(trainer.job.recipe.computed)
+        trainer.world.Bcast(whole, root=0)
+        return whole
+
+    _load(trainer, trainer.every, drawn)
 
 
 def restore(trainer: Trainer, path: str) -> None:
@@ -40,41 +81,36 @@ def restore(trainer: Trainer, path: str) -> None:
     ArgumentError
         On all ranks, if it cannot be read, is not complete, or is of another model.
     """
-    world, number = trainer.world, 0
-    file: Any = None
-    problem: str | None = None
-    if world.rank == 0:
-        try:
-            file, number = _opened(trainer, path)
-        except ArgumentError as error:
-            problem = str(error)
-    problem, trainer.number = world.bcast((problem, number))
-    if problem is not None:
-        raise ArgumentError(problem)
-    _spread(trainer, lambda group, tensor: file[_key(group, tensor)], planes=3)
+    trainer.number = on_every_rank(trainer.world, lambda: _restored(trainer, path))
 
 
 def save(trainer: Trainer, path: str) -> None:
-    """Write all weights and moments, on rank 0; an old file stays until the new one is complete.
+    """Write all weights and moments; an old checkpoint stays until the new one is complete.
 
     Raises
     ------
     ArgumentError
-        On all ranks, if it cannot be written.
+        On all ranks, if one of them cannot write.
     """
-    arrays = dict(collected(trainer))
-    problem = None
-    if trainer.world.rank == 0:
-        content = io.BytesIO()
-        named: dict[str, Any] = {"meta": json.dumps(_meta(trainer)), **arrays}
-        np.savez(content, **named)
-        try:
-            files.write(path, content.getvalue(), "train: --save")
-        except ArgumentError as error:
-            problem = str(error)
-    problem = trainer.world.bcast(problem)
-    if problem is not None:
-        raise ArgumentError(problem)
+    world = trainer.world
+    new = on_rank_0(world, lambda: _made(path))
+    try:
+        on_every_rank(world, lambda: _write(trainer, Path(new, f"{world.rank}.npz")))
+        on_rank_0(world, lambda: _replace(new, path))
+    finally:
+        if world.rank == 0:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def check_target(path: str) -> None:
+    """Raise ArgumentError unless a checkpoint can be saved there, as far as one can see."""
+    files.check_target(_beside(path), SAVE)
+    there = os.path.exists(path)
+    if there and not (os.path.isdir(path) and all(map(OURS.fullmatch, os.listdir(path)))):
+        raise ArgumentError(
+            f"{SAVE}: a new folder, or that of a checkpoint, is needed, got {path!r}, which is "
+            "something else; name another"
+        )
 
 
 def collected(trainer: Trainer) -> Iterator[tuple[str, np.ndarray]]:
@@ -83,89 +119,169 @@ def collected(trainer: Trainer) -> Iterator[tuple[str, np.ndarray]]:
     held = {group.name: group for group in state.groups}
     for layer in trainer.every:
         for group in layer.groups:
-            pieces = []
-            if group.name in held:
-                mine = held[group.name]
-                values = state.values(mine)
-                for tensor, place, here in state.answers(mine):
-                    pieces.append((tensor, place, values[:, here]))
-            every = [piece for some in trainer.world.gather(pieces) or () for piece in some]
+            mine = [*_pieces(state, held[group.name])] if group.name in held else []
+            every = [piece for some in trainer.world.gather(mine) or () for piece in some]
             for tensor in group.tensors if every else ():
-                yield _key(group, tensor), _joined(tensor, every, trainer)
+                name = _name(group, tensor)
+                yield name, _joined(tensor, [each for each in every if each.name == name])
 
 
-def _joined(tensor: Tensor, pieces: list[Any], trainer: Trainer) -> np.ndarray:
-    """A whole tensor, from the pieces that ranks have of their parts of it."""
-    whole = np.full((3, *tensor.whole), np.nan, trainer.job.recipe.computed)
-    parts: dict[str, tuple[Tensor, np.ndarray]] = {}
-    for its, place, values in pieces:
-        if its.name == tensor.name:
-            new = its, np.full((3, its.size), np.nan, values.dtype)
-            parts.setdefault(str(its.part), new)[1][:, place] = values
-    for its, values in parts.values():
-        whole[(slice(None), *its.part)] = values.reshape(3, *its.shape)
+def _pieces(state: State, group: Group) -> Iterator[Piece]:
+    """What this rank answers for of a group."""
+    values = state.values(group)
+    for tensor, place, here in state.answers(group):
+        part = tuple(slice(*s.indices(n)[:2]) for s, n in zip(tensor.part, tensor.whole))
+        bounds = tuple((each.start, each.stop) for each in part)
+        yield Piece(_name(group, tensor), bounds, (place.start, place.stop), values[:, here])
+
+
+def _joined(tensor: Tensor, pieces: Sequence[Piece]) -> np.ndarray:
+    """A whole tensor from the pieces of all ranks: weights and both moments."""
+    whole = np.full((3, *tensor.whole), np.nan, pieces[0].values.dtype)
+    vectors: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
+    for piece in pieces:
+        size = whole[_region(piece.part)].size // 3
+        vector = vectors.setdefault(piece.part, np.full((3, size), np.nan, whole.dtype))
+        vector[:, slice(*piece.place)] = piece.values
+    for part, vector in vectors.items():
+        here = whole[_region(part)]
+        here[...] = vector.reshape(here.shape)
     return whole
 
 
-def _spread(trainer: Trainer, whole: Whole, planes: int) -> None:
-    """Rank 0 tells all ranks each tensor, and each takes its part of it."""
-    state, world = trainer.state, trainer.world
-    dtype = trainer.job.recipe.computed
+def _region(part: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
+    """Where a part is in the weights and both moments of a whole tensor."""
+    return (slice(None), *(slice(*bounds) for bounds in part))
+
+
+def _load(
+    trainer: Trainer, layers: Iterable[Any], whole: Callable[[Group, Tensor], np.ndarray]
+) -> None:
+    """Give the state its part of each tensor: weights, with or without both moments."""
+    state = trainer.state
     held = {group.name: group for group in state.groups}
-    for layer in trainer.every:
+    for layer in layers:
         for group in layer.groups:
-            values = np.empty((planes, group.size), dtype)
-            for tensor, place in zip(group.tensors, group.ranges):
-                every = np.empty((planes, *tensor.whole), dtype)
-                if world.rank == 0 or planes == 1:
-                    every[:] = whole(group, tensor)
-                world.Bcast(every, root=0)
-                part = every[(slice(None), *tensor.part)]
-                values[:, place] = part.reshape(planes, -1)
+            parts = []
+            for tensor in group.tensors:
+                every = whole(group, tensor)
+                parts.append(every[(slice(None), *tensor.part)].reshape(len(every), -1))
             if group.name in held:
-                state.load(held[group.name], values[0], values[1:] if planes > 1 else None)
+                values = np.concatenate(parts, axis=1)
+                state.load(held[group.name], values[0], values[1:] if len(values) > 1 else None)
 
 
-def _opened(trainer: Trainer, path: str) -> tuple[Any, int]:
-    """The file, and after which step it was saved."""
+def _made(path: str) -> str:
+    """A new folder beside the one to be written."""
+    check_target(path)
     try:
-        file = np.load(path, allow_pickle=False)
-        meta = json.loads(str(file["meta"]))
-        names = [_key(g, t) for layer in trainer.every for g in layer.groups for t in g.tensors]
-        missing = [name for name in names if name not in file.files]
-    except FileNotFoundError:
+        os.mkdir(_beside(path))
+    except OSError as error:
+        raise _cannot(path, error) from None
+    return _beside(path)
+
+
+def _beside(path: str) -> str:
+    return f"{os.path.normpath(path)}.{os.getpid()}.part"
+
+
+def _write(trainer: Trainer, path: Path) -> None:
+    """This rank's file."""
+    mine = [piece for group in trainer.state.groups for piece in _pieces(trainer.state, group)]
+    meta = {**_meta(trainer), "pieces": [piece[:3] for piece in mine]}
+    arrays = {str(number): piece.values for number, piece in enumerate(mine)}
+    content = io.BytesIO()
+    np.savez(content, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+    files.write(str(path), content.getvalue(), SAVE)
+
+
+def _replace(new: str, path: str) -> None:
+    """Let a complete checkpoint take the place of an old one."""
+    try:
+        if os.path.isdir(path):
+            os.rename(path, f"{new}.old")
+        os.rename(new, path)
+    except OSError as error:
+        raise _cannot(path, error) from None
+    shutil.rmtree(f"{new}.old", ignore_errors=True)
+
+
+def _cannot(path: str, error: OSError) -> ArgumentError:
+    return ArgumentError(
+        f"{SAVE}: a folder that can be written is needed, got {path!r} ({error.strerror}); "
+        "name another"
+    )
+
+
+class _File:
+    """The file of a rank."""
+
+    def __init__(self, path: Path):
+        self.arrays = np.load(path, allow_pickle=False)
+        self.meta = json.loads(str(self.arrays["meta"]))
+
+    def pieces(self, name: str) -> Iterator[Piece]:
+        """Those of a tensor."""
+        for number, (its, part, place) in enumerate(self.meta["pieces"]):
+            if its == name:
+                yield Piece(its, tuple(map(tuple, part)), tuple(place), self.arrays[str(number)])
+
+
+def _restored(trainer: Trainer, path: str) -> int:
+    """Read what this rank needs; returns after which step it was saved."""
+    with _readable(path):
+        first = _File(Path(path, "0.npz"))
+        every = [first, *(_File(Path(path, f"{n}.npz")) for n in range(1, first.meta["ranks"]))]
+        saved, step = first.meta["model"], int(first.meta["step"])
+    _same_model(path, saved, _meta(trainer)["model"])
+
+    def whole(group: Group, tensor: Tensor) -> np.ndarray:
+        pieces = [piece for file in every for piece in file.pieces(_name(group, tensor))]
+        length = sum(piece.values.size for piece in pieces)
+        if length != 3 * math.prod(tensor.whole):
+            raise ValueError(f"{length} numbers of {_name(group, tensor)}")
+        return _joined(tensor, pieces)
+
+    with _readable(path):
+        _load(trainer, trainer.layers, whole)
+    return step
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Raise ArgumentError where files are not there, or not as `save` writes them."""
+    try:
+        yield
+    except FileNotFoundError as error:
         raise ArgumentError(
-            f"train: --restore needs a checkpoint, got {path!r}, which is not there; "
-            "name one that --save has written"
+            f"train: --restore needs a checkpoint, got {path!r}, in which {error.filename} is not "
+            "there; name one that --save has written"
         ) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except BROKEN:
         raise ArgumentError(
             f"train: --restore needs a whole checkpoint, got {path!r}, which is none or is half "
             "written; name another one"
         ) from None
-    ours = _meta(trainer)
-    for key in ours["model"]:
-        if meta["model"].get(key) != ours["model"][key]:
+
+
+def _same_model(path: str, saved: dict[str, Any], ours: dict[str, Any]) -> None:
+    for key in ours:
+        if saved.get(key) != ours[key]:
             raise ArgumentError(
                 f"train: --restore needs a checkpoint of this model, got {path!r} with {key} "
-                f"{meta['model'].get(key)!r} in place of {ours['model'][key]!r}; "
+                f"{saved.get(key)!r} in place of {ours[key]!r}; "
                 "train with the options with which it was saved"
             )
-    if missing:
-        raise ArgumentError(
-            f"train: --restore needs a whole checkpoint, got {path!r} without {missing[0]!r}; "
-            "name another one"
-        )
-    return file, int(meta["step"])
 
 
 def _meta(trainer: Trainer) -> dict[str, Any]:
-    """What belongs to a model and has to be the same, and how far it has come."""
+    """What belongs to a model and has to be the same, how far it has come, and how many files."""
     return {
         "model": {**asdict(trainer.job.size), "alphabet": trainer.text.alphabet},
         "step": trainer.number,
+        "ranks": trainer.world.size,
     }
 
 
-def _key(group: Group, tensor: Tensor) -> str:
+def _name(group: Group, tensor: Tensor) -> str:
     return f"{group.name}/{tensor.name}"

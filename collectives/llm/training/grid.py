@@ -4,54 +4,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mpi4py import MPI
 
 from collectives.errors import ArgumentError
+from collectives.llm.layout import AXES, COPIES, EXPERT_COPIES, Layout
+from collectives.llm.numbers import divisors, nearest
 from collectives.llm.training.model.layers import Size
 from collectives.mpi.data.nodes import leader
 
-# The last are those of neighbouring ranks: what talks most should be on one node.
-AXES = ("pp", "dp", "ep", "cp", "tp")
-STATES = ("ddp", "zero1", "zero2", "zero3")
+STATES = ("ddp", "zero1", "zero2", "zero3")  # by the stage of ZeRO
 _AXIS = {**dict.fromkeys(STATES, "dp"), "sp": "tp", "tp": "tp", "pp": "pp", "ep": "ep", "cp": "cp"}
 # What has been thought through, and is tested.
 TOGETHER = ({"dp", "tp"}, {"dp", "pp"}, {"dp", "ep"}, {"dp", "cp"}, {"tp", "pp"})
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How many ranks each axis has, and what dp and tp are.
-
-    Attributes
-    ----------
-    sizes : dict of str to int
-        By axis.
-    state : str
-        One of `STATES`.
-    pieces : bool
-        Whether tp is sp.
-    """
-
-    sizes: dict[str, int]
-    state: str = "ddp"
-    pieces: bool = False
-
-    def __str__(self) -> str:
-        named = {"dp": self.state, "tp": "sp" if self.pieces else "tp"}
-        words = [f"{named.get(axis, axis)}={n}" for axis, n in self.sizes.items() if n > 1]
-        return ",".join(words) or "one rank"
+def named(layout: Layout) -> str:
+    """A layout as `--parallel` has it: `zero3=2,tp=2`."""
+    names = {"dp": STATES[layout.zero], "tp": "sp" if layout.sp else "tp"}
+    sizes = {axis: getattr(layout, axis) for axis in reversed(AXES)}
+    words = [f"{names.get(axis, axis)}={n}" for axis, n in sizes.items() if n > 1]
+    return ",".join(words) or "one rank"
 
 
-def parse(text: str, ranks: int) -> Layout:
+def parse(text: str, ranks: int, schedule: str | None = None) -> Layout:
     """What `--parallel` says: `zero3`, or `zero3=2,tp=2`; one may be without its number.
+
+    Parameters
+    ----------
+    text : str
+    ranks : int
+    schedule : str, optional
+        Of a pipeline; by default 1f1b.
 
     Raises
     ------
     ArgumentError
-        A name is unknown, two do not go together, or the numbers do not multiply to the ranks.
+        A name is unknown, two do not go together, the numbers do not multiply to the ranks, or
+        there is a schedule without a pipeline.
     """
     given: dict[str, int | None] = {}
     for word in text.split(","):
@@ -78,33 +69,43 @@ def parse(text: str, ranks: int) -> Layout:
             f"train: --parallel has no {' x '.join(sizes)}; "
             f"there are {', '.join(' x '.join(sorted(pair)) for pair in TOGETHER)}"
         )
-    state = next((name for name in given if name in STATES), "ddp")
-    return Layout(_fitted(text, sizes, ranks), state, "sp" in given)
+    if schedule is not None and "pp" not in sizes:
+        raise ArgumentError(
+            f"train: --schedule is for a pipeline, got --parallel {text}; add pp, or leave "
+            "--schedule out"
+        )
+    fitted = _fitted(text, sizes, ranks)
+    return Layout(
+        **fitted,
+        zero=next((stage for stage, name in enumerate(STATES) if name in given), 0),
+        sp="sp" in given and fitted["tp"] > 1,
+        schedule=schedule or "1f1b",
+        regather=False,
+    )
 
 
-def _fitted(text: str, sizes: dict[str, int | None], ranks: int) -> dict[str, int]:
+def _fitted(text: str, sizes: dict[str, int | None], ranks: int) -> dict[str, Any]:
     """With numbers that multiply to the ranks."""
     known = math.prod(number for number in sizes.values() if number)
     missing = [axis for axis, number in sizes.items() if number is None]
     if len(missing) > 1:
         raise ArgumentError(
             f"train: --parallel needs numbers for all names but one, got {text!r}; "
-            f"write {missing[0]}={max(_divisors(ranks)[:-1], default=1)} or the like"
+            f"write {missing[0]}={max(divisors(ranks)[:-1], default=1)} or the like"
         )
     if missing and ranks % known == 0:
         sizes = {**sizes, missing[0]: ranks // known}
     elif missing or known != ranks:
-        divisors = ", ".join(map(str, _divisors(ranks)))
+        fit = ", ".join(map(str, divisors(ranks)))
         raise ArgumentError(
             f"train: --parallel needs numbers that multiply to the {ranks} ranks, got {text!r} "
-            f"= {known}; numbers that divide {ranks} are {divisors}, or take mpirun -n {known}"
+            f"= {known}; numbers that divide {ranks} are {fit}, or take mpirun -n {known}"
         )
     return {axis: sizes.get(axis) or 1 for axis in AXES}
 
 
 def check(layout: Layout, size: Size, batch: int, micro_batches: int) -> None:
     """Raise ArgumentError unless the model and the batch can be cut like that."""
-    n = layout.sizes
     for what, total, axis in (
         ("heads", size.heads, "tp"),
         ("ffn", size.ffn, "tp"),
@@ -112,38 +113,39 @@ def check(layout: Layout, size: Size, batch: int, micro_batches: int) -> None:
         ("experts", size.experts, "ep"),
         ("sequence", size.sequence, "cp"),
     ):
-        if total % n[axis]:
-            near = max(1, round(total / n[axis])) * n[axis]
-            fits = ", ".join(map(str, _divisors(total)))
+        n = getattr(layout, axis)
+        if total % n:
+            fits = ", ".join(map(str, divisors(total)))
             raise ArgumentError(
-                f"train: --{what} must be a multiple of the {n[axis]} ranks of {axis}, got "
-                f"{total}; --{what} {near} would fit, or {axis} of {fits}"
+                f"train: --{what} must be a multiple of the {n} ranks of {axis}, got "
+                f"{total}; --{what} {nearest(total, n)} would fit, or {axis} of {fits}"
             )
-    if n["ep"] > 1 and not size.experts:
+    if layout.ep > 1 and not size.experts:
         raise ArgumentError(
-            f"train: ep needs a model with experts, got none; add --experts {n['ep']}"
+            f"train: ep needs a model with experts, got none; add --experts {layout.ep}"
         )
     for axis in ("tp", "cp"):
-        if size.experts and n[axis] > 1:
+        if size.experts and getattr(layout, axis) > 1:
             raise ArgumentError(
                 f"train: {axis} needs MLPs, got --experts {size.experts}; leave them out, or take "
                 "ddp=2,ep=2"
             )
-    if layout.pieces and size.sequence < n["tp"]:
+    if layout.sp and size.sequence < layout.tp:
         raise ArgumentError(
-            f"train: sp needs a token for each of its {n['tp']} ranks, got --sequence "
-            f"{size.sequence}; --sequence {n['tp']} would fit"
+            f"train: sp needs a token for each of its {layout.tp} ranks, got --sequence "
+            f"{size.sequence}; --sequence {layout.tp} would fit"
         )
-    least = n["dp"] * n["ep"] * micro_batches
+    if size.vocab < layout.tp:
+        raise ArgumentError(
+            f"train: tp needs a character for each of its {layout.tp} ranks, got a text of "
+            f"{size.vocab} different ones; take another text, or fewer ranks"
+        )
+    least = layout.batches * micro_batches
     if batch < least:
         raise ArgumentError(
-            f"train: --batch must have a sequence for each of {n['dp'] * n['ep']} ranks and "
+            f"train: --batch must have a sequence for each of {layout.batches} ranks and "
             f"{micro_batches} micro-batches, got {batch}; --batch {least} would fit"
         )
-
-
-def _divisors(number: int) -> list[int]:
-    return [each for each in range(1, number + 1) if number % each == 0]
 
 
 class Grid:
@@ -168,26 +170,15 @@ class Grid:
     def __init__(self, world: Any, layout: Layout):
         self.world, self.layout = world, layout
         self.nodes = world.allgather(leader(MPI.Intracomm(world)))
-        self.place: dict[str, int] = {}
-        rank = world.rank
-        for axis in reversed(AXES):
-            rank, self.place[axis] = divmod(rank, layout.sizes[axis])
+        self.place = layout.place(world.rank)
         self.comm = {axis: self._along([axis]) for axis in ("pp", "ep", "cp", "tp")}
-        self.comm["data"] = self._along(["dp", "ep", "cp"])
-        self.comm["experts"] = self._along(["dp", "cp"])
+        self.comm["data"] = self._along(COPIES)
+        self.comm["experts"] = self._along(EXPERT_COPIES)
 
     def _along(self, axes: Sequence[str]) -> Any:
         """The ranks whose places differ along these axes only, in order."""
-        color = 0
-        for axis in AXES:
-            color = color * self.layout.sizes[axis] + (0 if axis in axes else self.place[axis])
-        return self.world.Split(color, self.world.rank)
-
-    @property
-    def feeds(self) -> tuple[int, int]:
-        """Which of how many parts of the batch this rank has."""
-        sizes, place = self.layout.sizes, self.place
-        return place["dp"] * sizes["ep"] + place["ep"], sizes["dp"] * sizes["ep"]
+        rank = self.world.rank
+        return self.world.Split(self.layout.group(rank, axes)[0], rank)
 
     def counts(self, reset: bool = False) -> list[Any]:
         """What ran on all these communicators, on this rank."""

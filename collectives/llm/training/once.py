@@ -1,13 +1,16 @@
-"""One answer to a command line that all ranks have read. Imports no numpy: see `__main__`."""
+"""One rank answers, or looks, for all. Imports no numpy: see `__main__`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
+from typing import Any
 
 from mpi4py import MPI
+
+from collectives.errors import ArgumentError
 
 
 @contextmanager
@@ -31,3 +34,33 @@ def once() -> Iterator[None]:
         sys.stdout.flush()
     world.Barrier()  # a rank that ends may end the job
     raise SystemExit(status)
+
+
+def on_every_rank(world: Any, work: Callable[[], Any]) -> Any:
+    """What this rank gets from a function that every rank calls; collective.
+
+    Raises
+    ------
+    ArgumentError
+        On all ranks alike, if the function raises it on one.
+    """
+    found, problem = None, None
+    try:
+        found = work()
+    except ArgumentError as error:
+        problem = str(error)
+    for each in world.allgather(problem):
+        if each is not None:
+            raise ArgumentError(each)
+    return found
+
+
+def on_rank_0(world: Any, work: Callable[[], Any]) -> Any:
+    """What rank 0 gets from a function, on all ranks; collective.
+
+    Raises
+    ------
+    ArgumentError
+        On all ranks, if the function raises it.
+    """
+    return world.bcast(on_every_rank(world, work if world.rank == 0 else lambda: None))

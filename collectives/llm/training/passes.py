@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from collectives.llm.training.model.functions import cross_entropy
 from collectives.llm.training.model.layers import Layer
 from collectives.llm.training.state import State
 
@@ -46,9 +45,10 @@ def one_by_one(
 ) -> list[float]:
     """A step's micro-batches on a rank that has all layers; returns their losses."""
     losses = []
+    head: Any = layers[-1]
     for tokens_in, targets in batches:
         logits, saved = forward(layers, state, tokens_in)
-        loss, dlogits = cross_entropy(logits, targets, tokens)
+        loss, dlogits = head.loss(logits, targets, tokens)
         losses.append(loss)
         backward(layers, state, saved, dlogits * scale, last=len(losses) == len(batches))
     return losses

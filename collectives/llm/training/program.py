@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from time import monotonic
@@ -18,13 +17,15 @@ from mpi4py import MPI
 
 from collectives import files
 from collectives.catalogue import algorithms_in
-from collectives.console import INTERRUPTED
+from collectives.console import INTERRUPTED, print_json
 from collectives.errors import ArgumentError, CollectiveError
+from collectives.llm.numbers import nearest
 from collectives.llm.training import checkpoint, curve, screen
-from collectives.llm.training.grid import parse
+from collectives.llm.training.grid import named, parse
 from collectives.llm.training.model.adam import Adam
 from collectives.llm.training.model.layers import Size
 from collectives.llm.training.model.text import Text, read
+from collectives.llm.training.once import on_rank_0
 from collectives.llm.training.parallel.ddp import DDP
 from collectives.llm.training.recipe import recipe
 from collectives.llm.training.report import report, uncompressed
@@ -33,7 +34,7 @@ from collectives.llm.training.trainer import Job, Step, Trainer
 from collectives.mpi import program
 from collectives.mpi.comm import Comm
 
-KEPT = "interrupted.npz"  # where a run that is stopped leaves its checkpoint
+KEPT = "interrupted"  # where a run that is stopped leaves its checkpoint
 ONE = 1.0  # seconds in which signals count as one: MPICH's mpirun passes Ctrl-C on once more
 APART = 4  # in every so many-th step of ddp, nothing overlaps: for comparison
 
@@ -55,10 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     chosen = algorithms_in(arguments.algorithm) if arguments.algorithm else None
     world = Comm(MPI.COMM_WORLD, algorithm=chosen)
-    text = _on_rank_0(world, lambda: read(arguments.text, arguments.sequence))
+    text = on_rank_0(world, lambda: read(arguments.text, arguments.sequence))
     job = _job(arguments, world.size, text)
     job.check()
-    _on_rank_0(world, lambda: _check_files(arguments))
+    on_rank_0(world, lambda: _check_files(arguments))
     trainer = Trainer(world, job, text)
     if arguments.restore:
         checkpoint.restore(trainer, arguments.restore)
@@ -97,7 +98,7 @@ def _steps(trainer: Trainer, last: int, quiet: bool) -> tuple[list[Step], Waits]
     job, state = trainer.job, trainer.state
     steps: list[Step] = []
     waits: Waits = {True: [], False: []}
-    with stopping(trainer), screen.Way(last, job.batch * job.size.sequence, quiet) as way:
+    with stopping(trainer), screen.Way(last, job.tokens, quiet) as way:
         while trainer.number < last and not trainer.stopping:
             if isinstance(state, DDP):
                 state.overlap, state.waited = (trainer.number + 1) % APART > 0, 0.0
@@ -147,12 +148,12 @@ def _say(
     if arguments.plot:
         form = curve.check(arguments.plot)
         numbers, losses = [x.number for x in steps], [x.loss for x in steps]
-        files.write(arguments.plot, curve.drawn(numbers, losses, str(job.layout), form), "--plot")
+        files.write(arguments.plot, curve.drawn(numbers, losses, named(job.layout), form), "--plot")
     if arguments.json:
         found = {"steps": list(map(asdict, steps)), "ranks": list(map(asdict, reports))}
-        print(json.dumps(found, indent=1))
+        print_json(found)
         return
-    screen.show_end(steps, job.batch * job.size.sequence)
+    screen.show_end(steps, job.tokens)
     if waits[True][1:] and waits[False]:
         screen.show_overlap(waits[True][1:], waits[False])
     if job.compress and len(reports) > 1 and steps:
@@ -165,13 +166,12 @@ def _say(
 
 def _job(arguments: argparse.Namespace, ranks: int, text: Text) -> Job:
     """What the command line asks for."""
-    layout = parse(arguments.parallel, ranks)
+    layout = parse(arguments.parallel, ranks, arguments.schedule)
     hidden, heads = arguments.hidden, arguments.heads
     if hidden % heads:
-        near = max(1, round(hidden / heads)) * heads
         raise ArgumentError(
             f"train: --hidden must be a multiple of the {heads} heads, got {hidden}; "
-            f"--hidden {near} would fit"
+            f"--hidden {nearest(hidden, heads)} would fit"
         )
     if arguments.experts and arguments.top_k > arguments.experts:
         raise ArgumentError(
@@ -188,39 +188,24 @@ def _job(arguments: argparse.Namespace, ranks: int, text: Text) -> Job:
         arguments.experts,
         arguments.top_k,
     )
-    stages = layout.sizes["pp"]
     return Job(
         size,
         layout,
         arguments.batch,
-        arguments.micro_batches or (2 * stages if stages > 1 else 1),
+        arguments.micro_batches or (2 * layout.pp if layout.pp > 1 else 1),
         arguments.seed,
         recipe(arguments.precision, arguments.reproducible),
         Adam(arguments.rate),
         arguments.clip,
         arguments.bucket,
-        arguments.schedule,
         arguments.compress,
+        arguments.balance,
     )
 
 
 def _check_files(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         curve.check(arguments.plot)
-    for name in ("save", "plot"):
-        if getattr(arguments, name):
-            files.check_target(getattr(arguments, name), f"train: --{name}")
-
-
-def _on_rank_0(world: Comm, look: Callable[[], Any]) -> Any:
-    """What rank 0 finds in its files, or says is wrong with them, for all ranks."""
-    found, problem = None, None
-    if world.rank == 0:
-        try:
-            found = look()
-        except ArgumentError as error:
-            problem = str(error)
-    found, problem = world.bcast((found, problem))
-    if problem is not None:
-        raise ArgumentError(problem)
-    return found
+        files.check_target(arguments.plot, "train: --plot")
+    if arguments.save:
+        checkpoint.check_target(arguments.save)

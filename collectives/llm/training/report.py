@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from collectives.algorithms.language.blocks import even_counts
-from collectives.llm import layout as layouts
 from collectives.llm.flows import SEND, Routing
 from collectives.llm.memory import model_state
 from collectives.llm.recipes import Line, Recipe
+from collectives.llm.setups import Setup
 from collectives.llm.shapes import Shape
 from collectives.llm.traffic import counted, per_step
 from collectives.llm.training.ledger import KINDS
@@ -112,7 +111,7 @@ def _names(trainer: Trainer) -> dict[str, str]:
 def expected_held(job: Job, rank: int) -> dict[str, int]:
     """Bytes by kind that a rank is to hold at most."""
     computed = job.recipe.computed.itemsize
-    found = model_state(shape(job), lines(job), layout(job), rank, compute=computed)
+    found = model_state(setup(job), rank, compute=computed)
     return {kind: int(nbytes) for kind, nbytes in found.items()}
 
 
@@ -124,44 +123,27 @@ def expected_sent(job: Job, rank: int, steps: int, calls: Calls) -> Counter[str]
     """
     if steps == 0:
         return Counter()
-    whole, mine = layout(job), _lengths(job, rank)
-    work = Work(
-        job.size.sequence,
-        max(mine),
-        job.micro_batches,
-        clip=bool(job.clip),
-        loss=True,
-        bucket=job.bucket,
-        activation_bytes=job.recipe.computed.itemsize,
-    )
+    mine = [share.stop - share.start for share in job.shares(rank)]
+    step = setup(job).with_work(micro_batch=max(mine))
     found: Counter[str] = Counter()
 
-    def count(work: Work, strategies: Container[str], times: int = 1) -> None:
+    def count(setup: Setup, strategies: Container[str], times: int = 1) -> None:
         named, nodes = _named(job, calls.algorithms), calls.nodes
-        for each in per_step(shape(job), lines(job), whole, work, rank, named, routed, nodes):
+        for each in per_step(setup, rank, named, routed, nodes):
             if each.flow.strategy == "clip" and job.recipe.reproducible:
                 numbers = replace(each.flow, calls=((ROW, 1),))
                 each = counted(numbers, each.algorithm, rank, nodes)
             if each.flow.strategy in strategies:
                 found[each.flow.primitive] += each.sent * times
 
-    every, routed = replace(work, micro_batches=job.micro_batches * steps), calls.routed
-    count(every, ("ep",))
+    routed = calls.routed
+    count(step.with_work(micro_batches=job.micro_batches * steps), ("ep",))
     routed = None
-    count(work, ("dp", "zero1", "zero2", "zero3", "clip", "loss"), steps)
+    count(step, ("dp", "zero1", "zero2", "zero3", "clip", "loss"), steps)
     for length, times in Counter(mine).items():
-        alike = replace(work, micro_batch=length, micro_batches=times)
+        alike = step.with_work(micro_batch=length, micro_batches=times)
         count(alike, ("tp", "sp", "pp", "cp"), steps)
     return found
-
-
-def _lengths(job: Job, rank: int) -> tuple[int, ...]:
-    """Sequences in each micro-batch of a rank."""
-    whole = layout(job)
-    place = whole.place(rank)
-    first = (place["dp"] * whole.ep + place["ep"]) * job.micro_batches
-    lengths = even_counts(job.batch, whole.batches * job.micro_batches)
-    return lengths[first : first + job.micro_batches]
 
 
 def _named(job: Job, algorithms: Mapping[str, str]) -> Mapping[str, str]:
@@ -170,12 +152,25 @@ def _named(job: Job, algorithms: Mapping[str, str]) -> Mapping[str, str]:
 
 def _routed(trainer: Trainer) -> Routing | None:
     """Rows from each rank of ep to each, by layer and micro-batch, of all steps."""
-    if trainer.job.layout.sizes["ep"] == 1:
+    if trainer.job.layout.ep == 1:
         return None
     every = trainer.grid.comm["ep"].allgather(trainer.ledger.routed)
     layers = trainer.job.size.layers
     tables = enumerate(zip(*every))  # in the order of calls, a row for each rank
     return {(call % layers, call // layers): table for call, table in tables}
+
+
+def setup(job: Job) -> Setup:
+    """The job as the calculators know it."""
+    work = Work(
+        job.size.sequence,
+        micro_batches=job.micro_batches,
+        clip=bool(job.clip),
+        loss=True,
+        bucket=job.bucket,
+        activation_bytes=job.recipe.computed.itemsize,
+    )
+    return Setup(shape(job), lines(job), job.layout, work)
 
 
 def shape(job: Job) -> Shape:
@@ -208,20 +203,3 @@ def lines(job: Job) -> Recipe:
     if kept.master:
         found.append(Line("master weights", "master", kept.computed.itemsize, 1))
     return Recipe(kept.name, kept.name, "", tuple(found))
-
-
-def layout(job: Job) -> layouts.Layout:
-    """The layout as the calculators know it."""
-    sizes = job.layout.sizes
-    return layouts.Layout(
-        dp=sizes["dp"],
-        tp=sizes["tp"],
-        pp=sizes["pp"],
-        ep=sizes["ep"],
-        cp=sizes["cp"],
-        zero=("ddp", "zero1", "zero2", "zero3").index(job.layout.state),
-        sp=job.layout.pieces and sizes["tp"] > 1,
-        schedule=job.schedule,
-        vocab_cut=False,
-        regather=False,
-    )

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from collectives.console import console, table
+from collectives.llm.training.grid import named
 from collectives.llm.training.report import Report
 from collectives.llm.training.trainer import Job, Step
 from collectives.llm.words import counted
@@ -62,7 +63,7 @@ def show_beginning(job: Job, parameters: int, ranks: int) -> None:
     lines = [
         f"GPT of {counted(size.layers, 'layer')}, {parameters:,} parameters: width {size.hidden}, "
         f"{size.heads} heads, {inner}, {size.vocab} different characters",
-        f"{counted(ranks, 'rank')}: {job.layout}; {job.recipe.name}; "
+        f"{counted(ranks, 'rank')}: {named(job.layout)}; {job.recipe.name}; "
         f"threads of numpy per rank: {threads}",
         f"{job.batch} sequences of {size.sequence} a step, "
         f"{counted(job.micro_batches, 'micro-batch', 'es')} on each rank",
@@ -82,6 +83,11 @@ def show_end(steps: Sequence[Step], tokens: int) -> None:
         f"{sum(last) / len(last):.3f} in the mean of the last {len(last)} of {len(steps)}; "
         f"{seconds(spent)}, {tokens * len(steps) / spent:,.0f} tokens/s"
     )
+    if steps[-1].balance:
+        print(
+            f"load of experts: {steps[0].balance:.3f} in step {steps[0].number}, "
+            f"{steps[-1].balance:.3f} in step {steps[-1].number}; 1 is even"
+        )
 
 
 def show_overlap(together: Sequence[tuple[float, float]], apart: Sequence[tuple[float, float]]):

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from collectives.llm.training.ledger import Ledger
+from collectives.llm.training.ledger import Ledger, shard, shards
 from collectives.llm.training.model.adam import Adam
 from collectives.llm.training.model.layers import Layer
 from collectives.llm.training.model.parameters import Group, Tensor
-from collectives.llm.training.recipe import Recipe, add, read
+from collectives.llm.training.recipe import Recipe, add, clear, read
 
 BLOCK = 2**14  # elements that are updated at once: what is made of them stays in the cache
 Arrays = dict[Group, np.ndarray]
@@ -68,6 +68,7 @@ class State:
         self.setting, self.recipe, self.ledger = setting, setting.recipe, setting.ledger
         self.groups = [group for layer in layers for group in layer.groups]
         self.comm = {group: setting.comm_of(group) for group in self.groups}
+        self.shards = {group: shards(group.size, self.comm[group].size) for group in self.groups}
         self.owned = {group: self.part(group) for group in self.groups}
         self.stored: Arrays = {}  # weights
         self.summed: Arrays = {}  # gradients of the part that is owned
@@ -79,14 +80,25 @@ class State:
             self.moments[group] = self.ledger.new("moments", (2, length), self.recipe.computed)
             if self.recipe.master:
                 self.master[group] = self.ledger.new("master", length, self.recipe.computed)
+        self.hold()
 
     def part(self, group: Group) -> slice:
-        """Which part of a group's vector this rank updates."""
-        raise NotImplementedError
+        """Which part of a group's vector this rank updates: its shard."""
+        comm = self.comm[group]
+        return shard(group.size, comm.size, comm.rank)
+
+    def kept(self, group: Group) -> int:
+        """How many of a group's weights are here from step to step."""
+        return group.size
+
+    def hold(self) -> None:
+        """Make room for what is here from step to step."""
+        for group in self.groups:
+            self.stored[group] = self.ledger.new("weights", self.kept(group), self.recipe.stored)
 
     def weights(self, layer: Layer, ahead: Layer | None) -> dict[str, np.ndarray]:
         """The weights of a layer, to compute with; `ahead` comes next."""
-        raise NotImplementedError
+        return self._weights_in(layer, self.stored)
 
     def release(self, layer: Layer) -> None:
         """The weights are not needed for now."""
@@ -104,7 +116,9 @@ class State:
 
     def update(self, number: int, factor: float) -> None:
         """Step `number`: weights follow their gradients, which are multiplied by a factor."""
-        raise NotImplementedError
+        for group in self.groups:
+            self._adam(group, number, factor)
+            clear(self.summed[group])
 
     # What all ways have in common.
 

@@ -12,11 +12,13 @@ from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import even_counts
 from collectives.errors import ArgumentError, WrongResult
+from collectives.llm.layout import Layout
 from collectives.llm.training.build import STATES, build, stage
-from collectives.llm.training.grid import Grid, Layout, check
-from collectives.llm.training.ledger import Ledger
+from collectives.llm.training.grid import Grid, check
+from collectives.llm.training.ledger import Ledger, shard
 from collectives.llm.training.model.adam import Adam
 from collectives.llm.training.model.layers import Size
+from collectives.llm.training.model.moe import Balance
 from collectives.llm.training.model.text import Text
 from collectives.llm.training.parallel.pp import Pipeline
 from collectives.llm.training.passes import Batch, one_by_one
@@ -48,10 +50,10 @@ class Job:
         The norm to which gradients are cut; 0 leaves them.
     bucket : int
         Bytes of gradients from which on ddp sends them.
-    schedule : str
-        Of a pipeline.
     compress : str
         How gradients are compressed; not at all if empty.
+    balance : float
+        The weight of the loss that spreads tokens evenly over experts.
     """
 
     size: Size
@@ -63,22 +65,33 @@ class Job:
     adam: Adam = field(default_factory=Adam)
     clip: float = 0.0
     bucket: int = 2**18
-    schedule: str = "1f1b"
     compress: str = ""
+    balance: float = 0.01
+
+    @property
+    def tokens(self) -> int:
+        """Of a step, on all ranks together."""
+        return self.batch * self.size.sequence
 
     def check(self) -> None:
         """Raise ArgumentError if it cannot be done."""
         check(self.layout, self.size, self.batch, self.micro_batches)
-        if self.compress and self.layout.state != "ddp":
+        if self.compress and self.layout.zero:
             raise ArgumentError(
                 "train: --compress is for the allreduce of ddp, got "
-                f"{self.layout.state}; leave one of them out"
+                f"zero{self.layout.zero}; leave one of them out"
             )
         if self.compress and (self.recipe.reproducible or self.recipe.name in ("bf16", "fp16")):
             raise ArgumentError(
                 "train: --compress needs gradients of 32 or 64 bits, got "
                 f"{'records' if self.recipe.reproducible else self.recipe.name}; leave one out"
             )
+
+    def shares(self, rank: int) -> list[slice]:
+        """Which sequences of a step are in each micro-batch of a rank."""
+        parts = self.layout.batches * self.micro_batches
+        first = self.layout.position(rank, ("ep", "dp")) * self.micro_batches
+        return [shard(self.batch, parts, first + i) for i in range(self.micro_batches)]
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,10 @@ class Step:
     ----------
     number : int
     loss : float
-        The mean over all tokens, in nats, before the update.
+        The mean over all tokens, in nats, before the update; without the balance of experts.
+    balance : float
+        How unevenly experts were chosen, the mean over sequences and layers: 1 is evenly; 0
+        where there are none.
     norm : float
         Of the gradients, if they are clipped; else 0.
     seconds : float
@@ -97,6 +113,7 @@ class Step:
 
     number: int
     loss: float
+    balance: float
     norm: float
     seconds: float
 
@@ -123,10 +140,11 @@ class Trainer:
         self.world, self.job, self.text = world, job, text
         self.ledger = Ledger()
         self.grid = Grid(world, job.layout)
-        self.every = build(job.size, self.grid, self.ledger)
+        self.balance = Balance(job.balance * job.recipe.scale / job.tokens)
+        self.every = build(job.size, self.grid, self.ledger, self.balance)
         self.layers = stage(self.every, self.grid)
-        self.state: State = STATES[job.layout.state](self.layers, self._setting())
-        self.run = one_by_one if job.layout.sizes["pp"] == 1 else self._pipeline().run
+        self.state: State = STATES[job.layout.zero](self.layers, self._setting())
+        self.run = one_by_one if job.layout.pp == 1 else self._pipeline().run
         self.number, self.stopping = 0, False
 
     def _setting(self) -> Setting:
@@ -144,11 +162,11 @@ class Trainer:
     def _pipeline(self) -> Pipeline:
         job, place = self.job, self.grid.place
         length = job.size.sequence
-        if job.layout.pieces:
-            length = even_counts(length, job.layout.sizes["tp"])[place["tp"]]
+        if job.layout.sp:
+            length = even_counts(length, job.layout.tp)[place["tp"]]
         shape = length, job.size.hidden
         comm = self.grid.comm["pp"]
-        return Pipeline(comm, job.schedule, shape, job.recipe.computed, self.ledger)
+        return Pipeline(comm, job.layout.schedule, shape, job.recipe.computed, self.ledger)
 
     def step(self) -> Step:
         """Train on the next batch.
@@ -161,43 +179,37 @@ class Trainer:
         start = perf_counter()
         self.number += 1
         job, state = self.job, self.state
-        tokens = job.batch * job.size.sequence
+        self.balance.total = 0.0
         with np.errstate(all="ignore"):  # what is no number is looked for in `_told`
-            losses = self.run(self.layers, state, self._batches(), tokens, job.recipe.scale)
+            losses = self.run(self.layers, state, self._batches(), job.tokens, job.recipe.scale)
         state.finish()
-        loss = self._told(losses)
+        loss, balance = self._told(losses)
         factor, norm = 1 / job.recipe.scale, 0.0
         if job.clip:
             norm = self._norm() * factor
             factor *= min(1.0, job.clip / max(norm, 1e-12))
         state.update(self.number, factor)
-        return Step(self.number, loss, norm, perf_counter() - start)
+        return Step(self.number, loss, balance, norm, perf_counter() - start)
 
     def _batches(self) -> list[Batch]:
         """This rank's micro-batches: of its sequences, and of its pieces of them."""
         job, place = self.job, self.grid.place
         every = self.text.batch(self.number, job.seed, job.batch, job.size.sequence)
-        part, parts = self.grid.feeds
-        lengths = even_counts(job.batch, parts * job.micro_batches)
-        piece = job.size.sequence // job.layout.sizes["cp"]
+        piece = job.size.sequence // job.layout.cp
         first = place["cp"] * piece
-        found = []
-        for number in range(part * job.micro_batches, (part + 1) * job.micro_batches):
-            begin = sum(lengths[:number])
-            some = every[begin : begin + lengths[number], first : first + piece + 1]
-            found.append((some[:, :-1], some[:, 1:]))
-        return found
+        some = [every[share, first : first + piece + 1] for share in job.shares(self.world.rank)]
+        return [(tokens[:, :-1], tokens[:, 1:]) for tokens in some]
 
-    def _told(self, losses: list[float]) -> float:
-        """The loss of all ranks: one allgather, with who wants to stop.
+    def _told(self, losses: list[float]) -> tuple[float, float]:
+        """The loss of all ranks, and how even experts are: one allgather, with who wants to stop.
 
         The sum is rounded once, so that it does not depend on who computed what.
         """
-        place, sizes = self.grid.place, self.job.layout.sizes
-        counts = place["tp"] == 0 and place["pp"] == sizes["pp"] - 1
-        mine = np.array([*losses, self.stopping], np.float64)
-        if not counts:
-            mine[:-1] *= 0  # another rank has the same; but what is no number stays none
+        place, size = self.grid.place, self.job.size
+        counts = place["tp"] == 0 and place["pp"] == self.job.layout.pp - 1
+        # Another rank may have the same; but what is no number stays none.
+        mine = np.array([*losses, *[self.balance.total] * (size.experts > 0), self.stopping])
+        mine[: len(losses)] *= counts
         every = np.empty((self.world.size, mine.size))
         self.world.Allgather(mine, every)
         self.stopping = bool(every[:, -1].any())
@@ -208,7 +220,9 @@ class Trainer:
                 f"train: the loss must be a number, got {every[wrong[0], :-1].sum()} in step "
                 f"{self.number} on rank {ranks}; take a smaller --rate, or --clip 1"
             )
-        return math.fsum(every[:, :-1].ravel())
+        parts = np.split(every[:, :-1], [len(losses)], axis=1)
+        loss, balance = (math.fsum(part.ravel()) for part in parts)
+        return loss, balance / (self.job.batch * size.layers)
 
     def _norm(self) -> float:
         """The norm of all gradients: one more allreduce, of one number."""

@@ -14,6 +14,7 @@ from collectives.algorithms.language.registry import (
     GROUP,
     REDUCTIONS,
     ROOTED,
+    TOPOLOGY,
     Algorithm,
 )
 from collectives.catalogue import check_lossy, check_parameters, check_restrictions, find
@@ -25,7 +26,7 @@ from collectives.mpi.data.operators import Op, operator_of
 from collectives.mpi.engines.lanes import Lane
 from collectives.mpi.engines.tally import Tally
 from collectives.mpi.plans.callplan import CallPlan
-from collectives.nodes import grouping
+from collectives.nodes import grouping, layout
 from collectives.operators.dtypes import quickened
 from collectives.operators.operator import SUM, Operator
 from collectives.problems import BLOCKWISE
@@ -246,7 +247,8 @@ class Recorder:
         if algorithm.needs_counts:
             values.append(read.counts)
         if algorithm.needs_groups:
-            values.append(groups)
+            values.append(layout(algorithm, self.p, parameters, self.nodes))
+            own = {name: value for name, value in own.items() if name != TOPOLOGY}
         generator = algorithm.generator(self.rank, self.p, *values, **own)
         first = 0 if read.prelude else 1
         steps = _after(read, generator) if read.prelude else generator

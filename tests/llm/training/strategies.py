@@ -38,19 +38,20 @@ DTYPES = {"fp64": np.float64, "fp32": np.float32}
 
 
 def trained(world, layout, *, size="dense", prec="fp64", m=1, batch=8, steps=STEPS, algorithm=None,
-            repro=0, clip=0.0, sched="1f1b", compress="", path=None, mute=False):  # fmt: skip
+            repro=0, clip=0.0, sched="1f1b", compress="", balance=0.01, path=None,
+            mute=False):  # fmt: skip
     """The losses of some steps, having compared measured and calculated bytes."""
     comm = collectives.Comm(world, algorithm=algorithm)
     job = Job(
         SIZES[size],
-        parse(layout, comm.size),
+        parse(layout, comm.size, sched),
         batch=int(batch),
         micro_batches=int(m),
         recipe=recipe(prec, bool(repro)),
         clip=float(clip),
-        schedule=sched,
         bucket=5000,
         compress=compress,
+        balance=float(balance),
     )
     trainer = Trainer(comm, job, TEXT)
     if mute:
@@ -62,7 +63,8 @@ def trained(world, layout, *, size="dense", prec="fp64", m=1, batch=8, steps=STE
     trainer.world = comm
     trainer.ledger.begin()
     trainer.grid.counts(reset=True)
-    losses = [trainer.step().loss for _ in range(steps)]
+    done = [trainer.step() for _ in range(steps)]
+    trainer.loads, losses = [step.balance for step in done], [step.loss for step in done]
     found = report(trainer, steps)
     assert not found.wrong, (comm.rank, found.wrong)
     everybodys = comm.allgather(losses)
@@ -119,6 +121,20 @@ def strategy(world, layout, **options):
     trainer, losses = trained(world, layout, **options)
     trainer.free()
     compare(losses, alone(**one), options.get("size", "dense"), options.get("prec", "fp64"))
+
+
+def balanced(world, layout, **options):
+    """The load of experts is one process's, too; and without its loss training goes another way."""
+    one, options = {"size": options["size"]}, {"balance": 1, **options}
+    strategy(world, layout, **options)
+    loads = []
+    for where, balance in (((world, layout), 1), ((MPI.COMM_SELF, "ddp"), 1), ((world, layout), 0)):
+        trainer, _ = trained(*where, **{**one, "balance": balance})
+        trainer.free()
+        loads.append(trainer.loads)
+    ours, one_process, without = loads
+    np.testing.assert_allclose(ours, one_process, rtol=1e-12)
+    assert ours[0] == without[0] > 1 and ours[1:] != without[1:] and ours[-1] < without[-1]
 
 
 def close(world, layout, **options):
@@ -258,7 +274,7 @@ def not_a_number(world, layout, **options):
 
 KINDS = {
     f.__name__: f
-    for f in (strategy, close, same_bits, checkpoints, broadcast, lossy, not_a_number)
+    for f in (strategy, balanced, close, same_bits, checkpoints, broadcast, lossy, not_a_number)
 }  # fmt: skip
 
 

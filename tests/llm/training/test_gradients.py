@@ -6,7 +6,7 @@ import pytest
 from collectives.llm.training.model import functions
 from collectives.llm.training.model.gpt import whole
 from collectives.llm.training.model.layers import MLP, Attention, Block, Embedding, Head, Size
-from collectives.llm.training.model.moe import Experts
+from collectives.llm.training.model.moe import Balance, Experts
 from collectives.llm.training.model.parameters import Group
 
 SIZE = Size(layers=2, hidden=8, heads=2, sequence=5, vocab=7, ffn=12)
@@ -101,6 +101,31 @@ def test_layers(name, size, layer):
         numeric = difference(lambda v, key=key: loss({**w, key: v}, x), value, direction)
         analytic = ((g[key] - 7) * direction).sum()
         np.testing.assert_allclose(analytic, numeric, err_msg=key, **CLOSE)
+
+
+def test_balance_of_experts():
+    """By the input and the router: what is added to the loss of the text."""
+    weight = 0.3
+    experts = Experts(MIXED, "experts", balance=Balance(weight))
+    layer = Alone(experts, experts.group)
+    w, x = weights_of(layer, 3), draws(4, 2, MIXED.sequence, MIXED.hidden)
+
+    def loss(w, x):
+        experts.balance.total = 0.0
+        layer.forward(w, x)
+        return weight * MIXED.sequence * experts.balance.total
+
+    y, saved = layer.forward(w, x)
+    g = {name: np.zeros_like(value) for name, value in w.items()}
+    dx = layer.backward(w, saved, np.zeros_like(y), g)
+    assert not g["up"].any() and g["router"].any()
+    for value, gradient, moved in (
+        (x, dx, lambda x: loss(w, x)),
+        (w["router"], g["router"], lambda router: loss({**w, "router": router}, x)),
+    ):
+        direction = draws(6, *value.shape)
+        numeric = difference(moved, value, direction)
+        np.testing.assert_allclose((gradient * direction).sum(), numeric, **CLOSE)
 
 
 def test_embedding():

@@ -14,7 +14,7 @@ FEW = [
     *("tp@3", "sp@2 m:2", "pp@2 m:3", "cp@3 m:2", "ep@3 size:experts"),
     *("zero3=2,tp=2@4", "ddp=2,pp=2@4 m:2 sched:gpipe", "ddp=2,ep=2@4 size:few", "tp=2,pp=2@4 m:2"),
     *("ddp@3 kind:same_bits m:2", "zero3@4 kind:same_bits", "zero1@2 kind:broadcast"),
-    *("ddp@3 kind:not_a_number", "zero3@2 prec:fp32"),
+    *("ddp@3 kind:not_a_number", "zero3@2 prec:fp32", "ddp=2,ep=2@4 kind:balanced size:few"),
 ]
 WAYS = ("ddp", "zero1", "zero2", "zero3")
 SIZE = {5: "fives", 8: "eights"}  # what can be cut into so many
@@ -44,6 +44,10 @@ MANY = {
         *("zero3=2,cp=2@4 m:2", "ddp=2,ep=3@6 size:experts", "zero3=2,ep=2@4 size:few m:2"),
         *("zero1=3,ep=2@6 size:few", "sp=2,pp=2@4 m:3", "tp=4,pp=2@8 size:eights m:2"),
         *("ddp=2,tp=2@4 prec:fp32 clip:0.2", "pp@2 size:few m:2", "zero3@4 size:few"),
+        *(
+            f"{layout} kind:balanced size:few"
+            for layout in ("ep@4", "zero3=2,ep=4@8", "zero1=3,ep=2@6", "pp@2", "ddp=2,pp=2@4")
+        ),
     ],
     "algorithms": [
         *(f"zero3@3 algorithm:{name}" for name in ("ring", "naive", "tree")),
@@ -83,7 +87,7 @@ def test_some():
 @pytest.mark.parametrize("restored", ["pp@2", "zero1@2"])
 def test_checkpoints(restored, tmp_path):
     back, ranks = restored.split("@")
-    file = tmp_path / "model.npz"
+    file = tmp_path / "model"
     cases = [
         f"{layout}@4 kind:checkpoints saved:{file} back:{back} ranks:{ranks} m:2"
         for layout in (("zero3", "tp=2,pp=2") if back == "pp" else ("ddp=2,tp=2",))
@@ -104,6 +108,8 @@ def test_any_strategy_restores_any_other(layout, back, tmp_path):
     name, ranks = back.split("@")
     if int(layout.split("@")[1]) < int(ranks):
         pytest.skip("the ranks that restore are among those that saved")
-    options = f"kind:checkpoints saved:{tmp_path}/x.npz back:{name} ranks:{ranks}"
+    options = f"kind:checkpoints saved:{tmp_path}/x back:{name} ranks:{ranks}"
     run([f"{layout} {options}"], 6, limit=120)
-    assert os.listdir(tmp_path) == ["x.npz"]  # and nothing half written beside it
+    assert os.listdir(tmp_path) == ["x"]  # and nothing half written beside it
+    saved = int(layout.split("@")[1])
+    assert sorted(os.listdir(tmp_path / "x")) == [f"{rank}.npz" for rank in range(saved)]

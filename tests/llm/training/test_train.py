@@ -35,15 +35,15 @@ def test_what_it_prints(tmp_path):
 
 def test_for_programs_and_restored(tmp_path):
     """Two steps more, under another strategy, after what was saved: as in one run."""
-    whole = train(2, "--steps", 4, "--json", "--save", tmp_path / "whole.npz")
-    train(2, "--steps", 2, "--parallel", "zero3", "--save", tmp_path / "half.npz")
-    rest = train(1, "--steps", 4, "--json", "--restore", tmp_path / "half.npz")
+    whole = train(2, "--steps", 4, "--json", "--save", tmp_path / "whole")
+    train(2, "--steps", 2, "--parallel", "zero3", "--save", tmp_path / "half")
+    rest = train(1, "--steps", 4, "--json", "--restore", tmp_path / "half")
     whole, rest = json.loads(whole.out), json.loads(rest.out)
     assert [step["number"] for step in rest["steps"]] == [3, 4]
     for one, other in zip(whole["steps"][2:], rest["steps"]):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
     assert len(whole["ranks"]) == 2
-    assert sorted(os.listdir(tmp_path)) == ["half.npz", "whole.npz"]
+    assert sorted(os.listdir(tmp_path)) == ["half", "whole"]
 
 
 def test_two_levels():
@@ -69,15 +69,26 @@ def test_numpy_comes_after_its_number_of_threads():
 
 @pytest.mark.slow
 def test_half_a_checkpoint_and_another_model(tmp_path):
-    file = tmp_path / "x.npz"
-    assert train(1, "--steps", 1, "--save", file).status == 0
-    done = train(2, "--layers", 2, "--steps", 2, "--restore", file, "--save", file)
+    folder = tmp_path / "x"
+    assert train(2, "--steps", 1, "--parallel", "zero1", "--save", folder).status == 0
+    done = train(2, "--layers", 2, "--steps", 2, "--restore", folder, "--save", folder)
     assert done.status != 0 and "with layers 1 in place of 2; train with" in done.err
-    content = file.read_bytes()
-    file.write_bytes(content[:-1000])
-    done = train(2, "--restore", file, "--save", file)
-    assert done.status != 0 and done.err.count("half written; name another one") == 1, done.err
-    assert file.read_bytes() == content[:-1000]  # nothing was overwritten
+    half, content = folder / "1.npz", (folder / "1.npz").read_bytes()
+    for cut, words in ((content[:-1000], "half written; name another one"), (None, "1.npz is not")):
+        half.unlink() if cut is None else half.write_bytes(cut)
+        done = train(2, "--restore", folder, "--save", folder)
+        assert done.status != 0 and done.err.count(words) == 1, done.err
+        assert cut is None or half.read_bytes() == cut  # nothing was overwritten
+    half.write_bytes(content)
+    assert train(1, "--steps", 2, "--restore", folder, "--save", folder).status == 0
+    assert os.listdir(folder) == ["0.npz"] and os.listdir(tmp_path) == ["x"]
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "letters.txt").write_text("dear reader")
+    done = train(1, "--steps", 1, "--save", tmp_path)
+    assert done.status != 0 and "which is something else; name another" in done.err
+    assert os.listdir(tmp_path) == ["letters.txt"]
 
 
 @pytest.mark.share(2)
@@ -99,9 +110,13 @@ def test_what_is_wrong_is_said_once(arguments, words):
     [
         (["--hidden", 15], "--hidden must be a multiple of the 4 heads, got 15; --hidden 16 would"),
         (["--experts", 2, "--top-k", 3], "--top-k must be from 1 to the 2 experts, got 3"),
+        (["--schedule", "gpipe"], "--schedule is for a pipeline, got --parallel ddp; add pp"),
         (["--compress", "int8", "--parallel", "zero1"], "for the allreduce of ddp, got zero1"),
         (["--compress", "int8", "--precision", "fp16"], "gradients of 32 or 64 bits, got fp16"),
-        (["--plot", "loss.gif"], "ends in .svg, .pdf, .png, got 'loss.gif'; name it loss.svg"),
+        (
+            ["--plot", "loss.gif"],
+            "--plot: a file that ends in svg, pdf, png is needed, got 'loss.gif'; name",
+        ),
         (["--save", "/nowhere/x"], "a folder that is there is needed, got '/nowhere'"),
         (["--steps", 0], "a number from 1 on is needed, got '0'"),
         (["--rate", "fast"], "a number above 0 is needed, got 'fast'"),
@@ -137,5 +152,5 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path):
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    assert "go on with --restore interrupted.npz" in out, out + err
-    assert train(2, "--restore", tmp_path / "interrupted.npz", "--steps", 1).status == 0
+    assert "go on with --restore interrupted" in out, out + err
+    assert train(2, "--restore", tmp_path / "interrupted", "--steps", 1).status == 0

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from collectives.errors import ArgumentError
-from collectives.llm.training.grid import STATES, check, parse
+from collectives.llm.layout import AXES
+from collectives.llm.training.grid import STATES, check, named, parse
 from collectives.llm.training.ledger import Ledger, shard
 from collectives.llm.training.model.adam import Adam
 from collectives.llm.training.model.layers import Size
-from collectives.llm.training.model.moe import route
+from collectives.llm.training.model.moe import Balance, favourites, route
 from collectives.llm.training.model.text import Text, read
 from collectives.llm.training.parallel.pp import SCHEDULES
 from collectives.llm.training.recipe import add, recipe
@@ -140,13 +141,28 @@ def test_1f1b_keeps_fewer_activations(stages, micro):
 
 def test_routing():
     shares = np.array([[[0.6, 0.3, 0.1], [0.5, 0.1, 0.4], [0.7, 0.2, 0.1], [0.2, 0.3, 0.5]]])
-    token, expert = route(shares, top_k=1, capacity=2)
+    token, expert = route(favourites(shares, 1), 3, capacity=2)
     assert list(zip(token, expert)) == [(0, 0), (1, 0), (3, 2)]  # 2 comes too late
-    token, expert = route(shares, top_k=2, capacity=2)
+    token, expert = route(favourites(shares, 2), 3, capacity=2)
     assert list(zip(token, expert)) == [(0, 0), (1, 0), (0, 1), (2, 1), (1, 2), (3, 2)]
     both = np.concatenate([shares, shares[:, ::-1]])
-    token, expert = route(both, top_k=1, capacity=2)  # each sequence has its own places
+    token, expert = route(favourites(both, 1), 3, capacity=2)  # each sequence has its own places
     assert set(zip(token, expert)) == {(0, 0), (1, 0), (3, 2), (4, 2), (5, 0), (6, 0)}
+
+
+def test_the_balance_of_experts():
+    """Of two sequences: all tokens to one of three experts, and each to another."""
+    shares = np.array([[[0.8, 0.1, 0.1]] * 3, [[0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.3, 0.1, 0.6]]])
+    balance = Balance(weight=2.0)
+    load = balance.forward(shares, favourites(shares, 1))
+    np.testing.assert_allclose(load, [[3, 0, 0], [1, 1, 1]])
+    assert balance.total == pytest.approx(3 * 0.8 + 1)
+    np.testing.assert_allclose(balance.backward(load)[0, 0], [6, 0, 0])
+    even = np.full((1, 6, 3), 1 / 3)
+    for top_k in (1, 2, 3):  # of equal shares the first experts are the best, and the loss is 1
+        balance.total = 0.0
+        balance.forward(even, favourites(even, top_k))
+        assert balance.total == pytest.approx(1)
 
 
 def test_sums_of_gradients():
@@ -178,9 +194,9 @@ def test_sums_of_gradients():
 )
 def test_layouts(text, ranks, sizes, state):
     layout = parse(text, ranks)
-    assert {axis: n for axis, n in layout.sizes.items() if n > 1} == sizes
-    assert layout.state == state and layout.pieces == ("sp" in text)
-    assert str(parse(str(layout), ranks)) == str(layout)
+    assert {axis: n for axis in AXES if (n := getattr(layout, axis)) > 1} == sizes
+    assert STATES[layout.zero] == state and layout.sp == ("sp" in text)
+    assert parse(named(layout), ranks) == layout
 
 
 @pytest.mark.parametrize(
@@ -213,6 +229,7 @@ def test_layouts_that_are_none(text, words):
         ("ep", {}, "ep needs a model with experts, got none; add --experts 4"),
         ("tp", {"experts": 4}, "tp needs MLPs, got --experts 4"),
         ("cp", {"experts": 4}, "cp needs MLPs"),
+        ("tp", {"vocab": 3}, "tp needs a character for each of its 4 ranks, got a text of 3 diff"),
         ("sp", {"sequence": 3}, "sp needs a token for each of its 4 ranks, got --sequence 3"),
     ],
 )

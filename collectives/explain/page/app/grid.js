@@ -43,7 +43,8 @@ export function Grid({ film, t, from, say }) {
   const kind = run.units > 8 ? "narrow" : run.units < 3 && film.mixes ? "wide" : "";
   const header = (part) => (part === "all" || part === "news" ? say(part) : part);
   const cell = (rank, unit) => {
-    const values = states[rank][now[rank]][unit], old = states[rank][before[rank]][unit];
+    const values = states[rank][now[rank]][unit];
+    const old = states[rank].slice(0, before[rank] + 1).flatMap((state) => state[unit]);
     return html`<${Cell} film=${film} rank=${rank} unit=${unit} values=${values} say=${say}
       fresh=${values.some((value) => !old.includes(value))} />`;
   };

@@ -1,4 +1,12 @@
-"""Lab 1: send, receive and the hidden deadlock, the reference solution."""
+"""Lab 1: send, receive and the hidden deadlock, the reference solution.
+
+What the sheet asks. Task 1, p = 5: ranks 4 and 0 are neighbours, and both send first. Rank 1
+takes the message of 0, which then takes that of 4: a longer wait there, no deadlock. Task 2: p -
+1 rounds with messages; `count` says 4 messages in a row where `in_turn` has 7. Task 3: in the
+order in which they stand in the yield; if all began with rank 0, its port would be the only one
+at work. At the end: `paired`. It sends no more bytes than `at_once`, only neighbours talk, and
+one message is under way from each rank, not p - 1.
+"""
 
 from collectives.algorithms.language import algorithm, copy, neighbours, recv, send
 

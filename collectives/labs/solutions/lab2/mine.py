@@ -1,4 +1,9 @@
-"""Lab 2: broadcast, the reference solution."""
+"""Lab 2: broadcast, the reference solution.
+
+What the sheet asks. Task 3: (p - 2 + s) (alpha + n/s beta) is least at s = sqrt((p - 2) n beta /
+alpha). At the end, p = 8: for 1 KiB the tree takes 5.5 us, the chain 11.3 us (2 segments); for 1
+MiB the tree takes 2.52 ms, the chain 0.99 ms (71 segments).
+"""
 
 from math import ceil, log2, sqrt
 

@@ -1,4 +1,8 @@
-"""Lab 5: all-to-all, placement and contention, the reference solution."""
+"""Lab 5: all-to-all, placement and contention, the reference solution.
+
+What the sheet asks. Task 3: 7 (alpha + n/8 beta) < 3 (alpha + n/2 beta) from n = 6.4 alpha / beta
+on, n being the whole vector: 8000 bytes for alpha = 1 us and beta = 0.8 ns.
+"""
 
 from math import ceil, log2
 

@@ -1,4 +1,8 @@
-"""Lab 6: ZeRO by hand, the reference solution."""
+"""Lab 6: ZeRO by hand, the reference solution.
+
+What the sheet asks, for 7 billion parameters on 64 ranks: `zero1` takes 29.5 GB, `zero2` 15.5 GB
+and `zero3` 1.75 GB, the last two and what one layer needs.
+"""
 
 from collectives.algorithms.language import (
     algorithm,

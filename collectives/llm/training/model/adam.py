@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK = 2**14  # elements that are worked on at once: what is made of them stays in the cache
-
 
 @dataclass(frozen=True)
 class Adam:
@@ -48,10 +46,8 @@ class Adam:
         """
         rate = self.rate * min(1.0, number / max(self.warmup, 1))
         rate *= (1 - self.beta2**number) ** 0.5 / (1 - self.beta1**number)
-        for start in range(0, weights.size, BLOCK):
-            here = slice(start, start + BLOCK)
-            gradient = gradients[here] * factor
-            mean, square = moments[:, here]
-            mean += (1 - self.beta1) * (gradient - mean)
-            square += (1 - self.beta2) * (gradient * gradient - square)
-            weights[here] -= rate * mean / (np.sqrt(square) + self.epsilon)
+        gradients = gradients * factor
+        mean, square = moments
+        mean += (1 - self.beta1) * (gradients - mean)
+        square += (1 - self.beta2) * (gradients * gradients - square)
+        weights -= rate * mean / (np.sqrt(square) + self.epsilon)

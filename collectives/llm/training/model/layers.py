@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from collectives.llm.training.model.functions import (
+    cross_entropy,
     gelu,
     gelu_backward,
     layer_norm,
@@ -79,7 +80,15 @@ class Layer(Protocol):
 
 
 class Boundary:
-    """Where a branch begins and ends: on one rank nothing happens there."""
+    """Where a branch begins and ends: on one rank nothing happens there.
+
+    Attributes
+    ----------
+    tokens : slice
+        Those of a sequence that this rank has beyond the boundary.
+    """
+
+    tokens = slice(None)
 
     def enter(self, x: np.ndarray) -> np.ndarray:
         """From where every rank has all features, into the branch."""
@@ -106,18 +115,28 @@ class Embedding:
     size : Size
     first : int
         The position of the first token that this rank sees.
+    words : slice
+        The part of the vocabulary that this rank has vectors of; those of others are 0 here.
+    boundary : Boundary
+        What is behind it adds up the ranks' parts.
     """
 
     name = "embedding"
 
-    def __init__(self, size: Size, first: int = 0, boundary: Boundary | None = None):
-        self.first = first
+    def __init__(
+        self,
+        size: Size,
+        first: int = 0,
+        words: slice = slice(None),
+        boundary: Boundary | None = None,
+    ):
+        self.first, self.words = first, range(size.vocab)[words]
         self.boundary = boundary or Boundary()
         self.groups = [
             Group(
                 self.name,
                 [
-                    Tensor("token", (size.vocab, size.hidden), std=STD),
+                    Tensor("token", (size.vocab, size.hidden), std=STD, part=(words,)),
                     Tensor("position", (size.sequence, size.hidden), std=STD),
                 ],
             )
@@ -125,13 +144,17 @@ class Embedding:
 
     def forward(self, w: Views, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tokens of shape (batch, sequence) to vectors (batch, sequence, hidden)."""
-        places = slice(self.first, self.first + x.shape[1])
-        return self.boundary.leave(w["token"][x] + w["position"][places]), x
+        start, stop = self.words.start, self.words.stop
+        here = (x >= start) & (x < stop)
+        vectors = w["token"][np.where(here, x, start) - start]
+        vectors *= here[..., None]
+        positions = w["position"][self.first : self.first + x.shape[1]]
+        return self.boundary.leave(vectors) + positions[self.boundary.tokens], x
 
     def backward(self, w: Views, saved: np.ndarray, dy: np.ndarray, g: Views) -> None:
         """A token's vector was used wherever the token is: its gradients are summed."""
         dy = self.boundary.leave_backward(dy)
-        chosen = saved.ravel() == np.arange(len(g["token"]))[:, None]
+        chosen = saved.ravel() == np.array(self.words)[:, None]
         g["token"][...] += chosen.astype(dy.dtype) @ rows(dy)  # quicker than np.add.at
         g["position"][self.first : self.first + saved.shape[1]] += dy.sum(axis=0)
 
@@ -288,11 +311,19 @@ class Block:
 
 
 class Head:
-    """A last layer norm, and how likely each token of the vocabulary comes next."""
+    """A last layer norm, and how likely each token of the vocabulary comes next.
+
+    Parameters
+    ----------
+    size : Size
+    words : slice
+        The part of the vocabulary whose logits this rank computes.
+    """
 
     name = "head"
+    outside: tuple[str, ...] = ("norm_gain", "norm_bias")
 
-    def __init__(self, size: Size, boundary: Boundary | None = None):
+    def __init__(self, size: Size, words: slice = slice(None), boundary: Boundary | None = None):
         self.boundary = boundary or Boundary()
         self.groups = [
             Group(
@@ -300,20 +331,28 @@ class Head:
                 [
                     Tensor("norm_gain", (size.hidden,), mean=1),
                     Tensor("norm_bias", (size.hidden,)),
-                    Tensor("vocabulary", (size.hidden, size.vocab), std=STD),
+                    Tensor(
+                        "vocabulary", (size.hidden, size.vocab), std=STD, part=(slice(None), words)
+                    ),
                 ],
             )
         ]
 
     def forward(self, w: Views, x: np.ndarray) -> tuple[np.ndarray, Any]:
         """From (batch, sequence, hidden) to logits (batch, sequence, vocabulary)."""
-        normal, norm = layer_norm(self.boundary.enter(x), w["norm_gain"], w["norm_bias"])
+        normal, norm = layer_norm(x, w["norm_gain"], w["norm_bias"])
+        normal = self.boundary.enter(normal)
         return normal @ w["vocabulary"], (norm, normal)
+
+    def loss(
+        self, logits: np.ndarray, targets: np.ndarray, tokens: int
+    ) -> tuple[float, np.ndarray]:
+        """The loss of these logits, and its gradient: see `cross_entropy`."""
+        return cross_entropy(logits, targets, tokens)
 
     def backward(self, w: Views, saved: Any, dy: np.ndarray, g: Views) -> np.ndarray:
         """Returns dx."""
         norm, normal = saved
         g["vocabulary"][...] += rows(normal).T @ rows(dy)
-        dnormal = dy @ w["vocabulary"].T
-        dx = layer_norm_backward(norm, w["norm_gain"], dnormal, g["norm_gain"], g["norm_bias"])
-        return self.boundary.enter_backward(dx)
+        dnormal = self.boundary.enter_backward(dy @ w["vocabulary"].T)
+        return layer_norm_backward(norm, w["norm_gain"], dnormal, g["norm_gain"], g["norm_bias"])

@@ -19,7 +19,6 @@ from mpi4py import MPI
 
 from collectives.llm.training.model.layers import Layer
 from collectives.llm.training.model.parameters import Group
-from collectives.llm.training.recipe import clear
 from collectives.llm.training.state import Setting, State
 
 
@@ -58,22 +57,20 @@ class DDP(State):
         super().__init__(layers, setting)
         self.overlap, self.waited = True, 0.0
         self.requests: list[MPI.Request] = []
+
+    def part(self, group: Group) -> slice:
+        return slice(0, group.size)
+
+    def hold(self) -> None:
+        super().hold()
         self.buckets: dict[Group, Bucket] = {}
-        for groups in bucketed(self.groups[::-1], self.comm, setting):
+        for groups in bucketed(self.groups[::-1], self.comm, self.setting):
             length = sum(group.size for group in groups)
             vector = self.ledger.new("gradients", length, self.recipe.summed)
             bucket = Bucket(groups, self.comm[groups[0]], vector, set(groups))
             for group in groups:
                 self.buckets[group] = bucket
                 self.summed[group], vector = vector[: group.size], vector[group.size :]
-        for group in self.groups:
-            self.stored[group] = self.ledger.new("weights", group.size, self.recipe.stored)
-
-    def part(self, group: Group) -> slice:
-        return slice(0, group.size)
-
-    def weights(self, layer: Layer, ahead: Layer | None) -> dict[str, np.ndarray]:
-        return self._weights_in(layer, self.stored)
 
     def gradients(self, layer: Layer) -> dict[str, np.ndarray]:
         return self._gradients_in(layer, self.summed)
@@ -103,11 +100,6 @@ class DDP(State):
         MPI.Request.Waitall(self.requests)
         self.requests.clear()
         self.waited += perf_counter() - start
-
-    def update(self, number: int, factor: float) -> None:
-        for group in self.groups:
-            self._adam(group, number, factor)
-            clear(self.summed[group])
 
 
 def bucketed(groups: list[Group], comm: dict[Group, Any], setting: Setting) -> list[list[Group]]:

@@ -22,7 +22,6 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.llm.training.ledger import Ledger
-from collectives.llm.training.model.functions import cross_entropy
 from collectives.llm.training.model.layers import Layer
 from collectives.llm.training.passes import Batch, backward, forward
 from collectives.llm.training.state import State
@@ -89,6 +88,7 @@ class Pipeline:
     ) -> list[float]:
         """A step; returns the losses, which the last stage knows."""
         losses, saved, outputs = [0.0] * len(batches), {}, {}
+        head: Any = layers[-1]  # on the last stage
         self.sending: list[Any] = []  # with the arrays, until all have been received
         for turn, i in self.schedule(self.comm.rank, self.comm.size, len(batches)):
             inputs, targets = batches[i]
@@ -97,7 +97,7 @@ class Pipeline:
                 y, saved[i] = forward(layers, state, x)
                 self.most = max(self.most, len(saved))
                 if self.last:
-                    losses[i], outputs[i] = cross_entropy(y, targets, tokens)
+                    losses[i], outputs[i] = head.loss(y, targets, tokens)
                 else:
                     self._send(y, self.comm.rank + 1, "activations")
             else:

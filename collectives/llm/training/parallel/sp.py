@@ -10,7 +10,7 @@ what was alike, so nothing more is sent:
     out of it        reduce-scatter    allgather
 
 Layer norms and the biases behind the branches see some of the tokens now: their gradients
-have to be summed. Embedding and head see all tokens on all ranks.
+have to be summed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import numpy as np
 from mpi4py import MPI
 
 from collectives.algorithms.language.blocks import even_counts
+from collectives.llm.training.ledger import shard
 from collectives.llm.training.model import layers
 from collectives.llm.training.model.parameters import Views
+from collectives.llm.training.parallel import tp
 
 
 class Pieces(layers.Boundary):
@@ -38,6 +40,7 @@ class Pieces(layers.Boundary):
     def __init__(self, comm: Any, sequence: int):
         self.comm = comm
         self.lengths = even_counts(sequence, comm.size)
+        self.tokens = shard(sequence, comm.size, comm.rank)
 
     def enter(self, x: np.ndarray) -> np.ndarray:
         return self._gathered(x)
@@ -71,29 +74,31 @@ class Pieces(layers.Boundary):
         return mine.reshape(batch, -1, hidden)
 
 
-class Ends(Pieces):
-    """Behind the embedding and before the head: all ranks have the same, and take their piece."""
+class Outside:
+    """A layer some of whose parameters, those beyond the boundary, see a piece of each sequence."""
 
-    def leave(self, y: np.ndarray) -> np.ndarray:
-        start = sum(self.lengths[: self.comm.rank])
-        return y[:, start : start + self.lengths[self.comm.rank]]
+    comm: Any
+    outside: tuple[str, ...]
 
-    def enter_backward(self, dx: np.ndarray) -> np.ndarray:
-        return self.leave(dx)
+    def backward(self, w: Views, saved: Any, dy: np.ndarray, g: Views) -> np.ndarray:
+        """As without it; the gradients of these parameters are summed over the pieces."""
+        aside = {name: np.zeros_like(g[name]) for name in self.outside}
+        inner: Any = super()
+        dy = inner.backward(w, saved, dy, {**g, **aside})
+        together = np.concatenate(list(aside.values()))
+        self.comm.Allreduce(MPI.IN_PLACE, together)
+        for name, part in zip(aside, np.split(together, len(aside))):
+            g[name][...] += part
+        return dy
 
 
-class Block(layers.Block):
+class Block(Outside, layers.Block):
     """A block whose layer norms see a piece of each sequence."""
 
     def __init__(self, name: str, attention: Any, mlp: Any, comm: Any):
         super().__init__(name, attention, mlp)
         self.comm = comm
 
-    def backward(self, w: Views, saved: Any, dy: np.ndarray, g: Views) -> np.ndarray:
-        aside = {name: np.zeros_like(g[name]) for name in self.outside}
-        dy = super().backward(w, saved, dy, {**g, **aside})
-        together = np.concatenate(list(aside.values()))
-        self.comm.Allreduce(MPI.IN_PLACE, together)
-        for name, part in zip(aside, np.split(together, len(aside))):
-            g[name][...] += part
-        return dy
+
+class Head(Outside, tp.Head):
+    """A head whose layer norm sees a piece of each sequence."""

@@ -13,28 +13,21 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from collectives.llm.training.ledger import shard, shards
 from collectives.llm.training.model.layers import Layer
 from collectives.llm.training.model.parameters import Group
 from collectives.llm.training.recipe import clear
-from collectives.llm.training.state import Setting, State
+from collectives.llm.training.state import State
 
 
 class ZeRO1(State):
     """Whole weights and gradients, and a shard of the moments."""
 
-    def __init__(self, layers: list[Layer], setting: Setting):
-        super().__init__(layers, setting)
-        self.whole = {}
-        for group in self.groups:
-            self.stored[group] = self.ledger.new("weights", group.size, self.recipe.stored)
-            self.whole[group] = self.ledger.new("gradients", group.size, self.recipe.summed)
-
-    def part(self, group: Group) -> slice:
-        return shard(group.size, self.comm[group].size, self.comm[group].rank)
-
-    def weights(self, layer: Layer, ahead: Layer | None) -> dict[str, np.ndarray]:
-        return self._weights_in(layer, self.stored)
+    def hold(self) -> None:
+        super().hold()
+        self.whole = {
+            group: self.ledger.new("gradients", group.size, self.recipe.summed)
+            for group in self.groups
+        }
 
     def gradients(self, layer: Layer) -> dict[str, np.ndarray]:
         return self._gradients_in(layer, self.whole)
@@ -44,14 +37,17 @@ class ZeRO1(State):
 
     def finish(self) -> None:
         for group in self.groups[::-1]:
-            comm, whole = self.comm[group], self.whole[group]
-            lengths = shards(group.size, comm.size)
-            comm.Reduce_scatter(MPI.IN_PLACE, whole, lengths, op=self.setting.op)
-            self.summed[group] = whole[: lengths[comm.rank]]  # in place: it comes to the front
+            whole = self.whole[group]
+            mine = self.summed[group] = self.shard_of_sum(group, whole)
+            clear(whole[mine.size :])
+
+    def shard_of_sum(self, group: Group, whole: np.ndarray) -> np.ndarray:
+        """This rank's shard of the sum over the ranks; in place, so it comes to the front."""
+        comm, lengths = self.comm[group], self.shards[group]
+        comm.Reduce_scatter(MPI.IN_PLACE, whole, lengths, op=self.setting.op)
+        return whole[: lengths[comm.rank]]
 
     def update(self, number: int, factor: float) -> None:
+        super().update(number, factor)
         for group in self.groups:
-            self._adam(group, number, factor)
-            clear(self.whole[group])
-            comm, weights = self.comm[group], self.stored[group]
-            comm.Allgatherv(MPI.IN_PLACE, [weights, shards(group.size, comm.size)])
+            self.comm[group].Allgatherv(MPI.IN_PLACE, [self.stored[group], self.shards[group]])

@@ -11,31 +11,23 @@ reduce-scatter for each of them.
 from __future__ import annotations
 
 import numpy as np
-from mpi4py import MPI
 
-from collectives.llm.training.ledger import shard, shards
 from collectives.llm.training.model.layers import Layer
 from collectives.llm.training.model.parameters import Group
-from collectives.llm.training.recipe import add, clear
-from collectives.llm.training.state import Setting, State
+from collectives.llm.training.parallel.zero1 import ZeRO1
+from collectives.llm.training.recipe import add
+from collectives.llm.training.state import State
 
 
-class ZeRO2(State):
+class ZeRO2(ZeRO1):
     """Whole weights, and a shard of the gradients and moments."""
 
-    def __init__(self, layers: list[Layer], setting: Setting):
-        super().__init__(layers, setting)
+    def hold(self) -> None:
+        State.hold(self)
         self.arriving: dict[Group, np.ndarray] = {}
         for group in self.groups:
-            length = shards(group.size, self.comm[group].size)[self.comm[group].rank]
-            self.stored[group] = self.ledger.new("weights", group.size, self.recipe.stored)
+            length = self.shards[group][self.comm[group].rank]
             self.summed[group] = self.ledger.new("gradients", length, self.recipe.summed)
-
-    def part(self, group: Group) -> slice:
-        return shard(group.size, self.comm[group].size, self.comm[group].rank)
-
-    def weights(self, layer: Layer, ahead: Layer | None) -> dict[str, np.ndarray]:
-        return self._weights_in(layer, self.stored)
 
     def gradients(self, layer: Layer) -> dict[str, np.ndarray]:
         for group in layer.groups:
@@ -45,14 +37,8 @@ class ZeRO2(State):
     def arrived(self, layer: Layer, last: bool) -> None:
         self._take_in(layer, self.arriving)
         for group in layer.groups:
-            comm, whole = self.comm[group], self.arriving.pop(group)
-            lengths = shards(group.size, comm.size)
-            comm.Reduce_scatter(MPI.IN_PLACE, whole, lengths, op=self.setting.op)
-            add(whole[: lengths[comm.rank]], self.summed[group])
+            whole = self.arriving.pop(group)
+            add(self.shard_of_sum(group, whole), self.summed[group])
 
-    def update(self, number: int, factor: float) -> None:
-        for group in self.groups:
-            self._adam(group, number, factor)
-            clear(self.summed[group])
-            comm, weights = self.comm[group], self.stored[group]
-            comm.Allgatherv(MPI.IN_PLACE, [weights, shards(group.size, comm.size)])
+    def finish(self) -> None:
+        """They have been summed, layer by layer."""
