@@ -5,9 +5,9 @@ is the time of a simulated run on the machine; where that takes too long, an est
 says which:
 
 simulated    message by message, and flow by flow where links are shared
-estimated    beat by beat: messages that are sent together share links (`engines/crowded.py`); of a
-             pipeline, from its first segments (`steady.py`); or a few ranks stand for all in what
-             they copy (`copies.py`)
+estimated    beat by beat: messages that are sent together share links (`engines/crowded.py`); or,
+             of a pipeline, from its first segments (`steady.py`); or a few ranks stand for all in
+             what they copy (`study/copies.py`)
 cost line    of many ranks that are equally far from each other: the `Cost:` line, which tests
              hold against the simulated runs
 """

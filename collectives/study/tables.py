@@ -25,7 +25,7 @@ CLUSTER = made("nodes:x8,nic=25G,latency=15us,near_latency=5us,near_rate=5 GB/s,
 
 # The rows of the declared table: ranks of one node; nodes, and ranks on each.
 RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-PLACES = tuple([(q, 2**k) for q in (2, 4, 8, 16, 32, 64) for k in range(5) if q * 2**k <= 256])
+PLACES = tuple([(q, 2**k) for q in (2, 4, 8, 16, 32, 64) for k in range(5) if q * 2**k <= 64])
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
@@ -161,10 +161,7 @@ def ranges(
         return [high] if middle == low else [*changes(low, middle), *changes(middle, high)]
 
     found = changes(0, len(sizes) - 1)
-    return [
-        (0, at(0)),
-        *[(sizes[place], at(place)) for place in found if at(place) != at(place - 1)],
-    ]
+    return [(0, at(0)), *[(sizes[place], at(place)) for place in found]]
 
 
 def on(machine: Machine, nodes: int, ranks: int) -> Machine:
@@ -206,18 +203,14 @@ def table_text(
     cluster : Machine, optional
         Further rows, for several nodes.
     largest : int
-        Bytes of the longest vectors for which prices are compared.
+        Bytes of the longest vector for which prices are compared.
     """
     checks.instance("table", "machine", machine, Machine)
     places = places_of(machine, [checks.ranks("table", p) for p in ranks])
     wanted = [(machine, place) for place in places]
     if cluster is not None:
         wanted += [(cluster, place) for place in PLACES]
-    jobs = [
-        (primitive, place, on(one, *place), largest)
-        for primitive in primitives
-        for one, place in wanted
-    ]
+    jobs = [(name, place, on(one, *place), largest) for name in primitives for one, place in wanted]
     orders: dict[bool, dict[str, dict[Place, Ranges]]] = {True: {}, False: {}}
     for (primitive, place, *_), found in zip(jobs, _rows(jobs)):
         for commutative, row in found.items():
