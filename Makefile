@@ -14,7 +14,7 @@
 #   HOSTS=8 RATE=200mbit RUN='python -m collectives.bench bcast'  of `make box`; RANKS=16 for
 #                 more than one rank a host
 #   GRADER_PYTHON=3.10  the Python of Gradescope's image, for `make gradescope-3`
-#   LIMIT=480     seconds of `make model`
+#   BUDGET=480    seconds of `make model`
 #   PYTHON=...    the Python to build the environments with, 3.10 or newer
 
 MPI    ?= mpich
@@ -28,9 +28,9 @@ ALSO   ?= 257 512 1024
 PYTHON ?= python3
 RANKS  ?= 1 2 3 5
 SUITES ?=
-LIMIT  ?= 480
 TESTS  ?= tests/mpi
-LIMIT  ?= 240
+BUDGET ?= 480
+LIMIT  ?= 480
 GRADER_PYTHON ?= 3.10
 HOSTS  ?= 4
 RATE   ?= 200mbit
@@ -73,8 +73,8 @@ box: $(VENV)/ready ## a cluster in a box, which needs root (HOSTS=4 RATE=200mbit
 	$(IN) exec python -m collectives.bench.box --hosts $(HOSTS) --rate $(RATE) \
 	    $(if $(filter command,$(origin RANKS)),--ranks $(RANKS)) $(ARGS) -- $(RUN)
 
-model: $(VENV)/ready ## docs/model.md from new measurements, in the box, which needs root (LIMIT=480 seconds for all runs)
-	$(IN) MPIEXEC_TIMEOUT=900 python -m collectives.bench.model run --limit $(LIMIT) $(ARGS)
+model: $(VENV)/ready ## docs/model.md from new measurements, in the box, which needs root (BUDGET=480 for all runs)
+	$(IN) MPIEXEC_TIMEOUT=900 python -m collectives.bench.model run --limit $(BUDGET) $(ARGS)
 	$(IN) python -m collectives.bench.model page
 
 forms: forms-2 forms-4 ## all forms against the built-ins, 2 and 4 ranks, both MPIs; takes minutes
@@ -131,7 +131,7 @@ soak: $(VENV)/ready ## many calls, to see that nothing leaks (CALLS=200000 NP=4)
 prove: $(VENV)/ready ## prove every algorithm right for 1 .. 140 and some more ranks; takes long
 	$(IN) python -m collectives prove -p 140 --also $(ALSO) --jobs $(JOBS)
 
-choice: $(VENV)/ready ## make the table of algorithm="auto" anew, about a quarter of an hour
+choice: $(VENV)/ready ## make the table of algorithm="auto" anew, some minutes
 	$(IN) python -m collectives table --write collectives/choice.json
 
 docs: $(VENV)/ready ## write the generated page of the catalogue anew

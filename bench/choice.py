@@ -2,28 +2,32 @@
 
 ::
 
-    mpirun -n 4 python -m collectives.bench.choice [PRIMITIVE ...] [--seconds 1]
+    mpirun -n 4 python -m collectives.bench.choice [PRIMITIVE ...] [--seconds 1] [--write FILE]
 
 Times all candidates of `auto` side by side, for lengths of the whole vector from 8 B
 to 4 MiB, and compares the one that `auto` takes with the fastest: minima over the
 repetitions of single calls, each after a barrier, with the same buffers. Answers are
-checked.
+checked. `--write` makes a table of the fastest for these ranks; rows that FILE has for
+others stay. COLLECTIVES_TABLE=FILE makes `auto` use it.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
 from rich.text import Text
 
+from collectives import files
 from collectives.algorithms import PRIMITIVES
 from collectives.algorithms.language.registry import AUTO
 from collectives.catalogue import DEFAULTS
-from collectives.choice import choices
+from collectives.choice import ENVIRONMENT, Place, choices, read
 from collectives.console import table
 from collectives.problems import BLOCKWISE
 from collectives.study.pricing import evenly
@@ -33,9 +37,11 @@ from collectives.units import format_bytes
 
 from .calls import call
 from .cells import Cell
+from .drawn import drawn
 from .measure import minima
 from .program import Parser, known_primitives, options, seconds, start
 from .report import console, header, microseconds
+from .rounds import Layout
 from .stop import Stop
 from .system import system
 
@@ -54,10 +60,10 @@ def prepared(
 
 
 def compare(
-    comm: MPI.Intracomm, primitive: str, sizes: Sequence[int], seconds: float
+    comm: MPI.Intracomm, place: Place, primitive: str, sizes: Sequence[int], seconds: float
 ) -> tuple[dict[str, list[float]], list[str]]:
     """Microseconds of each candidate for each size, and which `auto` takes."""
-    names = candidates(primitive)
+    names = candidates(primitive, nodes=place[0] > 1)
     times: dict[str, list[float]] = {name: [] for name in names}
     for size in sizes:
         calls = []
@@ -68,7 +74,7 @@ def compare(
             calls.append(ready)
         for name, least in zip(names, minima(comm, calls, seconds)):
             times[name].append(1e6 * least)
-    chosen = [choices().spec(primitive, comm.size, size) for size in sizes]
+    chosen = [choices().spec(primitive, comm.size, size, nodes=place[0]) for size in sizes]
     return times, chosen
 
 
@@ -101,17 +107,22 @@ def show(primitive: str, times: dict[str, list[float]], chosen: list[str], sizes
     console().print(new)
 
 
-def main(comm: MPI.Intracomm, primitives: Sequence[str], seconds: float) -> None:
-    """Measure all; rank 0 prints."""
+def main(comm: MPI.Intracomm, primitives: Sequence[str], seconds: float, path: str | None) -> None:
+    """Measure all; rank 0 prints, and writes."""
     where = system(comm)
+    layout = Layout(comm)
+    place = layout.nodes, layout.ranks
+    layout.free()
     first = comm.rank == 0
     if first:
         console().print(Text(f"{header(where)}\n\ntable {choices().name}"), soft_wrap=True)
     ours: list[float] = []
     usual: list[float] = []
-    for primitive in primitives:
-        sizes = SIZES if primitive != "barrier" else SIZES[:1]
-        times, chosen = compare(comm, primitive, sizes, seconds)
+    every = {}
+    lengths = {name: SIZES if name != "barrier" else SIZES[:1] for name in primitives}
+    for primitive, sizes in lengths.items():
+        times, chosen = compare(comm, place, primitive, sizes, seconds)
+        every[primitive] = times
         ours += ratios(times, chosen)
         usual += ratios(times, defaults(primitive, chosen))
         if first:
@@ -123,6 +134,9 @@ def main(comm: MPI.Intracomm, primitives: Sequence[str], seconds: float) -> None
                 f"(geometric mean), {max(found):.2f} at most, "
                 f"{np.mean(np.array(found) < 1.25):.0%} below 1.25"
             )
+        if path is not None:
+            files.write(path, drawn(Path(path), place, every, lengths), "--write")
+            print(f"{ENVIRONMENT}={path}")
     sys.stdout.flush()
 
 
@@ -131,8 +145,18 @@ def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
     parser = Parser("collectives.bench.choice")
     parser.add_argument("primitives", nargs="*", metavar="PRIMITIVE", help="default all")
     parser.add_argument("--seconds", type=seconds, default=1.0, help="for each size (%(default)s)")
-    given = options(comm, parser, arguments, known_primitives)
-    main(comm, given.primitives or PRIMITIVES, given.seconds)
+    parser.add_argument("--write", metavar="FILE", help="write a table of the fastest")
+
+    def checked(given: argparse.Namespace) -> argparse.Namespace:
+        known_primitives(given)
+        if comm.rank == 0 and given.write is not None:
+            files.check_target(given.write, "--write")
+            if Path(given.write).exists():
+                read(given.write)
+        return given
+
+    given = options(comm, parser, arguments, checked)
+    main(comm, given.primitives or PRIMITIVES, given.seconds, given.write)
     return 0
 
 

@@ -157,8 +157,12 @@ def measured(comm: MPI.Intracomm, layout: Layout, seconds: float) -> Measured:
     if near and far and layout.even:
         together = round_times(comm, layout.far, True, seconds / 4)
     passing = bucket(comm, layout, 1 / far.beta, seconds / 4) if far else None
-    works = [alone(comm, [work(size) for size in SIZES]) for work in (addition, packing)]
-    return Measured(layout.nodes, layout.ranks, near, far, one, together, *works, passing)
+    additions, packings = (
+        alone(comm, [work(size) for size in SIZES]) for work in (addition, packing)
+    )
+    return Measured(
+        layout.nodes, layout.ranks, near, far, one, together, additions, packings, passing
+    )
 
 
 def toml(found: Measured, where: System) -> str:

@@ -14,11 +14,13 @@ from dataclasses import replace
 from mpi4py import MPI
 
 from collectives.catalogue import find
-from collectives.choice import decide
 from collectives.engines.driver import Message, Process
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.errors import FAILURES
+from collectives.machine.model import Machine, on_nodes
+from collectives.mpi.data.nodes import leader
 from collectives.problems import Buffers
+from collectives.study.verify import settle
 
 from .cells import BUILTIN, Cell
 from .preflight import Outlook, reason
@@ -37,11 +39,12 @@ def rehearsed(
     broken: dict[int, str] = {}
     leaving: list[dict[int, list[int]]] = [{} for _ in range(comm.size)]
     expected: dict[int, Sizes] = {}
+    machine = on_nodes(comm.allgather(leader(comm)))
     for i, cell in enumerate(cells):
         if cell.algorithm == BUILTIN or not ahead[i].runs:
             continue
         try:
-            sends, expected[i] = messages(cell, comm.rank, comm.size, buffers[cell.group])
+            sends, expected[i] = messages(cell, comm.rank, comm.size, machine, buffers[cell.group])
         except FAILURES as error:
             broken[i] = reason(error, cell)
             continue
@@ -57,12 +60,11 @@ def rehearsed(
     return [replace(one, broken=every.get(i, one.broken)) for i, one in enumerate(ahead)]
 
 
-def messages(cell: Cell, rank: int, p: int, mine: Buffers) -> tuple[Sizes, Sizes]:
-    """The messages that a rank sends and receives in a call."""
+def messages(cell: Cell, rank: int, p: int, machine: Machine, mine: Buffers) -> tuple[Sizes, Sizes]:
+    """The messages that a rank sends and receives in a call, on the nodes of a machine."""
     problem = cell.problem(p)
     asked, given = find(cell.primitive, cell.algorithm)
-    nbytes = problem.size * problem.dtype.itemsize
-    algorithm, parameters = decide(asked, given, p, nbytes)
+    algorithm, parameters = settle(asked, problem, given, machine)
 
     def process() -> Process:
         steps = problem.start(algorithm, rank, mine, parameters)

@@ -49,8 +49,8 @@ class Choices:
         The file's name, and a number that tells tables apart.
     node, cluster : Machine
         What it was made for: its rows for one node, and those for several, if it has some.
-    longest : tuple of int
-        The longest vectors that its rows are for, in bytes: on one node, and on several.
+    longest : int
+        The longest vectors that its rows are for, in bytes.
     any_order, in_order : mapping
         Rows of each primitive; those in order are for operators that do not commute.
     """
@@ -59,7 +59,7 @@ class Choices:
     digest: str
     node: Machine
     cluster: Machine | None
-    longest: tuple[int, int]
+    longest: int
     any_order: Mapping[str, Rows]
     in_order: Mapping[str, Rows]
 
@@ -71,11 +71,10 @@ class Choices:
     @property
     def reach(self) -> str:
         """For which lengths it was made, in words."""
-        alone, several = map(format_bytes, self.longest)
-        words = f"Made for vectors of at most {alone}"
-        if self.cluster is not None and several != alone:
-            words += f" on one node, and {several} on several"
-        return f"{words}; longer ones take the last algorithm of their row."
+        return (
+            f"Made for vectors of at most {format_bytes(self.longest)}; longer ones take the last "
+            "algorithm of their row."
+        )
 
     @property
     def name(self) -> str:
@@ -208,14 +207,13 @@ def parse(title: str, text: str) -> Choices:
     orders = [_rows(content[order]) for order in ("any_order", "in_order")]
     node = from_keys(content["node"])
     cluster = content["cluster"] and from_keys(content["cluster"])
-    short, long = map(int, content["longest"])
-    return Choices(title, digest, node, cluster, (short, long), *orders)
+    return Choices(title, digest, node, cluster, int(content["longest"]), *orders)
 
 
 def written(
     node: Machine,
     cluster: Machine | None,
-    longest: tuple[int, int],
+    longest: int,
     any_order: Mapping[str, Rows],
     in_order: Mapping[str, Rows],
 ) -> str:

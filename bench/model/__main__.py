@@ -5,7 +5,7 @@
     python -m collectives.bench.model run [NAME ...]   # measure; in the box, which needs root
     python -m collectives.bench.model page             # write docs/model.md from what is there
 
-`run` takes `--limit` seconds for all, of which each has its share by its number of ranks:
+`run` takes `--limit` seconds for all, of which each has its share, by its ranks:
 node-2, box-4x1, box-4x2, box-8x1 and box-8x2 (hosts and ranks on each). What it does not reach
 is left out, the longest vectors first. Each is stored when it has ended. Other programs on the
 machine spoil it.
@@ -32,6 +32,7 @@ from .runs import CONFIGURATIONS, FOLDER, Configuration, records
 RATE = "200mbit"
 LIMIT = 480.0
 AROUND = 6.0  # seconds that a configuration needs to start and to end
+END = 10.0  # seconds to end in when it is told to
 GRACE = 60.0  # seconds beyond its share after which it is ended
 
 
@@ -78,8 +79,8 @@ def run(given: argparse.Namespace) -> int:
     end = time.monotonic() + given.limit
     failed = []
     for place, name in enumerate(names):
-        ahead = sum(known[one].p for one in names[place:])
-        share = (end - time.monotonic()) * known[name].p / ahead
+        ahead = sum(known[one].weight for one in names[place:])
+        share = (end - time.monotonic()) * known[name].weight / ahead
         print(f"{name}: {share:.0f} s", flush=True)
         if not measure(command(known[name], given, share), share + GRACE):
             failed.append(name)
@@ -97,8 +98,12 @@ def measure(words: list[str], limit: float) -> bool:
         running.terminate()
         running.wait()
         return False
-    except BaseException:
-        running.kill()
+    except BaseException:  # Ctrl-C has reached it, too
+        running.terminate()
+        try:
+            running.wait(END)
+        except subprocess.TimeoutExpired:
+            running.kill()
         raise
 
 

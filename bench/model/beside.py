@@ -20,10 +20,11 @@ LIMITED = """\
 The bound is the bytes that must pass a host's link less the burst, at the rate that a plain
 socket reaches there. Times are multiples of it: of the MPI's own collective; of `auto` with the
 declared table, which is for clusters with 25 Gbit/s Ethernet; of `auto` with a table made from
-the parameters that were measured there, as somebody with such a network would make it
-(`python -m collectives table -p RANKS --topology FILE --write TABLE`, and COLLECTIVES_TABLE=TABLE);
-and of the best algorithm here. Less than {least} would mean that the measurement is wrong:
-{wrong} of {number} times are.
+the parameters that were measured there, as somebody with such a network would make it; and of
+the best algorithm here. With 8 hosts that table comes from
+`python -m collectives table -p 8 --topology docs/model/box-8x1.toml --write mine.json`, and
+COLLECTIVES_TABLE=mine.json in the environment puts it in force. Less than {least} would mean
+that the measurement is wrong: {wrong} of {number} times are.
 """
 
 

@@ -2,9 +2,9 @@
 
 Lengths go up, and for each the primitives take turns. A group is one primitive with one length;
 what a pass over it, every call once, will take is estimated beforehand. A group has that for one
-pass, and an equal part of what nobody needs for that. So long vectors, which take nearly all
-the time and vary least, are called once or twice, and short ones often. A group for which the
-time does not suffice is left out.
+pass, and an equal part of what nobody needs for that, or a small part of all. So long vectors,
+which take nearly all the time and vary least, are called once or twice, and short ones often. A
+group for which the time does not suffice is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 SECONDS = 0.3  # of calls after which a group has enough,
 ENOUGH = 20  # if it has so many repetitions
+PART = 1 / 150  # of all the time that every group may take in any case
 GROWTH = 4  # times as long a pass takes, at most, with vectors of the next length
 
 
@@ -37,7 +38,7 @@ class Budget:
         groups: Mapping[tuple[str, int], float],
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._clock, self._end = clock, clock() + limit
+        self._clock, self._end, self._least = clock, clock() + limit, PART * limit
         self._ahead = list(groups.items())
         self._pass: dict[str, float] = {}  # seconds of a pass over the last group
         self._begin = self._share = self._each = 0.0
@@ -52,7 +53,7 @@ class Budget:
         self._begin = self._clock()
         (primitive, _), need = self._ahead[0]
         spare = self.left - sum(seconds for _, seconds in self._ahead)
-        self._share = need + max(spare, 0.0) / len(self._ahead)
+        self._share = max(need + max(spare, 0.0) / len(self._ahead), self._least)
         self._each = 0.0
         self._ahead.pop(0)
         if primitive in self._pass:

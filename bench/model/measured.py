@@ -24,6 +24,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from collectives.algorithms.language.registry import AUTO
+from collectives.bench.cells import BUILTIN
 from collectives.bench.choice import prepared
 from collectives.bench.measure import minima, minima_while
 from collectives.bench.parameters import measured, toml
@@ -32,18 +33,16 @@ from collectives.bench.rounds import Layout, nothing
 from collectives.bench.sockets import payload
 from collectives.bench.stop import Stop
 from collectives.bench.system import system
-from collectives.choice import read
-from collectives.study.pricing import evenly
 from collectives.units import format_bytes
 
 from .budget import Budget
-from .made import in_force, make
+from .made import in_force, in_memory, made
 from .runs import MADE, PRIMITIVES_WITH_DATA, SIZES, Record, rows
 
 SECONDS = 100.0
 PARAMETERS = 0.06  # of that, for the machine's parameters
 PREPARED = 0.004  # seconds of a rank to prepare a call, where ranks share two cores
-TIMES = 2.5  # as long as its vector takes over a link, a call takes at most, about
+CROWD = 7  # ranks that make calls take as long again as their vectors over a link, about
 MEMORY = 1e9  # bytes a second, or more, within a node
 CHECKED = 2**18  # bytes of vectors whose answers are checked, which takes long for longer ones
 
@@ -65,8 +64,8 @@ class Plan:
     burst : int
         Bytes that it passes at once after a pause; all sleep before each call until they are
         saved up.
-    table : path
-        The table that was made here.
+    table : str
+        The path of the table that was made here.
     """
 
     hosts: int
@@ -75,28 +74,18 @@ class Plan:
     only: Sequence[str]
     rate: float
     burst: int
-    table: Path
+    table: str
 
     @property
     def pause(self) -> float:
         """Seconds in which a burst is saved up."""
         return 2 * self.burst / self.rate
 
-    def chosen(self) -> dict[str, dict[str, str]]:
-        """What `auto` takes by the table, by primitive and bytes."""
-        made, p = read(str(self.table)), self.hosts * self.ranks
-        return {
-            primitive: {
-                str(n): made.spec(primitive, p, evenly(primitive, p, n), nodes=self.hosts)
-                for n in self.sizes
-            }
-            for primitive in self.only
-        }
-
     def pass_time(self, primitive: str, n: int) -> float:
         """Seconds that it takes to prepare all calls of a group and to call each once, about."""
         number = len(rows(primitive, self.hosts, self.ranks))
-        return number * (PREPARED * self.hosts * self.ranks + TIMES * n / self.rate)
+        p = self.hosts * self.ranks
+        return number * (PREPARED * p + (1 + p / CROWD) * n / self.rate)
 
 
 def times(comm: MPI.Intracomm, plan: Plan, limit: float) -> dict:
@@ -108,14 +97,14 @@ def times(comm: MPI.Intracomm, plan: Plan, limit: float) -> dict:
     groups = [(primitive, n) for n in plan.sizes for primitive in plan.only]
     budget = Budget(limit, {group: plan.pass_time(*group) for group in groups})  # rank 0's counts
     for primitive, n in groups:
-        if not comm.bcast(comm.rank == 0 and budget.begin()):
-            _say(comm, f"no time for {primitive} of {format_bytes(n)}")
-            continue
-        names = list(found[primitive])
-        for name, least in zip(names, _group(comm, primitive, names, n, plan, budget)):
-            found[primitive][name][str(n)] = round(1e6 * least, 1)
+        if comm.bcast(comm.rank == 0 and budget.begin()):
+            names = list(found[primitive])
+            for name, least in zip(names, _group(comm, primitive, names, n, plan, budget)):
+                found[primitive][name][str(n)] = round(1e6 * least, 1)
         if primitive == plan.only[-1]:
-            _say(comm, f"{format_bytes(n)} done, {budget.left:.0f} s left")
+            reached = sum(str(n) in found[one][BUILTIN] for one in plan.only)
+            here = f"{format_bytes(n)}: {reached} of {len(plan.only)} primitives"
+            _say(comm, f"{here}, {budget.left:.0f} s left")
     return found
 
 
@@ -143,7 +132,7 @@ def _group(
     return least
 
 
-def _first_with(table: Path, call: Callable[[], object]) -> Callable[[], object]:
+def _first_with(table: str, call: Callable[[], object]) -> Callable[[], object]:
     """A call that has this table in force the first time, when its algorithm is decided."""
     begun = False
 
@@ -166,7 +155,6 @@ def _say(comm: MPI.Intracomm, words: str) -> None:
 def record(
     comm: MPI.Intracomm,
     limit: float,
-    path: Path,
     sizes: Sequence[int] = SIZES,
     only: Sequence[str] = PRIMITIVES_WITH_DATA,
 ) -> Record:
@@ -178,11 +166,11 @@ def record(
     machine = measured(comm, layout, PARAMETERS * limit)
     box = json.loads(os.environ.get("COLLECTIVES_BOX", "{}"))
     reached = asdict(payload(comm, 1.0)) if layout.nodes > 1 else {}
-    parameters, table = toml(machine, where), path.with_name(f"{path.stem}-table.json")
+    parameters = toml(machine, where)
     _say(comm, "a table of choices from them")
-    make(comm, parameters, table, only, max(sizes))
+    table = made(comm, parameters, only, max(sizes))
     rate, burst = (box.get("rate", 0) / 8 or MEMORY), box.get("burst", 0)
-    plan = Plan(layout.nodes, layout.ranks, sizes, only, rate, burst, table)
+    plan = Plan(layout.nodes, layout.ranks, sizes, only, rate, burst, in_memory(comm, table))
     found = Record(
         hosts=layout.nodes,
         ranks=layout.ranks,
@@ -197,7 +185,7 @@ def record(
         payload=reached,
         machine=parameters,
         times=times(comm, plan, limit - (time.monotonic() - begin)),
-        chosen=plan.chosen(),
+        table=table,
     )
     layout.free()
     return found
@@ -215,7 +203,7 @@ def program(comm: MPI.Intracomm, arguments: Sequence[str], stop: Stop) -> int:
         return given
 
     given = options(comm, parser, arguments, checked)
-    found = record(comm, given.seconds, given.file, given.sizes, given.only)
+    found = record(comm, given.seconds, given.sizes, given.only)
     if comm.rank == 0:
         found.write(given.file)
     return 0

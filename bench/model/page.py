@@ -28,25 +28,32 @@ from .tables import table
 HEAD = """\
 # The model held against reality
 
-`make model` measures all this and writes the page. What is predicted is the price that
-`predict` and `simulate(..., topology=FILE)` give, with the parameters that
-`python -m collectives.bench.parameters` has measured in the same place just before. What is
-measured is the least time of single calls, from the first rank's start to the last one's
-end. A size is that of the whole vector, of float64, as in `-n`. The runs are kept in
-[model/](model/), one file each. Each has a time limit; what it did not reach is left out here.
+Can predictions be trusted? Here they stand beside what was measured, whatever that says.
+`make model` measures all of it and writes this page.
 
-The box is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and
-a token bucket holds each link to its rate, both ways. All ranks share the cores of that
-machine; one that waits sleeps. What a link can do at all was measured with a plain TCP socket
-between two hosts (`python -m collectives.bench.sockets`), and what is left of that when every
-host sends to the next one at the same time.
+- *Predicted* is the price that `predict` and `simulate(..., topology=FILE)` give. The file has
+  the parameters of the place, which `python -m collectives.bench.parameters` has measured there
+  just before.
+- *Measured* is the least time of single calls, from the first rank's start to the last one's
+  end. Short vectors are sent until there are 20 calls or the time is over, the longest ones
+  once or twice.
+- A *size* is that of the whole vector, of float64, as in `-n`.
+- [model/](model/) keeps each run: its times, its parameters, and the table of choices that was
+  made from them. What was not reached within the time limit is left out.
+
+*The box* is `python -m collectives.bench.box`: hosts are network namespaces on one machine, and
+a token bucket holds each link to its rate, both ways. So the network is real, but slow, and all
+ranks share the cores of that machine; one that waits sleeps. *A plain socket* is what TCP
+reaches between two hosts without MPI (`python -m collectives.bench.sockets`), and *all hosts at
+once* is what is left of that when every host sends to the next one. An *empty call* does
+nothing: it takes as long as ranks leave a barrier one after the other.
 """
 
 FAILS = """\
 ## Where it fails, and why
 
 The median of predicted / measured, by configuration and length. Below 1, algorithms take longer
-than was predicted.
+than was predicted: the prediction was too fast.
 
 """
 
@@ -115,13 +122,14 @@ def _measures(some: list[Cell]) -> list[str]:
     pairs = winners(some)
     exact = sum(fastest.algorithm == chosen.algorithm for fastest, chosen in pairs)
     lost = [chosen.measured / fastest.measured for fastest, chosen in pairs]
+    mean = f"{np.exp(np.mean(np.log(lost))):.2f}" if lost else "-"
     return [
         _percent(median_error(some)),
         _percent(median_error(cell for cell in some if cell.n <= SHORT)),
         _percent(median_error(cell for cell in some if cell.n >= LONG)),
         f"{exact} of {len(pairs)}",
         f"{sum(map(right, pairs))} of {len(pairs)}",
-        f"{np.exp(np.mean(np.log(lost))):.2f}",
+        mean,
     ]
 
 
@@ -138,9 +146,10 @@ TITLES = [
 def _summary(found: Found) -> str:
     rows = [[record.configuration.words, *_measures(some)] for record, some in found]
     words = (
-        "## Summary\n\nThe error of a cell, an algorithm with a length, is relative to what was "
-        "measured. The winner is\nright if the algorithm that is predicted to be the fastest was; "
-        "*time lost* is how many times as long\nas the fastest it took, in the geometric mean.\n\n"
+        "## Summary\n\nA cell is an algorithm with a length, and its error is relative to what was "
+        "measured. For each\nprimitive and length somebody may ask which algorithm to take: the "
+        "winner is right if the one that\nis predicted to be the fastest was, and *time lost* is "
+        "how many times as long as the fastest it\ntook, in the geometric mean.\n\n"
     )
     return words + table(["", *TITLES], rows)
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from collectives.choice import parse
+from collectives.study.pricing import evenly
 from collectives.units import format_bytes
 
 from .compare import LONG, SHORT, Cell, bound, machine_of, median_error, ours
 from .runs import MADE, Record
+from .tables import table
 
 Found = Sequence[tuple[Record, list[Cell]]]
 
 NEAR = 1.1  # a ratio from 1 / NEAR to this is called right
-EXTREMES = 3  # algorithms at either end
+EXTREMES = 2  # algorithms at either end
 WIDTH = 96  # of the text of the page
 READING = "Reading, not tested:"
 
@@ -65,153 +68,167 @@ def extremes(some: Sequence[Cell]) -> tuple[list[str], list[str]]:
     return names[:half], names[len(names) - half :][::-1]
 
 
+@dataclass(frozen=True)
+class Cause:
+    """Something that predictions do not see, and what the runs say of it.
+
+    Attributes
+    ----------
+    name, text : str
+    titles : sequence of str
+        Of the numbers.
+    rows : sequence of (Record, sequence of str)
+        The numbers of each run that has any.
+    """
+
+    name: str
+    text: str
+    titles: Sequence[str]
+    rows: Sequence[tuple[Record, Sequence[str]]]
+
+    def markdown(self) -> str:
+        """A section of the page."""
+        rows = [[record.configuration.words, *cells] for record, cells in self.rows]
+        return f"### {self.name}\n\n{textwrap.fill(self.text, WIDTH)}\n\n" + table(
+            ["", *self.titles], rows
+        )
+
+
 def readings(found: Found) -> str:
-    """A list of what the runs say about each cause that was thought of."""
+    """What the runs say about each cause that was thought of."""
     boxes = [(record, some) for record, some in found if record.hosts > 1]
     nodes = [(record, some) for record, some in found if record.hosts == 1]
-    points = [
-        *_noise(found),
-        *_bucket(boxes),
-        *_cores(found),
-        *_empty(found),
-        *_kernel(boxes),
-        *_node(nodes),
-    ]
-    return "".join(f"{_item(point)}\n" for point in points)
+    causes = [_noise(found), _bucket(boxes), _cores(found), _empty(found), _kernel(boxes)]
+    causes.append(_node(nodes))
+    return "\n".join(cause.markdown() for cause in causes if cause.rows)
 
 
-def _item(point: str) -> str:
-    """One item of a list in Markdown."""
-    return textwrap.fill(point, WIDTH, initial_indent="- ", subsequent_indent="  ")
+TO, FROM = f"to {format_bytes(SHORT)}", f"from {format_bytes(LONG)}"
 
 
-def _each(values: Iterable[tuple[Record, str]]) -> str:
-    return "; ".join(f"{record.configuration.words}: {text}" for record, text in values)
+def _percent(values: Iterable[float]) -> str:
+    return f"{100 * float(np.median([*values])):.0f} %"
 
 
-def _bucket(boxes: Found) -> list[str]:
-    """Vectors about as long as the burst, beside longer ones."""
-    if not boxes:
-        return []
-    values = []
-    for record, some in boxes:
-        about = [cell for cell in some if record.burst / 4 <= cell.n <= 4 * record.burst]
-        longer = [cell for cell in some if cell.n >= LONG]
-        burst = format_bytes(machine_of(record.machine).burst)
-        values.append((record, f"{burst}, {ratio(about):.2f} and {ratio(longer):.2f}"))
-    return [
-        "**The bucket.** After a pause a link passes its burst at once. Before each call all ranks "
-        "sleep until it has been saved up, and the burst is one of the parameters. What was "
-        "measured of it, and the median of predicted / measured for vectors from a quarter of the "
-        f"burst to four times it and from {format_bytes(LONG)} on: {_each(values)}."
-    ]
-
-
-def _noise(found: Found) -> list[str]:
+def _noise(found: Found) -> Cause:
     """How far two measurements of the same differ: this is tested."""
-    values = []
+    rows = []
     for record, _ in found:
         short, long = twice(record, 0, SHORT), twice(record, LONG, math.inf)
         if short and long:
-            both = (f"{100 * np.median(x):.0f} %" for x in (short, long))
-            values.append((record, " and ".join(both)))
-    if not values:
-        return []
-    return [
-        "**Noise.** What `auto` takes by the table made there was measured under its own name, "
-        "too, in the same turns. The two times are of the same messages; they differ by (median, "
-        f"to {format_bytes(SHORT)} and from {format_bytes(LONG)} on) {_each(values)}. No "
-        "prediction can be nearer than about that, and the best of many algorithms is in part luck."
-    ]
+            rows.append((record, [_percent(short), _percent(long)]))
+    text = (
+        "What `auto` takes by the table made there was measured under its own name, too, in the "
+        "same turns: two times of the same messages. So far are they apart, by the median. No "
+        "prediction can be nearer than about that, and the best of many is in part luck."
+    )
+    return Cause("Noise", text, [TO, FROM], rows)
 
 
 def twice(record: Record, least: float, most: float) -> list[float]:
     """How far two times of one algorithm are apart, as a part of the shorter one, by lengths."""
-    pairs = [
-        (record.times[primitive][MADE][n], record.times[primitive][name][n])
-        for primitive, row in record.chosen.items()
-        for n, name in row.items()
-        if least <= int(n) <= most
-        and n in record.times[primitive].get(MADE, {})
-        and n in record.times[primitive].get(name, {})
-    ]
+    if not record.table:
+        return []
+    made, p = parse("made there", record.table), record.configuration.p
+    pairs = []
+    for primitive, times in record.times.items():
+        for n, time in times.get(MADE, {}).items():
+            if least <= int(n) <= most:
+                nbytes = evenly(primitive, p, int(n))
+                name = made.spec(primitive, p, nbytes, nodes=record.hosts)
+                pairs += [(time, times[name][n])] if name in times else []
     return [max(pair) / min(pair) - 1 for pair in pairs]
 
 
-def _cores(found: Found) -> list[str]:
+def _bucket(boxes: Found) -> Cause:
+    """Vectors about as long as the burst, beside longer ones."""
+    rows = []
+    for record, some in boxes:
+        about = [cell for cell in some if record.burst / 4 <= cell.n <= 4 * record.burst]
+        burst = format_bytes(machine_of(record.machine).burst)
+        numbers = [direction(ratio(about)), direction(ratio(c for c in some if c.n >= LONG))]
+        rows.append((record, [burst, *numbers]))
+    text = (
+        "After a pause a link passes its burst at once. Before each call all ranks sleep until it "
+        "has been saved up, and how much it is was measured with the other parameters. The median "
+        "of predicted / measured for vectors from a quarter of the burst to four times it, and "
+        "for long ones:"
+    )
+    return Cause("The bucket", text, ["burst measured", "about the burst", FROM], rows)
+
+
+def _cores(found: Found) -> Cause:
     """The algorithms at either end, where ranks share cores."""
-    values = []
+    rows = []
     for record, some in found:
         low, high = extremes(some)
         if record.crowded and low:
-            values.append((record, f"{', '.join(low)}, and {', '.join(high)}"))
-    if not values:
-        return []
-    return [
-        "**Ranks that share cores.** A rank that a message has reached still waits for its turn on "
-        "a core. The parameters hold the mean of that, not who waits when. Medians for long "
-        f"vectors, the lowest and the highest: {_each(values)}. "
-        f"{READING} the more ranks have something to do at one moment, the lower."
-    ]
+            rows.append((record, [", ".join(low), ", ".join(high)]))
+    text = (
+        "A rank that a message has reached still waits for its turn on a core. The parameters hold "
+        "the mean of that, not who waits when. The algorithms whose long vectors are predicted "
+        f"lowest and highest, with the median of predicted / measured. {READING} the more ranks "
+        "have something to do at one moment, the lower."
+    )
+    return Cause("Ranks that share cores", text, ["lowest", "highest"], rows)
 
 
-def _empty(found: Found) -> list[str]:
+def _empty(found: Found) -> Cause:
     """Whether short vectors are predicted better with the empty call added: this is tested."""
-    values = []
+    rows = []
     for record, some in found:
         short = [cell for cell in some if cell.n <= SHORT]
         more = [replace(cell, predicted=cell.predicted + 1e-6 * record.empty) for cell in short]
-        before, after = median_error(short), median_error(more)
         if short:
-            values.append((record, f"{100 * before:.0f} % and {100 * after:.0f} %"))
-    return [
-        "**What a barrier leaves behind.** A call begins when the first rank leaves the barrier "
-        "before it, so an empty call takes the time in the first table, and no prediction has it. "
-        f"Median error to {format_bytes(SHORT)} as it is, and if that time is added to all "
-        f"predictions: {_each(values)}."
-    ]
+            both = (f"{100 * median_error(x):.0f} %" for x in (short, more))
+            rows.append((record, [*both]))
+    text = (
+        "A call begins when the first rank leaves the barrier before it, so an empty call takes "
+        "the time in the first table, and no prediction has it. The median error "
+        f"{TO} as it is, and if that time is added to all predictions:"
+    )
+    return Cause("What a barrier leaves behind", text, ["as it is", "added"], rows)
 
 
-def _kernel(boxes: Found) -> list[str]:
+def _kernel(boxes: Found) -> Cause:
     """How far the best is from the bound."""
-    values = []
+    rows = []
     for record, _ in boxes:
         best = [
-            min(row[str(n)] for row in rows) / 1e6 / bound(record, primitive, n)
+            min(times[name][n] for name in ours(times)) / 1e6 / bound(record, primitive, int(n))
             for primitive, times in record.times.items()
             if primitive not in ("scan", "exscan")
-            for rows in [[times[name] for name in ours(times)]]
-            for n in map(int, rows[0])
-            if n >= LONG
+            for n in times[ours(times)[0]]
+            if int(n) >= LONG
         ]
         if best:
             together = record.payload["together"] / record.payload["one_way"]
             mean = np.exp(np.mean(np.log(best)))
-            values.append((record, f"{mean:.2f}, and {100 * together:.0f} %"))
-    if not values:
-        return []
-    return [
-        "**The kernel.** TCP takes the cores, too, the same that add and copy. The best algorithm "
-        "as a multiple of the bound (geometric mean, without scan and exscan), and what is left of "
-        f"a socket's rate when all hosts send at once: {_each(values)}. "
-        f"{READING} what that does not explain is the time of ranks that wait for a core."
-    ]
+            rows.append((record, [f"{mean:.2f}", f"{100 * together:.0f} %"]))
+    text = (
+        "TCP takes the cores, too, the same that add and copy. How many times as long as the bound "
+        "the best algorithm takes (geometric mean of long vectors, without scan and exscan), and "
+        f"what is left of a socket's rate when all hosts send at once. {READING} what the second "
+        "number does not explain of the first is the time of ranks that wait for a core."
+    )
+    return Cause("The kernel", text, ["best / bound", "rate left"], rows)
 
 
-def _node(nodes: Found) -> list[str]:
+def _node(nodes: Found) -> Cause:
     """Shared memory."""
-    if not nodes:
-        return []
-    values = []
-    for record, some in nodes:
-        short, long = (
-            [c for c in some if c.n <= SHORT],
-            [c for c in some if c.n >= LONG],
+    rows = [
+        (
+            record,
+            [
+                direction(ratio(c for c in some if c.n <= SHORT)),
+                direction(ratio(c for c in some if c.n >= LONG)),
+            ],
         )
-        values.append((record, f"{ratio(short):.2f} and {ratio(long):.2f}"))
-    return [
-        "**One node.** Median of predicted / measured for short and for long vectors: "
-        f"{_each(values)}. {READING} short calls are Python's for a large part, which "
-        "differs from algorithm to algorithm; long ones depend on the caches, and the model has "
-        "one rate for all lengths."
+        for record, some in nodes
     ]
+    text = (
+        "The median of predicted / measured in shared memory. "
+        f"{READING} short calls are Python's for a large part, which differs from algorithm to "
+        "algorithm; long ones depend on the caches, and the model has one rate for all lengths."
+    )
+    return Cause("One node", text, [TO, FROM], rows)

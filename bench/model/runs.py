@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ class Configuration:
     def p(self) -> int:
         """Number of ranks."""
         return self.hosts * self.ranks
+
+    @property
+    def weight(self) -> int:
+        """Its part of the time: all ranks share two cores or so, and all begin and end."""
+        return self.p + 4
 
     @property
     def name(self) -> str:
@@ -89,8 +94,8 @@ class Record:
         Microseconds by primitive, algorithm and bytes (as text, which JSON wants).
     machine : str
         Its parameters, in TOML: a file of its own, for `--topology`.
-    chosen : dict
-        What `auto` took by the table that was made there, by primitive and bytes.
+    table : str
+        The table of choices that was made from them, a file of its own, too.
     """
 
     hosts: int
@@ -106,7 +111,7 @@ class Record:
     payload: dict[str, float]
     times: dict[str, dict[str, dict[str, float]]]
     machine: str
-    chosen: dict[str, dict[str, str]] = field(default_factory=dict)
+    table: str = ""
 
     @property
     def configuration(self) -> Configuration:
@@ -118,10 +123,11 @@ class Record:
         return self.hosts * self.ranks > self.cores
 
     def write(self, path: Path) -> None:
-        """Write it, one line for each algorithm, and the machine beside it."""
+        """Write it, one line for each algorithm, and the machine and the table beside it."""
         content = asdict(self)
         times = content.pop("times")
         path.with_suffix(".toml").write_text(content.pop("machine"), encoding="utf-8")
+        _table(path).write_text(content.pop("table"), encoding="utf-8")
         lines = [f'"{name}": {json.dumps(value)}' for name, value in content.items()]
         blocks = []
         for primitive, found in times.items():
@@ -131,11 +137,17 @@ class Record:
         path.write_text("{\n " + ",\n ".join(lines) + "\n}\n", encoding="utf-8")
 
 
+def _table(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-table.json")
+
+
 def read(path: Path) -> Record:
     """A record from its file."""
     try:
         found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Record(machine=path.with_suffix(".toml").read_text(encoding="utf-8"), **found)
+        machine = path.with_suffix(".toml").read_text(encoding="utf-8")
+        table = _table(path).read_text(encoding="utf-8") if _table(path).exists() else ""
+        return Record(machine=machine, table=table, **found)
     except (OSError, ValueError, TypeError) as error:
         raise ArgumentError(f"model: {path} must be a record of a run, got {error}") from None
 

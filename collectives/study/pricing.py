@@ -5,8 +5,9 @@ is the time of a simulated run on the machine; where that takes too long, an est
 says which:
 
 simulated    message by message, and flow by flow where links are shared
-estimated    beat by beat: messages that are sent together share links (`engines/crowded.py`); or
-             a few ranks stand for all in what they copy (`study/copies.py`)
+estimated    beat by beat: messages that are sent together share links (`engines/crowded.py`); or,
+             of a pipeline, from its first segments (`steady.py`); or a few ranks stand for all in
+             what they copy (`study/copies.py`)
 cost line    of many ranks that are equally far from each other: the `Cost:` line, which tests
              hold against the simulated runs
 """
@@ -32,6 +33,7 @@ from collectives.problems import BLOCKWISE, Problem
 from collectives.study import fast
 from collectives.study.cost import predicted_time
 from collectives.study.simulation import BYTES_OF_FLOATS
+from collectives.study.steady import SEGMENTS, segments_of, steady
 
 # The clock of the declared table: a round of the library through the shared memory of
 # a small machine, and numpy's addition of float64, which takes 0.05 ns a byte in the cache
@@ -45,7 +47,12 @@ SIMULATED, ESTIMATED, LINE = "simulated", "estimated", "cost line"
 FLOWS, SIDE_BY_SIDE, BEATS = 50_000, 5_000, 2**19
 # A cost line does not tell of so many times as many messages as there are.
 TRUSTED = 4
-SAMPLE = 16
+
+# Of more messages than these, in many segments, only the first segments are simulated.
+PIPELINED = 5_000
+
+# Ranks of a small run, and bytes that fill its pipelines.
+SAMPLE, FILLED = 16, 2**22
 
 
 class TooLong(ArgumentError):
@@ -135,7 +142,14 @@ def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
     check_parameters(algorithm, given)
     check_restrictions(algorithm, p, groups=machine.groups(p) if algorithm.needs_groups else None)
     problem = phantom_problem(algorithm, p, n)
-    number = _messages(algorithm, p, n, given)
+    segments = 0
+    if machine.network is not None and SEGMENTS in algorithm.parameters:
+        segments = segments_of(algorithm, problem, machine, given)
+    number = _messages(algorithm, p, n, {**given, SEGMENTS: segments} if segments else given)
+    if segments and number > PIPELINED:
+        found = steady(algorithm, problem, machine, given, segments, number)
+        if found is not None:
+            return Price(found.time, ESTIMATED, found)
     if number <= (FLOWS if machine.shares else SIDE_BY_SIDE):
         return _simulated(fast.run(algorithm, problem, machine, given))
     if not machine.shares and (found := fast.symmetric(algorithm, problem, machine, given)):
@@ -208,7 +222,8 @@ def _density(chosen: _Chosen) -> float:
     """The share of ranks that are busy while one rank is, in a small run."""
     algorithm = chosen.algorithm
     p = max(SAMPLE, algorithm.minimum_p)
-    problem = phantom_problem(algorithm, p, 64 * p)
+    n = FILLED if SEGMENTS in algorithm.parameters else 64 * p
+    problem = phantom_problem(algorithm, p, n)
     run = fast.run(algorithm, problem, Machine(Clock(1, 0, 0)), {})
     return float(run.messages.sum()) / max(p * run.time, 1)
 

@@ -8,18 +8,15 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise
 
 from collectives import checks
 from collectives.algorithms.language.registry import PREFIXES, PRIMITIVES, REDUCTIONS, REGISTRY
-from collectives.catalogue import find
 from collectives.choice import Place, Ranges, written
-from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
 from collectives.machine.placed import BLOCK
 from collectives.machine.spec import machine as made
-from collectives.study.cost import predicted_time
-from collectives.study.pricing import DECLARED_CLOCK, TooLong, evenly, price
+from collectives.study.curves import STRAIGHT, Curve
+from collectives.study.pricing import DECLARED_CLOCK, TooLong, price
 
 # What the declared table was made for: the ranks of one node, and nodes on 25 Gbit/s Ethernet
 # whose ranks share a NIC. A message takes the library's own round, and the wire's latency.
@@ -28,14 +25,11 @@ CLUSTER = made("nodes:x8,nic=25G,latency=15us,near_latency=5us,near_rate=5 GB/s,
 
 # The rows of the declared table: ranks of one node; nodes, and ranks on each.
 RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-PLACES = tuple([(q, r) for q in (2, 4, 8, 16) for r in (1, 2, 4, 8, 16) if q * r <= 32])
+PLACES = tuple([(q, 2**k) for q in (2, 4, 8, 16, 32, 64) for k in range(5) if q * 2**k <= 64])
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
 STEP = 4
-
-# As far as the declared table goes for clusters, where long vectors take long to price.
-LARGEST_ON_NODES = 2**28
 
 # A table of so many rows is made by several processes.
 MANY = 40
@@ -116,34 +110,30 @@ def prices(
 
 
 def cheapest(primitive: str, p: int, n: int, machine: Machine, commutative: bool = True) -> str:
-    """The candidate with the least price; in a tie the one listed first.
+    """The candidate with the least price; in a tie the one listed first."""
+    return Contest(primitive, p, machine, commutative).cheapest(n)
 
-    Those that cannot be are not priced.
+
+class Contest:
+    """The candidates for a primitive on p ranks, for vectors of any length.
+
+    Those that cannot be the cheapest are not priced.
     """
-    order = candidates(primitive, commutative, several(machine, p))
-    floors = {name: _at_least(primitive, name, p, n, machine) for name in order}
-    found: dict[str, float] = {}
-    for name in sorted(order, key=floors.__getitem__):
-        if found and floors[name] > TIE * min(found.values()):
-            break
-        with suppress(TooLong):
-            found[name] = price(primitive, name, p, n, machine)
-    limit = TIE * min(found.values(), default=0.0)
-    return next((name for name in order if found.get(name, math.inf) <= limit), order[0])
 
+    def __init__(self, primitive: str, p: int, machine: Machine, commutative: bool = True):
+        order = candidates(primitive, commutative, several(machine, p))
+        self.curves = [Curve(primitive, name, p, machine) for name in order]
 
-def _at_least(primitive: str, name: str, p: int, n: int, machine: Machine) -> float:
-    """Seconds below which its price surely is not, found quickly."""
-    if machine.shares:
-        try:
-            return price(primitive, name, p, n, machine.unshared())
-        except TooLong:
-            return 0.0
-    if machine.network is None and isinstance(machine.clock, Clock):
-        algorithm, given = find(primitive, name)
-        # A cost line may be an upper bound, of no more than this.
-        return predicted_time(algorithm, p, evenly(primitive, p, n), machine.clock, **given) / 2
-    return 0.0
+    def cheapest(self, n: int) -> str:
+        """The candidate with the least price for n bytes; in a tie the one listed first."""
+        found: dict[str, float] = {}
+        for curve in sorted(self.curves, key=lambda one: one.at_least(n)):
+            if found and curve.at_least(n) > TIE * min(found.values()):
+                break
+            found[curve.name] = curve.at(n)
+        limit = TIE * (1 - 2 * STRAIGHT) * min(found.values())
+        names = [curve.name for curve in self.curves]
+        return next((name for name in names if found.get(name, math.inf) <= limit), names[0])
 
 
 def ranges(
@@ -151,27 +141,27 @@ def ranges(
 ) -> Ranges:
     """The cheapest candidate for every length: from how many bytes on, and which.
 
-    Every sixteenfold length is priced, and between two that differ in their cheapest
+    Every sixteenfold length is looked at, and between two that differ in their cheapest
     candidate those that show where it changes.
     """
+    contest = Contest(primitive, p, machine, commutative)
     if primitive == "barrier":
-        return [(0, cheapest(primitive, p, 0, machine))]
+        return [(0, contest.cheapest(0))]
     sizes = [SMALLEST << shift for shift in range((largest // SMALLEST).bit_length())]
 
     @cache
     def at(place: int) -> str:
-        return cheapest(primitive, p, sizes[place], machine, commutative)
+        return contest.cheapest(sizes[place])
 
-    def refined(low: int, high: int) -> Iterable[int]:
-        """The places between two where the cheapest changes."""
-        if at(low) == at(high):
+    def changes(low: int, high: int) -> Iterable[int]:
+        """The places between two where the cheapest changes, from the coarse to the fine."""
+        if at(low) == at(high) and high - low <= STEP:
             return []
         middle = (low + high) // 2
-        return [high] if middle == low else [*refined(low, middle), *refined(middle, high)]
+        return [high] if middle == low else [*changes(low, middle), *changes(middle, high)]
 
-    stops = [*range(0, len(sizes) - 1, STEP), len(sizes) - 1]
-    changes = [place for low, high in pairwise(stops) for place in refined(low, high)]
-    return [(0, at(0)), *[(sizes[place], at(place)) for place in changes]]
+    found = changes(0, len(sizes) - 1)
+    return [(0, at(0)), *[(sizes[place], at(place)) for place in found]]
 
 
 def on(machine: Machine, nodes: int, ranks: int) -> Machine:
@@ -217,33 +207,34 @@ def table_text(
     """
     checks.instance("table", "machine", machine, Machine)
     places = places_of(machine, [checks.ranks("table", p) for p in ranks])
-    wanted = [(machine, place, largest) for place in places]
+    wanted = [(machine, place) for place in places]
     if cluster is not None:
-        wanted += [(cluster, place, LARGEST_ON_NODES) for place in PLACES]
-    jobs = [
-        (primitive, place, on(one, *place), commutative, largest)
-        for primitive in primitives
-        for commutative in ([True, False] if primitive in REDUCTIONS else [True])
-        for one, place, largest in wanted
-    ]
+        wanted += [(cluster, place) for place in PLACES]
+    jobs = [(name, place, on(one, *place), largest) for name in primitives for one, place in wanted]
     orders: dict[bool, dict[str, dict[Place, Ranges]]] = {True: {}, False: {}}
-    for (primitive, place, _, commutative, _), row in zip(jobs, _rows(jobs)):
-        orders[commutative].setdefault(primitive, {})[place] = row
-    longest = largest, LARGEST_ON_NODES if cluster is not None else largest
+    for (primitive, place, *_), found in zip(jobs, _rows(jobs)):
+        for commutative, row in found.items():
+            orders[commutative].setdefault(primitive, {})[place] = row
     nodes = machine if machine.network is not None else cluster
-    return written(machine, nodes, longest, orders[True], orders[False])
+    return written(machine, nodes, largest, orders[True], orders[False])
 
 
-Job = tuple[str, Place, Machine, bool, int]
+Job = tuple[str, Place, Machine, int]
+Found = dict[bool, Ranges]
 
 
-def _rows(jobs: Sequence[Job]) -> Iterable[Ranges]:
+def _rows(jobs: Sequence[Job]) -> Iterable[Found]:
+    """The rows of all jobs, in their order; by several processes those that take longest first."""
     if len(jobs) < MANY:
         return map(_row, jobs)
     with ProcessPoolExecutor() as pool:
-        return list(pool.map(_row, jobs))
+        order = sorted(range(len(jobs)), key=lambda i: -math.prod(jobs[i][1]))
+        found = dict(zip(order, pool.map(_row, [jobs[i] for i in order])))
+    return [found[i] for i in range(len(jobs))]
 
 
-def _row(job: Job) -> Ranges:
-    primitive, (nodes, each), machine, commutative, largest = job
-    return ranges(primitive, nodes * each, machine, commutative, largest)
+def _row(job: Job) -> Found:
+    """The rows for operators that commute, and for all; their prices are the same."""
+    primitive, (nodes, each), machine, largest = job
+    orders = [True, False] if primitive in REDUCTIONS else [True]
+    return {order: ranges(primitive, nodes * each, machine, order, largest) for order in orders}

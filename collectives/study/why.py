@@ -203,9 +203,9 @@ def _row(found: Choices, primitive: str, p: int, n: int, commutative: bool) -> s
     (nodes, ranks), ranges = found.row(primitive, p, commutative)
     other = "" if (nodes, ranks) == (1, p) else f" (p = {p} has none)"
     beyond = ""
-    longest = found.longest[nodes > 1]
-    if n > longest:
-        beyond = f"; it was made for at most {format_bytes(longest)}, and this n is longer"
+    if n > found.longest:
+        longest = format_bytes(found.longest)
+        beyond = f"; it was made for at most {longest}, and this n is longer"
     listed = place_in_words((nodes, ranks))
     return f"table {found.title}, row p = {listed}{other}: {_in_words(ranges)}{beyond}"
 

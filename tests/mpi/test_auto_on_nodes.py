@@ -19,7 +19,7 @@ def table(tmp_path_factory, monkeypatch):
     name = str(tmp_path_factory.mktemp("table")) if RANK == 0 else None
     path = Path(COMM.bcast(name, 0)) / "nodes.json"
     if RANK == 0:
-        path.write_text(choice.written(DECLARED, DECLARED, (99, 99), {"bcast": rows}, {}))
+        path.write_text(choice.written(DECLARED, DECLARED, 99, {"bcast": rows}, {}))
     COMM.Barrier()
     monkeypatch.setenv(choice.ENVIRONMENT, str(path))
     choice.read.cache_clear()

@@ -15,15 +15,16 @@ from collectives.choice import DECLARED, ENVIRONMENT, choices, decide, parse, re
 from collectives.errors import ArgumentError, UnknownAlgorithm
 from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
+from collectives.machine.spec import machine as made
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study.cost import predicted_time
+from collectives.study.prediction import predict
 from collectives.study.pricing import DECLARED_CLOCK, evenly
 from collectives.study.simulation import count, simulate
 from collectives.study.tables import (
     CANDIDATES,
     CLUSTER,
-    LARGEST_ON_NODES,
     ON_NODES,
     RANKS,
     TIE,
@@ -70,13 +71,45 @@ def test_declared_table_is_up_to_date(primitive, commutative):
     for p in (2, 3):
         wanted = ranges(primitive, p, ONE_NODE, commutative)
         assert declared().row(primitive, p, commutative) == ((1, p), wanted), "run make choice"
-    wanted = ranges(primitive, 4, on(CLUSTER, 2, 2), commutative, LARGEST_ON_NODES)
+    wanted = ranges(primitive, 4, on(CLUSTER, 2, 2), commutative)
     assert declared().row(primitive, 4, commutative, 2) == ((2, 2), wanted), "run make choice"
 
 
 @pytest.mark.slow
 def test_declared_table_is_up_to_date_in_all_rows():
     assert DECLARED.read_text(encoding="utf-8") == table_text(ONE_NODE, cluster=CLUSTER)
+
+
+SHORT, LONG = 2**13, 10**8
+CELLS = [("allreduce", 8, 8, LONG), ("bcast", 4, 2, LONG), ("scan", 2, 4, SHORT)] + [
+    (primitive, nodes, ranks, n)
+    for primitive in PRIMITIVES
+    for nodes, ranks in ((2, 8), (8, 1), (8, 4), (16, 4))
+    for n in (SHORT, 2**18, 2**22, LONG)
+    if primitive != "barrier" or n == SHORT
+]
+
+
+@pytest.mark.share(20)
+@pytest.mark.parametrize("primitive, nodes, ranks, n", CELLS)
+def test_auto_on_nodes_is_near_the_best_of_all(primitive, nodes, ranks, n):
+    """Of all that there are, not of the candidates only."""
+    p, machine = nodes * ranks, on(CLUSTER, nodes, ranks)
+    pick = declared().spec(primitive, p, n, nodes=nodes)
+    ranking = predict(primitive, p, n, machine, shares=False)
+    times = {one.algorithm: one.seconds for one in ranking.predictions if not one.lossy}
+    best = min(time for time in times.values() if time is not None)
+    assert times[pick] <= 1.15 * best
+
+
+def test_auto_on_the_nodes_of_the_example():
+    """64 ranks on 8 nodes, 25 Gbit/s Ethernet, 100 MB, with the latencies of any such machine."""
+    pick = declared().spec("allreduce", 64, LONG, nodes=8)
+    names = [pick, *candidates("allreduce", nodes=True)]
+    ranking = predict("allreduce", 64, LONG, made("nodes:8x8,nic=25G"), names, shares=False)
+    times = {one.algorithm: one.seconds for one in ranking.predictions}
+    assert times[pick] <= 1.15 * ranking.predictions[0].seconds
+    assert declared().row("allreduce", 64, nodes=8)[0] == (8, 8)
 
 
 @pytest.mark.parametrize("primitive, commutative", COMMUTES)
@@ -106,7 +139,7 @@ def test_ranges_begin_where_they_say():
     text = written(
         ONE_NODE,
         None,
-        (99, 99),
+        99,
         {"bcast": {(1, 2): [(0, "tree"), (100, "ring"), (200, "naive")]}},
         {},
     )
@@ -117,13 +150,13 @@ def test_ranges_begin_where_they_say():
 
 def test_operators_that_do_not_commute_have_rows_of_their_own():
     any_order, in_order = {"scan": {(1, 2): [(0, "ring")]}}, {"scan": {(1, 2): [(0, "tree")]}}
-    found = parse("mine", written(ONE_NODE, None, (99, 99), any_order, in_order))
+    found = parse("mine", written(ONE_NODE, None, 99, any_order, in_order))
     assert found.spec("scan", 2, 8) == "ring"
     assert found.spec("scan", 2, 8, commutative=False) == "tree"
 
 
 def test_same_table_has_the_same_name():
-    text = written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(0, "tree")]}}, {})
+    text = written(ONE_NODE, None, 99, {"bcast": {(1, 2): [(0, "tree")]}}, {})
     other = json.dumps(json.loads(text), indent=7)
     assert text != other and parse("mine", text).name == parse("mine", other).name
     assert parse("mine", text.replace("tree", "ring")).name != parse("mine", text).name
@@ -201,14 +234,13 @@ def test_write_and_use_a_table(tmp_path, monkeypatch, capsys):
         "",
         "[]",
         "{}",
-        '{"node": {"alfa": 1}, "cluster": null, "longest": [9, 9], '
-        '"any_order": {}, "in_order": {}}',
-        written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): []}}, {}),
-        written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(8, "tree")]}}, {}),
+        '{"node": {"alfa": 1}, "cluster": null, "longest": 9, "any_order": {}, "in_order": {}}',
+        written(ONE_NODE, None, 99, {"bcast": {(1, 2): []}}, {}),
+        written(ONE_NODE, None, 99, {"bcast": {(1, 2): [(8, "tree")]}}, {}),
         written(
             ONE_NODE,
             None,
-            (99, 99),
+            99,
             {"bcast": {(1, 2): [(0, "tree"), (9, "ring"), (8, "tree")]}},
             {},
         ),
@@ -228,12 +260,12 @@ def test_a_table_that_is_not_there(monkeypatch):
 
 
 def test_a_table_may_name_parameters(use):
-    use(written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(0, "ring:segments=3")]}}, {}))
+    use(written(ONE_NODE, None, 99, {"bcast": {(1, 2): [(0, "ring:segments=3")]}}, {}))
     assert count("bcast", "auto", p=4, n=99).critical_path == 5
 
 
 def test_a_table_may_name_what_there_is_not(use):
-    use(written(ONE_NODE, None, (99, 99), {"bcast": {(1, 2): [(0, "rign")]}}, {}))
+    use(written(ONE_NODE, None, 99, {"bcast": {(1, 2): [(0, "rign")]}}, {}))
     with pytest.raises(UnknownAlgorithm, match="got 'rign'; choose from ring"):
         count("bcast", "auto", p=4, n=99)
 
