@@ -108,9 +108,8 @@ def _shorter(problem: Problem, few: int, number: int) -> Problem:
 
 def _onwards(few: Run, more: Run, share: float) -> Run:
     """From the first run through the second, and as far again as the share says."""
-    names = [field.name for field in fields(Run) if field.name != "links"]
-    found = {}
-    for name in names:
+    found: dict[str, Any] = {}
+    for name in [field.name for field in fields(Run) if field.name not in ("links", "exact")]:
         start, end = getattr(few, name), getattr(more, name)
         value = start + (end - start) * share
         found[name] = value if name == "finished" else value.round().astype(start.dtype)
@@ -120,4 +119,4 @@ def _onwards(few: Run, more: Run, share: float) -> Run:
         for x in more.links
         for start in [began.get(x.name, 0)]
     ]
-    return Run(links=tuple(loads), **found)
+    return Run(links=tuple(loads), exact=False, **found)

@@ -25,7 +25,8 @@ CLUSTER = made("nodes:x8,nic=25G,latency=15us,near_latency=5us,near_rate=5 GB/s,
 
 # The rows of the declared table: ranks of one node; nodes, and ranks on each.
 RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-PLACES = tuple([(q, 2**k) for q in (2, 4, 8, 16, 32, 64) for k in range(5) if q * 2**k <= 64])
+UP_TO_32 = [(q, 2**k) for q in (2, 4, 8, 16, 32) for k in range(5) if q * 2**k <= 32]
+PLACES = (*UP_TO_32, (4, 16), (8, 8), (16, 4))
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
