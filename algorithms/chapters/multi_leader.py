@@ -363,9 +363,7 @@ def teams_of(groups, leaders):
     """
     nodes = members(groups)
     number = min(leaders, *map(len, nodes))
-    return {
-        groups[node[0]]: [*partition(node, even_counts(len(node), number))] for node in nodes
-    }
+    return {groups[node[0]]: [*partition(node, even_counts(len(node), number))] for node in nodes}
 
 
 @lru_cache(maxsize=64)
