@@ -276,7 +276,7 @@ def around(rank, groups):
     """A rank's node and the others: in order, those ahead first, and those behind first."""
     nodes, (node, _, _) = members(groups), place(rank, groups)
     ahead = turned(node, nodes)
-    return node, [other for other in nodes if other is not node], ahead, ahead[::-1]
+    return node, [other for other in nodes if other != node], ahead, ahead[::-1]
 
 
 def carried(rank, node, others):
