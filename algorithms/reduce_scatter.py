@@ -1,5 +1,7 @@
 """Reduce-scatter: every rank gets its block of the sum of all vectors."""
 
+from functools import lru_cache
+
 from . import scatter
 from .language import (
     add_pieces,
@@ -86,12 +88,12 @@ def recursive_doubling(rank, p, sendbuf, recvbuf):
     """
     team = fold(p)
     player, mate = team.player(rank), team.mate(rank)
-    held = sendbuf.grouped([team.span(q) for q in bit_reversed(team.size)])
+    held = sendbuf.grouped(mirrored(team))
     if player is None:
         yield send(held[:], mate)
         yield recv(recvbuf, mate)
         return
-    length = [held.size(q) for q in range(team.size)]
+    length = held.sizes
     sums, arriving = (partition(scratch(recvbuf, sum(length)), length) for _ in range(2))
     if mate is not None:
         yield recv(arriving.buf, mate), *add_pieces(arriving.buf, held[:], sums.buf)
@@ -169,6 +171,12 @@ def recursive_exchange(rank, p, sendbuf, recvbuf):
     yield copy(total[rank], recvbuf)
     if mate is not None:
         yield send(total[mate], mate)
+
+
+@lru_cache(maxsize=64)
+def mirrored(team):
+    """The ranks that each player stands for, players sorted by their bits read backwards."""
+    return [team.span(player) for player in bit_reversed(team.size)]
 
 
 def outside(span, block):

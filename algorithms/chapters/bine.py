@@ -75,6 +75,13 @@ def arrivals(size):
 
 
 @lru_cache(maxsize=256)
+def newcomers(size):
+    """For each round the players who first hear from player 0 in it."""
+    first = arrivals(size)
+    return [[q for q in range(size) if first[q] == k] for k in range(ceil_lg(size))]
+
+
+@lru_cache(maxsize=256)
 def subtrees(size):
     """For each player all players of its subtree in the tree of player 0, itself first."""
     first, members = arrivals(size), [[player] for player in range(size)]
@@ -115,11 +122,10 @@ def bine_tree(rank, p, root):
 
 def _schedule(player, size):
     """For each round of an allgather: the partner, the blocks it gets, those it gives."""
-    first = arrivals(size)
 
     def news(receiver, k):
-        ahead = [(receiver - b if b % 2 == 0 else b - receiver) % size for b in range(size)]
-        return [b for b in range(size) if first[ahead[b]] == k]
+        jumps = [jump if (receiver + jump) % 2 else -jump for jump in newcomers(size)[k]]
+        return sorted([(receiver + jump) % size for jump in jumps])
 
     for k in range(ceil_lg(size)):
         other = partner(player, ceil_lg(size) - 1 - k, size)

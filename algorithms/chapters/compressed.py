@@ -122,14 +122,15 @@ def compressed_halving(rank, p, sendbuf, recvbuf, *, codec="int8", bucket=256, r
     yield copy(sendbuf, recvbuf)
     wide = p
     for skip in reversed(skips(p)[:-1]):
-        far, near = range(rank + skip, rank + wide), range(rank, rank + wide - skip)
-        yield [encode(block[i % p], packet[i % p], codec) for i in far]
+        near, right = [(rank + i) % p for i in range(wide - skip)], (rank + skip) % p
+        far = [(right + i) % p for i in range(wide - skip)]
+        yield [encode(block[i], packet[i], codec) for i in far]
         steps = [
-            send(packet.range(far[0], len(far)), (rank + skip) % p),
-            recv(packet.range(near[0], len(near)), (rank - skip) % p),
+            send(packet.range(right, wide - skip), right),
+            recv(packet.range(rank, wide - skip), (rank - skip) % p),
         ]
         for i in near:
-            steps += _add(packet[i % p], block[i % p], partial, codec)
+            steps += _add(packet[i], block[i], partial, codec)
         yield steps
         wide = skip
     yield from _spread(rank, p, circulant.allgather, block, packet, codec)

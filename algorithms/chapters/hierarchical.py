@@ -25,6 +25,8 @@ ranks, or a number for each rank; without it, those that MPI finds on one machin
 the simulator's topology.
 """
 
+from functools import lru_cache
+
 from .. import allreduce as on_one_level
 from .. import alltoall as everybody
 from .. import barrier as signals
@@ -211,7 +213,7 @@ def gather(rank, p, sendbuf, recvbuf, root, counts, groups):
     Reference: Kielmann et al. 1999; Karonis et al. 2000
     """
     node, leaders, leader = place(rank, groups, root)
-    own, everyone = lengths(counts, groups, node)
+    own = [int(counts[member]) for member in node]
     mine = total = None
     if rank == root:
         mine = Bundles([recvbuf[member]] for member in node)
@@ -220,8 +222,9 @@ def gather(rank, p, sendbuf, recvbuf, root, counts, groups):
         mine = partition(scratch(sendbuf, sum(own)), own)
     yield from among(node, rank, collect.tree, sendbuf, mine, node.index(leader), own)
     if rank == leader:
-        held = total[leaders.index(root)] if rank == root else mine.buf
-        yield from among(leaders, rank, collect.tree, held, total, leaders.index(root), everyone)
+        place_of_root, sizes = leaders.index(root), of_nodes(tuple(counts), groups)
+        held = total[place_of_root] if rank == root else mine.buf
+        yield from among(leaders, rank, collect.tree, held, total, place_of_root, sizes)
 
 
 @algorithm("scatter", name="hierarchical")
@@ -239,15 +242,13 @@ def scatter(rank, p, sendbuf, recvbuf, root, counts, groups):
     Reference: Kielmann et al. 1999; Karonis et al. 2000
     """
     node, leaders, leader = place(rank, groups, root)
-    own, everyone = lengths(counts, groups, node)
+    own = [int(counts[member]) for member in node]
     mine = total = None
     if rank == root:
         total = Bundles([sendbuf[member] for member in other] for other in members(groups))
     if rank == leader:
-        mine = partition(scratch(recvbuf, sum(own)), own)
-        yield from among(
-            leaders, rank, hand_out.tree, total, mine.buf, leaders.index(root), everyone
-        )
+        mine, sizes = partition(scratch(recvbuf, sum(own)), own), of_nodes(tuple(counts), groups)
+        yield from among(leaders, rank, hand_out.tree, total, mine.buf, leaders.index(root), sizes)
     yield from among(node, rank, hand_out.tree, mine, recvbuf, node.index(leader), own)
 
 
@@ -269,11 +270,11 @@ def reduce_scatter(rank, p, sendbuf, recvbuf, groups):
     Reference: Kielmann et al. 1999
     """
     node, leaders, leader = place(rank, groups)
-    counts = [sendbuf.size(i) for i in range(p)]
-    own, everyone = lengths(counts, groups, node)
-    block = None
+    counts = sendbuf.sizes
+    own, block = [counts[member] for member in node], None
     if rank == leader:
-        total, by_node = scratch(sendbuf.buf), partition(scratch(sendbuf.buf), everyone)
+        total = scratch(sendbuf.buf)
+        by_node = partition(scratch(sendbuf.buf), of_nodes(counts, groups))
         block = partition(scratch(recvbuf, sum(own)), own)
     yield from among(node, rank, combine.tree, sendbuf.buf, total if block else None, 0)
     if rank == leader:
@@ -354,11 +355,10 @@ def sum_before(rank, run, ends, total):
     return before
 
 
-def lengths(counts, groups, node):
-    """How long the blocks of a node's ranks are, and those of all nodes."""
-    return [int(counts[rank]) for rank in node], [
-        sum(int(counts[rank]) for rank in other) for other in members(groups)
-    ]
+@lru_cache(maxsize=64)
+def of_nodes(counts, groups):
+    """How long the blocks of all ranks of a node are together, for each node."""
+    return tuple([sum(int(counts[rank]) for rank in node) for node in members(groups)])
 
 
 def to_leader(team, rank, sendbuf, recvbuf):

@@ -75,19 +75,16 @@ def allgather(rank, p, sendbuf, recvbuf, groups, *, leaders=2):
     Restrictions: none
     Reference: Kandalla et al. 2009
     """
-    nodes = members(groups)
-    teams = [teams_of(node, nodes, leaders) for node in nodes]
-    number = len(teams[0])
-    here = next(i for i, node in enumerate(nodes) if rank in node)
-    mine = next(i for i, team in enumerate(teams[here]) if rank in team)
-    team, block = teams[here][mine], [[[recvbuf[r] for r in t] for t in ts] for ts in teams]
-    yield from to_leader(team, rank, sendbuf, recvbuf)
-    if rank == team[0]:
-        lane = [parts[mine][0] for parts in teams]
-        yield from pass_round(rank, lane, [parts[mine] for parts in block])
-        heard = [[view for parts in block for view in parts[i]] for i in range(number)]
-        yield from pass_round(rank, [t[0] for t in teams[here]], heard)
-    yield from among(team, rank, bcast.tree, recvbuf[:], 0)
+    teams = teams_of(groups, leaders)
+    here = teams[groups[rank]]
+    mine = next(i for i, team in enumerate(here) if rank in team)
+    yield from to_leader(here[mine], rank, sendbuf, recvbuf)
+    if rank == here[mine][0]:
+        block = [[[recvbuf[r] for r in t] for t in ts] for ts in teams.values()]
+        yield from pass_round(rank, lanes(groups, leaders)[mine], [parts[mine] for parts in block])
+        heard = [[view for parts in block for view in parts[i]] for i in range(len(here))]
+        yield from pass_round(rank, [t[0] for t in here], heard)
+    yield from among(here[mine], rank, bcast.tree, recvbuf[:], 0)
 
 
 @algorithm("allreduce", name="multi_leader", also="dpml")
@@ -116,14 +113,13 @@ def allreduce(rank, p, sendbuf, recvbuf, groups, *, leaders=2):
     Restrictions: keeps rank order in groups of neighbouring ranks only
     Reference: Bayatpour et al. 2017
     """
-    nodes, (node, _, _) = members(groups), place(rank, groups)
-    leading = [[team[0] for team in teams_of(other, nodes, leaders)] for other in nodes]
-    here = leading[nodes.index(node)]
+    node, _, _ = place(rank, groups)
+    here = [team[0] for team in teams_of(groups, leaders)[groups[rank]]]
     yield from hand_in(rank, node, here, sendbuf, recvbuf)
     if rank in here:
         mine = here.index(rank)
         share = split(recvbuf, len(here))[mine]
-        peers = [other[mine] for other in leading]
+        peers = lanes(groups, leaders)[mine]
         yield from among(peers, rank, allreduce_rabenseifner, share, share)
     yield from hand_back(rank, node, here, recvbuf)
 
@@ -280,7 +276,7 @@ def around(rank, groups):
     """A rank's node and the others: in order, those ahead first, and those behind first."""
     nodes, (node, _, _) = members(groups), place(rank, groups)
     ahead = turned(node, nodes)
-    return node, [other for other in nodes if other is not node], ahead, ahead[::-1]
+    return node, [other for other in nodes if other != node], ahead, ahead[::-1]
 
 
 def carried(rank, node, others):
@@ -359,6 +355,19 @@ def rails(groups, n):
     ]
 
 
-def teams_of(node, nodes, leaders):
-    """A node cut into `leaders` runs of its ranks, fewer where the smallest has fewer ranks."""
-    return partition(node, even_counts(len(node), min(leaders, *map(len, nodes))))
+@lru_cache(maxsize=64)
+def teams_of(groups, leaders):
+    """The teams of each node, by its number: `leaders` runs of its ranks.
+
+    There are fewer where the smallest node has fewer ranks.
+    """
+    nodes = members(groups)
+    number = min(leaders, *map(len, nodes))
+    return {groups[node[0]]: [*partition(node, even_counts(len(node), number))] for node in nodes}
+
+
+@lru_cache(maxsize=64)
+def lanes(groups, leaders):
+    """For each team of a node, those who lead it on all nodes."""
+    leading = [[team[0] for team in teams] for teams in teams_of(groups, leaders).values()]
+    return [*map(list, zip(*leading))]

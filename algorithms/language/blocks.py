@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
@@ -53,6 +53,10 @@ class Blocks(Sequence):
             first, last, _ = index.indices(len(self))
             return self.range(first, max(last - first, 0))
         return self.buf[self.starts[index] - self.origin : self.stops[index] - self.origin]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        buf, origin = self.buf, self.origin
+        return (buf[a - origin : b - origin] for a, b in zip(self.starts, self.stops))
 
     def size(self, index: int) -> int:
         """Number of elements in block `index`."""

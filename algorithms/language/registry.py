@@ -225,10 +225,7 @@ def algorithm(
 
     def register(generator: Generator) -> Generator:
         title = generator.__name__ if name is None else name
-        if lossy and primitive != "allreduce":
-            raise Unfit(f"{primitive}.{title}: only an allreduce can be lossy", "leave lossy out")
-        if title == AUTO:
-            raise Unfit(f"{primitive}.{title} stands for a choice", "choose another name")
+        _check_title(primitive, title, lossy)
         wanted, parameters = _signature(f"{primitive}.{title}", primitive, generator)
         made = Algorithm(
             primitive,
@@ -251,6 +248,14 @@ def algorithm(
         return generator
 
     return register
+
+
+def _check_title(primitive: str, title: str, lossy: bool) -> None:
+    """Raise ValueError if no algorithm can be called so, or be lossy here."""
+    if lossy and primitive != "allreduce":
+        raise Unfit(f"{primitive}.{title}: only an allreduce can be lossy", "leave lossy out")
+    if title == AUTO:
+        raise Unfit(f"{primitive}.{title} stands for a choice", "choose another name")
 
 
 def _enter(new: Algorithm) -> None:

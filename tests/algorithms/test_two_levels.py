@@ -14,8 +14,8 @@ from counted import (
 )
 
 from collectives.algorithms import REGISTRY
-from collectives.algorithms.chapters.multi_leader import rails
-from collectives.algorithms.language.levels import neighbourhoods
+from collectives.algorithms.chapters.multi_leader import around, rails
+from collectives.algorithms.language.levels import by_number, members, neighbourhoods
 from collectives.algorithms.language.registry import ROOTED
 from collectives.algorithms.language.steps import elements, send
 from collectives.errors import ArgumentError, RestrictionError
@@ -323,6 +323,15 @@ def test_short_blocks_go_between_nodes_together():
         for name in ("naive", "two_step")
     )
     assert two_steps < 0.5 * direct
+
+
+def test_a_node_is_known_by_its_ranks():
+    """The lists of one layout may be made anew at different times, after many other layouts."""
+    groups = grouping("alltoall.two_step", 6, 2)
+    members(groups)
+    by_number.cache_clear()
+    node, others, _, _ = around(2, groups)
+    assert (node, others) == ([2, 3], [[0, 1], [4, 5]])
 
 
 def test_64_ranks_on_8_nodes():

@@ -52,6 +52,7 @@ ALIKE = {
     "allreduce.circulant",
     "allreduce.gather_all",
     "allreduce.compressed_ring",
+    "allreduce.compressed_halving",
     "allreduce.compressed_oneshot",
     "reduce_scatter.ring",
     "reduce_scatter.circulant",
