@@ -10,6 +10,7 @@ from importlib import import_module
 
 from collectives.algorithms.language.pages import docstring
 from collectives.catalogue import load
+from collectives.commands.parsers import AnyOrder
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
@@ -42,7 +43,7 @@ def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
         allow_abbrev=False,
         description=docstring(sys.modules[__name__]),
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=AnyOrder)
     for name in names:
         command = import_module(f"collectives.commands.{name}")
         command.add(commands)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from collectives.commands.parsers import AnyOrder
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
@@ -27,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m collectives.labs", allow_abbrev=False, description=__doc__
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=AnyOrder)
     for name in COMMANDS:
         command = import_module(f"collectives.labs.commands.{name}")
         command.add(commands)

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
+from collectives.commands.parsers import AnyOrder
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
 
@@ -42,7 +43,7 @@ def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m collectives.llm", allow_abbrev=False, description=__doc__
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=AnyOrder)
     for name in names:
         command = _command(name)
         command.add(commands)
