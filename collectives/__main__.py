@@ -10,9 +10,9 @@ from importlib import import_module
 
 from collectives.algorithms.language.pages import docstring
 from collectives.catalogue import load
-from collectives.commands.parsers import AnyOrder
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
+from collectives.parsers import AnyOrder
 
 COMMANDS = (
     *("list", "count", "explain", "gallery", "new", "check", "prove", "plan", "error", "why"),

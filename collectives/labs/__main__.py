@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from collectives.commands.parsers import AnyOrder
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
+from collectives.parsers import AnyOrder
 
 COMMANDS = ("list", "start", "check", "grade", "batch", "gradescope", "hint", "solution")
 

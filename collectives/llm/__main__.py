@@ -10,9 +10,9 @@ from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
-from collectives.commands.parsers import AnyOrder
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
+from collectives.parsers import AnyOrder
 
 COMMANDS = ("memory", "traffic", "layouts", "train", "quiz")
 

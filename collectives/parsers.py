@@ -16,7 +16,9 @@ class AnyOrder(argparse.ArgumentParser):
 
     _within = False
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
         """Read the options first, then all the words together."""
         whole = (argparse.REMAINDER, argparse.PARSER)  # takes all that follows, options too
         if self._within or any(place.nargs in whole for place in self._get_positional_actions()):
