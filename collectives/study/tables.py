@@ -26,7 +26,7 @@ CLUSTER = made("nodes:x8,nic=25G,latency=15us,near_latency=5us,near_rate=5 GB/s,
 # The rows of the declared table: ranks of one node; nodes, and ranks on each.
 RANKS = (*range(2, 17), 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 UP_TO_32 = [(q, 2**k) for q in (2, 4, 8, 16, 32) for k in range(5) if q * 2**k <= 32]
-PLACES = (*UP_TO_32, (4, 16), (8, 8), (16, 4))
+PLACES = (*UP_TO_32, (4, 16), (8, 8), (16, 4), (8, 16), (16, 8), (16, 16), (32, 8))
 
 # Lengths that are compared: powers of two between these.
 SMALLEST, LARGEST = 8, 2**32
@@ -82,12 +82,14 @@ ON_NODES: Mapping[str, tuple[str, ...]] = {
 def candidates(primitive: str, commutative: bool = True, nodes: bool = False) -> tuple[str, ...]:
     """What `auto` chooses from, for operators that commute, or for all.
 
-    With `nodes` it is where ranks are on several of them.
+    With `nodes` it is where ranks are on several of them. Of equals a ring comes first there:
+    each wire has one message at a time, so it suffers least from what the model leaves out.
     """
     table = REGISTRY[primitive]
     names = CANDIDATES[primitive]
     if nodes:
         names += ON_NODES.get(primitive, ())
+        names = tuple(sorted(names, key=lambda name: name != "ring"))
     if commutative:
         return names
     mixed = [name for name in names if table[name].needs_groups and primitive not in PREFIXES]

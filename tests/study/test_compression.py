@@ -406,7 +406,7 @@ def test_nobody_is_sent_to_a_lossy_algorithm(registry):
 def test_auto_is_exact(monkeypatch):
     assert not set(NAMES) & set(CANDIDATES["allreduce"])
     rows = {"allreduce": {(1, 2): [(0, "quantised_ring")]}}
-    text = written(Machine(Clock()), None, (8, 8), rows, {})
+    text = written(Machine(Clock()), None, 8, rows, {})
     monkeypatch.setattr("collectives.choice.choices", lambda: parse("mine", text))
     auto, given = find("allreduce", "auto")
     message = r"allreduce\.auto: needs a table of exact algorithms, got quantised_ring in mine "
