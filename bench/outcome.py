@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import TextIO
 
 from collectives.errors import ArgumentError
+from collectives.machine.model import Machine
 
 from . import output, report
 from .cells import Cell
@@ -30,6 +31,8 @@ class Outcome:
     ----------
     todo : sequence of Cell
     where : System
+    machine : Machine
+        The nodes of the ranks.
     asked : Options
     arguments : list of str
         The command line.
@@ -48,6 +51,7 @@ class Outcome:
 
     todo: Sequence[Cell]
     where: System
+    machine: Machine
     asked: Options
     arguments: list[str]
     start: float
@@ -61,7 +65,7 @@ class Outcome:
     def explain(self) -> None:
         """Say of wrong answers, where it can be said, how they came about."""
         self.ahead = [
-            replace(one, wrong=explained(cell, len(self.where.hosts)))
+            replace(one, wrong=explained(cell, len(self.where.hosts), self.machine))
             if i in self.wrong and not one.wrong and self.wrong[i].index is not None
             else one
             for i, (cell, one) in enumerate(zip(self.todo, self.ahead))

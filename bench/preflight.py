@@ -16,7 +16,6 @@ import numpy as np
 
 from collectives.algorithms.language.registry import REDUCTIONS
 from collectives.catalogue import check_restrictions, find, is_loaded
-from collectives.choice import decide
 from collectives.engines.endless import until
 from collectives.errors import (
     FAILURES,
@@ -26,12 +25,13 @@ from collectives.errors import (
     WrongResult,
     in_words,
 )
+from collectives.machine.model import Machine
 from collectives.operators.operator import MATPROD, MATRIX
 from collectives.problems import Problem
 from collectives.study.examine import Case, finding
 from collectives.study.simulation import Counts, count, simulate
 from collectives.study.symbolic import fault, hint_for
-from collectives.study.verify import verify
+from collectives.study.verify import settle, verify
 
 from .cells import BUILTIN, Cell
 
@@ -79,7 +79,9 @@ class Outlook:
         return not (self.not_applicable or self.broken or self.late)
 
 
-def outlooks(comm: MPI.Intracomm, cells: Sequence[Cell], seconds: float) -> list[Outlook]:
+def outlooks(
+    comm: MPI.Intracomm, cells: Sequence[Cell], machine: Machine, seconds: float
+) -> list[Outlook]:
     """Simulate all cells, for so many seconds; each rank does its share, and all of a name."""
     names = list(dict.fromkeys(cell.name for cell in cells))
     ours = {name for name in names[comm.rank :: comm.size]}
@@ -88,27 +90,28 @@ def outlooks(comm: MPI.Intracomm, cells: Sequence[Cell], seconds: float) -> list
     with until(time.monotonic() + seconds):
         for i, cell in enumerate(cells):
             if cell.name in ours:
-                mine[i] = endless.get(cell.name) or outlook(cell, comm.size)
+                mine[i] = endless.get(cell.name) or outlook(cell, comm.size, machine)
                 if mine[i].endless:
                     endless[cell.name] = mine[i]
     found = {i: one for share in comm.allgather(mine) for i, one in share.items()}
     return [found[i] for i in range(len(cells))]
 
 
-def outlook(cell: Cell, p: int) -> Outlook:
-    """Simulate one cell on p ranks."""
+def outlook(cell: Cell, p: int, machine: Machine | None = None) -> Outlook:
+    """Simulate one cell on p ranks, on the nodes of a machine or on one node."""
     if cell.algorithm == BUILTIN:
         return Outlook()
     algorithm, parameters = find(cell.primitive, cell.algorithm)
     problem = cell.problem(p)
     size: dict[str, Any] = {"p": p, "n": problem.size, "dtype": problem.dtype}
+    size["topology"] = machine
     wrong = ""
     try:
         check_restrictions(algorithm, p)
         if disorder := _disorder(algorithm, p, parameters):
             return Outlook(broken=disorder)
         if cell.size <= WITH_DATA:
-            wrong = _verify(algorithm, problem, parameters, cell)
+            wrong = _verify(algorithm, problem, parameters, cell, machine)
         else:
             simulate(cell.primitive, cell.algorithm, rendezvous=True, **size)
         return Outlook(count(cell.primitive, cell.algorithm, **size), wrong=wrong)
@@ -120,10 +123,10 @@ def outlook(cell: Cell, p: int) -> Outlook:
         return Outlook(broken=reason(error, cell), endless=isinstance(error, Endless))
 
 
-def _verify(algorithm, problem, parameters, cell: Cell) -> str:
+def _verify(algorithm, problem, parameters, cell: Cell, machine: Machine | None) -> str:
     """Why the answer is wrong; it ends, so it may run over MPI, where it is checked again."""
     try:
-        verify(algorithm, problem, rendezvous=True, parameters=parameters)
+        verify(algorithm, problem, rendezvous=True, machine=machine, parameters=parameters)
     except WrongResult as error:
         found = finding(algorithm, Case(problem, parameters), error)
         return f"{_bare(found.message, cell)}; {found.hint}"
@@ -143,7 +146,7 @@ def _disorder(algorithm, p: int, parameters: dict[str, Any]) -> str:
     return f"{found}; {hint_for(found)}" if "not in rank order" in found else ""
 
 
-def explained(cell: Cell, p: int) -> str:
+def explained(cell: Cell, p: int, machine: Machine | None = None) -> str:
     """Why an answer is wrong, in the words of `prove`; empty if a run of symbols is right.
 
     Parameters
@@ -152,12 +155,14 @@ def explained(cell: Cell, p: int) -> str:
         One whose answer over MPI was wrong.
     p : int
         Number of ranks.
+    machine : Machine, optional
+        Its nodes are those of the ranks; without it all are on one.
     """
     problem = cell.problem(p)
     if cell.algorithm == BUILTIN or problem.size * p > FOLLOWED:
         return ""
-    nbytes = problem.size * problem.dtype.itemsize
-    algorithm, parameters = decide(*find(cell.primitive, cell.algorithm), p, nbytes)
+    asked, given = find(cell.primitive, cell.algorithm)
+    algorithm, parameters = settle(asked, problem, given, machine)
     try:
         found = fault(algorithm, problem, parameters)
     except FAILURES:  # not seen before, so it comes with the values

@@ -17,8 +17,7 @@ from collectives.catalogue import find
 from collectives.engines.driver import Message, Process
 from collectives.engines.endless import Guard, check_ends, many
 from collectives.errors import FAILURES
-from collectives.machine.model import Machine, on_nodes
-from collectives.mpi.data.nodes import leader
+from collectives.machine.model import Machine
 from collectives.problems import Buffers
 from collectives.study.verify import settle
 
@@ -33,13 +32,13 @@ def rehearsed(
     comm: MPI.Intracomm,
     cells: Sequence[Cell],
     ahead: Sequence[Outlook],
+    machine: Machine,
     buffers: Mapping[tuple[str, int], Buffers],
 ) -> list[Outlook]:
     """What is known after all ranks have compared what they are about to do; collective."""
     broken: dict[int, str] = {}
     leaving: list[dict[int, list[int]]] = [{} for _ in range(comm.size)]
     expected: dict[int, Sizes] = {}
-    machine = on_nodes(comm.allgather(leader(comm)))
     for i, cell in enumerate(cells):
         if cell.algorithm == BUILTIN or not ahead[i].runs:
             continue

@@ -25,7 +25,7 @@ from .program import options
 from .rehearsal import rehearsed
 from .schedule import Schedule
 from .stop import Stop
-from .system import System, system
+from .system import System, nodes, system
 from .watch import STALLED, Watch
 
 Calls = dict[int, Callable[[], object]]
@@ -47,14 +47,14 @@ def bench(comm: MPI.Intracomm, asked: cli.Options, arguments: Sequence[str], sto
     """Simulate, check, measure, check again, report."""
     start = time.perf_counter()
     todo = cells(asked.primitives, asked.algorithms, asked.sizes)
-    where = system(comm)
+    where, machine = system(comm), nodes(comm)
     try:
         fits(todo, comm.size, where.sharing)
     except ArgumentError as error:  # on all ranks alike
         if comm.rank == 0:
             print(f"collectives.bench: {error}", file=sys.stderr)
         return 2
-    known = Outcome(todo, where, asked, list(arguments), start)
+    known = Outcome(todo, where, machine, asked, list(arguments), start)
     stop.leave = known.leave
 
     def give_up(what: str) -> None:
@@ -63,9 +63,10 @@ def bench(comm: MPI.Intracomm, asked: cli.Options, arguments: Sequence[str], sto
     with Watch(comm.rank, asked.budget, start, give_up) as watch:
         watch("simulating")
         # At most half of the time, and less than what the watch takes for a hang.
-        ahead = outlooks(comm, todo, min(asked.budget / 2, STALLED - 20))
+        ahead = outlooks(comm, todo, machine, min(asked.budget / 2, STALLED - 20))
         data = _data(comm, todo, asked.trace)
-        known.ahead = ahead = rehearsed(comm, todo, ahead, {k: v for k, (_, v) in data.items()})
+        buffers = {group: given for group, (_, given) in data.items()}
+        known.ahead = ahead = rehearsed(comm, todo, ahead, machine, buffers)
         calls: Calls = {
             i: call(*data[cell.group], cell) for i, cell in enumerate(todo) if ahead[i].runs
         }

@@ -14,6 +14,9 @@ import mpi4py
 import numpy as np
 from mpi4py import MPI
 
+from collectives.machine.model import Machine, on_nodes
+from collectives.mpi.data.nodes import leader
+
 # Nothing else of the environment is written anywhere: it may hold secrets.
 SHOWN = ("MPIR_CVAR_", "OMPI_MCA_", "PRTE_MCA_", "UCX_", "FI_", "OMP_NUM_THREADS")
 
@@ -123,3 +126,8 @@ def _version() -> str:
         return version("mpi-collectives")
     except PackageNotFoundError:  # a checkout on PYTHONPATH
         return "(not installed)"
+
+
+def nodes(comm: MPI.Intracomm) -> Machine:
+    """The nodes of the ranks, as MPI knows them; collective."""
+    return on_nodes(comm.allgather(leader(comm)))

@@ -12,6 +12,7 @@ from collectives.algorithms.language.pages import docstring
 from collectives.catalogue import load
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
+from collectives.parsers import AnyOrder
 
 COMMANDS = (
     *("list", "count", "explain", "gallery", "new", "check", "prove", "plan", "error", "why"),
@@ -42,7 +43,7 @@ def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
         allow_abbrev=False,
         description=docstring(sys.modules[__name__]),
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=AnyOrder)
     for name in names:
         command = import_module(f"collectives.commands.{name}")
         command.add(commands)

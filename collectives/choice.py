@@ -31,6 +31,8 @@ from collectives.units import format_bytes
 ENVIRONMENT = "COLLECTIVES_TABLE"
 DECLARED = Path(__file__).with_name("choice.json")
 
+ESTIMATES = "Some prices are estimates, within a few per cent for most algorithms."
+
 # From how many bytes on, and which algorithm; in the order of the bytes, from 0.
 Ranges = list[tuple[int, str]]
 
@@ -51,6 +53,8 @@ class Choices:
         What it was made for: its rows for one node, and those for several, if it has some.
     longest : int
         The longest vectors that its rows are for, in bytes.
+    estimated : bool
+        Whether some of the prices that were compared are estimates, and not of simulated runs.
     any_order, in_order : mapping
         Rows of each primitive; those in order are for operators that do not commute.
     """
@@ -60,6 +64,7 @@ class Choices:
     node: Machine
     cluster: Machine | None
     longest: int
+    estimated: bool
     any_order: Mapping[str, Rows]
     in_order: Mapping[str, Rows]
 
@@ -70,11 +75,12 @@ class Choices:
 
     @property
     def reach(self) -> str:
-        """For which lengths it was made, in words."""
-        return (
+        """For which lengths it was made, and from what prices, in words."""
+        words = (
             f"Made for vectors of at most {format_bytes(self.longest)}; longer ones take the last "
             "algorithm of their row."
         )
+        return f"{words}\n{ESTIMATES}" if self.estimated else words
 
     @property
     def name(self) -> str:
@@ -207,7 +213,8 @@ def parse(title: str, text: str) -> Choices:
     orders = [_rows(content[order]) for order in ("any_order", "in_order")]
     node = from_keys(content["node"])
     cluster = content["cluster"] and from_keys(content["cluster"])
-    return Choices(title, digest, node, cluster, int(content["longest"]), *orders)
+    estimated = bool(content.get("estimated", False))  # none are in one of measured times
+    return Choices(title, digest, node, cluster, int(content["longest"]), estimated, *orders)
 
 
 def written(
@@ -216,12 +223,15 @@ def written(
     longest: int,
     any_order: Mapping[str, Rows],
     in_order: Mapping[str, Rows],
+    estimated: bool = False,
 ) -> str:
     """A table as text, a row a line."""
     orders = {"any_order": any_order, "in_order": in_order}
     machines = {"node": keys_of(node), "cluster": cluster and keys_of(cluster)}
     parts = [f'"{name}": {json.dumps(keys)}' for name, keys in machines.items()]
     parts.append(f'"longest": {json.dumps(longest)}')
+    if estimated:
+        parts.append('"estimated": true')
     for order, primitives in orders.items():
         tables = [
             f'  "{primitive}": {{\n'

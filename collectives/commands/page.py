@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from collectives.algorithms.language.registry import AUTO
 from collectives.catalogue import DEFAULTS
 from collectives.commands.options import given_clock
 from collectives.errors import ArgumentError
@@ -30,4 +31,6 @@ def write_page(arguments: argparse.Namespace, chosen: Sequence[tuple[str, str | 
     write(arguments.html, made, "--html")
     if arguments.html != STDOUT:
         print(f"{arguments.html}: open it in a browser")
+        if AUTO in names:
+            print("auto is shown as what it takes where all ranks are on one node")
     return 0

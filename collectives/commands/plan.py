@@ -11,10 +11,10 @@ import numpy as np
 
 from collectives import checks
 from collectives.algorithms import Algorithm
+from collectives.algorithms.language.registry import AUTO
 from collectives.algorithms.language.steps import Local, copy, decode, encode
-from collectives.catalogue import check_restrictions, find
-from collectives.choice import decide
-from collectives.commands.options import ranks, size
+from collectives.catalogue import find
+from collectives.commands.options import add_nodes, ranks, size
 from collectives.engines.driver import Process, Round, locate, views_of
 from collectives.engines.endless import Guard, check_ends
 from collectives.engines.optimise import optimise
@@ -23,9 +23,11 @@ from collectives.engines.plan import Plan, record
 from collectives.errors import ArgumentError
 from collectives.operators.operator import SUM
 from collectives.problems import CAN_BE_IN_PLACE, Buffers, Problem
+from collectives.study.verify import settle
 from collectives.units import format_bytes
 
 DTYPE = np.dtype(np.float64)
+RANKS = 4  # by default
 LENGTH = 4  # elements of a block, by default: few enough to count
 
 LEGEND = """\
@@ -33,12 +35,15 @@ Unmarked lines are in both. - is only on the page, + only in the plan that runs 
 x[a:b] is elements a to b-1 of buffer x, and x alone all of it."""
 
 
+ON_ONE_NODE = "What auto takes where all ranks are on one node; --topology says where they are."
+
+
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("plan", help="what one rank does, on the page and over MPI")
     parser.add_argument("primitive")
     parser.add_argument("algorithm", nargs="?", help="the primitive's default without one")
-    parser.add_argument("-p", type=ranks, default=4, help="number of ranks (%(default)s)")
+    parser.add_argument("-p", type=ranks, help=f"number of ranks ({RANKS}, or the topology's)")
     parser.add_argument("--rank", type=int, default=0, help="whose plan (%(default)s)")
     parser.add_argument(
         "-n",
@@ -47,14 +52,14 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--root", type=int, default=0, help="(%(default)s)")
     parser.add_argument("--in-place", action="store_true", help="the input lies in the output")
+    add_nodes(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     problem, rank = _problem(arguments), arguments.rank
     asked, given = find(arguments.primitive, arguments.algorithm)
-    algorithm, parameters = decide(asked, given, problem.p, problem.size * DTYPE.itemsize)
-    check_restrictions(algorithm, problem.p)
+    algorithm, parameters = settle(asked, problem, given, arguments.topology)
     checks.memory(str(algorithm), "the vectors of a rank", 2 * problem.n * DTYPE.itemsize)
     mine = problem.buffers(rank)
     with Guard():
@@ -62,7 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
     page = record(_process(algorithm, problem, rank, mine, parameters))
     theirs = [buf for buf in (mine.send, mine.recv) if buf is not None]
     plan = optimise(page, theirs, SUM)
-    print(f"{algorithm}: rank {rank}, {problem}\n\n{LEGEND}")
+    print(f"{algorithm}: rank {rank}, {problem}")
+    if asked.name == AUTO and arguments.topology is None:
+        print(ON_ONE_NODE)
+    print(f"\n{LEGEND}")
     names = Names(problem.primitive, mine)
     for number, line, before, after in zip(page.numbers, page.lines, page.rounds, plan.rounds):
         print(f"\n{number}  {locate(line)}")
@@ -79,7 +87,8 @@ def _process(
 
 
 def _problem(arguments: argparse.Namespace) -> Problem:
-    p, primitive = arguments.p, arguments.primitive
+    machine, primitive = arguments.topology, arguments.primitive
+    p = arguments.p or (machine and machine.p) or RANKS
     find(primitive)  # raises if there is none
     for name in ("rank", "root"):
         checks.rank("plan", name, getattr(arguments, name), p)

@@ -130,11 +130,14 @@ def _check(primitive: str, names: Sequence[str], p: int, root: int) -> None:
 
 
 def _settled(primitive: str, name: str, p: int, n: int) -> str:
-    """The algorithm that a name stands for, with parameters if it has some."""
+    """The algorithm that a name stands for, with parameters if it has some.
+
+    A page knows no nodes: `auto` is what it is where all ranks are on one.
+    """
     if name != AUTO:
         find(primitive, name)  # raises if there is none
         return name
-    algorithm, parameters = decide(*find(primitive, name), p, n, True)
+    algorithm, parameters = decide(*find(primitive, name), p, n, True, nodes=1)
     options = ",".join(f"{key}={value}" for key, value in parameters.items())
     return f"{algorithm.name}:{options}" if options else algorithm.name
 

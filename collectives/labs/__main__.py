@@ -9,6 +9,7 @@ from importlib import import_module
 
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
+from collectives.parsers import AnyOrder
 
 COMMANDS = ("list", "start", "check", "grade", "batch", "gradescope", "hint", "solution")
 
@@ -27,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m collectives.labs", allow_abbrev=False, description=__doc__
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=AnyOrder)
     for name in COMMANDS:
         command = import_module(f"collectives.labs.commands.{name}")
         command.add(commands)

@@ -12,6 +12,7 @@ from typing import Any
 
 from collectives.console import to_the_end
 from collectives.errors import CollectiveError
+from collectives.parsers import AnyOrder
 
 COMMANDS = ("memory", "traffic", "layouts", "train", "quiz")
 
@@ -42,7 +43,7 @@ def _parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m collectives.llm", allow_abbrev=False, description=__doc__
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=AnyOrder)
     for name in names:
         command = _command(name)
         command.add(commands)

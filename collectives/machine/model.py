@@ -183,6 +183,10 @@ class Machine:
         placed = self.at(p)
         return tuple(range(p)) if placed is None else placed.groups
 
+    def many(self, p: int) -> int:
+        """On how many nodes p ranks are; without any network all are on one."""
+        return 1 if self.network is None else len(set(self.groups(p)))
+
     def way(self, near: bool = False) -> Any:
         """What messages cost, within a node or between nodes."""
         return (self.near or self.clock).way if near else self.clock.way

@@ -17,7 +17,7 @@ from collectives.catalogue import find
 from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
 from collectives.study.cost import predicted_time
-from collectives.study.pricing import TooLong, evenly, priced
+from collectives.study.pricing import SIMULATED, TooLong, evenly, priced
 from collectives.study.steady import SEGMENTS
 
 # Times that differ by less are on a line.
@@ -39,6 +39,7 @@ class Curve:
         self.primitive, self.name, self.p, self.machine = primitive, name, p, machine
         self.lengths: list[int] = []
         self.times: dict[int, float] = {}
+        self.estimated = False  # some price is not that of a simulated run
         self.busy = 0.0  # seconds a byte, of the busiest link
         self.line = _line(primitive, name, machine)
         self.pipeline = SEGMENTS in find(primitive, name)[0].parameters
@@ -81,6 +82,7 @@ class Curve:
             price = priced(self.primitive, self.name, self.p, n, self.machine)
         except TooLong:
             return math.inf
+        self.estimated |= price.how != SIMULATED
         if n and price.bottleneck is not None and not self.pipeline:
             self.busy = max(self.busy, price.bottleneck.busy / n)
         return price.seconds

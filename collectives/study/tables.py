@@ -98,7 +98,7 @@ def candidates(primitive: str, commutative: bool = True, nodes: bool = False) ->
 
 def several(machine: Machine, p: int) -> bool:
     """Whether p ranks are on several nodes of the machine."""
-    return machine.network is not None and len(set(machine.groups(p))) > 1
+    return machine.many(p) > 1
 
 
 def prices(
@@ -124,8 +124,14 @@ class Contest:
     """
 
     def __init__(self, primitive: str, p: int, machine: Machine, commutative: bool = True):
+        self.primitive = primitive
         order = candidates(primitive, commutative, several(machine, p))
         self.curves = [Curve(primitive, name, p, machine) for name in order]
+
+    @property
+    def estimated(self) -> bool:
+        """Whether a price that was compared is an estimate."""
+        return any(curve.estimated for curve in self.curves)
 
     def cheapest(self, n: int) -> str:
         """The candidate with the least price for n bytes; in a tie the one listed first."""
@@ -147,8 +153,12 @@ def ranges(
     Every sixteenfold length is looked at, and between two that differ in their cheapest
     candidate those that show where it changes.
     """
-    contest = Contest(primitive, p, machine, commutative)
-    if primitive == "barrier":
+    return _changes(Contest(primitive, p, machine, commutative), largest)
+
+
+def _changes(contest: Contest, largest: int) -> Ranges:
+    """From how many bytes on which candidate is the cheapest."""
+    if contest.primitive == "barrier":
         return [(0, contest.cheapest(0))]
     sizes = [SMALLEST << shift for shift in range((largest // SMALLEST).bit_length())]
 
@@ -206,24 +216,34 @@ def table_text(
     cluster : Machine, optional
         Further rows, for several nodes.
     largest : int
-        Bytes of the longest vector for which prices are compared.
+        Bytes of the longest vector for which prices are compared, or up to twice as many: the
+        lengths are powers of two.
+
+    Raises
+    ------
+    ArgumentError
+        One of them is out of its range.
     """
     checks.instance("table", "machine", machine, Machine)
+    checks.integer("table", "the longest vector", largest, SMALLEST)
+    largest = 1 << (largest - 1).bit_length()
     places = places_of(machine, [checks.ranks("table", p) for p in ranks])
     wanted = [(machine, place) for place in places]
     if cluster is not None:
         wanted += [(cluster, place) for place in PLACES]
     jobs = [(name, place, on(one, *place), largest) for name in primitives for one, place in wanted]
     orders: dict[bool, dict[str, dict[Place, Ranges]]] = {True: {}, False: {}}
+    estimated = False
     for (primitive, place, *_), found in zip(jobs, _rows(jobs)):
-        for commutative, row in found.items():
+        for commutative, (row, some) in found.items():
             orders[commutative].setdefault(primitive, {})[place] = row
+            estimated |= some
     nodes = machine if machine.network is not None else cluster
-    return written(machine, nodes, largest, orders[True], orders[False])
+    return written(machine, nodes, largest, orders[True], orders[False], estimated)
 
 
 Job = tuple[str, Place, Machine, int]
-Found = dict[bool, Ranges]
+Found = dict[bool, tuple[Ranges, bool]]  # and whether prices are estimates
 
 
 def _rows(jobs: Sequence[Job]) -> Iterable[Found]:
@@ -240,4 +260,8 @@ def _row(job: Job) -> Found:
     """The rows for operators that commute, and for all; their prices are the same."""
     primitive, (nodes, each), machine, largest = job
     orders = [True, False] if primitive in REDUCTIONS else [True]
-    return {order: ranges(primitive, nodes * each, machine, order, largest) for order in orders}
+    found: Found = {}
+    for order in orders:
+        contest = Contest(primitive, nodes * each, machine, order)
+        found[order] = _changes(contest, largest), contest.estimated
+    return found

@@ -25,6 +25,7 @@ def verify(
     problem: Problem,
     *,
     rendezvous: bool = False,
+    machine: Machine | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Run:
     """Check one algorithm on one problem.
@@ -40,6 +41,8 @@ def verify(
     problem : Problem
     rendezvous : bool
         Let sends wait for their recv, which finds deadlocks.
+    machine : Machine, optional
+        Where the ranks are, which algorithms with two levels and `auto` ask.
     parameters : mapping, optional
         Keyword parameters of the algorithm.
 
@@ -57,7 +60,9 @@ def verify(
     """
     checks.memory(str(algorithm), "the vectors of all ranks", problem.nbytes)
     buffers = [problem.buffers(rank) for rank in range(problem.p)]
-    run = simulator(algorithm, problem, buffers, rendezvous, parameters=parameters).run()
+    run = simulator(
+        algorithm, problem, buffers, rendezvous, machine=machine, parameters=parameters
+    ).run()
     limit = 0.0
     if algorithm.lossy:
         limit = error_limit(algorithm, problem.inputs, parameters)
@@ -65,15 +70,17 @@ def verify(
     for rank, mine in enumerate(buffers):
         check(f"{algorithm}", problem, rank, mine, limit)
     if problem.primitive == "barrier":
-        _check_barrier(algorithm, problem, parameters)
+        _check_barrier(algorithm, problem, parameters, machine)
     return run
 
 
-def _check_barrier(algorithm: Algorithm, problem: Problem, parameters: Any) -> None:
+def _check_barrier(
+    algorithm: Algorithm, problem: Problem, parameters: Any, machine: Machine | None
+) -> None:
     """Let each rank in turn come late: nobody may leave before it has come."""
     nobody = [problem.buffers(rank) for rank in range(problem.p)]
     for late in range(problem.p):
-        waiting = simulator(algorithm, problem, nobody, parameters=parameters)
+        waiting = simulator(algorithm, problem, nobody, machine=machine, parameters=parameters)
         waiting.ready = sorted((1.0 if rank == late else 0.0, rank) for _, rank in waiting.ready)
         early = np.flatnonzero(waiting.run().finished < 1.0)
         if early.size:
@@ -119,7 +126,7 @@ def settle(
     if machine is not None and machine.network is None:
         machine = None
     nodes = None if machine is None else machine.groups(problem.p)
-    many = 1 if nodes is None else len(set(nodes))
+    many = 1 if machine is None else machine.many(problem.p)
     chosen, given = decide(algorithm, parameters, problem.p, nbytes, commutative, many)
     title, p, operator = str(chosen), problem.p, problem.operator
     check_lossy(chosen, p, operator, problem.dtype)

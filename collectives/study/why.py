@@ -19,7 +19,7 @@ from collectives.machine.words import in_lines
 from collectives.study.cuts import Least, least
 from collectives.study.prediction import SHARES, WAITING, bottleneck_of, shares_of
 from collectives.study.pricing import ESTIMATED, LINE, SIMULATED, Price, evenly, priced
-from collectives.study.tables import TIE, cheapest, prices
+from collectives.study.tables import TIE, cheapest, places_of, prices
 from collectives.units import format_bytes, seconds, times_as_long
 
 WIDTH = 99  # of lines of words
@@ -75,8 +75,11 @@ def why(
         check_restrictions(find(primitive, name)[0], p, commutative)
     if machine is None:
         inforce = choices()
-        pick, machine = inforce.spec(primitive, p, n, commutative), inforce.node
-        source = _row(inforce, primitive, p, n, commutative)
+        machine = inforce.node
+        machine.at(p)  # raises if the table is for fewer ranks
+        nodes = machine.many(p)
+        pick = inforce.spec(primitive, p, n, commutative, nodes)
+        source = _row(inforce, primitive, p, n, commutative, nodes)
     else:
         pick = cheapest(primitive, p, n, machine, commutative)
         source = "the least price for the machine given"
@@ -91,8 +94,9 @@ def table_of(primitive: str, found: Choices, ranks: Sequence[int]) -> Table:
     new = table(
         primitive, "ranks", "by bytes of the whole vector", "operator that does not commute"
     )
-    asked = [(1, checks.ranks("table", p)) for p in ranks]
-    for nodes, each in asked or found.any_order.get(primitive, {}):
+    ranks = [checks.ranks("table", p) for p in ranks]
+    asked = places_of(found.node, ranks) if ranks else found.any_order.get(primitive, {})
+    for nodes, each in asked:
         p = nodes * each
         place, ranges = found.row(primitive, p, True, nodes)
         any_order = _in_words(ranges)
@@ -199,14 +203,14 @@ class _Case:
         return shares_of(*case, self.priced[name])
 
 
-def _row(found: Choices, primitive: str, p: int, n: int, commutative: bool) -> str:
-    (nodes, ranks), ranges = found.row(primitive, p, commutative)
-    other = "" if (nodes, ranks) == (1, p) else f" (p = {p} has none)"
+def _row(found: Choices, primitive: str, p: int, n: int, commutative: bool, nodes: int) -> str:
+    place, ranges = found.row(primitive, p, commutative, nodes)
+    wanted, listed = (place_in_words(x) for x in ((nodes, -(-p // nodes)), place))
+    other = "" if wanted == listed else f" (p = {wanted} has none)"
     beyond = ""
     if n > found.longest:
         longest = format_bytes(found.longest)
         beyond = f"; it was made for at most {longest}, and this n is longer"
-    listed = place_in_words((nodes, ranks))
     return f"table {found.title}, row p = {listed}{other}: {_in_words(ranges)}{beyond}"
 
 

@@ -12,11 +12,17 @@ from rich.console import Console
 from collectives.bench import cli, output, report
 from collectives.bench.cells import Cell, cells, groups
 from collectives.bench.check import Wrong, first_wrong, refill, relative_error
-from collectives.bench.preflight import outlook
+from collectives.bench.preflight import explained, outlook
 from collectives.bench.results import results
 from collectives.bench.schedule import ENOUGH, MAXIMUM, Schedule
 from collectives.bench.statistics import Summary, marks, outside_interval, summarise
+from collectives.choice import ENVIRONMENT, written
+from collectives.machine.model import on_nodes
+from collectives.study.simulation import count
+from collectives.study.tables import CLUSTER, DECLARED
 from collectives.units import format_bytes
+
+ON_TWO, ON_ONE = on_nodes([0, 0, 2, 2]), on_nodes([0, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -222,6 +228,22 @@ def test_outlook_counts():
     counts = outlook(Cell("allreduce", "ring", 2**20), 4).counts
     assert (counts.critical_path, counts.messages, counts.bytes_sent_max) == (6, 24, 1.5 * 2**20)
     assert outlook(Cell("allreduce", "mpi", 8), 4).counts is None
+
+
+def test_outlook_knows_the_nodes(tmp_path, monkeypatch):
+    """Of `auto`, whose rows differ by nodes, and of algorithms with two levels."""
+    rows = {"allgather": {(1, 4): [(0, "ring")], (2, 2): [(0, "recursive_doubling")]}}
+    path = tmp_path / "mine.json"
+    path.write_text(written(DECLARED, CLUSTER, 2**30, rows, {}))
+    monkeypatch.setenv(ENVIRONMENT, str(path))
+    auto = Cell("allgather", "auto", 2**20)
+    paths = [outlook(auto, 4, machine).counts.critical_path for machine in (None, ON_TWO, ON_ONE)]
+    assert paths == [3, 2, 3]
+    two_levels = Cell("allgather", "hierarchical", 64)
+    for machine in (ON_TWO, ON_ONE):
+        wanted = count("allgather", "hierarchical", p=4, n=256, topology=machine).critical_path
+        assert outlook(two_levels, 4, machine).counts.critical_path == wanted
+    assert explained(auto, 4, ON_TWO) == "" == explained(two_levels, 4, ON_ONE)
 
 
 def test_a_lossy_answer_has_a_limit():

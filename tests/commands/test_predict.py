@@ -11,6 +11,7 @@ import pytest
 from collectives import simulate
 from collectives.__main__ import main
 from collectives.algorithms import REGISTRY
+from collectives.choice import parse
 from collectives.errors import CollectiveError
 from collectives.units import seconds
 
@@ -53,6 +54,31 @@ def test_loaded_algorithms_are_among_them(capsys, tmp_path):
     assert any(line.startswith("mine ") for line in text.splitlines())
 
 
+@pytest.mark.parametrize(
+    "words, other",
+    [
+        ("predict allreduce ring tree -n 8K", "predict allreduce -n 8K ring tree"),
+        ("predict bcast.ring tree -p 4 -n 8", "predict -p 4 bcast.ring -n 8 tree"),
+        ("why allreduce generalised -p 4 --in-order", "why -p 4 allreduce --in-order generalised"),
+        ("count bcast.tree scan -p 4", "count bcast.tree -p 4 scan"),
+        ("list bcast scan --bounds -p 4", "list bcast --bounds -p 4 scan"),
+        ("table bcast scan -p 4", "table bcast -p 4 scan"),
+        ("plan bcast tree -p 3 --rank 1", "plan bcast -p 3 tree --rank 1"),
+        ("prove bcast.tree bcast.ring --also 3", "prove bcast.tree --also 3 -- bcast.ring"),
+        ("explain bcast tree -p 3", "explain bcast -p 3 tree"),
+    ],
+)
+def test_words_and_options_in_any_order(words, other, capsys):
+    assert said(capsys, *words.split()) == said(capsys, *other.split())
+
+
+def test_unknown_options_among_words_are_refused(capsys):
+    for words in ("predict allreduce --what 8 ring", "count bcast --what"):
+        with pytest.raises(SystemExit):
+            main(words.split())
+        assert "unrecognized arguments: --" in capsys.readouterr().err
+
+
 def test_tuned(capsys):
     words = "predict", "bcast.ring", "-n", "4M", "--topology", "nodes:8x1,nic=25G,latency=100us"
     assert "ring:segments=" in said(capsys, *words, "--tune")
@@ -85,9 +111,10 @@ def test_no_command_contradicts_another(capsys, tmp_path):
     pick = why[0].rpartition(": ")[2]
     assert cells[pick]["seconds"] < 1.1 * min(cell["seconds"] for cell in cells.values())
     assert f"{1e6 * cells[pick]['seconds']:.3g} us" in "\n".join(why)
-    table = said(capsys, "table", "allgather", "-p", "16", "--topology", NODES)
-    assert f"{pick} from 512 KiB, ring from 4 MiB" in table
-    assert "Made for vectors of at most 4 GiB" in table
+    table = "table", "allgather", "-p", "16", "--topology", NODES
+    assert "Made for vectors of at most 4 GiB" in said(capsys, *table)
+    made = parse("made", said(capsys, *table, "--write", "-"))
+    assert made.spec("allgather", 16, 2**20, nodes=4) == pick
     listed = said(capsys, "list", "allgather", "--bounds", "-n", "1M", "--topology", NODES)
     row = next(line.split() for line in listed.splitlines() if line.startswith(pick))
     assert f"{cells[pick]['ratio']:.2f}" in row

@@ -48,7 +48,7 @@ LAYERS = [
     ["engines"],
     ["machine"],
     ["operators", "checks", "files"],
-    ["errors", "units", "console", "references"],
+    ["errors", "units", "console", "parsers", "references"],
     ["algorithms"],
     ["algorithms.chapters"],
     ["algorithms.primitives"],

@@ -236,14 +236,16 @@ def test_measurements_have_the_shape_that_is_shown(block, tmp_path):
 def test_dialogues_go_as_shown(block, tmp_path):
     if "mine.py" in block.text and " new " not in block.text:
         python("-m", "collectives", "new", "allreduce", "mine.py", cwd=tmp_path)
-    if "examples/" in block.text:
-        shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for folder in ("examples", "docs/model"):
+        if f"{folder}/" in block.text:
+            shutil.copytree(ROOT / folder, tmp_path / folder)
     command, shown = block.text.split("\n", 1)
     held(block, shown, output(command.removeprefix("$ "), tmp_path))
 
 
 @each("commands")
-def test_commands_are_commands(block):
+def test_commands_are_commands(block, monkeypatch):
+    monkeypatch.chdir(ROOT)  # their files are named from there
     for line in block.text.splitlines():
         if line.strip():
             assert is_command(line), f"{block}: {line}"
