@@ -15,7 +15,6 @@ from collectives.bench.cells import BUILTIN
 from collectives.machine import Machine, spec
 from collectives.study.bounds import bounds
 from collectives.study.pricing import evenly, price
-from collectives.study.tables import TIE
 
 from .runs import MADE, Record
 
@@ -27,6 +26,9 @@ WRONG = 0.97
 
 # How far a crossover may be off to count as found.
 FACTOR = 2.0
+
+# Who takes no more than so many times as long as the fastest is as good.
+TIE = 1.1
 
 
 @dataclass(frozen=True)

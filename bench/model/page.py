@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 
@@ -61,7 +62,8 @@ than was predicted: the prediction was too fast.
 def page(records: Sequence[Record]) -> str:
     """All of it, in Markdown."""
     found = [(record, cells(record)) for record in records]
-    parts = [HEAD, _conditions(records), _missing(records), _summary(found), _by_primitive(found)]
+    parts = [HEAD, _in_short(found), _conditions(records), _missing(records)]
+    parts += [_summary(found), _by_primitive(found)]
     parts += [_crossovers(found), beside(records), _fails(found), _worst(found)]
     parts += [_all(record, some) for record, some in found]
     return "\n".join(parts)
@@ -141,6 +143,24 @@ TITLES = [
     "or within 10 %",
     "time lost",
 ]
+
+
+def _in_short(found: Found) -> str:
+    """The answer, before all tables."""
+    every = [cell for _, some in found for cell in some]
+    long = [cell for cell in every if cell.n >= LONG]
+    pairs = [pair for _, some in found for pair in winners(some)]
+    lost = np.array([chosen.measured / fastest.measured for fastest, chosen in pairs])
+    if not long:
+        return ""
+    text = (
+        f"*In short*: half of all predictions are within {_percent(median_error(every))} of what "
+        f"was measured, and of long vectors within {_percent(median_error(long))}; these take "
+        f"{1 / ratio(long):.2f} times as long as predicted (median). An order is easier to predict "
+        "than a time: the algorithm that is predicted to be the fastest takes "
+        f"{np.exp(np.mean(np.log(lost))):.2f} times as long as the one that was (geometric mean)."
+    )
+    return fill(text, 96) + "\n"
 
 
 def _summary(found: Found) -> str:

@@ -37,7 +37,7 @@ MANY = 40
 
 # Prices so near each other are a tie, and the candidate that comes first wins it: no
 # machine keeps to the model more closely than that.
-TIE = 1.1
+TIE = 1.15
 
 # What `auto` chooses from: algorithms for every p, every root and any lengths, with the
 # parameters that they have by default. Of equals the one with fewer local copies comes
