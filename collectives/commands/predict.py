@@ -26,7 +26,7 @@ from collectives.commands.options import (
 )
 from collectives.console import console, table
 from collectives.errors import ArgumentError
-from collectives.explain.pictures.needs import EXTRA
+from collectives.explain.pictures.needs import matplotlib
 from collectives.files import STDOUT, check_target, write
 from collectives.machine.model import Machine
 from collectives.machine.words import in_lines, is_slower_inside
@@ -251,14 +251,8 @@ def _maker(form: str, swept: bool) -> Callable[[Sequence[Ranking]], str | bytes]
         raise ArgumentError(
             f"predict: a picture shows a sweep, got --{form} without one; add --ranks or --sizes"
         )
-    try:
+    with matplotlib("predict"):
         from collectives.explain.pictures.winners import picture
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise ArgumentError(
-            f"predict: pictures need matplotlib, got none; pip install '{EXTRA}'"
-        ) from None
     return lambda rankings: picture(rankings, [form])[0]
 
 
