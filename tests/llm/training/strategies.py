@@ -38,7 +38,7 @@ DTYPES = {"fp64": np.float64, "fp32": np.float32}
 
 
 def trained(world, layout, *, size="dense", prec="fp64", m=1, batch=8, steps=STEPS, algorithm=None,
-            repro=0, clip=0.0, sched="1f1b", compress="", balance=0.01, path=None,
+            repro=0, clip=0.0, sched=None, compress="", balance=0.01, path=None,
             mute=False):  # fmt: skip
     """The losses of some steps, having compared measured and calculated bytes."""
     comm = collectives.Comm(world, algorithm=algorithm)
