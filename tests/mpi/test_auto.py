@@ -43,7 +43,7 @@ def use(tmp_path_factory, monkeypatch):
     def put(any_order, in_order):
         path = tmp_path_factory.mktemp("choice") / "mine.json"
         machine = collectives.Machine(collectives.Clock(1.0, 1.0, 1.0))
-        path.write_text(written(machine, None, (2**32, 2**32), any_order, in_order))
+        path.write_text(written(machine, None, 2**32, any_order, in_order))
         monkeypatch.setenv(ENVIRONMENT, str(path))
 
     return put

@@ -201,7 +201,7 @@ def test_auto_takes_nothing_lossy(tmp_path_factory, monkeypatch):
     path = tmp_path_factory.mktemp("choice") / "mine.json"
     machine = collectives.Machine(collectives.Clock(1.0, 1.0, 1.0))
     rows = {"allreduce": {(1, 2): [(0, "quantised_ring")]}}
-    path.write_text(written(machine, None, (8, 8), rows, {}))
+    path.write_text(written(machine, None, 8, rows, {}))
     monkeypatch.setenv(ENVIRONMENT, str(path))
     with pytest.raises(ArgumentError, match="needs a table of exact algorithms, got quantised_r"):
         run("allreduce", np.ones(4), np.empty(4), algorithm="auto")
