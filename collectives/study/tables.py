@@ -69,11 +69,11 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = {
 # some length on 4 nodes with 4 or 8 ranks each. Algorithms with two levels keep the order
 # of the ranks only where those of a node are neighbours, which is not known when a row is made.
 ON_NODES: Mapping[str, tuple[str, ...]] = {
-    "bcast": ("hierarchical_pipelined", "scatter_ring_allgather"),
+    "bcast": ("hierarchical_pipelined", "scatter_ring_allgather", "sag_knomial"),
     "allgather": ("bine", "split_rail"),
     "allreduce": ("generalised", "swing", "split_rail", "split_rail_pipelined", "hierarchical"),
     "reduce_scatter": ("bine", "split_rail"),
-    "alltoall": ("bine", "two_step"),
+    "alltoall": ("bine", "two_step", "hypercube"),
     "scan": ("recursive_exchange", "hierarchical"),
     "exscan": ("recursive_exchange", "hierarchical"),
 }
