@@ -266,7 +266,7 @@ def test_a_second_signal_gives_up():
     mine, got = np.array([RANK, 1.0]), np.zeros(2)
     start = time.perf_counter()
     error = Alarm if RANK == 0 else Timeout
-    text = "" if RANK == 0 else "a call that rank 0 left after Alarm"
+    text = None if RANK == 0 else "a call that rank 0 left after Alarm"
     with pytest.raises(error, match=text), alarmed(0, LATE / 3, 2 * LATE / 3):
         if RANK:
             time.sleep(10 * LATE)
