@@ -17,7 +17,7 @@ from collectives.catalogue import find
 from collectives.machine.clock import Clock
 from collectives.machine.model import Machine
 from collectives.study.cost import predicted_time
-from collectives.study.pricing import SIMULATED, TooLong, evenly, priced
+from collectives.study.pricing import PIPELINED, SIMULATED, TooLong, evenly, priced
 from collectives.study.steady import SEGMENTS
 
 # Times that differ by less are on a line.
@@ -79,7 +79,7 @@ class Curve:
 
     def _priced(self, n: int) -> float:
         try:
-            price = priced(self.primitive, self.name, self.p, n, self.machine)
+            price = priced(self.primitive, self.name, self.p, n, self.machine, PIPELINED)
         except TooLong:
             return math.inf
         self.estimated |= price.how != SIMULATED

@@ -48,8 +48,9 @@ FLOWS, SIDE_BY_SIDE, BEATS = 50_000, 5_000, 2**19
 # A cost line does not tell of so many times as many messages as there are.
 TRUSTED = 4
 
-# Of more messages than these, in many segments, only the first segments are simulated.
-PIPELINED = 5_000
+# Of more messages than these, in many segments, only the first segments are simulated: few pass a
+# link at once, so that more can be. Tables of choices, which ask for many prices, have less time.
+WHOLE, PIPELINED = 2**17, 5_000
 
 # Ranks of a small run, and bytes that fill its pipelines.
 SAMPLE, FILLED = 16, 2**22
@@ -93,7 +94,9 @@ def price(primitive: str, spec: str, p: int, n: int, machine: Machine) -> float:
     return priced(primitive, spec, p, n, machine).seconds
 
 
-def priced(primitive: str, spec: str, p: int, n: int, machine: Machine) -> Price:
+def priced(
+    primitive: str, spec: str, p: int, n: int, machine: Machine, whole: int = WHOLE
+) -> Price:
     """What an algorithm costs on a machine.
 
     Parameters
@@ -105,6 +108,8 @@ def priced(primitive: str, spec: str, p: int, n: int, machine: Machine) -> Price
     n : int
         Bytes of the whole vector, rounded up so that blocks are equal (`evenly`).
     machine : Machine
+    whole : int
+        Of a pipeline with more messages than these only the first segments are simulated.
 
     Raises
     ------
@@ -115,7 +120,7 @@ def priced(primitive: str, spec: str, p: int, n: int, machine: Machine) -> Price
     """
     algorithm, given = find(primitive, spec)
     chosen = _Chosen(algorithm, tuple(given.items()))
-    return _priced(chosen, p, evenly(primitive, p, n), simplified(machine, p))
+    return _priced(chosen, p, evenly(primitive, p, n), simplified(machine, p), whole)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class _Chosen:
 
 
 @cache
-def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
+def _priced(chosen: _Chosen, p: int, n: int, machine: Machine, whole: int) -> Price:
     algorithm, given = chosen.algorithm, dict(chosen.parameters)
     check_parameters(algorithm, given)
     check_restrictions(algorithm, p, groups=machine.groups(p) if algorithm.needs_groups else None)
@@ -146,11 +151,12 @@ def _priced(chosen: _Chosen, p: int, n: int, machine: Machine) -> Price:
     if machine.network is not None and SEGMENTS in algorithm.parameters:
         segments = segments_of(algorithm, problem, machine, given)
     number = _messages(algorithm, p, n, {**given, SEGMENTS: segments} if segments else given)
-    if segments and number > PIPELINED:
+    if segments and number > whole:
         found = steady(algorithm, problem, machine, given, segments, number)
         if found is not None:
             return Price(found.time, ESTIMATED, found)
-    if number <= (FLOWS if machine.shares else SIDE_BY_SIDE):
+    flows = max(FLOWS, whole) if segments else FLOWS
+    if number <= (flows if machine.shares else SIDE_BY_SIDE):
         return _simulated(fast.run(algorithm, problem, machine, given))
     if not machine.shares and (found := fast.symmetric(algorithm, problem, machine, given)):
         return _simulated(found)
