@@ -76,9 +76,8 @@ def _add_work(group: Any) -> None:
     group.add_argument(
         "--balance",
         type=share,
-        default=0.01,
         metavar="X",
-        help="weight of the loss that spreads tokens evenly over experts (%(default)s)",
+        help="weight of the loss that spreads tokens evenly over experts (0.01)",
     )
     group.add_argument(
         "--precision", default="fp32", metavar="NAME", help="fp32, bf16, fp16 or fp64 (fp32)"

@@ -173,6 +173,11 @@ def _job(arguments: argparse.Namespace, ranks: int, text: Text) -> Job:
             f"train: --hidden must be a multiple of the {heads} heads, got {hidden}; "
             f"--hidden {nearest(hidden, heads)} would fit"
         )
+    if arguments.balance is not None and not arguments.experts:
+        raise ArgumentError(
+            f"train: --balance is for experts, got {arguments.balance} without; add --experts 4, "
+            "or leave --balance out"
+        )
     if arguments.experts and arguments.top_k > arguments.experts:
         raise ArgumentError(
             f"train: --top-k must be from 1 to the {arguments.experts} experts, got "
@@ -199,7 +204,7 @@ def _job(arguments: argparse.Namespace, ranks: int, text: Text) -> Job:
         arguments.clip,
         arguments.bucket,
         arguments.compress,
-        arguments.balance,
+        Job.balance if arguments.balance is None else arguments.balance,
     )
 
 
