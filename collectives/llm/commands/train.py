@@ -53,9 +53,14 @@ def _add_model(group: Any) -> None:
         ("ffn", 0, "width of the MLP; 0 is 4 times hidden"),
         ("sequence", 64, "tokens of a sequence"),
         ("experts", 0, "experts in place of each MLP; 0 is none"),
-        ("top-k", 2, "experts that a token goes to"),
     ):
         _number(group, name, default, what, least=0 if default == 0 else 1)
+    group.add_argument(
+        "--top-k",
+        type=partial(number, least=1),
+        metavar="N",
+        help="experts of a token (2)",
+    )
 
 
 def _add_work(group: Any) -> None:

@@ -173,15 +173,17 @@ def _job(arguments: argparse.Namespace, ranks: int, text: Text) -> Job:
             f"train: --hidden must be a multiple of the {heads} heads, got {hidden}; "
             f"--hidden {nearest(hidden, heads)} would fit"
         )
-    if arguments.balance is not None and not arguments.experts:
-        raise ArgumentError(
-            f"train: --balance is for experts, got {arguments.balance} without; add --experts 4, "
-            "or leave --balance out"
-        )
-    if arguments.experts and arguments.top_k > arguments.experts:
+    for name, given in (("top-k", arguments.top_k), ("balance", arguments.balance)):
+        if given is not None and not arguments.experts:
+            raise ArgumentError(
+                f"train: --{name} is for experts, got {given} without; add --experts 4, or leave "
+                f"--{name} out"
+            )
+    top_k = 2 if arguments.top_k is None else arguments.top_k
+    if arguments.experts and top_k > arguments.experts:
         raise ArgumentError(
             f"train: --top-k must be from 1 to the {arguments.experts} experts, got "
-            f"{arguments.top_k}; --top-k {arguments.experts} would fit"
+            f"{top_k}; --top-k {arguments.experts} would fit"
         )
     size = Size(
         arguments.layers,
@@ -191,7 +193,7 @@ def _job(arguments: argparse.Namespace, ranks: int, text: Text) -> Job:
         len(text.alphabet),
         arguments.ffn or 4 * hidden,
         arguments.experts,
-        arguments.top_k,
+        top_k,
     )
     return Job(
         size,

@@ -111,6 +111,7 @@ def test_what_is_wrong_is_said_once(arguments, words):
         (["--hidden", 15], "--hidden must be a multiple of the 4 heads, got 15; --hidden 16 would"),
         (["--experts", 2, "--top-k", 3], "--top-k must be from 1 to the 2 experts, got 3"),
         (["--balance", "0.5"], "--balance is for experts, got 0.5 without; add --experts 4"),
+        (["--top-k", 1], "--top-k is for experts, got 1 without; add --experts 4"),
         (["--schedule", "gpipe"], "--schedule is for a pipeline, got --parallel ddp; add pp"),
         (["--compress", "int8", "--parallel", "zero1"], "for the allreduce of ddp, got zero1"),
         (["--compress", "int8", "--precision", "fp16"], "gradients of 32 or 64 bits, got fp16"),
